@@ -1,0 +1,24 @@
+"""Algorithms: mathematics without files, logging or devices but the tensors'."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+
+from colab_rl.algorithms.base import Algorithm
+from colab_rl.algorithms.ppo import PPO
+from colab_rl.spaces import Spaces
+
+if TYPE_CHECKING:
+    from colab_rl.config import Config
+
+ALGORITHMS = {"ppo": PPO}
+
+
+def make_algorithm(name: str, config: Config, spaces: Spaces, device: torch.device, threads: int) -> Algorithm:
+    """The algorithm of that name, freshly initialised from `config.seed`."""
+    return ALGORITHMS[name](config, spaces, device, threads)  # type: ignore[arg-type]
+
+
+__all__ = ["ALGORITHMS", "Algorithm", "make_algorithm"]

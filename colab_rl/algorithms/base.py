@@ -1,0 +1,46 @@
+"""What every algorithm does; the trainer knows no more of it."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import Any
+
+import numpy as np
+
+from colab_rl.algorithms.episodes import EpisodeTracker
+from colab_rl.environments import VectorEnvironment
+
+
+class Algorithm(ABC):
+    """A policy, and how it learns. All that changes while training is in `state_dict`.
+
+    episodes: returns and lengths of the training episodes.
+    """
+
+    episodes: EpisodeTracker
+
+    @abstractmethod
+    def collect(self, envs: VectorEnvironment) -> int:
+        """Gathers experience from where `envs` stand; returns the number of steps taken."""
+
+    @abstractmethod
+    def update(self, progress: float) -> dict[str, float]:
+        """Learns from it; `progress` in [0, 1] is the share of all steps taken. Returns metrics.
+
+        Raises Divergence where a loss or a parameter is not finite.
+        """
+
+    @abstractmethod
+    def act(self, obs: np.ndarray, deterministic: bool) -> np.ndarray:
+        """Actions in the environment's unit for (B, obs_dim) observations.
+
+        Deterministic actions of a row do not depend on the other rows, to the last bit.
+        """
+
+    @abstractmethod
+    def state_dict(self) -> dict[str, Any]:
+        """A nested dict of tensors, arrays and plain values; not copied."""
+
+    @abstractmethod
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Takes over what `state_dict` gave."""

@@ -1,0 +1,185 @@
+"""Proximal Policy Optimization (Schulman et al. 2017, arXiv:1707.06347), clipped objective.
+
+An iteration, with T = num_steps and N = num_envs:
+
+1. The policy acts for T steps in N environments (`collect`).
+2. Advantages by GAE; the value's target is advantage plus value.
+3. `update_epochs` passes over the T * N transitions in shuffled minibatches, each a step on
+   L = -min(r A, clip(r, 1 - c, 1 + c) A) + vf_coef (V - target)^2 - ent_coef H,
+   where r is the new over the old probability of the action taken (`update`).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from colab_rl.algorithms.base import Algorithm
+from colab_rl.algorithms.episodes import EpisodeTracker
+from colab_rl.algorithms.optimizer import ClippedAdam
+from colab_rl.algorithms.rollout import Rollout, generalized_advantages
+from colab_rl.config import PPOConfig
+from colab_rl.environments import VectorEnvironment
+from colab_rl.errors import Divergence
+from colab_rl.networks import ValueNetwork, make_policy
+from colab_rl.normalization import ObservationNormalizer, RewardNormalizer
+from colab_rl.spaces import Spaces
+
+
+class PPO(Algorithm):
+    """Policy, value network, their optimizers, the normalisers and the random state."""
+
+    def __init__(self, config: PPOConfig, spaces: Spaces, device: torch.device, threads: int):
+        self.config = config
+        self.device = device
+        self.threads = threads
+        self.generator = torch.Generator().manual_seed(config.seed)
+        networks = (spaces, config.hidden_sizes, config.activation, self.generator)
+        self.policy = make_policy(*networks, config.log_std_init).to(device)
+        self.value = ValueNetwork(*networks).to(device)
+        self.policy_optimizer = ClippedAdam(self.policy, config.learning_rate, config.max_grad_norm)
+        self.value_optimizer = ClippedAdam(self.value, config.learning_rate, config.max_grad_norm)
+        self.observation_normalizer = ObservationNormalizer(spaces.obs_dim, config.normalize_observations)
+        self.reward_normalizer = RewardNormalizer(config.num_envs, config.gamma, config.normalize_rewards)
+        self.episodes = EpisodeTracker(config.num_envs)
+        self.rollout = Rollout(config.num_steps, config.num_envs, spaces)
+
+    @torch.inference_mode()
+    def collect(self, envs: VectorEnvironment) -> int:
+        """Fills the rollout; returns the number of transitions in it."""
+        rollout, policy, normalize = self.rollout, self.policy, self.observation_normalizer
+        # All noise of the rollout in one call, and one thread: more only spin beside the environments.
+        noise = policy.noise(rollout.valid.shape, self.generator).to(self.device)
+        torch.set_num_threads(1)
+        rollout.obs[0] = envs.observations
+        for t in range(self.config.num_steps):
+            obs = torch.from_numpy(normalize(rollout.obs[t])).to(self.device)
+            actions = policy.sample(obs, noise[t]).numpy(force=True)
+            rollout.actions[t] = actions
+            rollout.valid[t] = ~envs.ended
+            step = envs.step(policy.to_environment(actions))
+            rollout.obs[t + 1] = step.observations
+            rollout.rewards[t] = step.rewards
+            rollout.terminated[t] = step.terminated
+            rollout.truncated[t] = step.truncated
+        self.episodes.update(rollout.rewards, rollout.valid, rollout.done)
+        return int(rollout.valid.sum())
+
+    def update(self, progress: float) -> dict[str, float]:
+        """One PPO update; see the module."""
+        config, rollout = self.config, self.rollout
+        torch.set_num_threads(self.threads)
+        learning_rate = config.learning_rate
+        if config.learning_rate_schedule == "linear":
+            learning_rate *= max(0.0, 1 - progress)
+        optimizers = {"policy": self.policy_optimizer, "value": self.value_optimizer}
+        for optimizer in optimizers.values():
+            optimizer.begin(learning_rate)
+
+        obs, actions, old_log_prob, advantages, targets, value_metrics = self._transitions()
+        sums = torch.zeros(5, device=self.device)
+        kl = torch.zeros((), device=self.device)
+        steps = 0
+        for epoch in range(config.update_epochs):
+            kl_of_epoch = []
+            for rows in self._minibatches(len(obs)):
+                log_prob, entropy = self.policy.log_prob_and_entropy(obs[rows], actions[rows])
+                log_ratio = log_prob - old_log_prob[rows]
+                ratio = log_ratio.exp()
+                advantage = advantages[rows]
+                advantage = (advantage - advantage.mean()) / (advantage.std() + 1e-8)
+                clipped = ratio.clamp(1 - config.clip_range, 1 + config.clip_range)
+                policy_loss = -torch.min(ratio * advantage, clipped * advantage).mean()
+                value_loss = (self.value(obs[rows]) - targets[rows]).square().mean()
+                entropy = entropy.mean()
+                loss = policy_loss + config.vf_coef * value_loss - config.ent_coef * entropy
+                loss.backward()
+                for optimizer in optimizers.values():
+                    optimizer.step()
+                steps += 1
+                with torch.no_grad():
+                    kl = ((ratio - 1) - log_ratio).mean()  # k3 of Schulman, joschu.net/blog/kl-approx.html
+                    clip_fraction = ((ratio - 1).abs() > config.clip_range).float().mean()
+                    kl_of_epoch.append(kl)
+                    sums += torch.stack([policy_loss, value_loss, entropy, kl, clip_fraction])
+            if config.target_kl is not None and float(torch.stack(kl_of_epoch).mean()) > config.target_kl:
+                break
+        self.observation_normalizer.update(rollout.obs[:-1][rollout.valid])
+
+        names = ("loss/policy", "loss/value", "policy/entropy", "policy/approx_kl", "policy/clip_fraction")
+        metrics = dict(zip(names, (sums / steps).tolist(), strict=True))
+        metrics |= value_metrics | {"policy/std": self.policy.std(), "policy/epochs": float(epoch + 1),
+                                    "optimizer/learning_rate": learning_rate}
+        for name, optimizer in optimizers.items():
+            metrics |= {f"optimizer/{name}/{key}": value for key, value in optimizer.metrics().items()}
+        broken = [name for name, value in metrics.items() if not np.isfinite(value) and name != "policy/std"]
+        if broken:
+            raise Divergence(f"{broken[0]} is {metrics[broken[0]]}")
+        return metrics
+
+    @torch.inference_mode()
+    def act(self, obs: np.ndarray, deterministic: bool) -> np.ndarray:
+        """See Algorithm."""
+        torch.set_num_threads(1)
+        rows = torch.from_numpy(self.observation_normalizer(obs)).to(self.device)
+        if deterministic:
+            # Row by row: a matrix product rounds by the shape of the batch, and one bit decides
+            # a fall, so that an episode must not depend on which others are evaluated beside it.
+            actions = torch.cat([self.policy.mode(row) for row in rows.split(1)])
+        else:
+            actions = self.policy.sample(rows, self.policy.noise((len(rows),), self.generator).to(self.device))
+        return self.policy.to_environment(actions.numpy(force=True))
+
+    def state_dict(self) -> dict[str, Any]:
+        """See Algorithm."""
+        return {
+            "policy": self.policy.state_dict(),
+            "value": self.value.state_dict(),
+            "policy_optimizer": self.policy_optimizer.state_dict(),
+            "value_optimizer": self.value_optimizer.state_dict(),
+            "observation_normalizer": self.observation_normalizer.state_dict(),
+            "reward_normalizer": self.reward_normalizer.state_dict(),
+            "episodes": self.episodes.state_dict(),
+            "generator": self.generator.get_state(),
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """See Algorithm."""
+        self.policy.load_state_dict(state["policy"])
+        self.value.load_state_dict(state["value"])
+        self.policy_optimizer.load_state_dict(state["policy_optimizer"])
+        self.value_optimizer.load_state_dict(state["value_optimizer"])
+        self.observation_normalizer.load_state_dict(state["observation_normalizer"])
+        self.reward_normalizer.load_state_dict(state["reward_normalizer"])
+        self.episodes.load_state_dict(state["episodes"])
+        self.generator.set_state(state["generator"])
+
+    @torch.no_grad()
+    def _transitions(self) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, dict[str, float]]:
+        """The rollout as B = T * N transitions, less the rows that only reset.
+
+        (B, obs_dim) normalised obs, (B, ...) actions, and (B,) log-probabilities under the
+        policy that took them, advantages and value targets; and how well the values fit.
+        """
+        config, rollout = self.config, self.rollout
+        obs = torch.from_numpy(self.observation_normalizer(rollout.obs)).to(self.device)
+        values = self.value(obs.flatten(0, 1)).view(obs.shape[:2]).numpy(force=True)
+        rewards = self.reward_normalizer(rollout.rewards, rollout.done)
+        advantages = generalized_advantages(rewards, values, rollout.terminated, rollout.done,
+                                            config.gamma, config.gae_lambda)
+        valid = rollout.valid
+        targets = (advantages + values[:-1])[valid]
+        unexplained = float(np.var(advantages[valid])) / max(float(np.var(targets)), 1e-12)
+        actions, target, advantage = (torch.from_numpy(array).to(self.device)
+                                      for array in (rollout.actions[valid], targets, advantages[valid]))
+        obs = obs[:-1][torch.from_numpy(valid)]
+        old_log_prob, _ = self.policy.log_prob_and_entropy(obs, actions)
+        return obs, actions, old_log_prob, advantage, target, {"value/explained_variance": 1 - unexplained}
+
+    def _minibatches(self, size: int) -> tuple[Tensor, ...]:
+        """Shuffled row numbers in minibatches; a last one of a single row is left out."""
+        order = torch.randperm(size, generator=self.generator).to(self.device)
+        return tuple(rows for rows in order.split(self.config.minibatch_size) if len(rows) > 1)

@@ -1,0 +1,198 @@
+"""Gymnasium environments in a few worker processes.
+
+    trainer: actions, seeds --> shared memory --> workers: step --> observations, rewards, flags
+             one byte a step over a socket to each worker, and one back
+
+Two workers on two cores hold half of the environments each; one process for every
+environment, as gymnasium's AsyncVectorEnv has, spends its time switching between them.
+Episodes begin from seeds that the trainer chooses and depend on nothing else, so a
+snapshot is each episode's seed and actions, and restoring replays them.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+from collections.abc import Callable
+from multiprocessing.connection import Connection, wait
+
+import cloudpickle
+import numpy as np
+from tqdm.auto import tqdm
+
+from colab_rl.environments.base import StepResult, VectorEnvironment
+from colab_rl.environments.episodes import episode_seed
+from colab_rl.environments.journal import Journal
+from colab_rl.environments.make import EnvironmentSource, environment_name
+from colab_rl.environments.shared import Layout, SharedArrays, anonymous_file
+from colab_rl.errors import EnvironmentFault
+from colab_rl.spaces import Spaces
+
+
+class GymnasiumVectorEnvironment(VectorEnvironment):
+    """`num_envs` environments of one kind.
+
+    seeds: gives the seed of the k-th episode of a slot, or -1 to leave the slot idle
+        from then on; derived from `seed` where not given.
+    Raises EnvironmentFault where an environment cannot be made.
+    """
+
+    def __init__(self, source: EnvironmentSource, spaces: Spaces, num_envs: int, seed: int = 0,
+                 seeds: Callable[[int, int], int] | None = None, num_workers: int | None = None):
+        self.spaces = spaces
+        self.num_envs = num_envs
+        self.name = environment_name(source)
+        self._episode_seed = seeds or (lambda slot, episode: episode_seed(seed, slot, episode))
+        layout = Layout(num_envs, spaces.obs_dim, spaces.action_shape, np.dtype(spaces.action_dtype).str)
+        memory = anonymous_file(layout.size())
+        self._arrays = SharedArrays(layout, memory)
+        self.observations = self._arrays.observations
+        self.ended = self._arrays.ended
+        self._journal = Journal(num_envs, spaces.action_shape, spaces.action_dtype)
+        self._workers: list[WorkerProcess] = []
+        edges = np.linspace(0, num_envs, min(num_workers or os.cpu_count() or 1, num_envs) + 1).astype(int)
+        try:
+            for first, end in zip(edges[:-1], edges[1:], strict=True):
+                self._workers.append(WorkerProcess(source, layout, int(first), int(end - first), memory))
+            for worker in self._workers:
+                self._answer(worker)
+        except BaseException:
+            self.close()
+            raise
+        finally:
+            os.close(memory)
+        self._worker_of = np.repeat(np.arange(len(self._workers)), np.diff(edges))
+
+    def reset(self) -> np.ndarray:
+        """Begins the first episode everywhere; returns `observations`."""
+        self._journal.episodes[:] = -1
+        self._journal.lengths[:] = 0
+        self.ended[:] = True
+        self.step(np.zeros_like(self._arrays.actions))
+        return self.observations
+
+    def step(self, actions: np.ndarray) -> StepResult:
+        """See VectorEnvironment."""
+        arrays, journal = self._arrays, self._journal
+        journal.append(actions, self.ended)
+        if self.ended.any():
+            for slot in np.flatnonzero(self.ended):
+                arrays.seeds[slot] = self._episode_seed(int(slot), int(journal.episodes[slot]))
+        arrays.actions[...] = actions
+        for worker in self._workers:
+            worker.send(b"s")
+        for worker in self._workers:
+            self._answer(worker)
+        # One sum finds every NaN and infinity in a fraction of the time of two isfinite().all().
+        if not np.isfinite(arrays.observations.sum() + arrays.rewards.sum()):
+            self._check_finite()
+        return StepResult(self.observations, arrays.rewards, arrays.terminated, arrays.truncated)
+
+    def snapshot(self) -> dict[str, np.ndarray]:
+        """See VectorEnvironment. The trainer's own journal is enough, so a dead worker does not hinder it."""
+        return {"observations": self.observations.copy(), "ended": self.ended.copy(), **self._journal.state_dict()}
+
+    def restore(self, snapshot: dict[str, np.ndarray]) -> list[str]:
+        """Replays every unfinished episode; returns which of them did not come out as they were."""
+        self._journal.load_state_dict(snapshot)
+        self.ended[:] = snapshot["ended"]
+        queues: list[list[int]] = [[] for _ in self._workers]
+        for slot in np.flatnonzero(~self.ended):
+            queues[self._worker_of[slot]].append(int(slot))
+        for worker, queue in zip(self._workers, queues, strict=True):
+            self._replay_next(worker, queue)
+        busy = {worker.connection: (worker, queue) for worker, queue in zip(self._workers, queues, strict=True)
+                if worker.replaying}
+        total = int(self._journal.lengths[~self.ended].sum())
+        with tqdm(total=total, desc="replaying episodes", unit="step", delay=2, mininterval=1) as progress:
+            while busy:
+                for connection in wait(list(busy)):
+                    worker, queue = busy[connection]
+                    self._answer(worker)
+                    progress.update(worker.replaying)
+                    if not self._replay_next(worker, queue):
+                        del busy[connection]
+        same = np.array_equal(self.observations[~self.ended], snapshot["observations"][~self.ended])
+        self.observations[:] = snapshot["observations"]
+        if same:
+            return []
+        return [f"{self.name} does not repeat an episode from its seed and actions"]
+
+    def close(self) -> None:
+        """Ends the worker processes."""
+        for worker in self._workers:
+            worker.close()
+        self._workers = []
+
+    def _replay_next(self, worker: WorkerProcess, queue: list[int]) -> bool:
+        worker.replaying = 0
+        if not queue:
+            return False
+        slot = queue.pop()
+        actions = self._journal.actions(slot)
+        worker.replaying = len(actions) or 1
+        worker.send(b"r")
+        worker.connection.send((slot, self._episode_seed(slot, int(self._journal.episodes[slot])), actions))
+        return True
+
+    def _answer(self, worker: WorkerProcess) -> None:
+        try:
+            answer = worker.connection.recv_bytes()
+        except (EOFError, OSError):
+            raise EnvironmentFault(f"a worker process of {self.name} is gone ({worker.cause_of_death()})") from None
+        if answer != b"d":
+            lines = answer.decode(errors="replace").strip().splitlines()
+            place = next((line.strip() for line in reversed(lines) if line.strip().startswith("File ")), "")
+            raise EnvironmentFault(f"{self.name} failed: {lines[-1]}" + (f" ({place})" if place else ""))
+
+    def _check_finite(self) -> None:
+        arrays = self._arrays
+        for what, values in (("observation", arrays.observations), ("reward", arrays.rewards[:, None])):
+            for slot in np.flatnonzero(~np.isfinite(values).all(axis=1)):
+                seed = self._episode_seed(int(slot), int(self._journal.episodes[slot]))
+                raise EnvironmentFault(
+                    f"{self.name} returned {values[slot][~np.isfinite(values[slot])][0]} in a {what} "
+                    f"(environment {slot}, episode seed {seed}, step {self._journal.lengths[slot]})")
+
+
+class WorkerProcess:
+    """The trainer's end of one worker."""
+
+    def __init__(self, source: EnvironmentSource, layout: Layout, first: int, count: int, memory: int):
+        ours, theirs = socket.socketpair()
+        with theirs:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "colab_rl.environments.worker", str(theirs.fileno()), str(memory)],
+                pass_fds=(theirs.fileno(), memory), stdin=subprocess.DEVNULL,
+                env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join(filter(None, sys.path))})
+        self.connection = Connection(ours.detach())
+        self.replaying = 0  # steps of the episode it is replaying
+        self.connection.send(sys.path)
+        # By value, so that a function defined in a notebook cell reaches the worker.
+        self.connection.send((cloudpickle.dumps(source), tuple(vars(layout).values()), first, count))
+
+    def send(self, command: bytes) -> None:
+        """Sends a command; a dead worker is noticed when its answer is awaited."""
+        try:
+            self.connection.send_bytes(command)
+        except OSError:
+            pass
+
+    def cause_of_death(self) -> str:
+        """In words: by signal, or its exit code."""
+        try:
+            code = self.process.wait(timeout=5)
+        except subprocess.TimeoutExpired:
+            return "it closed its connection"
+        return f"killed by signal {-code}" if code < 0 else f"exit code {code}"
+
+    def close(self) -> None:
+        """Lets it end by itself, or kills it."""
+        self.connection.close()
+        try:
+            self.process.wait(timeout=2)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()

@@ -1,0 +1,79 @@
+"""Making an environment, and checking that its spaces are supported.
+
+An environment is named by its Gymnasium id (`BipedalWalker-v3`, `module:Id-v0`) or given
+as a function that makes one; `make_environment` takes both.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable
+from typing import Any
+
+import gymnasium
+import numpy as np
+
+from colab_rl.errors import EnvironmentFault, UsageError, nearest
+from colab_rl.spaces import Spaces
+
+EnvironmentSource = str | Callable[[], gymnasium.Env]
+
+
+def make_environment(source: EnvironmentSource, **options: Any) -> gymnasium.Env:
+    """A new environment. Raises UsageError for an unknown id, EnvironmentFault where making it fails."""
+    try:
+        if not isinstance(source, str):
+            return source()
+        module, colon, _ = source.partition(":")
+        if colon:
+            _import_user_module(module, source)
+        return gymnasium.make(source, disable_env_checker=True, **options)
+    except gymnasium.error.DependencyNotInstalled as error:
+        raise EnvironmentFault(f"{source} needs a package that is missing: {error}") from error
+    except (gymnasium.error.UnregisteredEnv, gymnasium.error.Error) as error:
+        if isinstance(source, str) and isinstance(error, (gymnasium.error.UnregisteredEnv,
+                                                          gymnasium.error.DeprecatedEnv)):
+            raise UsageError(f"unknown environment {source!r}{nearest(source, gymnasium.registry)}") from error
+        raise EnvironmentFault(f"{environment_name(source)} could not be made: {error}") from error
+    except (UsageError, KeyboardInterrupt):
+        raise
+    except Exception as error:
+        raise EnvironmentFault(f"{environment_name(source)} could not be made: "
+                               f"{type(error).__name__}: {error}") from error
+
+
+def describe(source: EnvironmentSource) -> Spaces:
+    """The spaces of an environment. Raises UsageError where they are not supported."""
+    environment = make_environment(source)
+    try:
+        name = environment_name(source)
+        observations, actions = environment.observation_space, environment.action_space
+        if not isinstance(observations, gymnasium.spaces.Box) or len(observations.shape) != 1:
+            raise UsageError(f"{name} has observations {observations}: only flat Box observations are supported "
+                             "(gymnasium.wrappers.FlattenObservation makes them flat)")
+        limit = environment.spec.max_episode_steps if environment.spec else None
+        none = np.zeros(0, np.float32)
+        if isinstance(actions, gymnasium.spaces.Discrete):
+            return Spaces(observations.shape[0], True, int(actions.n), int(actions.start), none, none, limit)
+        if isinstance(actions, gymnasium.spaces.Box) and len(actions.shape) == 1 \
+                and np.issubdtype(actions.dtype, np.floating):
+            return Spaces(observations.shape[0], False, actions.shape[0], 0,
+                          actions.low.astype(np.float32), actions.high.astype(np.float32), limit)
+        raise UsageError(f"{name} has actions {actions}: only Discrete and flat floating-point Box "
+                         "actions are supported")
+    finally:
+        environment.close()
+
+
+def environment_name(source: EnvironmentSource) -> str:
+    """The id, or a function's own name behind `custom:`."""
+    if isinstance(source, str):
+        return source
+    return "custom:" + getattr(source, "__qualname__", type(source).__name__)
+
+
+def _import_user_module(module: str, source: str) -> None:
+    try:
+        importlib.import_module(module)
+    except ModuleNotFoundError as error:
+        raise UsageError(f"environment {source!r}: no module named {error.name!r} is found") from error

@@ -1,0 +1,106 @@
+"""A process that steps some environments: `python -m colab_rl.environments.worker CONNECTION MEMORY`.
+
+Started as a program of its own, not by `multiprocessing`, so that a notebook or a script
+without a `__main__` guard is not run a second time, and torch is not loaded here.
+
+One byte on the connection is a command; the arrays travel through shared memory:
+
+    s  step every environment of this worker
+    r  restore one: a pickled (slot, seed, actions) follows; the observation is left in shared memory
+    (end of file)  the trainer is gone: leave
+
+The answer is b"d" (done), or the text of what went wrong.
+"""
+
+from __future__ import annotations
+
+import pickle
+import signal
+import sys
+import traceback
+from multiprocessing.connection import Connection
+from typing import Any
+
+import gymnasium
+import numpy as np
+
+from colab_rl.environments.episodes import begin_episode
+from colab_rl.environments.make import EnvironmentSource, make_environment
+from colab_rl.environments.shared import Layout, SharedArrays
+
+
+class Worker:
+    """Environments `first` to `first + count` of the arrays."""
+
+    def __init__(self, source: EnvironmentSource, first: int, count: int, arrays: SharedArrays):
+        self.first = first
+        self.environments: list[gymnasium.Env] = [make_environment(source) for _ in range(count)]
+        mine = slice(first, first + count)
+        self.seeds = arrays.seeds[mine]
+        self.rewards = arrays.rewards[mine]
+        self.actions = arrays.actions[mine]
+        self.observations = arrays.observations[mine]
+        self.terminated = arrays.terminated[mine]
+        self.truncated = arrays.truncated[mine]
+        self.ended = arrays.ended[mine]
+        space = self.environments[0].action_space
+        self.discrete = isinstance(space, gymnasium.spaces.Discrete)
+        self.action_dtype = space.dtype
+
+    def step(self) -> None:
+        """Steps each environment, or begins its next episode where the last one has ended."""
+        for i, environment in enumerate(self.environments):
+            if self.ended[i]:
+                self.rewards[i] = 0.0
+                self.terminated[i] = self.truncated[i] = False
+                if self.seeds[i] >= 0:
+                    self.observations[i] = begin_episode(environment, int(self.seeds[i]))
+                    self.ended[i] = False
+                continue
+            observation, reward, terminated, truncated, _ = environment.step(self._action(i))
+            self.observations[i] = observation
+            self.rewards[i] = reward
+            self.terminated[i] = terminated
+            self.truncated[i] = truncated
+            self.ended[i] = terminated or truncated
+
+    def restore(self, slot: int, seed: int, actions: np.ndarray) -> None:
+        """Replays an episode up to now."""
+        i = slot - self.first
+        environment = self.environments[i]
+        observation = begin_episode(environment, seed)
+        for action in actions:
+            self.actions[i] = action
+            observation = environment.step(self._action(i))[0]
+        self.observations[i] = observation
+
+    def _action(self, i: int) -> Any:
+        if self.discrete:
+            return int(self.actions[i])
+        return self.actions[i].astype(self.action_dtype)  # a copy: an environment may keep its action
+
+
+def main() -> None:
+    """Answers commands until the trainer is gone."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the trainer's: it still needs the environments
+    connection = Connection(int(sys.argv[1]))
+    try:
+        sys.path[:] = connection.recv()
+        source_bytes, layout, first, count = connection.recv()
+        worker = Worker(pickle.loads(source_bytes), first, count, SharedArrays(Layout(*layout), int(sys.argv[2])))
+        connection.send_bytes(b"d")
+        while True:
+            command = connection.recv_bytes()
+            if command == b"s":
+                worker.step()
+            else:
+                worker.restore(*connection.recv())
+            connection.send_bytes(b"d")
+    except (EOFError, ConnectionError, BrokenPipeError):
+        pass
+    except Exception:
+        connection.send_bytes(traceback.format_exc(limit=-4).encode())
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,43 @@
+"""Errors for people: one line that says what happened, what was kept and what to do.
+
+Whatever a person can cause ends in one of these; the command line prints the line and
+leaves with `exit_code`, without a traceback.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class ColabRLError(Exception):
+    """Something failed outside the program: a disk, a store, an environment, a file."""
+
+    exit_code = 1
+
+
+class UsageError(ColabRLError):
+    """What was asked for does not exist, is out of range, or contradicts the run."""
+
+    exit_code = 2
+
+
+class EnvironmentFault(ColabRLError):
+    """An environment raised, returned NaN, or its worker process died."""
+
+
+class Divergence(ColabRLError):
+    """A loss or a parameter is no longer a finite number."""
+
+
+class StorageError(ColabRLError):
+    """A storage could not do what was asked; trying again later may help."""
+
+
+def nearest(word: str, candidates: Iterable[str]) -> str:
+    """A hint such as `; did you mean 'gamma'?`, or the empty string where nothing is near."""
+    by_lower_case = {candidate.lower(): candidate for candidate in candidates}
+    matches = difflib.get_close_matches(word.lower(), by_lower_case, n=3, cutoff=0.5)
+    if not matches:
+        return ""
+    return "; did you mean " + " or ".join(repr(by_lower_case[match]) for match in matches) + "?"
