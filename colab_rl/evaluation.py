@@ -28,7 +28,8 @@ class EvaluationResult:
 
     def criterion(self, best_by: str) -> float:
         """The number that makes a checkpoint the best: mean, median or min of the returns."""
-        return float({"mean": np.mean, "median": np.median, "min": np.min}[best_by](self.returns))
+        statistics: dict[str, Callable] = {"mean": np.mean, "median": np.median, "min": np.min}
+        return float(statistics[best_by](self.returns))
 
 
 class Evaluator:
@@ -39,7 +40,8 @@ class Evaluator:
         self._running = np.full(slots, -1)
         self._envs = GymnasiumVectorEnvironment(source, spaces, slots, seeds=self._next_seed)
 
-    def evaluate(self, act: Callable[[np.ndarray], np.ndarray], episodes: int, seed: int, progress: bool = False) -> EvaluationResult:
+    def evaluate(self, act: Callable[[np.ndarray], np.ndarray], episodes: int, seed: int,
+                 progress: bool = False) -> EvaluationResult:
         """Runs the episodes, several at a time.
 
         act: gives (B, ...) actions for (B, obs_dim) observations, each row by itself.
@@ -48,7 +50,7 @@ class Evaluator:
         self._queue = [(episode, seed + episode) for episode in reversed(range(episodes))]
         running[:] = -1
         returns, lengths = np.zeros(episodes), np.zeros(episodes, np.int64)
-        actions = np.zeros((envs.num_envs, *envs.spaces.action_shape), envs.spaces.action_dtype)
+        actions: np.ndarray = np.zeros((envs.num_envs, *envs.spaces.action_shape), envs.spaces.action_dtype)
         envs.reset()
         with tqdm(total=episodes, desc="evaluating", unit="episode", delay=2, mininterval=1,
                   disable=not progress) as bar:

@@ -81,9 +81,9 @@ class PPO(Algorithm):
 
         obs, actions, old_log_prob, advantages, targets, value_metrics = self._transitions()
         sums = torch.zeros(5, device=self.device)
-        kl = torch.zeros((), device=self.device)
-        steps = 0
-        for epoch in range(config.update_epochs):
+        steps = epochs = 0
+        for _ in range(config.update_epochs):
+            epochs += 1
             kl_of_epoch = []
             for rows in self._minibatches(len(obs)):
                 log_prob, entropy = self.policy.log_prob_and_entropy(obs[rows], actions[rows])
@@ -111,7 +111,7 @@ class PPO(Algorithm):
 
         names = ("loss/policy", "loss/value", "policy/entropy", "policy/approx_kl", "policy/clip_fraction")
         metrics = dict(zip(names, (sums / steps).tolist(), strict=True))
-        metrics |= value_metrics | {"policy/std": self.policy.std(), "policy/epochs": float(epoch + 1),
+        metrics |= value_metrics | {"policy/std": self.policy.std(), "policy/epochs": float(epochs),
                                     "optimizer/learning_rate": learning_rate}
         for name, optimizer in optimizers.items():
             metrics |= {f"optimizer/{name}/{key}": value for key, value in optimizer.metrics().items()}

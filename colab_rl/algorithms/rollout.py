@@ -21,7 +21,7 @@ class Rollout:
     def __init__(self, num_steps: int, num_envs: int, spaces: Spaces):
         steps = (num_steps, num_envs)
         self.obs = np.empty((num_steps + 1, num_envs, spaces.obs_dim), np.float32)
-        self.actions = np.empty((*steps, *spaces.action_shape), spaces.action_dtype)
+        self.actions: np.ndarray = np.empty((*steps, *spaces.action_shape), spaces.action_dtype)
         self.rewards = np.empty(steps)
         self.terminated = np.empty(steps, bool)
         self.truncated = np.empty(steps, bool)

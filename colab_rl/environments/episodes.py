@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import gymnasium
 import numpy as np
 
@@ -17,9 +19,9 @@ def begin_episode(environment: gymnasium.Env, seed: int) -> np.ndarray:
     BipedalWalker keeps its `b2World` over resets, and the contact order in it, so that the
     same seed gives another trajectory on a used environment; a fresh world does not.
     """
-    unwrapped = environment.unwrapped
+    unwrapped: Any = environment.unwrapped
     world = getattr(unwrapped, "world", None)
-    if type(world).__name__ == "b2World" and hasattr(unwrapped, "_destroy"):
+    if world is not None and type(world).__name__ == "b2World" and hasattr(unwrapped, "_destroy"):
         unwrapped._destroy()
         unwrapped.world = type(world)()
     observation, _ = environment.reset(seed=seed)

@@ -11,12 +11,15 @@ snapshot is each episode's seed and actions, and restoring replays them.
 
 from __future__ import annotations
 
+import contextlib
+import itertools
 import os
 import socket
 import subprocess
 import sys
 from collections.abc import Callable
 from multiprocessing.connection import Connection, wait
+from typing import Any
 
 import cloudpickle
 import numpy as np
@@ -54,7 +57,7 @@ class GymnasiumVectorEnvironment(VectorEnvironment):
         self._workers: list[WorkerProcess] = []
         edges = np.linspace(0, num_envs, min(num_workers or os.cpu_count() or 1, num_envs) + 1).astype(int)
         try:
-            for first, end in zip(edges[:-1], edges[1:], strict=True):
+            for first, end in itertools.pairwise(edges):
                 self._workers.append(WorkerProcess(source, layout, int(first), int(end - first), memory))
             for worker in self._workers:
                 self._answer(worker)
@@ -103,8 +106,9 @@ class GymnasiumVectorEnvironment(VectorEnvironment):
             queues[self._worker_of[slot]].append(int(slot))
         for worker, queue in zip(self._workers, queues, strict=True):
             self._replay_next(worker, queue)
-        busy = {worker.connection: (worker, queue) for worker, queue in zip(self._workers, queues, strict=True)
-                if worker.replaying}
+        busy: dict[Any, tuple[WorkerProcess, list[int]]] = {
+            worker.connection: (worker, queue) for worker, queue in zip(self._workers, queues, strict=True)
+            if worker.replaying}
         total = int(self._journal.lengths[~self.ended].sum())
         with tqdm(total=total, desc="replaying episodes", unit="step", delay=2, mininterval=1) as progress:
             while busy:
@@ -166,6 +170,7 @@ class WorkerProcess:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "colab_rl.environments.worker", str(theirs.fileno()), str(memory)],
                 pass_fds=(theirs.fileno(), memory), stdin=subprocess.DEVNULL,
+                start_new_session=True,  # a signal to the terminal's process group is the trainer's to answer
                 env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join(filter(None, sys.path))})
         self.connection = Connection(ours.detach())
         self.replaying = 0  # steps of the episode it is replaying
@@ -175,10 +180,8 @@ class WorkerProcess:
 
     def send(self, command: bytes) -> None:
         """Sends a command; a dead worker is noticed when its answer is awaited."""
-        try:
+        with contextlib.suppress(OSError):
             self.connection.send_bytes(command)
-        except OSError:
-            pass
 
     def cause_of_death(self) -> str:
         """In words: by signal, or its exit code."""

@@ -15,7 +15,7 @@ class Journal:
     def __init__(self, num_envs: int, action_shape: tuple[int, ...], dtype: type):
         self.episodes = np.zeros(num_envs, np.int64)
         self.lengths = np.zeros(num_envs, np.int64)
-        self._actions = np.empty((1024, num_envs, *action_shape), dtype)
+        self._actions: np.ndarray = np.empty((1024, num_envs, *action_shape), dtype)
 
     def append(self, actions: np.ndarray, ended: np.ndarray) -> None:
         """Notes (N, ...) actions; where `ended` (N,) bool, the next episode begins instead."""
@@ -44,6 +44,6 @@ class Journal:
         if longest > len(self._actions):
             self._actions = np.empty((longest + 1, *self._actions.shape[1:]), self._actions.dtype)
         start = 0
-        for slot, length in enumerate(self.lengths):
+        for slot, length in enumerate(self.lengths.tolist()):
             self._actions[:length, slot] = state["actions"][start:start + length]
             start += length

@@ -1,0 +1,146 @@
+"""The manifest: the small JSON whose arrival commits a checkpoint.
+
+checkpoints/00000200-<sha8>.json
+{
+"format": 1,
+"run_id": "9f0c...",            which run it belongs to
+"generation": 200, "parent": "00000199-1a2b3c4d",
+"iteration": ..., "step": ..., "total_steps": ..., "finished": false,
+"score": 312.4, "criterion": 312.4, "state_sha256": "...", "seconds": 96.1, "created": "2026-11-22T09:00:00Z",
+"exact": true, "inexact": [], "versions": {"torch": "2.13.0", ...},
+"files": {"checkpoints/00000200-<sha8>.safetensors": {"size": ..., "sha256": ..., "md5": ...}, ...},
+"history": {"metrics/00000001-<sha8>.csv": {...}, ...},
+"manifest_sha256": "..."        over all of the above
+}
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import re
+from dataclasses import dataclass, field
+from typing import Any
+
+from colab_rl.errors import ColabRLError
+
+FORMAT = 1
+NAME = re.compile(r"checkpoints/(?P<stem>(?P<generation>\d{8,})-[0-9a-f]{8})\.json")
+
+
+class Damaged(ColabRLError):
+    """A checkpoint that is not whole, or not this run's."""
+
+
+class NewerFormat(ColabRLError):
+    """Written by a newer version of colab_rl."""
+
+
+@dataclass(frozen=True)
+class FileRecord:
+    """What a file must be: size in bytes, hashes in hexadecimal."""
+
+    size: int
+    sha256: str
+    md5: str
+
+    @classmethod
+    def of(cls, data: bytes) -> FileRecord:
+        """The record of these bytes."""
+        return cls(len(data), hashlib.sha256(data).hexdigest(), hashlib.md5(data, usedforsecurity=False).hexdigest())
+
+    def check(self, name: str, data: bytes) -> None:
+        """Raises Damaged unless `data` is the file."""
+        if len(data) != self.size:
+            raise Damaged(f"{name} has {len(data)} bytes, not {self.size}")
+        if hashlib.sha256(data).hexdigest() != self.sha256:
+            raise Damaged(f"{name} has other content than was saved")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Manifest:
+    """One checkpoint.
+
+    files: without these it does not exist: the training state, and the metrics since the parent.
+    history: the metrics before. Where one of them is damaged the run goes on, and its curves have a gap.
+    score, criterion: of an evaluation at this step, if there was one: its mean, and what `best_by` makes of it.
+    seconds: wall time of training up to here, over all sessions.
+    exact, inexact: whether the run came here exactly, and if not, why.
+    """
+
+    run_id: str
+    generation: int
+    parent: str | None
+    iteration: int
+    step: int
+    total_steps: int
+    finished: bool
+    score: float | None
+    criterion: float | None
+    state_sha256: str
+    seconds: float
+    created: str
+    versions: dict[str, str]
+    exact: bool = True
+    inexact: list[str] = field(default_factory=list)
+    files: dict[str, FileRecord]
+    history: dict[str, FileRecord] = field(default_factory=dict)
+
+    @property
+    def state_file(self) -> str:
+        """Name of the training state's file."""
+        return next(name for name in self.files if name.startswith("checkpoints/"))
+
+    @property
+    def name(self) -> str:
+        """Name of the manifest's own file."""
+        return self.state_file.removesuffix(".safetensors") + ".json"
+
+    @property
+    def stem(self) -> str:
+        """Generation and hash, `00000200-<sha8>`."""
+        return self.name.removeprefix("checkpoints/").removesuffix(".json")
+
+    def to_bytes(self) -> bytes:
+        """The JSON file."""
+        content = {"format": FORMAT, **dataclasses.asdict(self)}
+        content["manifest_sha256"] = _checksum(content)
+        return json.dumps(content, indent=1).encode()
+
+    @classmethod
+    def from_bytes(cls, name: str, data: bytes, run_id: str) -> Manifest:
+        """Reads the manifest file `name`. Raises Damaged, or NewerFormat."""
+        try:
+            content: dict[str, Any] = json.loads(data)
+            checksum, version = content.pop("manifest_sha256"), content.pop("format")
+            if isinstance(version, int) and version > FORMAT:
+                raise NewerFormat(f"{name} was written by a newer colab_rl (format {version}, this one reads "
+                                  f"up to {FORMAT}); nothing was changed; install the newer version")
+            if _checksum({"format": version, **content}) != checksum:
+                raise Damaged(f"{name} has other content than was saved")
+            for key in ("files", "history"):
+                content[key] = {file: FileRecord(**record) for file, record in content[key].items()}
+            manifest = cls(**content)
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise Damaged(f"{name} is not a whole manifest") from error
+        if manifest.run_id != run_id:
+            raise Damaged(f"{name} belongs to another run")
+        if manifest.name != name:
+            raise Damaged(f"{name} is the manifest of {manifest.stem}")
+        return manifest
+
+
+def numbered(folder: str, generation: int, record: FileRecord, suffix: str) -> str:
+    """A file's name: folder, generation, first 8 digits of its SHA-256."""
+    return f"{folder}/{generation:08d}-{record.sha256[:8]}.{suffix}"
+
+
+def generation_of(name: str) -> int | None:
+    """The generation of a manifest's file name, None for another file."""
+    match = NAME.fullmatch(name)
+    return int(match["generation"]) if match else None
+
+
+def _checksum(content: dict[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()

@@ -1,0 +1,119 @@
+"""Finding where a run goes on: the newest checkpoint that is whole, on this machine or in the store."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+from colab_rl.checkpoints.manifest import Damaged, Manifest, generation_of
+from colab_rl.checkpoints.tier import Tier
+from colab_rl.errors import ColabRLError, StorageError
+from colab_rl.storage import FolderStorage
+
+Say = Callable[[str], None]
+
+
+class Checkpoint(NamedTuple):
+    """A checkpoint and the content of its files, verified."""
+
+    manifest: Manifest
+    contents: dict[str, bytes]
+
+    @property
+    def state(self) -> bytes:
+        """The serialized training state."""
+        return self.contents[self.manifest.state_file]
+
+
+def newest_whole(local: Tier, remote: Tier | None, say: Say) -> Checkpoint | None:
+    """Walks back from the newest generation until one verifies; None where the run has no checkpoint yet.
+
+    Raises ColabRLError where there are checkpoints and none is whole: a run is never begun
+    again over an old one.
+    """
+    tiers = {id(tier): (tier, _names(tier, say, optional=tier is remote and bool(local.names())))
+             for tier in (local, remote) if tier is not None}
+    names = {name for _, found in tiers.values() for name in found}
+    for name in sorted(names, key=lambda name: (generation_of(name), name), reverse=True):
+        for tier, found in tiers.values():
+            if name in found:
+                try:
+                    return load(tier, name)
+                except (Damaged, StorageError) as error:
+                    say(f"skipping a checkpoint: {error}")
+    if names:
+        raise ColabRLError(f"none of the {len(names)} checkpoints of this run is whole; nothing was deleted; "
+                           "restore them from a copy, or begin a run of another name")
+    return None
+
+
+def of_generation(local: Tier, remote: Tier | None, generation: int) -> Checkpoint:
+    """The checkpoint of a generation. Raises ColabRLError where it is missing or not whole."""
+    problem = "it is not there"
+    for tier in filter(None, (local, remote)):
+        for name in tier.names():
+            if generation_of(name) == generation:
+                try:
+                    return load(tier, name)
+                except (Damaged, StorageError) as error:
+                    problem = str(error)
+    raise ColabRLError(f"generation {generation} cannot be used: {problem}")
+
+
+def load(tier: Tier, name: str) -> Checkpoint:
+    """The checkpoint whose manifest is `name`. Raises Damaged or StorageError."""
+    manifest = tier.read(name)
+    return Checkpoint(manifest, tier.load(manifest))
+
+
+def bring_home(checkpoint: Checkpoint, local: Tier, remote: Tier | None, say: Say) -> list[bytes]:
+    """Makes the local tier hold `checkpoint`; returns the metrics tables up to it, oldest first.
+
+    Local files of it that are damaged, and newer checkpoints that did not verify, are set
+    aside as `NAME.bad`. A table that neither tier has whole is left out, and said.
+    """
+    manifest = checkpoint.manifest
+    assert isinstance(local.storage, FolderStorage)
+    for name in local.names():
+        if (generation_of(name) or 0) > manifest.generation:
+            try:
+                load(local, name)
+            except (Damaged, StorageError):
+                local.storage.set_aside(name)
+                local.storage.set_aside(name.removesuffix(".json") + ".safetensors")
+    if not _holds(local, manifest):
+        local.commit(manifest, checkpoint.contents)
+    tables = []
+    for name, record in manifest.history.items():
+        for tier in filter(None, (local, remote)):
+            try:
+                data = tier.storage.get(name)
+                record.check(name, data)
+            except (Damaged, StorageError):
+                continue
+            if tier is not local:
+                local.write(name, data, record)
+            tables.append(data)
+            break
+        else:
+            say(f"{name} is missing or damaged: the run's curves have a gap there, and nothing else is lost")
+    tables += [data for name, data in checkpoint.contents.items() if name.startswith("metrics/")]
+    return tables
+
+
+def _holds(tier: Tier, manifest: Manifest) -> bool:
+    try:
+        tier.check(tier.read(manifest.name))
+    except (Damaged, StorageError):
+        return False
+    return True
+
+
+def _names(tier: Tier, say: Say, optional: bool) -> set[str]:
+    try:
+        return set(tier.names())
+    except StorageError as error:
+        if not optional:
+            raise
+        say(f"the store cannot be listed, going on with what this machine holds: {error}")
+        return set()

@@ -1,0 +1,71 @@
+"""Which checkpoints stay."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+
+from colab_rl.checkpoints.manifest import Damaged, Manifest, generation_of
+from colab_rl.checkpoints.tier import Tier
+
+SWEPT = ("checkpoints/", "metrics/", "telemetry/")
+NUMBERED = re.compile(r"\w+/(?P<generation>\d{8,})-[0-9a-f]{8}\.\w+")
+
+
+def best(manifests: Iterable[Manifest]) -> Manifest | None:
+    """The checkpoint with the highest score, the newest of equals; None where none was evaluated."""
+    scored = [manifest for manifest in manifests if manifest.criterion is not None]
+    return max(scored, key=lambda manifest: (manifest.criterion, manifest.generation), default=None)
+
+
+def kept(manifests: list[Manifest], keep_last: int, keep_every: int) -> list[Manifest]:
+    """Of a run's checkpoints, those that stay: the newest `keep_last`, every `keep_every`-th, the first, the best."""
+    newest = sorted(manifests, key=lambda manifest: manifest.generation, reverse=True)[:keep_last]
+    stems = {manifest.stem for manifest in newest}
+    best_one = best(manifests)
+    return [manifest for manifest in manifests
+            if manifest.stem in stems or manifest.generation % keep_every == 0 or manifest.generation == 1
+            or manifest is best_one]
+
+
+def prune(tier: Tier, verified: dict[str, Manifest], keep_last: int, keep_every: int) -> None:
+    """Deletes what `kept` does not name, of the checkpoints that this session saw whole.
+
+    verified: by stem; what is deleted is taken out. Others are left alone: a damaged one
+    is for a person to look at. Nothing goes unless the newest, which it makes room for,
+    is whole on another reading.
+    """
+    staying = kept(list(verified.values()), keep_last, keep_every)
+    leaving = [manifest for manifest in verified.values() if manifest not in staying]
+    if not leaving:
+        return
+    newest = max(staying, key=lambda manifest: manifest.generation)
+    try:
+        tier.check(newest)
+    except Damaged:
+        return
+    for manifest in leaving:
+        tier.remove(manifest, staying)
+        del verified[manifest.stem]
+
+
+def sweep(tier: Tier, newest: Manifest) -> None:
+    """Deletes files older than `newest` that no manifest names: what a killed save or prune left.
+
+    Only where no other writer lives. Files of a generation whose manifest cannot be read stay.
+    """
+    named: set[str] = set()
+    unreadable: set[int | None] = set()
+    for name in tier.names():
+        try:
+            manifest = tier.read(name)
+            named |= {*manifest.files, *manifest.history}
+        except Damaged:
+            unreadable.add(generation_of(name))
+    for folder in SWEPT:
+        for name in tier.storage.list(folder):
+            match = NUMBERED.fullmatch(name)
+            if match and name not in named and generation_of(name) is None:
+                generation = int(match["generation"])
+                if generation < newest.generation and generation not in unreadable:
+                    tier.storage.delete(name)

@@ -1,0 +1,95 @@
+"""The checkpoints of one run in one place: this machine's folder, or the store's.
+
+Both tiers follow one protocol: files first, each read back; the manifest last. What has
+no whole manifest, or not every file it names, does not exist.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterable, Iterator
+
+from colab_rl.checkpoints.manifest import Damaged, FileRecord, Manifest, generation_of
+from colab_rl.errors import StorageError
+from colab_rl.storage import NotFound, Storage
+
+
+class Tier:
+    """Commits, finds, checks and removes checkpoints of the run `run_id` in `storage`."""
+
+    def __init__(self, storage: Storage, run_id: str):
+        self.storage = storage
+        self.run_id = run_id
+
+    def commit(self, manifest: Manifest, contents: dict[str, bytes]) -> None:
+        """Writes a checkpoint whose `contents` hold every file of `manifest.files`. Raises StorageError."""
+        for name, record in manifest.files.items():
+            self.write(name, contents[name], record)
+        data = manifest.to_bytes()
+        self.write(manifest.name, data, FileRecord.of(data))
+
+    def write(self, name: str, data: bytes, record: FileRecord) -> None:
+        """Puts a file and reads it back. Raises StorageError where the place holds something else."""
+        self.storage.put(name, data)
+        stat = self.storage.stat(name)
+        if (stat.size, stat.md5) != (record.size, record.md5):
+            raise StorageError(f"{name} reads back from {self.storage.place} other than it was written")
+
+    def holds(self, name: str, record: FileRecord) -> bool:
+        """Whether the place has that file, whole."""
+        try:
+            stat = self.storage.stat(name)
+        except NotFound:
+            return False
+        return (stat.size, stat.md5) == (record.size, record.md5)
+
+    def names(self) -> list[str]:
+        """Names of all manifest files, newest generation first."""
+        names = [name for name in self.storage.list("checkpoints/") if generation_of(name) is not None]
+        return sorted(names, key=lambda name: (generation_of(name), name), reverse=True)
+
+    def read(self, name: str) -> Manifest:
+        """The manifest in the file `name`. Raises Damaged, NewerFormat or StorageError."""
+        return Manifest.from_bytes(name, self.storage.get(name), self.run_id)
+
+    def manifests(self) -> Iterator[Manifest]:
+        """Every manifest that can be read, newest first."""
+        for name in self.names():
+            with contextlib.suppress(Damaged, NotFound):
+                yield self.read(name)
+
+    def whole(self) -> Iterator[Manifest]:
+        """Every checkpoint whose files are all here and unchanged, newest first."""
+        for manifest in self.manifests():
+            with contextlib.suppress(Damaged):
+                self.check(manifest)
+                yield manifest
+
+    def check(self, manifest: Manifest) -> None:
+        """Raises Damaged unless every file that the checkpoint needs is here, whole."""
+        for name, record in manifest.files.items():
+            if not self.holds(name, record):
+                raise Damaged(f"{name} in {self.storage.place} is missing, cut or changed")
+
+    def load(self, manifest: Manifest) -> dict[str, bytes]:
+        """Content of every file of a checkpoint, checked by SHA-256. Raises Damaged or StorageError."""
+        contents = {}
+        for name, record in manifest.files.items():
+            try:
+                contents[name] = self.storage.get(name)
+            except NotFound as error:
+                raise Damaged(str(error)) from error
+            record.check(name, contents[name])
+        return contents
+
+    def remove(self, manifest: Manifest, keep: Iterable[Manifest]) -> None:
+        """Deletes a checkpoint and those of its files that no manifest of `keep` names.
+
+        The manifest goes first: a kill in between leaves files without a manifest, which
+        are nothing, and not a manifest without files, which looks like damage.
+        """
+        needed = {name for other in keep for name in (*other.files, *other.history)}
+        self.storage.delete(manifest.name)
+        for name in (*manifest.files, *manifest.history):
+            if name not in needed:
+                self.storage.delete(name)

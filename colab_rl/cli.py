@@ -1,0 +1,178 @@
+"""The command line: `python -m colab_rl COMMAND ...`.
+
+Exit codes: 0 done; 1 failed, with one line that says what happened, what was kept and what
+to do; 2 wrong usage; 130 and 143 after Ctrl-C and SIGTERM, with a checkpoint saved.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+import sys
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from colab_rl.errors import ColabRLError
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs a command; returns the exit code."""
+    options = _parser().parse_args(arguments)
+    try:
+        return options.command(options)
+    except ColabRLError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return error.exit_code
+    except OSError as error:
+        print(f"error: {error}; what was saved before is kept", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("stopped at once, without saving; the newest checkpoint is kept", file=sys.stderr)
+        return 130
+
+
+def _parser() -> argparse.ArgumentParser:
+    # Before or after the command: SUPPRESS keeps the second parser from undoing what the first one read.
+    places = argparse.ArgumentParser(add_help=False, argument_default=argparse.SUPPRESS)
+    places.add_argument("--root", metavar="DIR", help="this machine's runs (default $COLAB_RL_ROOT, else runs)")
+    places.add_argument("--store", metavar="PLACE", help="where checkpoints go beyond this machine: a folder, or none "
+                        "(default $COLAB_RL_STORE, else on Colab the mounted Drive's colab_rl folder)")
+    parser = argparse.ArgumentParser(prog="colab_rl", parents=[places], description="Train, understand and show a "
+                                     "reinforcement-learning policy.")
+    commands = parser.add_subparsers(metavar="COMMAND", required=True)
+
+    def command(name: str, function: Callable[[argparse.Namespace], int], help: str) -> argparse.ArgumentParser:
+        added = commands.add_parser(name, parents=[places], help=help, description=help)
+        added.set_defaults(command=function)
+        return added
+
+    train = command("train", _train, "start a run, or continue it")
+    train.add_argument("run")
+    train.add_argument("--env", metavar="ID", help="Gymnasium id (default BipedalWalker-v3); module:Id-v0 for your own")
+    train.add_argument("--algo", help="ppo (the default)")
+    train.add_argument("--total-steps", metavar="N", help="environment steps; a larger number extends a run")
+    train.add_argument("--seed", metavar="S")
+    train.add_argument("--backend", default="auto", help="auto, gymnasium")
+    train.add_argument("--device", default="auto", help="auto, cpu, cuda")
+    train.add_argument("--set", metavar="KEY=VALUE", nargs="+", action="extend", default=[],
+                       help="settings; see the command presets")
+    train.add_argument("--from", metavar="OTHER[:GENERATION]", dest="source",
+                       help="begin a new run from another run's checkpoint")
+
+    status = command("status", _status, "what runs there are and where their checkpoints lie")
+    status.add_argument("run", nargs="?")
+
+    evaluate = command("evaluate", _evaluate, "score a policy on stock gymnasium, deterministically")
+    evaluate.add_argument("run")
+    evaluate.add_argument("--checkpoint", default="best", metavar="WHICH", help="best, latest or a generation")
+    evaluate.add_argument("--episodes", type=int, default=100)
+    evaluate.add_argument("--seed", type=int, default=0, help="the episodes' seeds are SEED, SEED + 1, ...")
+
+    verify = command("verify", _verify, "read every file of every checkpoint against its manifest")
+    verify.add_argument("run")
+
+    presets = command("presets", _presets, "the tuned settings, and all settings there are")
+    for added in (status, evaluate, verify, presets):
+        added.add_argument("--json", action="store_true", help="as JSON")
+    return parser
+
+
+def _places(options: argparse.Namespace) -> dict[str, Any]:
+    return {"root": getattr(options, "root", None), "store": getattr(options, "store", None)}
+
+
+def _train(options: argparse.Namespace) -> int:
+    from colab_rl.config import parse_settings
+    from colab_rl.training import train
+
+    result = train(options.run, env=options.env, algo=options.algo, total_steps=options.total_steps,
+                   seed=options.seed, backend=options.backend, device=options.device,
+                   settings=parse_settings(options.set), source=options.source, **_places(options))
+    how = "finished" if result.finished else "stopped, the same command goes on from here"
+    score = f", best score {result.best_score:.1f}" if result.best_score is not None else ""
+    print(f"{result.run}: {how}; step {result.step:,} of {result.total_steps:,}, "
+          f"generation {result.generation} saved{score}")
+    if result.pending:
+        print(f"error: {result.pending} checkpoints are not verified in the store yet: "
+              f"{result.store_error or 'it is slow'}; they are kept here; the same command tries again",
+              file=sys.stderr)
+    sys.stderr.flush()
+    print(f"state_sha256={result.state_sha256}", flush=True)
+    if result.signal_number is not None:
+        return 128 + result.signal_number
+    return 1 if result.pending else 0
+
+
+def _status(options: argparse.Namespace) -> int:
+    from colab_rl.inspection import status
+
+    found = status(options.run, **_places(options))
+    if options.json:
+        print(json.dumps(found[0] if options.run else found, indent=1))
+        return 0
+    if not found:
+        print("no runs yet: python -m colab_rl train NAME begins one")
+    for run in found:
+        score = "none yet" if run["best_score"] is None else f"{run['best_score']:.1f}"
+        state = "finished" if run["finished"] else f"{100 * run['step'] / run['total_steps']:.0f} %"
+        print(f"{run['run']}: {run['env_id']}, {run['algorithm']} on {run['backend']}, seed {run['seed']}; "
+              f"step {run['step']:,} of {run['total_steps']:,} ({state}), best score {score}"
+              f"{'' if run['exact'] else ', not bit-exact'}; {run['pending']} pending for the store")
+        if options.run:
+            print(f"{'generation':>10} {'step':>12} {'score':>9}  {'local':9} {'store':9}")
+            for row in run["checkpoints"]:
+                score = "" if row["score"] is None else f"{row['score']:.1f}"
+                step = "" if row["step"] is None else f"{row['step']:,}"
+                print(f"{row['generation']:>10} {step:>12} {score:>9}  {row['local']:9} {row['store']:9}")
+    return 0
+
+
+def _evaluate(options: argparse.Namespace) -> int:
+    from colab_rl.inspection import evaluate
+
+    summary = evaluate(options.run, checkpoint=options.checkpoint, episodes=options.episodes, seed=options.seed,
+                       **_places(options)).summary()
+    if options.json:
+        print(json.dumps(summary))
+    else:
+        print("mean {mean:.2f} +- {std:.2f}, min {min:.2f}, max {max:.2f}, mean length {mean_length:.1f}, "
+              "{episodes} episodes".format(**summary))
+    return 0
+
+
+def _verify(options: argparse.Namespace) -> int:
+    from colab_rl.inspection import verify
+
+    found = verify(options.run, **_places(options))
+    if options.json:
+        print(json.dumps(found, indent=1))
+    else:
+        for line in found["bad"]:
+            print(line)
+        print(f"{found['run']}: {found['checkpoints']} checkpoints, {found['files']} files read, "
+              f"{len(found['bad'])} bad")
+    return 1 if found["bad"] else 0
+
+
+def _presets(options: argparse.Namespace) -> int:
+    from colab_rl.config import CONFIGS
+    from colab_rl.presets import PRESETS
+
+    if options.json:
+        print(json.dumps({env_id: {algo: settings for (other, algo), settings in PRESETS.items() if other == env_id}
+                          for env_id, _ in PRESETS}, indent=1))
+        return 0
+    for (env_id, algorithm), settings in PRESETS.items():
+        print(f"{env_id}, {algorithm}: " + " ".join(f"{name}={_plain(value)}" for name, value in settings.items()))
+    for algorithm, kind in CONFIGS.items():
+        print(f"\nEvery setting of {algorithm}, with its default:")
+        for field in dataclasses.fields(kind):
+            print(f"  {f'{field.name}={_plain(field.default)}':36} {field.metadata['help']}")
+    return 0
+
+
+def _plain(value: Any) -> str:
+    if isinstance(value, tuple):
+        return ",".join(map(str, value))
+    return str(value).lower() if isinstance(value, bool) or value is None else f"{value}"

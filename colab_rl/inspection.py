@@ -1,0 +1,157 @@
+"""Reading a run: its status, its files held against their manifests, its policy's score."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from typing import Any
+
+import torch
+from tqdm.auto import tqdm
+
+from colab_rl.algorithms import Algorithm, make_algorithm
+from colab_rl.checkpoints import Damaged, Manifest, Tier
+from colab_rl.checkpoints.manifest import generation_of
+from colab_rl.checkpoints.recovery import Checkpoint, load, newest_whole, of_generation
+from colab_rl.checkpoints.retention import best
+from colab_rl.checkpoints.serialization import deserialize
+from colab_rl.environments import EnvironmentSource, describe
+from colab_rl.errors import ColabRLError, StorageError, UsageError
+from colab_rl.evaluation import EvaluationResult, Evaluator
+from colab_rl.runs import Identity, Places
+from colab_rl.spaces import Spaces
+
+Location = str | os.PathLike | None
+
+
+def status(run: str | None = None, *, root: Location = None, store: Location = None) -> list[dict[str, Any]]:
+    """The run, or all runs, as `status --json` prints them. Raises UsageError for an unknown run."""
+    places = Places(root, store)
+    names = [run] if run else places.names()
+    return [_status_of(places.require(name), places) for name in names]
+
+
+def verify(run: str, *, root: Location = None, store: Location = None) -> dict[str, Any]:
+    """Reads every file of every checkpoint, here and in the store, against its manifest.
+
+    Returns `run, checkpoints, files, bad`: how many were read, and a line for each that is bad.
+    """
+    places = Places(root, store)
+    identity = places.require(run)
+    bad: list[str] = []
+    checkpoints = files = 0
+    for tier in filter(None, places.tiers(identity)):
+        seen: set[str] = set()
+        for name in tqdm(tier.names(), desc=f"reading {tier.storage.place}", unit="checkpoint", delay=2, mininterval=1):
+            checkpoints += 1
+            try:
+                manifest = tier.read(name)
+            except (Damaged, StorageError) as error:
+                bad.append(f"{tier.storage.place}: {error}")
+                continue
+            for file, record in {**manifest.files, **manifest.history}.items():
+                if file not in seen:
+                    seen.add(file)
+                    try:
+                        record.check(file, tier.storage.get(file))
+                    except (Damaged, StorageError) as error:
+                        bad.append(f"{tier.storage.place}: {error}")
+        files += len(seen)
+    return {"run": run, "checkpoints": checkpoints, "files": files, "bad": bad}
+
+
+def evaluate(run: str, *, checkpoint: str | int = "best", episodes: int = 100, seed: int = 0,
+             env: EnvironmentSource | None = None, root: Location = None, store: Location = None) -> EvaluationResult:
+    """Deterministic episodes of a checkpoint's policy on stock gymnasium, with seeds seed, seed + 1, ...
+
+    checkpoint: `best`, `latest` or a generation.
+    env: needed where the run trains on a function.
+    Raises UsageError for an unknown run or a bad number, ColabRLError where the checkpoint cannot be read.
+    """
+    if episodes < 1 or seed < 0:
+        raise UsageError("episodes must be at least 1, and the seed at least 0")
+    places = Places(root, store)
+    identity = places.require(run)
+    if env is None and identity.env_id.startswith("custom:"):
+        raise UsageError(f"{run} trains on {identity.env_id.removeprefix('custom:')}, a function: evaluate it from "
+                         "Python with evaluate(..., env=that function)")
+    source: EnvironmentSource = identity.env_id if env is None else env
+    spaces = describe(source)
+    algorithm = load_algorithm(identity, find_checkpoint(identity, places, checkpoint), spaces)
+    with contextlib.closing(Evaluator(source, spaces)) as evaluator:
+        return evaluator.evaluate(lambda obs: algorithm.act(obs, deterministic=True), episodes, seed, progress=True)
+
+
+def find_checkpoint(identity: Identity, places: Places, which: str | int) -> Checkpoint:
+    """A run's `best` or `latest` whole checkpoint, or that of a generation, verified.
+
+    Before the first evaluation, `best` is the latest.
+    """
+    local, remote = places.tiers(identity)
+    if str(which).isdigit():
+        return of_generation(local, remote, int(which))
+    if which not in ("best", "latest"):
+        raise UsageError(f"checkpoint is best, latest or a generation's number, not {which!r}")
+    if which == "best":
+        held = [(manifest, tier) for tier in (local, remote) if tier for manifest in tier.manifests()]
+        while (best_one := best(manifest for manifest, _ in held)) is not None:
+            for manifest, tier in held:
+                if manifest.stem == best_one.stem:
+                    with contextlib.suppress(Damaged, StorageError):
+                        return load(tier, manifest.name)
+            held = [(manifest, tier) for manifest, tier in held if manifest.stem != best_one.stem]
+    checkpoint = newest_whole(local, remote, tqdm.write)
+    if checkpoint is None:
+        raise ColabRLError(f"{identity.name} has no checkpoint yet")
+    return checkpoint
+
+
+def load_algorithm(identity: Identity, checkpoint: Checkpoint, spaces: Spaces) -> Algorithm:
+    """The run's algorithm as the checkpoint left it, on the CPU."""
+    algorithm = make_algorithm(identity.algorithm, identity.make_config(), spaces, torch.device("cpu"), 1)
+    algorithm.load_state_dict(deserialize(checkpoint.state)["algorithm"])
+    return algorithm
+
+
+def _status_of(identity: Identity, places: Places) -> dict[str, Any]:
+    local, remote = places.tiers(identity)
+    here, there = _states(local), _states(remote)
+    # By generation and hash, the newest first; two lines of one run may share a generation.
+    names = sorted({**here, **there}, key=lambda name: (generation_of(name), name), reverse=True)
+    rows, manifests = [], []
+    for name in names:
+        states = [found.get(name, (None, "absent")) for found in (here, there)]
+        manifest = next((manifest for manifest, _ in states if manifest), None)
+        rows.append({"generation": generation_of(name), "step": manifest and manifest.step,
+                     "score": manifest and manifest.score, "state_sha256": manifest and manifest.state_sha256,
+                     "local": states[0][1], "store": states[1][1]})
+        if any(state == "verified" for _, state in states):
+            manifests += [manifest] if manifest else []
+    newest: Manifest | None = manifests[0] if manifests else None
+    best_one = best(manifests)
+    scored = next((manifest for manifest in manifests if manifest.score is not None), None)
+    return {
+        "run": identity.name, "env_id": identity.env_id, "algorithm": identity.algorithm,
+        "backend": identity.backend, "seed": identity.config["seed"],
+        "iteration": newest.iteration if newest else 0, "step": newest.step if newest else 0,
+        "total_steps": newest.total_steps if newest else identity.config["total_steps"],
+        "finished": bool(newest and newest.finished), "exact": newest.exact if newest else True,
+        "score": scored and scored.score, "best_score": best_one and best_one.score,
+        "state_sha256": newest and newest.state_sha256, "checkpoints": rows,
+        "pending": sum(row["local"] == "verified" and row["store"] != "verified" for row in rows) if remote else 0,
+    }
+
+
+def _states(tier: Tier | None) -> dict[str, tuple[Manifest | None, str]]:
+    """Manifest and `verified` or `bad` of every checkpoint in a tier; each file is read."""
+    states: dict[str, tuple[Manifest | None, str]] = {}
+    for name in tier.names() if tier else []:
+        manifest = None
+        assert tier is not None
+        try:
+            manifest = tier.read(name)
+            tier.check(manifest)
+            states[name] = manifest, "verified"
+        except (Damaged, StorageError):
+            states[name] = manifest, "bad"
+    return states

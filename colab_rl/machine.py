@@ -1,0 +1,53 @@
+"""This machine: what of it decides whether training repeats to the last bit."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import platform
+
+import torch
+
+from colab_rl.errors import UsageError
+
+DEVICES = ("auto", "cpu", "cuda")
+# Threads of an update. A second one gains little on networks of this size, and where anything
+# else wants a core, a browser's TensorBoard say, each of its many barriers waits for a time slice.
+THREADS = 1
+PACKAGES = ("torch", "numpy", "gymnasium", "box2d")
+
+
+def choose_device(name: str) -> str:
+    """`cpu` or `cuda`. Raises UsageError for an unknown device, or one that is not there."""
+    if name not in DEVICES:
+        raise UsageError(f"unknown device {name!r} (there is: {', '.join(DEVICES)})")
+    if name == "cuda" and not torch.cuda.is_available():
+        raise UsageError("no CUDA GPU is there (or torch was installed without CUDA); use --device cpu")
+    return "cpu" if name == "auto" else name
+
+
+def available_device(device: str) -> tuple[str, list[str]]:
+    """A run's device, or the CPU where there is no GPU any more, and why."""
+    if device == "cuda" and not torch.cuda.is_available():
+        return "cpu", ["no GPU on this machine"]
+    return device, []
+
+
+def versions(device: str, threads: int) -> dict[str, str]:
+    """What two machines must agree in for bit-equal training, by name."""
+    found = {"python": ".".join(platform.python_version_tuple()[:2])}
+    for package in PACKAGES:
+        try:
+            found[package] = importlib.metadata.version(package)
+        except importlib.metadata.PackageNotFoundError:
+            found[package] = "missing"
+    found["machine"] = f"{platform.system()} {platform.machine()}"
+    found["cpu"] = torch.backends.cpu.get_cpu_capability()
+    found["device"] = torch.cuda.get_device_name() if device == "cuda" else "cpu"
+    found["threads"] = str(threads)
+    return found
+
+
+def differences(then: dict[str, str], now: dict[str, str]) -> list[str]:
+    """Such as `torch 2.11.0 -> 2.13.0`, for each version in which the two differ."""
+    return [f"{name} {then.get(name, 'missing')} -> {now.get(name, 'missing')}"
+            for name in dict.fromkeys([*then, *now]) if then.get(name) != now.get(name)]

@@ -1,0 +1,75 @@
+"""Metrics: rows that travel with the checkpoints, and a TensorBoard view of them.
+
+A row is an iteration. `metrics/*.csv` in the run folder are the truth; TensorBoard's
+event files are rebuilt from them whenever a run is opened, so that they show the whole
+history and nothing twice. docs/metrics.md says what each column means.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+import shutil
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+Row = dict[str, float]
+LEADING = ("iteration", "step", "seconds")  # columns of every row, first in the table
+
+
+def to_csv(rows: Iterable[Row]) -> bytes:
+    """A table of the rows; a cell is empty where a row lacks the column."""
+    rows = list(rows)
+    columns = dict.fromkeys(LEADING) | dict.fromkeys(sorted({name for row in rows for name in row}))
+    text = io.StringIO()
+    writer = csv.DictWriter(text, list(columns), restval="", lineterminator="\n")
+    writer.writeheader()
+    writer.writerows({name: _cell(value) for name, value in row.items()} for row in rows)
+    return text.getvalue().encode()
+
+
+def from_csv(data: bytes) -> list[Row]:
+    """The rows of a table. Raises ValueError where it is none."""
+    reader = csv.DictReader(io.StringIO(data.decode()))
+    if not reader.fieldnames or not set(LEADING) <= set(reader.fieldnames):
+        raise ValueError("not a metrics table")
+    return [{name: float(cell) for name, cell in row.items() if cell} for row in reader]
+
+
+class TensorBoardView:
+    """Event files of one run in a local folder, written anew from `history` at every opening."""
+
+    def __init__(self, folder: Path, history: Iterable[Row]):
+        # Here, not above: it costs half a second that `status` and `verify` need not pay.
+        from tensorboard.compat.proto.event_pb2 import Event, SessionLog
+        from tensorboard.compat.proto.summary_pb2 import Summary
+        from tensorboard.summary.writer.event_file_writer import EventFileWriter
+
+        self._event, self._summary = Event, Summary
+        shutil.rmtree(folder, ignore_errors=True)
+        self._writer = EventFileWriter(str(folder))
+        # A TensorBoard that shows this folder already forgets what it read before.
+        self._writer.add_event(Event(session_log=SessionLog(status=SessionLog.START), step=0, wall_time=1.0))
+        for row in history:
+            self.add(row)
+        self._writer.flush()
+
+    def add(self, row: Mapping[str, float]) -> None:
+        """Shows a row at its step; its wall time is the seconds of training until then."""
+        values = [self._summary.Value(tag=name, simple_value=value) for name, value in row.items()
+                  if name not in LEADING and math.isfinite(value)]
+        self._writer.add_event(self._event(step=int(row["step"]), wall_time=max(row["seconds"], 1.0),
+                                           summary=self._summary(value=values)))
+
+    def flush(self) -> None:
+        """Makes what was added visible."""
+        self._writer.flush()
+
+    def close(self) -> None:
+        """Flushes and ends the writer's thread."""
+        self._writer.close()
+
+
+def _cell(value: float) -> str:
+    return str(int(value)) if float(value).is_integer() and abs(value) < 2**53 else repr(float(value))

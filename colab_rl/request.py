@@ -1,0 +1,123 @@
+"""What a person asks of a run, held against what there is: begin, continue, extend, or branch off."""
+
+from __future__ import annotations
+
+import datetime
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from tqdm.auto import tqdm
+
+from colab_rl.checkpoints.recovery import Checkpoint, newest_whole, of_generation
+from colab_rl.config import Config, config_class, make_config, to_json
+from colab_rl.environments import EnvironmentSource, describe, environment_name
+from colab_rl.errors import ColabRLError, UsageError, nearest
+from colab_rl.machine import THREADS, choose_device, versions
+from colab_rl.presets import preset
+from colab_rl.runs import Identity, Places
+
+BACKENDS = ("auto", "gymnasium")
+DEFAULT_ENVIRONMENT = "BipedalWalker-v3"
+# What a run begun from another's checkpoint must share with it: the shape and the random streams of its state.
+STRUCTURE = ("seed", "num_envs", "hidden_sizes", "activation", "normalize_observations")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Request:
+    """The options of `train`; None is what a person did not say.
+
+    source: `OTHER` or `OTHER:GENERATION`.
+    settings: fields of the config, total_steps and seed among them.
+    """
+
+    run: str
+    env: EnvironmentSource | None = None
+    algo: str | None = None
+    backend: str = "auto"
+    device: str = "auto"
+    source: str | None = None
+    settings: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if self.backend not in BACKENDS:
+            raise UsageError(f"unknown backend {self.backend!r}{nearest(self.backend, BACKENDS)} "
+                             f"(there is: {', '.join(BACKENDS)})")
+        if self.algo is not None:
+            config_class(self.algo)
+
+    @property
+    def env_id(self) -> str | None:
+        """The environment's name."""
+        return None if self.env is None else environment_name(self.env)
+
+    def agree(self, identity: Identity) -> int:
+        """The total_steps to train a run that exists to. Raises UsageError that names every contradiction."""
+        is_, asked = identity.make_config(), make_config(identity.algorithm, {**identity.config, **self.settings})
+        pairs = [("env", identity.env_id, self.env_id or identity.env_id),
+                 ("algo", identity.algorithm, self.algo or identity.algorithm),
+                 ("backend", identity.backend, identity.backend if self.backend == "auto" else self.backend),
+                 ("device", identity.device, identity.device if self.device == "auto" else choose_device(self.device))]
+        pairs += [(name, getattr(is_, name), getattr(asked, name)) for name in self.settings if name != "total_steps"]
+        if self.source is not None:
+            began = identity.source or {"run": "nothing", "generation": "-"}
+            names = (began["run"], f"{began['run']}:{began['generation']}")
+            pairs.append(("from", names[1], names[1] if self.source in names else self.source))
+        contradictions = [f"{name} is {have}, not {want}" for name, have, want in pairs if have != want]
+        if "total_steps" in self.settings and asked.total_steps < is_.total_steps:
+            contradictions.append(f"total_steps is {is_.total_steps} and can only grow, not {asked.total_steps}")
+        if contradictions:
+            raise UsageError(f"run {identity.name} exists and differs: {'; '.join(contradictions)}; nothing was "
+                             "changed; leave the options out to continue it, or give a new name")
+        return asked.total_steps
+
+    def begin(self) -> Identity:
+        """A new run from the preset and the settings."""
+        env: EnvironmentSource = DEFAULT_ENVIRONMENT if self.env is None else self.env
+        algorithm = self.algo or "ppo"
+        config = make_config(algorithm, {**preset(environment_name(env), algorithm), **self.settings})
+        return self._identity(environment_name(env), algorithm, config, describe(env).to_json(), None)
+
+    def branch(self, places: Places) -> tuple[Identity, Checkpoint]:
+        """A new run from another's checkpoint, and that checkpoint."""
+        assert self.source is not None
+        other, checkpoint = _checkpoint_of(self.source, places)
+        if self.env_id not in (None, other.env_id):
+            raise UsageError(f"{other.name} trains on {other.env_id}, not {self.env_id}")
+        if self.algo not in (None, other.algorithm):
+            raise UsageError(f"{other.name} was trained by {other.algorithm}, not {self.algo}")
+        config = make_config(other.algorithm, {**other.config, **self.settings})
+        for name in STRUCTURE:
+            if to_json(config)[name] != other.config[name]:
+                raise UsageError(f"a run from {other.name}'s checkpoint keeps its {name} ({other.config[name]})")
+        manifest = checkpoint.manifest
+        if config.total_steps <= manifest.step:
+            raise UsageError(f"{self.source} has taken {manifest.step:,} steps already: give a larger --total-steps")
+        source = {"run": other.name, "run_id": other.run_id, "generation": manifest.generation,
+                  "state_sha256": manifest.state_sha256}
+        return self._identity(other.env_id, other.algorithm, config, other.spaces, source), checkpoint
+
+    def _identity(self, env_id: str, algorithm: str, config: Config, spaces: dict[str, Any],
+                  source: dict[str, Any] | None) -> Identity:
+        device, threads = choose_device(self.device), THREADS
+        return Identity(
+            name=self.run, run_id=uuid.uuid4().hex,
+            created=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+            env_id=env_id, algorithm=algorithm, backend="gymnasium", device=device, threads=threads,
+            config=to_json(config), spaces=spaces, versions=versions(device, threads), source=source)
+
+
+def _checkpoint_of(source: str, places: Places) -> tuple[Identity, Checkpoint]:
+    """The run and the checkpoint that `OTHER` (its newest) or `OTHER:GENERATION` names."""
+    name, colon, generation = source.partition(":")
+    identity = places.require(name)
+    local, remote = places.tiers(identity)
+    if colon:
+        if not generation.isdigit():
+            raise UsageError(f"--from takes RUN or RUN:GENERATION, not {source!r}")
+        return identity, of_generation(local, remote, int(generation))
+    checkpoint = newest_whole(local, remote, tqdm.write)
+    if checkpoint is None:
+        raise ColabRLError(f"{name} has no checkpoint yet")
+    return identity, checkpoint

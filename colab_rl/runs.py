@@ -1,0 +1,230 @@
+"""Runs: their names, their identity (run.json), and where they lie.
+
+root/walker/                this machine
+store/walker/               beyond it, the same layout
+run.json                  identity and config; written once
+checkpoints/  metrics/  telemetry/  videos/  reports/
+root/tensorboard/walker/    a view, rebuilt at will
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import fcntl
+import json
+import os
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from colab_rl.checkpoints import NewerFormat, Tier
+from colab_rl.config import Config, make_config
+from colab_rl.errors import ColabRLError, StorageError, UsageError, nearest
+from colab_rl.storage import FolderStorage, NotFound, Storage
+
+FORMAT = 1
+TENSORBOARD = "tensorboard"
+DRIVE_ON_COLAB = Path("/content/drive/MyDrive")
+
+
+class DamagedIdentity(ColabRLError):
+    """A run.json that is not whole."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Identity:
+    """What run.json says of a run: what it is, and what the machine that began it chose.
+
+    source: the checkpoint it began from, `{"run", "run_id", "generation", "state_sha256"}`, or None.
+    """
+
+    name: str
+    run_id: str
+    created: str
+    env_id: str
+    algorithm: str
+    backend: str
+    device: str
+    threads: int
+    config: dict[str, Any]
+    spaces: dict[str, Any]
+    versions: dict[str, str]
+    source: dict[str, Any] | None = None
+
+    def make_config(self) -> Config:
+        """The run's settings."""
+        return make_config(self.algorithm, self.config)
+
+    def to_bytes(self) -> bytes:
+        """The content of run.json."""
+        return json.dumps({"format": FORMAT, **dataclasses.asdict(self)}, indent=1).encode()
+
+    @classmethod
+    def from_bytes(cls, data: bytes, place: str) -> Identity:
+        """Reads run.json. Raises DamagedIdentity where it is none, NewerFormat where it is too new."""
+        try:
+            content = json.loads(data)
+            version = content.pop("format")
+            if isinstance(version, int) and version > FORMAT:
+                raise NewerFormat(f"{place} was written by a newer colab_rl; nothing was changed; "
+                                  "install the newer version")
+            identity = cls(**content)
+            identity.make_config()
+        except (ValueError, KeyError, TypeError, AttributeError, UsageError) as error:
+            raise DamagedIdentity(f"{place} has a damaged run.json ({error}); nothing was changed") from error
+        return identity
+
+
+class Places:
+    """Where this machine's runs are, and the store beyond it.
+
+    root: `$COLAB_RL_ROOT` or `runs` where not given.
+    store: a folder's path or `none`; `$COLAB_RL_STORE` where not given, else on Colab the
+        mounted Drive's `colab_rl` folder, else none.
+    Raises UsageError or StorageError where the store is not there.
+    """
+
+    def __init__(self, root: str | os.PathLike | None = None, store: str | os.PathLike | None = None):
+        self.root = Path(root or os.environ.get("COLAB_RL_ROOT") or "runs")
+        self.store = _store_folder(os.fspath(store) if store else os.environ.get("COLAB_RL_STORE"))
+
+    def local(self, name: str) -> FolderStorage:
+        """This machine's folder of a run."""
+        return FolderStorage(self.root / name)
+
+    def remote(self, name: str) -> Storage | None:
+        """The store's folder of a run, None without a store."""
+        return FolderStorage(self.store / name) if self.store else None
+
+    def tensorboard(self, name: str) -> Path:
+        """The local folder of a run's event files."""
+        return self.root / TENSORBOARD / name
+
+    def names(self) -> list[str]:
+        """Every run, here and in the store."""
+        found = set()
+        for folder in filter(None, (self.root, self.store)):
+            try:
+                found |= {entry.parent.name for entry in folder.glob("*/run.json")}
+            except OSError as error:
+                raise StorageError(f"{folder} cannot be listed: {error.strerror}") from error
+        return sorted(found)
+
+    def find(self, name: str) -> Identity | None:
+        """A run's identity, from here or the store; None where neither has it.
+
+        Raises ColabRLError where a folder of that name is no run, or where the two tiers hold different runs.
+        """
+        check_run_name(name)
+        storages = [storage for storage in (self.local(name), self.remote(name)) if storage]
+        found: list[Identity] = []
+        damaged: DamagedIdentity | None = None
+        for storage in storages:
+            try:
+                found.append(Identity.from_bytes(storage.get("run.json"), storage.place))
+            except DamagedIdentity as error:
+                damaged = error
+            except NotFound:
+                continue
+        if len({identity.run_id for identity in found}) == 2:
+            raise ColabRLError(f"{storages[0].place} and {storages[1].place} hold two different runs of the same "
+                               "name; nothing was changed; choose another name, or move one of them")
+        if found:
+            return found[0]
+        if damaged:
+            raise damaged
+        for storage in storages:
+            if isinstance(storage, FolderStorage) and _holds_something(storage.root):
+                raise ColabRLError(f"{storage.place} is not a run: it has no run.json; nothing was changed; "
+                                   "choose another name, or move it away")
+        return None
+
+    def require(self, name: str) -> Identity:
+        """A run's identity. Raises UsageError that names the nearest runs where there is none."""
+        identity = self.find(name)
+        if identity is None:
+            names = self.names()
+            where = f"{self.root}" + (f" or {self.store}" if self.store else "")
+            listed = f" (there is: {', '.join(names[:10])})" if names else ""
+            raise UsageError(f"no run {name!r} in {where}{nearest(name, names)}{listed}")
+        return identity
+
+    def tiers(self, identity: Identity) -> tuple[Tier, Tier | None]:
+        """The run's checkpoints on this machine, and in the store."""
+        remote = self.remote(identity.name)
+        return (Tier(self.local(identity.name), identity.run_id),
+                Tier(remote, identity.run_id) if remote else None)
+
+
+def write_identity(identity: Identity, local: FolderStorage, remote: Storage | None) -> bytes:
+    """Makes this machine hold the run's run.json, byte for byte as it was first written; returns it."""
+    for storage in filter(None, (local, remote)):
+        with contextlib.suppress(NotFound, DamagedIdentity):
+            data = storage.get("run.json")
+            if Identity.from_bytes(data, storage.place).run_id == identity.run_id:
+                break
+    else:
+        data = identity.to_bytes()
+    if "run.json" not in local.list("") or local.get("run.json") != data:
+        local.set_aside("run.json")
+        local.put("run.json", data)
+    return data
+
+
+def check_run_name(name: str) -> None:
+    """Raises UsageError for what cannot be the name of a run's folder everywhere."""
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}", name) or name == TENSORBOARD:
+        raise UsageError(f"{name!r} cannot name a run: letters, digits, '-', '_' and '.', a letter or digit first")
+
+
+@contextlib.contextmanager
+def locked(storage: FolderStorage) -> Iterator[None]:
+    """Holds a run on this machine, so that two sessions do not write one folder; the kernel frees it on kill -9.
+
+    Raises StorageError where the folder cannot be written, ColabRLError where another session has it.
+    """
+    try:
+        storage.root.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(storage.root / ".lock", os.O_RDWR | os.O_CREAT, 0o644)
+    except OSError as error:
+        raise StorageError(f"{storage.root} cannot be written: {error.strerror}; nothing was changed; "
+                           "choose another folder with --root") from error
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise ColabRLError(f"another session on this machine is training {storage.root.name}; "
+                               "nothing was changed; stop that one first") from None
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _store_folder(store: str | None) -> Path | None:
+    if not store and "COLAB_RELEASE_TAG" in os.environ and DRIVE_ON_COLAB.is_dir():
+        store = str(DRIVE_ON_COLAB / "colab_rl")
+    if not store or store.lower() == "none":
+        return None
+    if store.startswith("drive:"):
+        raise UsageError("this version has no store on Drive by its API yet: mount Drive and give the folder's path")
+    folder = Path(store).expanduser()
+    try:
+        if not folder.exists() and folder.parent.is_dir():
+            folder.mkdir()
+        if not folder.is_dir():
+            reason = "it is a file" if folder.exists() else "there is no such folder"
+            raise StorageError(f"store {store} is not there ({reason}); nothing was changed; "
+                               "make the folder or mount it, or give --store none")
+    except OSError as error:
+        raise StorageError(f"store {store} cannot be used: {error.strerror}; nothing was changed") from error
+    return folder
+
+
+def _holds_something(folder: Path) -> bool:
+    try:
+        return folder.exists() and (not folder.is_dir() or any(not p.name.startswith(".") for p in folder.iterdir()))
+    except OSError as error:
+        raise StorageError(f"{folder} cannot be read: {error.strerror}") from error

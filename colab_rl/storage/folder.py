@@ -1,0 +1,123 @@
+"""A folder: this machine's disk, a mounted Drive, any other disk."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import hashlib
+import os
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+from colab_rl.errors import StorageError
+from colab_rl.storage.base import NotFound, Stat, Storage, check_name
+
+TEMPORARY = ".tmp-"
+
+
+class FolderStorage(Storage):
+    """Files below `root`, each written in restic's order.
+
+    Temporary file in the same folder, length check, fsync, rename, fsync of the folder:
+    after a power cut a file is there whole, or not at all.
+    """
+
+    def __init__(self, root: Path):
+        self.root = root
+        self.place = str(root)
+
+    def put(self, name: str, data: bytes) -> None:
+        """See Storage."""
+        target = self._path(name)
+        temporary = target.with_name(f"{TEMPORARY}{uuid.uuid4().hex[:8]}-{target.name}")
+        with self._explained("written", name):
+            target.parent.mkdir(parents=True, exist_ok=True)
+            try:
+                with open(temporary, "xb") as file:
+                    file.write(data)
+                    file.flush()
+                    os.fsync(file.fileno())
+                    if os.fstat(file.fileno()).st_size != len(data):
+                        raise OSError(errno.EIO, "the file is shorter than what was written")
+                os.replace(temporary, target)
+                _fsync_folder(target.parent)
+            except BaseException:
+                with contextlib.suppress(OSError):
+                    temporary.unlink(missing_ok=True)
+                raise
+
+    def get(self, name: str) -> bytes:
+        """See Storage."""
+        with self._explained("read", name):
+            return self._path(name).read_bytes()
+
+    def list(self, prefix: str) -> dict[str, int]:
+        """See Storage. A folder that is not there holds no files."""
+        sizes = {}
+        with self._explained("listed", prefix):
+            for folder, _, files in os.walk(self.root / prefix, onerror=_raise_unless_missing):
+                for file in files:
+                    if not file.startswith(TEMPORARY):
+                        path = Path(folder, file)
+                        with contextlib.suppress(FileNotFoundError):  # deleted meanwhile
+                            sizes[path.relative_to(self.root).as_posix()] = path.stat().st_size
+        return sizes
+
+    def stat(self, name: str) -> Stat:
+        """See Storage. Reads the file, past this machine's cache of it where the system allows."""
+        digest, size = hashlib.md5(usedforsecurity=False), 0
+        with self._explained("read", name), open(self._path(name), "rb", buffering=0) as file:
+            if hasattr(os, "posix_fadvise"):
+                with contextlib.suppress(OSError):
+                    os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+            while chunk := file.read(1 << 20):
+                digest.update(chunk)
+                size += len(chunk)
+        return Stat(size, digest.hexdigest())
+
+    def delete(self, name: str) -> None:
+        """See Storage."""
+        with self._explained("deleted", name):
+            self._path(name).unlink(missing_ok=True)
+
+    def set_aside(self, name: str) -> None:
+        """Renames a damaged file to `name.bad`, where nothing takes it for whole."""
+        path = self._path(name)
+        with self._explained("set aside", name), contextlib.suppress(FileNotFoundError):
+            path.rename(path.with_name(path.name + ".bad"))
+
+    def remove_temporary_files(self) -> None:
+        """Clears what writers that were killed left behind. Only where no other writer lives."""
+        with self._explained("cleared", self.place):
+            for path in self.root.rglob(TEMPORARY + "*"):
+                path.unlink(missing_ok=True)
+
+    def _path(self, name: str) -> Path:
+        check_name(name)
+        return self.root / name
+
+    @contextlib.contextmanager
+    def _explained(self, done: str, name: str) -> Iterator[None]:
+        try:
+            yield
+        except FileNotFoundError as error:
+            raise NotFound(f"{name} is not in {self.place}") from error
+        except OSError as error:
+            raise StorageError(f"{name} could not be {done} in {self.place}: {error.strerror or error}") from error
+
+
+def _raise_unless_missing(error: OSError) -> None:
+    if not isinstance(error, FileNotFoundError):
+        raise error
+
+
+def _fsync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    except OSError as error:
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP):  # some mounts know no fsync of a folder
+            raise
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,207 @@
+"""The loop: collect, update, evaluate, record, checkpoint.
+
+Everything that decides how training goes on is in `Trainer.state_dict`; a checkpoint is
+that state, written at the boundary between two iterations. Wall times and metrics travel
+beside it and decide nothing.
+"""
+
+from __future__ import annotations
+
+import datetime
+import time
+from typing import Any, NamedTuple
+
+from tqdm.auto import tqdm
+
+from colab_rl.algorithms import Algorithm
+from colab_rl.checkpoints import FileRecord, Manifest, Replicator, Tier
+from colab_rl.checkpoints.manifest import numbered
+from colab_rl.checkpoints.retention import prune
+from colab_rl.checkpoints.serialization import serialize, state_sha256
+from colab_rl.config import Config
+from colab_rl.environments import VectorEnvironment
+from colab_rl.errors import ColabRLError
+from colab_rl.evaluation import EvaluationResult, Evaluator
+from colab_rl.metrics import Row, TensorBoardView, to_csv
+from colab_rl.stopping import StopRequest
+
+EVALUATION_SEED = 1_000_000  # of training's own evaluations, apart from those that `evaluate` uses by default
+TARGET_EPISODES = 20         # fewest episodes that may stop a run at its target score
+LONGEST_WAIT = 20.0          # seconds that a checkpoint waits for the one before it to reach the store
+
+
+class Recorder(NamedTuple):
+    """Where a run is written."""
+
+    run_id: str
+    local: Tier
+    replicator: Replicator | None
+    tensorboard: TensorBoardView
+    versions: dict[str, str]
+
+
+class Trainer:
+    """Trains one run from where `load` put it, or from the start.
+
+    manifest: of the newest checkpoint, None before the first.
+    inexact: why the run is not bit-exact from here on, empty where it is.
+    """
+
+    def __init__(self, name: str, config: Config, total_steps: int, algorithm: Algorithm, envs: VectorEnvironment,
+                 evaluator: Evaluator, recorder: Recorder):
+        self.name = name
+        self.config = config
+        self.total_steps = total_steps
+        self.algorithm = algorithm
+        self.envs = envs
+        self.evaluator = evaluator
+        self.recorder = recorder
+        self.iteration = 0
+        self.step = 0
+        self.best_criterion: float | None = None
+        self.target_reached = False
+        self.manifest: Manifest | None = None
+        self.inexact: list[str] = []
+        self._evaluated: tuple[int, EvaluationResult] | None = None  # iteration, result
+        self._rows: list[Row] = []                       # since the newest checkpoint
+        self._verified: dict[str, Manifest] = {}         # local checkpoints known to be whole, by stem
+        self._seconds_before = 0.0                       # trained in earlier sessions
+        self._began = time.perf_counter()
+        self._checkpoint_seconds = 0.0                   # spent since the newest row
+
+    def load(self, state: dict[str, Any], manifest: Manifest | None, changes: list[str]) -> None:
+        """Goes on from a state.
+
+        manifest: of the state's checkpoint where it is this run's own.
+        changes: what differs between the machine that saved it and this one.
+        """
+        self.algorithm.load_state_dict(state["algorithm"])
+        inexact = [*(manifest.inexact if manifest else []), *changes, *self.envs.restore(state["envs"])]
+        self.inexact = list(dict.fromkeys(inexact))
+        self.iteration, self.step = state["iteration"], state["step"]
+        self.best_criterion = state["best_criterion"]
+        if manifest:
+            self.manifest = manifest
+            self.target_reached = manifest.finished and manifest.step < manifest.total_steps == self.total_steps
+            self._seconds_before = manifest.seconds
+            self._verified = {other.stem: other for other in self.recorder.local.whole()}
+
+    def state_dict(self) -> dict[str, Any]:
+        """The whole training state."""
+        return {"algorithm": self.algorithm.state_dict(), "envs": self.envs.snapshot(),
+                "iteration": self.iteration, "step": self.step, "best_criterion": self.best_criterion}
+
+    @property
+    def finished(self) -> bool:
+        """Whether every step is taken, or the target score reached."""
+        return self.step >= self.total_steps or self.target_reached
+
+    @property
+    def seconds(self) -> float:
+        """Wall time of training so far, over all sessions."""
+        return self._seconds_before + time.perf_counter() - self._began
+
+    def run(self, stop: StopRequest) -> None:
+        """Trains until finished or asked to stop; a checkpoint holds the state on return."""
+        self._began = time.perf_counter()
+        if self.manifest is None or self.manifest.total_steps != self.total_steps:
+            self.save()  # that the disk can be written shows before hours are spent, and an extension is kept
+        with tqdm(total=self.total_steps, initial=min(self.step, self.total_steps), desc=self.name, unit="step",
+                  mininterval=1, maxinterval=2, smoothing=0.1, dynamic_ncols=True) as progress:
+            while not self.finished and stop.signal_number is None:
+                before = self.step
+                row = self._iterate()
+                progress.set_postfix_str(self._describe(row), refresh=False)
+                progress.update(min(self.step, self.total_steps) - min(before, self.total_steps))
+        if self.manifest is None or self.manifest.iteration != self.iteration:
+            self.save()
+
+    def save(self) -> None:
+        """Commits a checkpoint here, hands it to the store, and makes room. Raises StorageError."""
+        started = time.perf_counter()
+        parent, recorder = self.manifest, self.recorder
+        state = self.state_dict()
+        data, table = serialize(state), to_csv(self._rows)
+        generation = parent.generation + 1 if parent else 1
+        data_record, table_record = FileRecord.of(data), FileRecord.of(table)
+        data_name = numbered("checkpoints", generation, data_record, "safetensors")
+        table_name = numbered("metrics", generation, table_record, "csv")
+        result = self._evaluated[1] if self._evaluated and self._evaluated[0] == self.iteration else None
+        history = {name: record for name, record in (parent.files if parent else {}).items()
+                   if name.startswith("metrics/")}
+        self.manifest = Manifest(
+            run_id=recorder.run_id, generation=generation, parent=parent.stem if parent else None,
+            iteration=self.iteration, step=self.step, total_steps=self.total_steps, finished=self.finished,
+            score=float(result.returns.mean()) if result else None,
+            criterion=result.criterion(self.config.best_by) if result else None,
+            state_sha256=state_sha256(state), seconds=self.seconds,
+            created=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+            versions=recorder.versions, exact=not self.inexact, inexact=self.inexact,
+            files={table_name: table_record, data_name: data_record},
+            history={**(parent.history if parent else {}), **history})
+        try:
+            recorder.local.commit(self.manifest, {data_name: data, table_name: table})
+        except ColabRLError:
+            self.manifest = parent
+            raise
+        self._rows = []
+        self._verified[self.manifest.stem] = self.manifest
+        prune(recorder.local, self._verified, self.config.keep_last, self.config.keep_every)
+        recorder.tensorboard.flush()
+        if recorder.replicator:
+            recorder.replicator.wait(LONGEST_WAIT)
+            recorder.replicator.submit(self.manifest)
+        self._checkpoint_seconds += time.perf_counter() - started
+
+    def _iterate(self) -> Row:
+        """One iteration, its evaluation and its checkpoint where they are due."""
+        config = self.config
+        started = time.perf_counter()
+        steps = self.algorithm.collect(self.envs)
+        collected = time.perf_counter()
+        metrics = self.algorithm.update(self.step / self.total_steps)
+        updated = time.perf_counter()
+        self.iteration += 1
+        self.step += steps
+        row: Row = {"iteration": self.iteration, "step": self.step, **self.algorithm.episodes.metrics(), **metrics}
+        new_best = False
+        if self.iteration % config.eval_every == 0 or self.finished:
+            result = self._evaluate()
+            criterion = result.criterion(config.best_by)
+            new_best = self.best_criterion is None or criterion > self.best_criterion
+            self.best_criterion = criterion if new_best else self.best_criterion
+            self.target_reached = config.target_score is not None and result.returns.mean() >= config.target_score
+            summary = result.summary()
+            row |= {"evaluation/score": summary["mean"], "evaluation/std": summary["std"],
+                    "evaluation/min": summary["min"], "evaluation/max": summary["max"],
+                    "evaluation/length": summary["mean_length"]}
+        ended = time.perf_counter()
+        row |= {"seconds": self.seconds, "time/collect": collected - started, "time/update": updated - collected,
+                "time/evaluate": ended - updated, "time/checkpoint": self._checkpoint_seconds,
+                "time/steps_per_second": steps / (ended - started + self._checkpoint_seconds)}
+        self._checkpoint_seconds = 0.0
+        self._rows.append(row)
+        self.recorder.tensorboard.add(row)
+        if self.iteration % config.checkpoint_every == 0 or new_best or self.finished:
+            self.save()
+        return row
+
+    def _evaluate(self) -> EvaluationResult:
+        episodes = self.config.eval_episodes
+        if self.config.target_score is not None:
+            episodes = max(episodes, TARGET_EPISODES)
+        result = self.evaluator.evaluate(lambda obs: self.algorithm.act(obs, deterministic=True),
+                                         episodes, EVALUATION_SEED)
+        self._evaluated = self.iteration, result
+        return result
+
+    def _describe(self, row: Row) -> str:
+        """The end of the progress line: return, newest checkpoint, where it is, what is wrong with the store."""
+        assert self.manifest is not None
+        where = "local"
+        replicator = self.recorder.replicator
+        if replicator:
+            where = "verified" if replicator.is_verified(self.manifest) else f"local, {replicator.pending} pending"
+            where += f" ({replicator.error})" if replicator.error else ""
+        episode_return = f"return {row['episode/return']:.1f}, " if "episode/return" in row else ""
+        return f"{episode_return}checkpoint {self.manifest.generation}: {where}"

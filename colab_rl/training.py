@@ -1,0 +1,218 @@
+"""`train`: starts a run, or continues it, from nothing but its name."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from tqdm.auto import tqdm
+
+from colab_rl.algorithms import make_algorithm
+from colab_rl.checkpoints import Manifest, Replicator, Tier
+from colab_rl.checkpoints.recovery import Checkpoint, bring_home, newest_whole
+from colab_rl.checkpoints.retention import sweep
+from colab_rl.checkpoints.serialization import deserialize
+from colab_rl.environments import EnvironmentSource, describe
+from colab_rl.environments.gymnasium_vector import GymnasiumVectorEnvironment
+from colab_rl.errors import ColabRLError, Divergence, EnvironmentFault, StorageError, UsageError
+from colab_rl.evaluation import Evaluator
+from colab_rl.machine import available_device, differences, versions
+from colab_rl.metrics import TensorBoardView, from_csv
+from colab_rl.request import Request
+from colab_rl.runs import Identity, Places, check_run_name, locked, write_identity
+from colab_rl.spaces import Spaces
+from colab_rl.stopping import StopRequest
+from colab_rl.trainer import Recorder, Trainer
+
+LAST_WAIT = 120.0    # seconds that the end of a session waits for a store that answers
+FAILING_WAIT = 10.0  # and for one that does not
+
+
+@dataclass(frozen=True)
+class TrainingResult:
+    """How a session of training ended.
+
+    best_score: the highest mean return of an evaluation whose checkpoint is kept.
+    signal_number: the signal that stopped it early, None where none did.
+    pending: checkpoints that the store does not hold yet; store_error: why.
+    """
+
+    run: str
+    iteration: int
+    step: int
+    total_steps: int
+    finished: bool
+    generation: int
+    state_sha256: str
+    best_score: float | None
+    signal_number: int | None
+    pending: int
+    store_error: str | None
+
+
+def train(run: str, *, env: EnvironmentSource | None = None, algo: str | None = None,
+          total_steps: int | str | None = None, seed: int | str | None = None, backend: str = "auto",
+          device: str = "auto", settings: Mapping[str, Any] | None = None, source: str | None = None,
+          root: str | os.PathLike | None = None, store: str | os.PathLike | None = None) -> TrainingResult:
+    """Starts the run, or continues it where its newest whole checkpoint left it.
+
+    env: a Gymnasium id, or a function that makes an environment (it may be defined in a notebook's cell).
+    settings: fields of the algorithm's config, over those of the tuned preset.
+    source: `OTHER` or `OTHER:GENERATION`, a checkpoint to begin a new run from.
+    root, store: see Places.
+
+    On a run that exists, what contradicts it raises UsageError and changes nothing; a larger
+    `total_steps` extends it. Ctrl-C and SIGTERM save and return. Raises ColabRLError for what
+    goes wrong outside the program; its text says what was kept.
+    """
+    check_run_name(run)
+    request = Request(run=run, env=env, algo=algo, backend=backend, device=device, source=source,
+                      settings=_merged(settings or {}, total_steps=total_steps, seed=seed))
+    places = Places(root, store)
+    identity, origin = places.find(run), None
+    if identity:
+        total = request.agree(identity)
+    else:
+        identity, origin = request.branch(places) if source else (request.begin(), None)
+        total = identity.config["total_steps"]
+    if env is None and identity.env_id.startswith("custom:"):
+        raise UsageError(f"{run} trains on {identity.env_id.removeprefix('custom:')}, a function: continue it from "
+                         "Python with train(..., env=that function)")
+    environment: EnvironmentSource = identity.env_id if env is None else env
+    spaces = describe(environment)
+    if spaces.to_json() != identity.spaces:
+        raise UsageError(f"{identity.env_id} has other spaces than when {run} was begun; nothing was changed")
+    with locked(places.local(run)), StopRequest() as stop:
+        return _Session(identity, places, environment, spaces).run(total, origin, stop)
+
+
+class _Session:
+    """One session of one run on this machine, under its lock."""
+
+    def __init__(self, identity: Identity, places: Places, environment: EnvironmentSource, spaces: Spaces):
+        self.identity = identity
+        self.config = identity.make_config()
+        self.environment = environment
+        self.spaces = spaces
+        self.tensorboard_folder = places.tensorboard(identity.name)
+        self.local, self.remote = places.tiers(identity)
+        storage = places.local(identity.name)
+        storage.remove_temporary_files()
+        self.identity_bytes = write_identity(identity, storage, places.remote(identity.name))
+
+    def run(self, total_steps: int, origin: Checkpoint | None, stop: StopRequest) -> TrainingResult:
+        """Goes on from the newest whole checkpoint, and brings what the session wrote to the store."""
+        checkpoint = newest_whole(self.local, self.remote, tqdm.write)
+        tables: list[bytes] = []
+        if checkpoint:
+            tables = bring_home(checkpoint, self.local, self.remote, tqdm.write)
+            sweep(self.local, checkpoint.manifest)
+            total_steps = max(total_steps, checkpoint.manifest.total_steps)
+        with self._replicator() as replicator:
+            if checkpoint and checkpoint.manifest.finished and checkpoint.manifest.total_steps == total_steps:
+                newest = checkpoint.manifest
+            else:
+                newest = self._train(total_steps, checkpoint, origin, tables, replicator, stop)
+            if replicator:
+                _finish_replication(replicator)
+            return _result(self.identity.name, newest, self.local, replicator, stop.signal_number)
+
+    @contextlib.contextmanager
+    def _replicator(self) -> Any:
+        """The thread that fills the store, None without one; what the store lacks is submitted first."""
+        if self.remote is None:
+            yield None
+            return
+        replicator = Replicator(self.local, self.remote, self.identity_bytes,
+                                self.config.keep_last, self.config.keep_every)
+        for manifest in reversed(list(self.local.whole())):
+            replicator.submit(manifest)
+        with contextlib.closing(replicator):
+            yield replicator
+
+    def _train(self, total_steps: int, checkpoint: Checkpoint | None, origin: Checkpoint | None, tables: list[bytes],
+               replicator: Replicator | None, stop: StopRequest) -> Manifest:
+        """Trains to the end or the stop; returns the newest checkpoint's manifest."""
+        identity, config = self.identity, self.config
+        device, reasons = available_device(identity.device)
+        here = versions(device, identity.threads)
+        with contextlib.ExitStack() as stack:
+            envs = stack.enter_context(
+                GymnasiumVectorEnvironment(self.environment, self.spaces, config.num_envs, config.seed))
+            evaluator = stack.enter_context(contextlib.closing(Evaluator(self.environment, self.spaces)))
+            tensorboard = stack.enter_context(contextlib.closing(
+                TensorBoardView(self.tensorboard_folder, (row for table in tables for row in from_csv(table)))))
+            algorithm = make_algorithm(identity.algorithm, config, self.spaces, torch.device(device), identity.threads)
+            trainer = Trainer(identity.name, config, total_steps, algorithm, envs, evaluator,
+                              Recorder(identity.run_id, self.local, replicator, tensorboard, here))
+            start = checkpoint or origin
+            if start:
+                changes = differences(start.manifest.versions, here) + reasons
+                _load(trainer, start, start is checkpoint, changes)
+            else:
+                envs.reset()
+            _run(trainer, stop)
+            assert trainer.manifest is not None
+            return trainer.manifest
+
+
+def _load(trainer: Trainer, start: Checkpoint, own: bool, changes: list[str]) -> None:
+    """Puts the trainer where a checkpoint left off, its own run's or another's."""
+    manifest = start.manifest
+    try:
+        trainer.load(deserialize(start.state), manifest if own else None, changes)
+    except (ValueError, KeyError, RuntimeError, TypeError) as error:
+        raise ColabRLError(f"generation {manifest.generation} is whole but cannot be loaded by this version of "
+                           f"colab_rl ({error}); nothing was changed") from error
+    tqdm.write(f"going on from generation {manifest.generation} "
+               f"(iteration {manifest.iteration:,}, step {manifest.step:,})")
+    if trainer.inexact:
+        tqdm.write(f"not bit-exact: {', '.join(trainer.inexact)}")
+
+
+def _run(trainer: Trainer, stop: StopRequest) -> None:
+    """Trains; where something goes wrong, says what is kept and what to do."""
+    try:
+        trainer.run(stop)
+    except (Divergence, EnvironmentFault, StorageError) as error:
+        manifest, advice = trainer.manifest, "the same command goes on from there"
+        if manifest is None:
+            raise type(error)(f"{error}; no checkpoint was written yet") from error
+        if isinstance(error, Divergence):
+            advice = (f"try another setting from there, such as a smaller learning rate: train NEW "
+                      f"--from {trainer.name}:{manifest.generation} --set learning_rate=...")
+        raise type(error)(f"iteration {trainer.iteration + 1} failed: {error}; kept: generation "
+                          f"{manifest.generation}, step {manifest.step:,}; {advice}") from error
+
+
+def _finish_replication(replicator: Replicator) -> None:
+    """Waits, with progress, until nothing is pending, the store fails, or the time is up."""
+    if replicator.wait(1.0):
+        return
+    waited = 1.0
+    with tqdm(total=replicator.pending, desc="bringing to the store", unit="checkpoint", mininterval=1) as progress:
+        while waited < (FAILING_WAIT if replicator.error else LAST_WAIT) and replicator.pending:
+            replicator.wait(1.0, despite_errors=True)
+            waited += 1.0
+            progress.update(progress.total - progress.n - replicator.pending)
+
+
+def _merged(settings: Mapping[str, Any], **options: Any) -> dict[str, Any]:
+    """The settings and the options that are settings too. Raises UsageError where both name one, and differ."""
+    merged = dict(settings)
+    for name, value in options.items():
+        if value is not None and str(merged.setdefault(name, value)) != str(value):
+            raise UsageError(f"{name} is given twice, as {merged[name]} and as {value}")
+    return merged
+
+
+def _result(run: str, newest: Manifest, local: Tier, replicator: Replicator | None,
+            signal_number: int | None) -> TrainingResult:
+    scores = [manifest.score for manifest in local.manifests() if manifest.score is not None]
+    return TrainingResult(run, newest.iteration, newest.step, newest.total_steps, newest.finished, newest.generation,
+                          newest.state_sha256, max(scores, default=None), signal_number,
+                          replicator.pending if replicator else 0, replicator.error if replicator else None)
