@@ -15,6 +15,10 @@ class ColabRLError(Exception):
 
     exit_code = 1
 
+    def _render_traceback_(self) -> list[str]:
+        """What a notebook shows in place of a traceback."""
+        return [f"error: {self}"]
+
 
 class UsageError(ColabRLError):
     """What was asked for does not exist, is out of range, or contradicts the run."""

@@ -11,6 +11,7 @@ An iteration, with T = num_steps and N = num_envs:
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -40,8 +41,8 @@ class PPO(Algorithm):
         networks = (spaces, config.hidden_sizes, config.activation, self.generator)
         self.policy = make_policy(*networks, config.log_std_init).to(device)
         self.value = ValueNetwork(*networks).to(device)
-        self.policy_optimizer = ClippedAdam(self.policy, config.learning_rate, config.max_grad_norm)
-        self.value_optimizer = ClippedAdam(self.value, config.learning_rate, config.max_grad_norm)
+        self.optimizer = ClippedAdam({"policy": self.policy, "value": self.value}, config.learning_rate,
+                                     config.max_grad_norm)
         self.observation_normalizer = ObservationNormalizer(spaces.obs_dim, config.normalize_observations)
         self.reward_normalizer = RewardNormalizer(config.num_envs, config.gamma, config.normalize_rewards)
         self.episodes = EpisodeTracker(config.num_envs)
@@ -75,30 +76,25 @@ class PPO(Algorithm):
         learning_rate = config.learning_rate
         if config.learning_rate_schedule == "linear":
             learning_rate *= max(0.0, 1 - progress)
-        optimizers = {"policy": self.policy_optimizer, "value": self.value_optimizer}
-        for optimizer in optimizers.values():
-            optimizer.begin(learning_rate)
-
-        obs, actions, old_log_prob, advantages, targets, value_metrics = self._transitions()
+        self.optimizer.begin(learning_rate)
+        transitions, value_metrics = self._transitions()
         sums = torch.zeros(5, device=self.device)
         steps = epochs = 0
         for _ in range(config.update_epochs):
             epochs += 1
             kl_of_epoch = []
-            for rows in self._minibatches(len(obs)):
-                log_prob, entropy = self.policy.log_prob_and_entropy(obs[rows], actions[rows])
-                log_ratio = log_prob - old_log_prob[rows]
+            for obs, actions, old_log_prob, advantage, target in self._minibatches(transitions):
+                log_prob, entropy = self.policy.log_prob_and_entropy(obs, actions)
+                log_ratio = log_prob - old_log_prob
                 ratio = log_ratio.exp()
-                advantage = advantages[rows]
                 advantage = (advantage - advantage.mean()) / (advantage.std() + 1e-8)
                 clipped = ratio.clamp(1 - config.clip_range, 1 + config.clip_range)
                 policy_loss = -torch.min(ratio * advantage, clipped * advantage).mean()
-                value_loss = (self.value(obs[rows]) - targets[rows]).square().mean()
+                value_loss = (self.value(obs) - target).square().mean()
                 entropy = entropy.mean()
                 loss = policy_loss + config.vf_coef * value_loss - config.ent_coef * entropy
                 loss.backward()
-                for optimizer in optimizers.values():
-                    optimizer.step()
+                self.optimizer.step()
                 steps += 1
                 with torch.no_grad():
                     kl = ((ratio - 1) - log_ratio).mean()  # k3 of Schulman, joschu.net/blog/kl-approx.html
@@ -111,10 +107,9 @@ class PPO(Algorithm):
 
         names = ("loss/policy", "loss/value", "policy/entropy", "policy/approx_kl", "policy/clip_fraction")
         metrics = dict(zip(names, (sums / steps).tolist(), strict=True))
-        metrics |= value_metrics | {"policy/std": self.policy.std(), "policy/epochs": float(epochs),
-                                    "optimizer/learning_rate": learning_rate}
-        for name, optimizer in optimizers.items():
-            metrics |= {f"optimizer/{name}/{key}": value for key, value in optimizer.metrics().items()}
+        metrics |= value_metrics | self.optimizer.metrics()
+        metrics |= {"policy/std": self.policy.std(), "policy/epochs": float(epochs),
+                    "optimizer/learning_rate": learning_rate}
         broken = [name for name, value in metrics.items() if not np.isfinite(value) and name != "policy/std"]
         if broken:
             raise Divergence(f"{broken[0]} is {metrics[broken[0]]}")
@@ -138,8 +133,7 @@ class PPO(Algorithm):
         return {
             "policy": self.policy.state_dict(),
             "value": self.value.state_dict(),
-            "policy_optimizer": self.policy_optimizer.state_dict(),
-            "value_optimizer": self.value_optimizer.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
             "observation_normalizer": self.observation_normalizer.state_dict(),
             "reward_normalizer": self.reward_normalizer.state_dict(),
             "episodes": self.episodes.state_dict(),
@@ -150,15 +144,14 @@ class PPO(Algorithm):
         """See Algorithm."""
         self.policy.load_state_dict(state["policy"])
         self.value.load_state_dict(state["value"])
-        self.policy_optimizer.load_state_dict(state["policy_optimizer"])
-        self.value_optimizer.load_state_dict(state["value_optimizer"])
+        self.optimizer.load_state_dict(state["optimizer"])
         self.observation_normalizer.load_state_dict(state["observation_normalizer"])
         self.reward_normalizer.load_state_dict(state["reward_normalizer"])
         self.episodes.load_state_dict(state["episodes"])
         self.generator.set_state(state["generator"])
 
     @torch.no_grad()
-    def _transitions(self) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, dict[str, float]]:
+    def _transitions(self) -> tuple[list[Tensor], dict[str, float]]:
         """The rollout as B = T * N transitions, less the rows that only reset.
 
         (B, obs_dim) normalised obs, (B, ...) actions, and (B,) log-probabilities under the
@@ -177,9 +170,11 @@ class PPO(Algorithm):
                                       for array in (rollout.actions[valid], targets, advantages[valid]))
         obs = obs[:-1][torch.from_numpy(valid)]
         old_log_prob, _ = self.policy.log_prob_and_entropy(obs, actions)
-        return obs, actions, old_log_prob, advantage, target, {"value/explained_variance": 1 - unexplained}
+        return [obs, actions, old_log_prob, advantage, target], {"value/explained_variance": 1 - unexplained}
 
-    def _minibatches(self, size: int) -> tuple[Tensor, ...]:
-        """Shuffled row numbers in minibatches; a last one of a single row is left out."""
-        order = torch.randperm(size, generator=self.generator).to(self.device)
-        return tuple(rows for rows in order.split(self.config.minibatch_size) if len(rows) > 1)
+    def _minibatches(self, transitions: list[Tensor]) -> Iterator[tuple[Tensor, ...]]:
+        """The transitions, shuffled, in minibatches; a last one of a single row is left out."""
+        order = torch.randperm(len(transitions[0]), generator=self.generator).to(self.device)
+        # One gather an epoch, and slices of it, instead of a gather for every minibatch.
+        shuffled = [tensor[order].split(self.config.minibatch_size) for tensor in transitions]
+        return (minibatch for minibatch in zip(*shuffled, strict=True) if len(minibatch[0]) > 1)

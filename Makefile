@@ -1,0 +1,37 @@
+# make train   sets up and trains BipedalWalker-v3; again: continues
+# make test    sets up and tests
+# make lint    ruff and mypy
+PYTHON ?= python3
+RUN ?= walker
+BIN := .venv/bin
+
+.PHONY: train test lint clean
+
+train: .venv/ready
+	$(BIN)/python -m colab_rl train $(RUN) $(ARGS)
+
+test: .venv/ready-dev
+	$(BIN)/python -m pytest $(ARGS)
+
+lint: .venv/ready-dev
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+# Where ensurepip is missing (Colab, Debian without python3-venv), the machine's own pip fills the environment.
+.venv/bin/pip:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+	  || { echo "Python 3.11 or newer is needed; give it with make PYTHON=python3.x"; exit 1; }
+	$(PYTHON) -m venv --clear .venv 2>/dev/null \
+	  || { $(PYTHON) -m venv --clear --without-pip .venv && $(PYTHON) -m pip --python $(BIN)/python install -q pip; } \
+	  || { rm -rf .venv; echo "no virtual environment could be made: apt-get install python3-venv"; exit 1; }
+
+.venv/ready: requirements.txt constraints.txt setup.cfg pyproject.toml | .venv/bin/pip
+	$(BIN)/python -m pip install -q -c constraints.txt -e .
+	touch $@
+
+.venv/ready-dev: .venv/ready requirements-dev.txt
+	$(BIN)/python -m pip install -q -c constraints.txt -r requirements-dev.txt
+	touch $@
+
+clean:
+	rm -rf .venv build *.egg-info .pytest_cache .ruff_cache .mypy_cache
