@@ -1,0 +1,88 @@
+"""End-to-end steps per second of PPO beside stable-baselines3's, at equal hyperparameters.
+
+    python benchmarks/throughput.py --rounds 3 --json throughput.json
+
+rl-baselines3-zoo's BipedalWalker-v3 settings (32 environments, minibatches of 64, 10 epochs,
+64-64 tanh, observations and rewards normalised), with shorter rollouts so that an iteration
+takes seconds. The contestants take turns; the first iteration of each is left out. The peer
+is installed into benchmarks/.peers, an environment of its own. Ours is the whole command,
+checkpoints and metrics included.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import json
+import pathlib
+import statistics
+import subprocess
+import sys
+import tempfile
+
+HERE = pathlib.Path(__file__).parent
+PEERS = HERE / ".peers"
+SETTING = {"env": "BipedalWalker-v3", "num_envs": 32, "num_steps": 256, "minibatch_size": 64, "update_epochs": 10,
+           "gamma": 0.999, "gae_lambda": 0.95, "clip_range": 0.18, "learning_rate": 3e-4}
+
+
+def install_peers() -> pathlib.Path:
+    """Python of the peers' environment."""
+    python = PEERS / "bin" / "python"
+    if not (PEERS / "ready").exists():
+        subprocess.run([sys.executable, "-m", "venv", "--clear", PEERS], check=True)
+        subprocess.run([python, "-m", "pip", "install", "-q", "-c", HERE.parent / "constraints.txt", "torch",
+                        "gymnasium[box2d]", "stable-baselines3"], check=True)
+        (PEERS / "ready").touch()
+    return python
+
+
+def stable_baselines3(python: pathlib.Path, vector: str, iterations: int) -> float:
+    setting = json.dumps({**SETTING, "vector": vector, "iterations": iterations})
+    output = subprocess.run([python, HERE / "peers" / "sb3_ppo.py", setting], check=True, capture_output=True, text=True)
+    return json.loads(output.stdout.splitlines()[-1])["steps_per_second"]
+
+
+def colab_rl(iterations: int) -> float:
+    size = SETTING["num_envs"] * SETTING["num_steps"]
+    settings = [f"{name}={value}" for name, value in SETTING.items() if name != "env"]
+    with tempfile.TemporaryDirectory() as root:
+        subprocess.run([sys.executable, "-m", "colab_rl", "train", "speed", "--env", SETTING["env"], "--root", root,
+                        "--store", "none", "--total-steps", str(size * (iterations + 2)), "--set", *settings,
+                        "learning_rate_schedule=constant", "eval_every=1000000", "eval_episodes=1"],
+                       check=True, capture_output=True)
+        rows = [row for table in sorted(pathlib.Path(root, "speed", "metrics").glob("*.csv"))
+                for row in csv.DictReader(table.open())]
+    first, last = rows[0], rows[iterations]
+    return (float(last["step"]) - float(first["step"])) / (float(last["seconds"]) - float(first["seconds"]))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--iterations", type=int, default=2, help="timed ones, of each contestant in each round")
+    parser.add_argument("--json", type=pathlib.Path)
+    options = parser.parse_args()
+    python = install_peers()
+    contestants = {
+        "colab_rl, gymnasium": lambda: colab_rl(options.iterations),
+        "stable-baselines3, DummyVecEnv": lambda: stable_baselines3(python, "dummy", options.iterations),
+        "stable-baselines3, SubprocVecEnv": lambda: stable_baselines3(python, "subproc", options.iterations),
+    }
+    speeds: dict[str, list[float]] = {name: [] for name in contestants}
+    for _ in range(options.rounds):
+        for name, measure in contestants.items():
+            speeds[name].append(measure())
+    ours = speeds["colab_rl, gymnasium"]
+    table = []
+    for name, figures in speeds.items():
+        ratios = [mine / theirs for mine, theirs in zip(ours, figures, strict=True)]
+        table.append({"name": name, "steps_per_second": figures, "ours_over_it": ratios})
+        print(f"{name:34} {statistics.median(figures):8.0f} steps/s (each: {', '.join(f'{x:.0f}' for x in figures)}), "
+              f"ours over it {statistics.median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f})")
+    if options.json:
+        options.json.write_text(json.dumps({"setting": SETTING, "results": table}, indent=1))
+
+
+if __name__ == "__main__":
+    main()

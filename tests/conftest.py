@@ -1,0 +1,24 @@
+"""Fixtures of every test file."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parent))  # `from helpers import ...`
+
+
+@pytest.fixture
+def run_cli(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
+    """`run_cli("train", "walker")`: the command line, with its runs in tmp_path/runs and no store."""
+    def run(*args: Any, **kw: Any) -> subprocess.CompletedProcess[str]:
+        env = {**os.environ, "COLAB_RL_ROOT": str(tmp_path / "runs"), "COLAB_RL_STORE": "none", **kw.pop("env", {})}
+        options = {"cwd": tmp_path, "capture_output": True, "text": True, "timeout": 240, **kw}
+        return subprocess.run([sys.executable, "-m", "colab_rl", *map(str, args)], env=env, **options)
+    return run

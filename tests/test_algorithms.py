@@ -1,0 +1,251 @@
+"""What every algorithm promises, and what is PPO's own."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import math
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from colab_rl.algorithms import Algorithm, make_algorithm
+from colab_rl.checkpoints.serialization import deserialize, serialize, state_sha256
+from colab_rl.config import make_config
+from colab_rl.environments import VectorEnvironment, describe
+from colab_rl.environments.gymnasium_vector import GymnasiumVectorEnvironment
+from colab_rl.errors import Divergence
+
+# Small settings of each algorithm; a new one joins the suite by an entry here.
+SETTINGS: dict[str, dict[str, Any]] = {
+    "ppo": {"num_envs": 3, "num_steps": 40, "minibatch_size": 32, "update_epochs": 2, "hidden_sizes": (16, 16)},
+}
+ENVIRONMENTS = {"discrete": "CartPole-v1", "continuous": "Pendulum-v1"}
+every_algorithm = pytest.mark.parametrize("name", SETTINGS)
+either_space = pytest.mark.parametrize("env_id", ENVIRONMENTS.values(), ids=ENVIRONMENTS)
+describe_once = functools.cache(describe)
+
+
+def make(name: str, env_id: str, **changes: Any) -> Algorithm:
+    settings = {"seed": 1, **SETTINGS[name], **changes}
+    return make_algorithm(name, make_config(name, settings), describe_once(env_id), torch.device("cpu"), 1)
+
+
+@contextlib.contextmanager
+def environments(env_id: str) -> Iterator[VectorEnvironment]:
+    with GymnasiumVectorEnvironment(env_id, describe_once(env_id), 3, seed=5, num_workers=1) as envs:
+        envs.reset()
+        yield envs
+
+
+def iterate(algorithm: Algorithm, envs: VectorEnvironment, times: int = 1, progress: float = 0.1) -> dict[str, float]:
+    for _ in range(times):
+        algorithm.collect(envs)
+        metrics = algorithm.update(progress)
+    return metrics
+
+
+@every_algorithm
+@either_space
+def test_a_fresh_object_with_a_saved_state_goes_on_to_the_last_bit(name, env_id):
+    with environments(env_id) as envs:
+        algorithm = make(name, env_id)
+        iterate(algorithm, envs, 3)
+        saved, places = serialize({"algorithm": algorithm.state_dict()}), envs.snapshot()
+        hashes = []
+        for _ in range(2):
+            iterate(algorithm, envs)
+            hashes.append(state_sha256(algorithm.state_dict()))
+
+        other = make(name, env_id, seed=2)
+        other.load_state_dict(deserialize(saved)["algorithm"])
+        assert envs.restore(places) == []
+        for expected in hashes:
+            iterate(other, envs)
+            assert state_sha256(other.state_dict()) == expected
+        assert len(set(hashes)) == 2
+
+
+@every_algorithm
+@either_space
+def test_loading_a_state_again_undoes_what_came_after_it(name, env_id):
+    with environments(env_id) as envs:
+        algorithm = make(name, env_id)
+        iterate(algorithm, envs)
+        saved, before = serialize({"algorithm": algorithm.state_dict()}), state_sha256(algorithm.state_dict())
+        iterate(algorithm, envs)
+        assert state_sha256(algorithm.state_dict()) != before
+        algorithm.load_state_dict(deserialize(saved)["algorithm"])
+        assert state_sha256(algorithm.state_dict()) == before
+
+
+@every_algorithm
+@either_space
+def test_a_state_before_the_first_iteration_can_be_saved_and_loaded(name, env_id):
+    with environments(env_id) as envs:
+        start = envs.snapshot()
+        algorithm = make(name, env_id)
+        saved = serialize({"algorithm": algorithm.state_dict()})
+        iterate(algorithm, envs)
+        other = make(name, env_id, seed=2)
+        other.load_state_dict(deserialize(saved)["algorithm"])
+        envs.restore(start)
+        iterate(other, envs)
+        assert state_sha256(other.state_dict()) == state_sha256(algorithm.state_dict())
+
+
+@every_algorithm
+@either_space
+def test_the_seed_decides_everything_and_the_global_generators_nothing(name, env_id):
+    def trained(seed: int, disturbance: int) -> str:
+        torch.manual_seed(disturbance)
+        np.random.seed(disturbance)
+        algorithm = make(name, env_id, seed=seed)
+        envs.restore(start)
+        iterate(algorithm, envs)
+        return state_sha256(algorithm.state_dict())
+
+    with environments(env_id) as envs:
+        start = envs.snapshot()
+        first = trained(1, 10)
+        assert trained(1, 20) == first
+        assert trained(2, 10) != first
+
+
+@every_algorithm
+@either_space
+@pytest.mark.parametrize("hidden_sizes", [(16, 16), (64, 128, 256)], ids=str)
+def test_a_deterministic_action_is_bit_equal_whatever_rows_are_beside_it(name, env_id, hidden_sizes):
+    spaces, rng = describe_once(env_id), np.random.default_rng(0)
+    algorithm = make(name, env_id, hidden_sizes=hidden_sizes)
+    observations = rng.normal(0, 2, size=(60, spaces.obs_dim)).astype(np.float32)
+    alone = np.concatenate([algorithm.act(row[None], deterministic=True) for row in observations])
+    assert alone.shape == (60, *spaces.action_shape) and alone.dtype == spaces.action_dtype
+    assert len(np.unique(alone)) > 1
+    for size in range(1, 18):
+        rows = rng.choice(60, size, replace=False)
+        assert algorithm.act(observations[rows], deterministic=True).tobytes() == alone[rows].tobytes()
+
+
+@every_algorithm
+@either_space
+def test_deterministic_actions_leave_the_state_alone_and_random_ones_draw_from_it(name, env_id):
+    algorithm = make(name, env_id)
+    observations = np.random.default_rng(0).normal(size=(30, describe_once(env_id).obs_dim)).astype(np.float32)
+    before = state_sha256(algorithm.state_dict())
+    algorithm.act(observations, deterministic=True)
+    assert state_sha256(algorithm.state_dict()) == before
+    first, second = (algorithm.act(observations, deterministic=False) for _ in range(2))
+    assert not np.array_equal(first, second)
+    again = make(name, env_id)
+    np.testing.assert_array_equal(again.act(observations, deterministic=False), first)
+
+
+@every_algorithm
+@either_space
+def test_metrics_are_plain_finite_numbers(name, env_id):
+    with environments(env_id) as envs:
+        algorithm = make(name, env_id)
+        metrics = iterate(algorithm, envs, 7) | algorithm.episodes.metrics()
+    assert all(type(value) is float for value in metrics.values())
+    assert [key for key, value in metrics.items() if not math.isfinite(value)] in ([], ["policy/std"])
+    if env_id == "Pendulum-v1":
+        assert math.isfinite(metrics["policy/std"])
+    assert metrics["episode/length"] > 1
+
+
+@every_algorithm
+def test_collect_counts_transitions_and_not_the_rows_that_only_reset(name):
+    with environments("CartPole-v1") as envs:
+        algorithm = make(name, "CartPole-v1")
+        steps = sum(algorithm.collect(envs) for _ in range(5))
+    ended = len(algorithm.episodes.recent_returns)
+    counted = algorithm.episodes.recent_lengths.sum() + algorithm.episodes.lengths.sum()
+    assert ended > 5
+    assert counted == steps < 5 * 3 * SETTINGS[name]["num_steps"]
+
+
+@every_algorithm
+@either_space
+def test_parameters_that_are_not_numbers_raise_divergence(name, env_id):
+    with environments(env_id) as envs:
+        algorithm = make(name, env_id)
+        iterate(algorithm, envs)
+        algorithm.collect(envs)
+        state = deserialize(serialize(algorithm.state_dict()))
+        for tensor in state["value"].values():
+            tensor.fill_(math.nan)
+        algorithm.load_state_dict(state)
+        with pytest.raises(Divergence, match="is nan"):
+            algorithm.update(0.1)
+
+
+@every_algorithm
+@either_space
+def test_parameters_that_break_in_the_last_step_of_an_update_raise_divergence_in_it(name, env_id):
+    # A step this large makes the parameters infinite; the losses before it were finite.
+    with environments(env_id) as envs:
+        algorithm = make(name, env_id)
+        state = deserialize(serialize(algorithm.state_dict()))
+        for tensor in state["policy"].values():
+            tensor.fill_(math.inf)
+        algorithm.collect(envs)
+        algorithm.load_state_dict(state)
+        with pytest.raises(Divergence):
+            algorithm.update(0.1)
+
+
+@pytest.mark.parametrize(("target_kl", "epochs"), [(1e-9, 1.0), (1e9, 6.0), (None, 6.0)])
+def test_ppo_ends_an_update_after_the_epoch_that_passes_the_target_kl(target_kl, epochs):
+    with environments("Pendulum-v1") as envs:
+        metrics = iterate(make("ppo", "Pendulum-v1", target_kl=target_kl, update_epochs=6, learning_rate=1e-3), envs)
+    assert metrics["policy/epochs"] == epochs
+    assert metrics["policy/approx_kl"] > 1e-9
+
+
+def test_ppo_clips_the_ratio_of_a_policy_that_moves_far_and_counts_how_often():
+    with environments("Pendulum-v1") as envs:
+        timid = iterate(make("ppo", "Pendulum-v1", learning_rate=1e-6, clip_range=0.2), envs)
+        bold = iterate(make("ppo", "Pendulum-v1", learning_rate=3e-2, clip_range=0.01, update_epochs=8), envs)
+    assert timid["policy/clip_fraction"] == 0
+    assert 0.2 < bold["policy/clip_fraction"] <= 1
+
+
+def test_ppo_a_clipped_ratio_gives_no_gradient():
+    # Where every ratio is beyond the range after the first epoch, later epochs move the policy less than without.
+    def moved(clip_range: float) -> float:
+        with environments("Pendulum-v1") as envs:
+            algorithm = make("ppo", "Pendulum-v1", clip_range=clip_range, minibatch_size=120, update_epochs=20,
+                             learning_rate=1e-2, ent_coef=0.0)
+            return iterate(algorithm, envs)["policy/approx_kl"]
+
+    assert moved(0.01) < 0.5 * moved(10.0)
+
+
+def test_ppo_lowers_its_learning_rate_linearly_or_not_at_all():
+    with environments("CartPole-v1") as envs:
+        for schedule, expected in (("linear", [1e-3, 7.5e-4, 5e-4, 0.0, 0.0]), ("constant", [1e-3] * 5)):
+            algorithm = make("ppo", "CartPole-v1", learning_rate=1e-3, learning_rate_schedule=schedule)
+            rates = [iterate(algorithm, envs, progress=progress)["optimizer/learning_rate"]
+                     for progress in (0.0, 0.25, 0.5, 1.0, 1.2)]
+            assert rates == pytest.approx(expected)
+
+
+def test_ppo_with_a_learning_rate_of_zero_moves_no_parameter():
+    with environments("CartPole-v1") as envs:
+        algorithm = make("ppo", "CartPole-v1", learning_rate_schedule="linear")
+        before = {key: value.clone() for key, value in algorithm.policy.state_dict().items()}
+        metrics = iterate(algorithm, envs, progress=1.0)
+    assert metrics["optimizer/policy/update_norm"] == 0
+    assert all(torch.equal(value, before[key]) for key, value in algorithm.policy.state_dict().items())
+
+
+def test_ppo_clips_each_gradient_to_its_norm():
+    with environments("Pendulum-v1") as envs:
+        metrics = iterate(make("ppo", "Pendulum-v1", max_grad_norm=0.01), envs)
+    for network in ("policy", "value"):
+        assert metrics[f"optimizer/{network}/gradient_norm"] > 0.01
+        assert metrics[f"optimizer/{network}/clipped_gradient_norm"] == pytest.approx(0.01)

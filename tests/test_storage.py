@@ -1,0 +1,253 @@
+"""What every storage does, and what a folder does when the system calls below it fail."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import hashlib
+import io
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from colab_rl.errors import StorageError
+from colab_rl.storage import FolderStorage, NotFound, Stat, Storage
+
+# Every storage passes the same suite: a factory that makes an empty one for a test's folder.
+STORAGES: list[Callable[[Path], Storage]] = [lambda folder: FolderStorage(folder / "store")]
+
+BAD_NAMES = ["", ".", "..", "../out", "a/../../out", "/etc/out", "a//b", "a/", "a\n", "a b", "C:\\out", "a\0b", "ä"]
+
+
+@pytest.fixture(params=STORAGES, ids=["folder"])
+def storage(request, tmp_path: Path) -> Storage:
+    return request.param(tmp_path)
+
+
+@pytest.mark.parametrize("data", [b"", b"x", bytes(range(256)) * 20_000], ids=["empty", "small", "5 MB"])
+def test_what_is_put_can_be_got(storage, data):
+    storage.put("checkpoints/a.bin", data)
+    assert storage.get("checkpoints/a.bin") == data
+    assert storage.stat("checkpoints/a.bin") == Stat(len(data), hashlib.md5(data).hexdigest())
+    assert storage.list("checkpoints/") == {"checkpoints/a.bin": len(data)}
+
+
+def test_put_replaces(storage):
+    storage.put("run.json", b"a longer first content")
+    storage.put("run.json", b"second")
+    assert storage.get("run.json") == b"second"
+    assert storage.stat("run.json").size == 6
+    assert storage.list("") == {"run.json": 6}
+
+
+def test_delete_removes_one_file_and_forgives_a_missing_one(storage):
+    storage.put("a/1", b"1")
+    storage.put("a/2", b"2")
+    storage.delete("a/1")
+    storage.delete("a/1")
+    storage.delete("never/was")
+    assert storage.list("") == {"a/2": 1}
+
+
+@pytest.mark.parametrize("call", ["get", "stat"])
+def test_a_missing_file_is_not_found(storage, call):
+    storage.put("a/1", b"1")
+    for name in ("a/2", "b/1", "run.json"):
+        with pytest.raises(NotFound, match=name):
+            getattr(storage, call)(name)
+
+
+def test_list_takes_a_folder_at_any_depth(storage):
+    for name in ("run.json", "a/1", "a/b/2", "ab/3"):
+        storage.put(name, name.encode())
+    assert storage.list("") == {"run.json": 8, "a/1": 3, "a/b/2": 5, "ab/3": 4}
+    assert storage.list("a/") == {"a/1": 3, "a/b/2": 5}
+    assert storage.list("a/b/") == {"a/b/2": 5}
+
+
+def test_a_missing_folder_holds_no_files(storage):
+    assert storage.list("") == {}
+    storage.put("a/1", b"1")
+    assert storage.list("b/") == {}
+
+
+@pytest.mark.parametrize("name", BAD_NAMES)
+@pytest.mark.parametrize("call", ["put", "get", "stat", "delete"])
+def test_names_that_lead_out_are_refused(storage, call, name, tmp_path):
+    with pytest.raises(ValueError, match="not a file name"):
+        getattr(storage, call)(name, *([b"data"] if call == "put" else []))
+    assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
+
+
+@pytest.mark.parametrize("prefix", ["../", "a/../../", "/etc/"])
+def test_list_does_not_lead_out(storage, prefix, tmp_path):
+    (tmp_path / "secret").write_text("secret")
+    with pytest.raises(ValueError, match="not a"):
+        storage.list(prefix)
+
+
+# A folder alone.
+
+BREAKS = {"ENOSPC": errno.ENOSPC, "EIO": errno.EIO, "EROFS": errno.EROFS, "ENOTCONN": errno.ENOTCONN}
+
+
+@pytest.fixture(params=BREAKS.values(), ids=list(BREAKS))
+def error(request) -> OSError:
+    return OSError(request.param, os.strerror(request.param))
+
+
+@pytest.fixture
+def folder(tmp_path) -> FolderStorage:
+    storage = FolderStorage(tmp_path / "store")
+    storage.put("a/file", b"old")
+    return storage
+
+
+def fail_at(monkeypatch, call: str, nth: int, error: OSError) -> None:
+    """Makes the nth call of a function of `os` or `io` raise."""
+    module = {"os": os, "io": io}[call.partition(".")[0]]
+    name, count, real = call.partition(".")[2], [0], getattr(module, call.partition(".")[2])
+
+    def broken(*args, **kw):
+        count[0] += 1
+        if count[0] == nth:
+            raise error
+        return real(*args, **kw)
+
+    monkeypatch.setattr(module, name, broken)
+
+
+class FullDisk(io.FileIO):
+    """A file that takes a few bytes, and then no more."""
+
+    error: OSError
+
+    def write(self, data) -> int:
+        super().write(bytes(data)[:2])
+        raise self.error
+
+
+def fail_to_open(monkeypatch, error):
+    def broken(*args, **kw):
+        raise error
+    monkeypatch.setattr("colab_rl.storage.folder.open", broken, raising=False)
+
+
+def fail_to_write(monkeypatch, error):
+    def full(path, mode, **kw):
+        file = FullDisk(path, mode.replace("b", ""))
+        file.error = error
+        return file
+    monkeypatch.setattr("colab_rl.storage.folder.open", full, raising=False)
+
+
+# The system calls of a put, in their order, up to the rename that commits it.
+BEFORE_THE_RENAME = {
+    "mkdir": lambda patch, error: fail_at(patch, "os.mkdir", 1, error),
+    "open": fail_to_open,
+    "write": fail_to_write,
+    "fsync": lambda patch, error: fail_at(patch, "os.fsync", 1, error),
+    "fstat": lambda patch, error: fail_at(patch, "os.fstat", 1, error),
+    "replace": lambda patch, error: fail_at(patch, "os.replace", 1, error),
+}
+AFTER_THE_RENAME = {
+    "open of the folder": lambda patch, error: fail_at(patch, "os.open", 1, error),
+    "fsync of the folder": lambda patch, error: fail_at(patch, "os.fsync", 2, error),
+}
+
+
+@pytest.mark.parametrize(("call", "name"), [
+    *[(call, "new/file") for call in BEFORE_THE_RENAME],
+    *[(call, "a/file") for call in BEFORE_THE_RENAME if call != "mkdir"]])
+def test_a_put_that_fails_changes_nothing(folder, monkeypatch, call, name, error):
+    with monkeypatch.context() as patch:
+        BEFORE_THE_RENAME[call](patch, error)
+        with pytest.raises(StorageError, match=f"{name} could not be written in .*: {error.strerror}"):
+            folder.put(name, b"something new")
+    assert folder.list("") == {"a/file": 3}
+    assert folder.get("a/file") == b"old"
+    assert [path for path in folder.root.rglob(".*") if path.is_file()] == []
+
+
+@pytest.mark.parametrize("call", AFTER_THE_RENAME)
+def test_a_put_that_may_not_last_is_no_success(folder, monkeypatch, call, error):
+    with monkeypatch.context() as patch:
+        AFTER_THE_RENAME[call](patch, error)
+        with pytest.raises(StorageError, match=error.strerror):
+            folder.put("a/file", b"new")
+    assert folder.get("a/file") in (b"old", b"new")
+
+
+def test_a_file_that_came_out_short_is_not_committed(folder, monkeypatch):
+    class Short:
+        st_size = 1
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fstat", lambda descriptor: Short)
+        # Path and open need fstat too; the storage asks last.
+        patch.setattr("colab_rl.storage.folder.open", lambda path, mode: io.FileIO(os.open(
+            path, os.O_CREAT | os.O_EXCL | os.O_WRONLY), "w"), raising=False)
+        with pytest.raises(StorageError, match="shorter"):
+            folder.put("a/file", b"new")
+    assert folder.get("a/file") == b"old"
+    assert folder.list("") == {"a/file": 3}
+
+
+def test_a_mount_without_fsync_of_folders_will_do(folder, monkeypatch):
+    fail_at(monkeypatch, "os.fsync", 2, OSError(errno.EINVAL, "Invalid argument"))
+    folder.put("a/file", b"new")
+    assert folder.get("a/file") == b"new"
+
+
+@pytest.mark.parametrize(("call", "broken"), [
+    (lambda storage: storage.get("a/file"), "io.open"), (lambda storage: storage.list("a/"), "os.scandir"),
+    (lambda storage: storage.list(""), "os.scandir"), (lambda storage: storage.delete("a/file"), "os.unlink"),
+    (lambda storage: storage.set_aside("a/file"), "os.rename"),
+], ids=["get", "list a folder", "list all", "delete", "set_aside"])
+def test_what_fails_says_why(folder, monkeypatch, call, broken, error):
+    with monkeypatch.context() as patch:
+        fail_at(patch, broken, 1, error)
+        with pytest.raises(StorageError, match=error.strerror) as caught:
+            call(folder)
+    assert not isinstance(caught.value, NotFound)
+    assert folder.get("a/file") == b"old"
+
+
+def test_a_stat_that_fails_says_why(folder, monkeypatch, error):
+    fail_to_open(monkeypatch, error)
+    with pytest.raises(StorageError, match=error.strerror):
+        folder.stat("a/file")
+
+
+@pytest.mark.parametrize("call", [
+    lambda storage: storage.put("a/file", b"new"), lambda storage: storage.get("a/file"),
+    lambda storage: storage.stat("a/file"), lambda storage: storage.list(""), lambda storage: storage.list("a/"),
+], ids=["put", "get", "stat", "list all", "list a folder"])
+def test_a_file_in_the_folders_place_is_an_error(tmp_path, call):
+    (tmp_path / "store").write_bytes(b"mine")
+    with pytest.raises(StorageError):
+        call(FolderStorage(tmp_path / "store"))
+    assert (tmp_path / "store").read_bytes() == b"mine"
+
+
+def test_temporary_files_are_never_listed_and_can_be_cleared(folder):
+    (folder.root / "a/.tmp-1234-other").write_bytes(b"half")
+    assert folder.list("") == {"a/file": 3}
+    folder.remove_temporary_files()
+    assert [path.name for path in (folder.root / "a").iterdir()] == ["file"]
+
+
+def test_an_interrupted_put_leaves_nothing(folder, monkeypatch):
+    fail_at(monkeypatch, "os.fsync", 1, KeyboardInterrupt())
+    with contextlib.suppress(KeyboardInterrupt):
+        folder.put("a/file", b"new")
+    assert [path.name for path in (folder.root / "a").iterdir()] == ["file"]
+    assert folder.get("a/file") == b"old"
+
+
+def test_set_aside_renames_and_keeps_the_content(folder):
+    folder.set_aside("a/file")
+    folder.set_aside("a/file")
+    assert folder.list("") == {"a/file.bad": 3}
+    assert folder.get("a/file.bad") == b"old"
