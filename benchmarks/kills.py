@@ -46,7 +46,7 @@ def workers_of(pid: int) -> list[int]:
 
 
 def doing(pid: int) -> str:
-    """What the trainer does, by the newest file it touched: only for the table."""
+    """What the trainer does, by its stack: only for the table."""
     try:
         stack = subprocess.run(["py-spy", "dump", "--pid", str(pid)], capture_output=True, text=True, timeout=5).stdout
     except (OSError, subprocess.TimeoutExpired):
@@ -58,6 +58,20 @@ def doing(pid: int) -> str:
         if re.search(pattern, main):
             return phase
     return "start"
+
+
+def wait_for_training(run: pathlib.Path, process: subprocess.Popen) -> None:
+    """Until the session has saved a checkpoint of its own."""
+    newest = time.time_ns()
+    deadline = time.monotonic() + 60
+    while process.poll() is None and time.monotonic() < deadline:
+        for path in run.glob("checkpoints/*.json"):
+            try:
+                if path.stat().st_mtime_ns > newest:
+                    return
+            except FileNotFoundError:  # pruned meanwhile
+                continue
+        time.sleep(0.02)
 
 
 def final_hash(output: str) -> str:
@@ -76,7 +90,12 @@ def measure(env: str, kills: int, seed: int, iterations: int, root: pathlib.Path
         process = subprocess.Popen(command("killed", env, root, iterations, True), stdout=subprocess.PIPE,
                                    stderr=subprocess.PIPE, text=True)
         if killed < kills:
-            time.sleep(rng.uniform(0.2, 9.0))
+            # One in four while it starts and loads, the others once it trains.
+            if rng.random() < 0.25:
+                time.sleep(rng.uniform(0.2, 6.0))
+            else:
+                wait_for_training(root / "killed", process)
+                time.sleep(rng.uniform(0.0, 2.5))
             if process.poll() is None:
                 victim = process.pid
                 workers = workers_of(process.pid)

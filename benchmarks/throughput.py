@@ -39,7 +39,8 @@ def install_peers() -> pathlib.Path:
 
 def stable_baselines3(python: pathlib.Path, vector: str, iterations: int) -> float:
     setting = json.dumps({**SETTING, "vector": vector, "iterations": iterations})
-    output = subprocess.run([python, HERE / "peers" / "sb3_ppo.py", setting], check=True, capture_output=True, text=True)
+    output = subprocess.run([python, HERE / "peers" / "sb3_ppo.py", setting], check=True, capture_output=True,
+                            text=True)
     return json.loads(output.stdout.splitlines()[-1])["steps_per_second"]
 
 
