@@ -73,6 +73,12 @@ class PPOConfig(Config):
     log_std_init: float = setting(0.0, "log of the initial standard deviation of continuous actions",
                                   low=-5, high=2)
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.num_envs * self.num_steps < 8:
+            raise UsageError(f"num_envs * num_steps = {self.num_envs * self.num_steps}: an iteration needs at least "
+                             "8 transitions")
+
 
 CONFIGS: dict[str, type[Config]] = {"ppo": PPOConfig}
 

@@ -6,10 +6,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-from tqdm.auto import tqdm
 
 from colab_rl.environments import EnvironmentSource
 from colab_rl.environments.gymnasium_vector import GymnasiumVectorEnvironment
+from colab_rl.progress import progress_bar
 from colab_rl.spaces import Spaces
 
 
@@ -33,12 +33,13 @@ class EvaluationResult:
 
 
 class Evaluator:
-    """Worker processes for evaluation episodes, kept between evaluations."""
+    """Worker processes for evaluation episodes, started by the first evaluation and kept for the next."""
 
     def __init__(self, source: EnvironmentSource, spaces: Spaces, slots: int = 16):
         self._queue: list[tuple[int, int]] = []  # (episode, seed) still to begin, the next one last
         self._running = np.full(slots, -1)
-        self._envs = GymnasiumVectorEnvironment(source, spaces, slots, seeds=self._next_seed)
+        self._envs: GymnasiumVectorEnvironment | None = None
+        self._make = lambda: GymnasiumVectorEnvironment(source, spaces, slots, seeds=self._next_seed)
 
     def evaluate(self, act: Callable[[np.ndarray], np.ndarray], episodes: int, seed: int,
                  progress: bool = False) -> EvaluationResult:
@@ -46,14 +47,15 @@ class Evaluator:
 
         act: gives (B, ...) actions for (B, obs_dim) observations, each row by itself.
         """
+        if self._envs is None:
+            self._envs = self._make()
         envs, running = self._envs, self._running
         self._queue = [(episode, seed + episode) for episode in reversed(range(episodes))]
         running[:] = -1
         returns, lengths = np.zeros(episodes), np.zeros(episodes, np.int64)
         actions: np.ndarray = np.zeros((envs.num_envs, *envs.spaces.action_shape), envs.spaces.action_dtype)
         envs.reset()
-        with tqdm(total=episodes, desc="evaluating", unit="episode", delay=2, mininterval=1,
-                  disable=not progress) as bar:
+        with progress_bar(episodes, "evaluating", "episode", disable=not progress) as bar:
             while True:
                 live = np.flatnonzero(~envs.ended)
                 if not len(live) and not self._queue:
@@ -67,7 +69,8 @@ class Evaluator:
 
     def close(self) -> None:
         """Ends the worker processes."""
-        self._envs.close()
+        if self._envs is not None:
+            self._envs.close()
 
     def _next_seed(self, slot: int, _episode: int) -> int:
         if not self._queue:

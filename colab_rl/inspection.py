@@ -7,7 +7,6 @@ import os
 from typing import Any
 
 import torch
-from tqdm.auto import tqdm
 
 from colab_rl.algorithms import Algorithm, make_algorithm
 from colab_rl.checkpoints import Damaged, Manifest, Tier
@@ -18,6 +17,8 @@ from colab_rl.checkpoints.serialization import deserialize
 from colab_rl.environments import EnvironmentSource, describe
 from colab_rl.errors import ColabRLError, StorageError, UsageError
 from colab_rl.evaluation import EvaluationResult, Evaluator
+from colab_rl.machine import torch_threads
+from colab_rl.progress import progress_bar, say
 from colab_rl.runs import Identity, Places
 from colab_rl.spaces import Spaces
 
@@ -42,7 +43,8 @@ def verify(run: str, *, root: Location = None, store: Location = None) -> dict[s
     checkpoints = files = 0
     for tier in filter(None, places.tiers(identity)):
         seen: set[str] = set()
-        for name in tqdm(tier.names(), desc=f"reading {tier.storage.place}", unit="checkpoint", delay=2, mininterval=1):
+        names = tier.names()
+        for name in progress_bar(len(names), f"reading {tier.storage.place}", "checkpoint", iterable=names):
             checkpoints += 1
             try:
                 manifest = tier.read(name)
@@ -78,7 +80,7 @@ def evaluate(run: str, *, checkpoint: str | int = "best", episodes: int = 100, s
     source: EnvironmentSource = identity.env_id if env is None else env
     spaces = describe(source)
     algorithm = load_algorithm(identity, find_checkpoint(identity, places, checkpoint), spaces)
-    with contextlib.closing(Evaluator(source, spaces)) as evaluator:
+    with torch_threads(identity.threads), contextlib.closing(Evaluator(source, spaces)) as evaluator:
         return evaluator.evaluate(lambda obs: algorithm.act(obs, deterministic=True), episodes, seed, progress=True)
 
 
@@ -100,7 +102,7 @@ def find_checkpoint(identity: Identity, places: Places, which: str | int) -> Che
                     with contextlib.suppress(Damaged, StorageError):
                         return load(tier, manifest.name)
             held = [(manifest, tier) for manifest, tier in held if manifest.stem != best_one.stem]
-    checkpoint = newest_whole(local, remote, tqdm.write)
+    checkpoint = newest_whole(local, remote, say)
     if checkpoint is None:
         raise ColabRLError(f"{identity.name} has no checkpoint yet")
     return checkpoint
@@ -108,7 +110,7 @@ def find_checkpoint(identity: Identity, places: Places, which: str | int) -> Che
 
 def load_algorithm(identity: Identity, checkpoint: Checkpoint, spaces: Spaces) -> Algorithm:
     """The run's algorithm as the checkpoint left it, on the CPU."""
-    algorithm = make_algorithm(identity.algorithm, identity.make_config(), spaces, torch.device("cpu"), 1)
+    algorithm = make_algorithm(identity.algorithm, identity.make_config(), spaces, torch.device("cpu"))
     algorithm.load_state_dict(deserialize(checkpoint.state)["algorithm"])
     return algorithm
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.metadata
 import platform
+from collections.abc import Iterator
 
 import torch
 
@@ -30,6 +32,17 @@ def available_device(device: str) -> tuple[str, list[str]]:
     if device == "cuda" and not torch.cuda.is_available():
         return "cpu", ["no GPU on this machine"]
     return device, []
+
+
+@contextlib.contextmanager
+def torch_threads(count: int) -> Iterator[None]:
+    """Lets torch use `count` CPU threads; how sums are split among threads decides their last bits."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def versions(device: str, threads: int) -> dict[str, str]:

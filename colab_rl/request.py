@@ -8,14 +8,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from tqdm.auto import tqdm
-
 from colab_rl.checkpoints.recovery import Checkpoint, newest_whole, of_generation
 from colab_rl.config import Config, config_class, make_config, to_json
 from colab_rl.environments import EnvironmentSource, describe, environment_name
 from colab_rl.errors import ColabRLError, UsageError, nearest
 from colab_rl.machine import THREADS, choose_device, versions
 from colab_rl.presets import preset
+from colab_rl.progress import say
 from colab_rl.runs import Identity, Places
 
 BACKENDS = ("auto", "gymnasium")
@@ -117,7 +116,7 @@ def _checkpoint_of(source: str, places: Places) -> tuple[Identity, Checkpoint]:
         if not generation.isdigit():
             raise UsageError(f"--from takes RUN or RUN:GENERATION, not {source!r}")
         return identity, of_generation(local, remote, int(generation))
-    checkpoint = newest_whole(local, remote, tqdm.write)
+    checkpoint = newest_whole(local, remote, say)
     if checkpoint is None:
         raise ColabRLError(f"{name} has no checkpoint yet")
     return identity, checkpoint

@@ -125,10 +125,13 @@ class Places:
         for storage in storages:
             try:
                 found.append(Identity.from_bytes(storage.get("run.json"), storage.place))
-            except DamagedIdentity as error:
-                damaged = error
             except NotFound:
                 continue
+            except DamagedIdentity as error:
+                damaged = error
+            except StorageError:  # of the store: the replicator says so; of this machine: nothing can be done
+                if not found:
+                    raise
         if len({identity.run_id for identity in found}) == 2:
             raise ColabRLError(f"{storages[0].place} and {storages[1].place} hold two different runs of the same "
                                "name; nothing was changed; choose another name, or move one of them")
@@ -162,7 +165,7 @@ class Places:
 def write_identity(identity: Identity, local: FolderStorage, remote: Storage | None) -> bytes:
     """Makes this machine hold the run's run.json, byte for byte as it was first written; returns it."""
     for storage in filter(None, (local, remote)):
-        with contextlib.suppress(NotFound, DamagedIdentity):
+        with contextlib.suppress(StorageError, DamagedIdentity):
             data = storage.get("run.json")
             if Identity.from_bytes(data, storage.place).run_id == identity.run_id:
                 break

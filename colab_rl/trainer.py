@@ -11,8 +11,6 @@ import datetime
 import time
 from typing import Any, NamedTuple
 
-from tqdm.auto import tqdm
-
 from colab_rl.algorithms import Algorithm
 from colab_rl.checkpoints import FileRecord, Manifest, Replicator, Tier
 from colab_rl.checkpoints.manifest import numbered
@@ -23,6 +21,7 @@ from colab_rl.environments import VectorEnvironment
 from colab_rl.errors import ColabRLError
 from colab_rl.evaluation import EvaluationResult, Evaluator
 from colab_rl.metrics import Row, TensorBoardView, to_csv
+from colab_rl.progress import progress_bar
 from colab_rl.stopping import StopRequest
 
 EVALUATION_SEED = 1_000_000  # of training's own evaluations, apart from those that `evaluate` uses by default
@@ -106,8 +105,8 @@ class Trainer:
         self._began = time.perf_counter()
         if self.manifest is None or self.manifest.total_steps != self.total_steps:
             self.save()  # that the disk can be written shows before hours are spent, and an extension is kept
-        with tqdm(total=self.total_steps, initial=min(self.step, self.total_steps), desc=self.name, unit="step",
-                  mininterval=1, maxinterval=2, smoothing=0.1, dynamic_ncols=True) as progress:
+        with progress_bar(self.total_steps, self.name, "step", initial=min(self.step, self.total_steps), delay=0,
+                          smoothing=0.1) as progress:
             while not self.finished and stop.signal_number is None:
                 before = self.step
                 row = self._iterate()

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from tqdm.auto import tqdm
 
 from colab_rl.algorithms import make_algorithm
 from colab_rl.checkpoints import Manifest, Replicator, Tier
@@ -20,8 +19,9 @@ from colab_rl.environments import EnvironmentSource, describe
 from colab_rl.environments.gymnasium_vector import GymnasiumVectorEnvironment
 from colab_rl.errors import ColabRLError, Divergence, EnvironmentFault, StorageError, UsageError
 from colab_rl.evaluation import Evaluator
-from colab_rl.machine import available_device, differences, versions
+from colab_rl.machine import available_device, differences, torch_threads, versions
 from colab_rl.metrics import TensorBoardView, from_csv
+from colab_rl.progress import progress_bar, say
 from colab_rl.request import Request
 from colab_rl.runs import Identity, Places, check_run_name, locked, write_identity
 from colab_rl.spaces import Spaces
@@ -106,10 +106,10 @@ class _Session:
 
     def run(self, total_steps: int, origin: Checkpoint | None, stop: StopRequest) -> TrainingResult:
         """Goes on from the newest whole checkpoint, and brings what the session wrote to the store."""
-        checkpoint = newest_whole(self.local, self.remote, tqdm.write)
+        checkpoint = newest_whole(self.local, self.remote, say)
         tables: list[bytes] = []
         if checkpoint:
-            tables = bring_home(checkpoint, self.local, self.remote, tqdm.write)
+            tables = bring_home(checkpoint, self.local, self.remote, say)
             sweep(self.local, checkpoint.manifest)
             total_steps = max(total_steps, checkpoint.manifest.total_steps)
         with self._replicator() as replicator:
@@ -141,12 +141,13 @@ class _Session:
         device, reasons = available_device(identity.device)
         here = versions(device, identity.threads)
         with contextlib.ExitStack() as stack:
+            stack.enter_context(torch_threads(identity.threads))
             envs = stack.enter_context(
                 GymnasiumVectorEnvironment(self.environment, self.spaces, config.num_envs, config.seed))
             evaluator = stack.enter_context(contextlib.closing(Evaluator(self.environment, self.spaces)))
             tensorboard = stack.enter_context(contextlib.closing(
                 TensorBoardView(self.tensorboard_folder, (row for table in tables for row in from_csv(table)))))
-            algorithm = make_algorithm(identity.algorithm, config, self.spaces, torch.device(device), identity.threads)
+            algorithm = make_algorithm(identity.algorithm, config, self.spaces, torch.device(device))
             trainer = Trainer(identity.name, config, total_steps, algorithm, envs, evaluator,
                               Recorder(identity.run_id, self.local, replicator, tensorboard, here))
             start = checkpoint or origin
@@ -168,10 +169,10 @@ def _load(trainer: Trainer, start: Checkpoint, own: bool, changes: list[str]) ->
     except (ValueError, KeyError, RuntimeError, TypeError) as error:
         raise ColabRLError(f"generation {manifest.generation} is whole but cannot be loaded by this version of "
                            f"colab_rl ({error}); nothing was changed") from error
-    tqdm.write(f"going on from generation {manifest.generation} "
-               f"(iteration {manifest.iteration:,}, step {manifest.step:,})")
+    say(f"going on from generation {manifest.generation} "
+        f"(iteration {manifest.iteration:,}, step {manifest.step:,})")
     if trainer.inexact:
-        tqdm.write(f"not bit-exact: {', '.join(trainer.inexact)}")
+        say(f"not bit-exact: {', '.join(trainer.inexact)}")
 
 
 def _run(trainer: Trainer, stop: StopRequest) -> None:
@@ -194,7 +195,7 @@ def _finish_replication(replicator: Replicator) -> None:
     if replicator.wait(1.0):
         return
     waited = 1.0
-    with tqdm(total=replicator.pending, desc="bringing to the store", unit="checkpoint", mininterval=1) as progress:
+    with progress_bar(replicator.pending, "bringing to the store", "checkpoint") as progress:
         while waited < (FAILING_WAIT if replicator.error else LAST_WAIT) and replicator.pending:
             replicator.wait(1.0, despite_errors=True)
             waited += 1.0

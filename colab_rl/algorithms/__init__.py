@@ -16,9 +16,9 @@ if TYPE_CHECKING:
 ALGORITHMS = {"ppo": PPO}
 
 
-def make_algorithm(name: str, config: Config, spaces: Spaces, device: torch.device, threads: int) -> Algorithm:
+def make_algorithm(name: str, config: Config, spaces: Spaces, device: torch.device) -> Algorithm:
     """The algorithm of that name, freshly initialised from `config.seed`."""
-    return ALGORITHMS[name](config, spaces, device, threads)  # type: ignore[arg-type]
+    return ALGORITHMS[name](config, spaces, device)  # type: ignore[arg-type]
 
 
 __all__ = ["ALGORITHMS", "Algorithm", "make_algorithm"]

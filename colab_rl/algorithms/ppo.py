@@ -33,10 +33,9 @@ from colab_rl.spaces import Spaces
 class PPO(Algorithm):
     """Policy, value network, their optimizers, the normalisers and the random state."""
 
-    def __init__(self, config: PPOConfig, spaces: Spaces, device: torch.device, threads: int):
+    def __init__(self, config: PPOConfig, spaces: Spaces, device: torch.device):
         self.config = config
         self.device = device
-        self.threads = threads
         self.generator = torch.Generator().manual_seed(config.seed)
         networks = (spaces, config.hidden_sizes, config.activation, self.generator)
         self.policy = make_policy(*networks, config.log_std_init).to(device)
@@ -52,9 +51,8 @@ class PPO(Algorithm):
     def collect(self, envs: VectorEnvironment) -> int:
         """Fills the rollout; returns the number of transitions in it."""
         rollout, policy, normalize = self.rollout, self.policy, self.observation_normalizer
-        # All noise of the rollout in one call, and one thread: more only spin beside the environments.
+        # All noise of the rollout in one call.
         noise = policy.noise(rollout.valid.shape, self.generator).to(self.device)
-        torch.set_num_threads(1)
         rollout.obs[0] = envs.observations
         for t in range(self.config.num_steps):
             obs = torch.from_numpy(normalize(rollout.obs[t])).to(self.device)
@@ -72,7 +70,6 @@ class PPO(Algorithm):
     def update(self, progress: float) -> dict[str, float]:
         """One PPO update; see the module."""
         config, rollout = self.config, self.rollout
-        torch.set_num_threads(self.threads)
         learning_rate = config.learning_rate
         if config.learning_rate_schedule == "linear":
             learning_rate *= max(0.0, 1 - progress)
@@ -118,7 +115,6 @@ class PPO(Algorithm):
     @torch.inference_mode()
     def act(self, obs: np.ndarray, deterministic: bool) -> np.ndarray:
         """See Algorithm."""
-        torch.set_num_threads(1)
         rows = torch.from_numpy(self.observation_normalizer(obs)).to(self.device)
         if deterministic:
             # Row by row: a matrix product rounds by the shape of the batch, and one bit decides

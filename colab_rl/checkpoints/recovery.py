@@ -73,15 +73,10 @@ def bring_home(checkpoint: Checkpoint, local: Tier, remote: Tier | None, say: Sa
     aside as `NAME.bad`. A table that neither tier has whole is left out, and said.
     """
     manifest = checkpoint.manifest
-    assert isinstance(local.storage, FolderStorage)
     for name in local.names():
-        if (generation_of(name) or 0) > manifest.generation:
-            try:
-                load(local, name)
-            except (Damaged, StorageError):
-                local.storage.set_aside(name)
-                local.storage.set_aside(name.removesuffix(".json") + ".safetensors")
-    if not _holds(local, manifest):
+        if (generation_of(name) or 0) >= manifest.generation and not _holds(local, name):
+            _set_aside(local, name)
+    if manifest.name not in local.names():
         local.commit(manifest, checkpoint.contents)
     tables = []
     for name, record in manifest.history.items():
@@ -101,12 +96,19 @@ def bring_home(checkpoint: Checkpoint, local: Tier, remote: Tier | None, say: Sa
     return tables
 
 
-def _holds(tier: Tier, manifest: Manifest) -> bool:
+def _holds(tier: Tier, name: str) -> bool:
     try:
-        tier.check(tier.read(manifest.name))
+        tier.check(tier.read(name))
     except (Damaged, StorageError):
         return False
     return True
+
+
+def _set_aside(local: Tier, name: str) -> None:
+    """Renames a manifest that does not verify, and the state beside it, so that nothing takes them for whole."""
+    assert isinstance(local.storage, FolderStorage)
+    local.storage.set_aside(name)
+    local.storage.set_aside(name.removesuffix(".json") + ".safetensors")
 
 
 def _names(tier: Tier, say: Say, optional: bool) -> set[str]:

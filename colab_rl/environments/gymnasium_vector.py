@@ -23,7 +23,6 @@ from typing import Any
 
 import cloudpickle
 import numpy as np
-from tqdm.auto import tqdm
 
 from colab_rl.environments.base import StepResult, VectorEnvironment
 from colab_rl.environments.episodes import episode_seed
@@ -31,6 +30,7 @@ from colab_rl.environments.journal import Journal
 from colab_rl.environments.make import EnvironmentSource, environment_name
 from colab_rl.environments.shared import Layout, SharedArrays, anonymous_file
 from colab_rl.errors import EnvironmentFault
+from colab_rl.progress import progress_bar
 from colab_rl.spaces import Spaces
 
 
@@ -94,7 +94,7 @@ class GymnasiumVectorEnvironment(VectorEnvironment):
         return StepResult(self.observations, arrays.rewards, arrays.terminated, arrays.truncated)
 
     def snapshot(self) -> dict[str, np.ndarray]:
-        """See VectorEnvironment. The trainer's own journal is enough, so a dead worker does not hinder it."""
+        """See VectorEnvironment. The workers are not asked: the journal is kept on this side."""
         return {"observations": self.observations.copy(), "ended": self.ended.copy(), **self._journal.state_dict()}
 
     def restore(self, snapshot: dict[str, np.ndarray]) -> list[str]:
@@ -110,7 +110,7 @@ class GymnasiumVectorEnvironment(VectorEnvironment):
             worker.connection: (worker, queue) for worker, queue in zip(self._workers, queues, strict=True)
             if worker.replaying}
         total = int(self._journal.lengths[~self.ended].sum())
-        with tqdm(total=total, desc="replaying episodes", unit="step", delay=2, mininterval=1) as progress:
+        with progress_bar(total, "replaying episodes", "step") as progress:
             while busy:
                 for connection in wait(list(busy)):
                     worker, queue = busy[connection]
