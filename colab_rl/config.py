@@ -18,6 +18,7 @@ from typing import Any
 from colab_rl.errors import UsageError, nearest
 
 ACTIVATIONS = ("relu", "tanh", "elu", "gelu", "silu", "leaky_relu", "selu", "softplus")
+SCHEDULES = ("constant", "linear")
 
 
 def setting(default: Any, help: str, *, low: float = -math.inf, high: float = math.inf,
@@ -39,7 +40,7 @@ class Config:
     activation: str = setting("tanh", "activation of the hidden layers", choices=ACTIVATIONS)
     learning_rate: float = setting(3e-4, "Adam's step size at the start", above=0, high=1)
     learning_rate_schedule: str = setting("constant", "constant, or linear down to 0 at total_steps",
-                                          choices=("constant", "linear"))
+                                          choices=SCHEDULES)
     gamma: float = setting(0.99, "discount a step", low=0, high=1)
     normalize_observations: bool = setting(True, "observations less their running mean, over their deviation")
     checkpoint_every: int = setting(20, "iterations between checkpoints", low=1)
@@ -65,7 +66,8 @@ class PPOConfig(Config):
     update_epochs: int = setting(8, "passes over an iteration's transitions", low=1)
     gae_lambda: float = setting(0.95, "lambda of generalised advantage estimation", low=0, high=1)
     clip_range: float = setting(0.2, "how far the probability ratio may leave 1", above=0, high=10)
-    ent_coef: float = setting(0.0, "weight of the entropy bonus", low=0)
+    ent_coef: float = setting(0.0, "weight of the entropy bonus at the start", low=0)
+    ent_coef_schedule: str = setting("constant", "constant, or linear down to 0 at total_steps", choices=SCHEDULES)
     vf_coef: float = setting(0.5, "weight of the value loss", low=0)
     max_grad_norm: float = setting(0.5, "each network's gradient is clipped to this norm", above=0)
     target_kl: float | None = setting(None, "an update ends after the epoch whose KL divergence exceeds it", above=0)

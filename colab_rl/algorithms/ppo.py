@@ -30,6 +30,11 @@ from colab_rl.normalization import ObservationNormalizer, RewardNormalizer
 from colab_rl.spaces import Spaces
 
 
+def scheduled(start: float, schedule: str, progress: float) -> float:
+    """`start` throughout, or falling linearly to 0 as `progress` goes from 0 to 1."""
+    return start * max(0.0, 1 - progress) if schedule == "linear" else start
+
+
 class PPO(Algorithm):
     """Policy, value network, their optimizers, the normalisers and the random state."""
 
@@ -70,9 +75,8 @@ class PPO(Algorithm):
     def update(self, progress: float) -> dict[str, float]:
         """One PPO update; see the module."""
         config, rollout = self.config, self.rollout
-        learning_rate = config.learning_rate
-        if config.learning_rate_schedule == "linear":
-            learning_rate *= max(0.0, 1 - progress)
+        learning_rate = scheduled(config.learning_rate, config.learning_rate_schedule, progress)
+        ent_coef = scheduled(config.ent_coef, config.ent_coef_schedule, progress)
         self.optimizer.begin(learning_rate)
         transitions, value_metrics = self._transitions()
         sums = torch.zeros(5, device=self.device)
@@ -89,7 +93,7 @@ class PPO(Algorithm):
                 policy_loss = -torch.min(ratio * advantage, clipped * advantage).mean()
                 value_loss = (self.value(obs) - target).square().mean()
                 entropy = entropy.mean()
-                loss = policy_loss + config.vf_coef * value_loss - config.ent_coef * entropy
+                loss = policy_loss + config.vf_coef * value_loss - ent_coef * entropy
                 loss.backward()
                 self.optimizer.step()
                 steps += 1
