@@ -125,7 +125,7 @@ def _checked(field: dataclasses.Field, value: Any, config: type) -> Any:
     kind = typing.get_type_hints(config)[field.name]
     try:
         value = _converted(value, kind)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         raise UsageError(f"setting {field.name} takes {_type_name(kind)}, not {value!r}") from None
     limits = field.metadata
     if limits["choices"]:

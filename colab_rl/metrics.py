@@ -10,7 +10,7 @@ from __future__ import annotations
 import csv
 import io
 import math
-import shutil
+import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
@@ -32,9 +32,12 @@ def to_csv(rows: Iterable[Row]) -> bytes:
 def from_csv(data: bytes) -> list[Row]:
     """The rows of a table. Raises ValueError where it is none."""
     reader = csv.DictReader(io.StringIO(data.decode()))
-    if not reader.fieldnames or not set(LEADING) <= set(reader.fieldnames):
-        raise ValueError("not a metrics table")
-    return [{name: float(cell) for name, cell in row.items() if cell} for row in reader]
+    try:
+        if not reader.fieldnames or not set(LEADING) <= set(reader.fieldnames):
+            raise ValueError("not a metrics table")
+        return [{name: float(cell) for name, cell in row.items() if cell} for row in reader]
+    except (csv.Error, TypeError) as error:
+        raise ValueError(f"not a metrics table: {error}") from error
 
 
 class TensorBoardView:
@@ -47,7 +50,11 @@ class TensorBoardView:
         from tensorboard.summary.writer.event_file_writer import EventFileWriter
 
         self._event, self._summary = Event, Summary
-        shutil.rmtree(folder, ignore_errors=True)
+        for old in folder.glob("events.out.tfevents.*"):
+            if old.stat().st_size:
+                os.truncate(old, 0)  # not deleted: a TensorBoard that reads it would wait for it for ever
+            else:
+                old.unlink()  # emptied by an earlier session, and left by every reader since
         self._writer = EventFileWriter(str(folder))
         # A TensorBoard that shows this folder already forgets what it read before.
         self._writer.add_event(Event(session_log=SessionLog(status=SessionLog.START), step=0, wall_time=1.0))

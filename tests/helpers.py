@@ -124,6 +124,9 @@ class WatchedStorage(FolderStorage):
     def delete(self, name: str) -> None:
         self._watched("delete", name)
 
+    def set_aside(self, name: str) -> None:
+        self._watched("set_aside", name)
+
     def names_of(self, call: str) -> list[str]:
         """The names of all calls of one kind, in their order."""
         return [name for other, name in self.calls if other == call]

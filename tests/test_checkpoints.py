@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import itertools
 import json
@@ -186,7 +187,7 @@ def test_a_manifest_that_was_changed_is_damaged(folder, changes):
     assert find(tier) == 1
 
 
-@pytest.mark.parametrize("text", ["", "{", "[]", "null", "7", '"text"', "{}", '{"format": 1}', "\ud800"[:0] + "nan"])
+@pytest.mark.parametrize("text", ["", "{", "[]", "null", "7", '"text"', "{}", '{"format": 1}', "nan"])
 def test_any_other_json_is_damaged(text):
     with pytest.raises(Damaged):
         Manifest.from_bytes("checkpoints/00000001-1234abcd.json", text.encode(), "run")
@@ -339,7 +340,7 @@ def test_one_generation_can_be_asked_for(folder, tmp_path):
     flip(folder / line[1].manifest.state_file)
     assert of_generation(local, remote, 2) == line[1]
     flip(folder / line[2].manifest.state_file)
-    with pytest.raises(ColabRLError, match="generation 3 cannot be used: .*other content"):
+    with pytest.raises(ColabRLError, match=r"generation 3 cannot be used: .*other content"):
         of_generation(local, remote, 3)
     with pytest.raises(ColabRLError, match="generation 4 cannot be used: it is not there"):
         of_generation(local, None, 4)
@@ -391,7 +392,7 @@ def test_a_damaged_table_here_is_healed_from_the_store_and_set_aside(folder, tmp
     assert local.storage.get(table_of(line[0]) + ".bad") == bad
 
 
-@pytest.mark.parametrize("damage", sorted(set(DAMAGES) - {"missing"}))
+@pytest.mark.parametrize("damage", ["bit flipped", "empty"])
 @pytest.mark.parametrize("file", FILES)
 def test_damaged_files_of_the_checkpoint_are_set_aside(folder, tmp_path, file, damage):
     line = make_line(3)
@@ -575,6 +576,30 @@ def test_at_every_call_of_a_save_the_old_or_the_new_checkpoint_is_whole(folder, 
     assert outcomes == {4, 5}
 
 
+@pytest.mark.parametrize("done", [False, True], ids=["before", "after"])
+@pytest.mark.parametrize("file", FILES)
+def test_a_kill_at_any_call_while_a_checkpoint_is_brought_home_loses_nothing(folder, tmp_path, file, done):
+    line = make_line(4)
+    remote = make_tier(tmp_path / "store", line)
+    make_tier(folder, line)
+    flip(folder / FILES[file](line[3]))
+    flip(folder / table_of(line[1]))
+    image = snapshot(folder)
+    for at in itertools.count(1):
+        restore(folder, image)
+        storage = DyingStorage(folder, at, done, for_good=True)
+        with contextlib.suppress(StorageError):
+            bring_home(line[3], Tier(storage, line[0].manifest.run_id), remote, lambda text: None)
+        fresh = make_tier(folder)
+        assert newest_whole(fresh, remote, lambda text: None) == line[3]
+        assert {1, 3} <= set(generations(fresh))
+        assert bring_home(line[3], fresh, remote, pytest.fail) == tables(line)
+        assert newest_whole(fresh, None, pytest.fail) == line[3]
+        if not storage.failed:
+            break
+    assert at > 5
+
+
 class Recording(FolderStorage):
     """Notes what changes, in its order."""
 
@@ -656,11 +681,9 @@ def test_the_control_a_naive_store_fails_these_tests():
 
 def test_the_control_a_naive_store_does_not_see_a_flipped_bit(tmp_path):
     torch.save({"generation": 4, "weights": torch.ones(100)}, tmp_path / "checkpoint.pt")
-    path, loaded = tmp_path / "checkpoint.pt", []
-    position = path.read_bytes().index(torch.ones(100).numpy().tobytes())
-    flip(path, position)
-    loaded = torch.load(path, weights_only=True)["weights"]
-    assert not torch.equal(loaded, torch.ones(100))
+    path = tmp_path / "checkpoint.pt"
+    flip(path, path.read_bytes().index(torch.ones(100).numpy().tobytes()))
+    assert not torch.equal(torch.load(path, weights_only=True)["weights"], torch.ones(100))
 
 
 # Records.

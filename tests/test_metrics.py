@@ -7,6 +7,7 @@ import time
 
 import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from tensorboard.backend.event_processing.event_file_loader import EventFileLoader
 
 from colab_rl.metrics import TensorBoardView, from_csv, to_csv
 
@@ -108,6 +109,16 @@ def test_lost_work_that_is_done_again_is_shown_once(tmp_path, monkeypatch, tag):
     assert curve(open_before, tag) == expected(history, tag)
     second.close()
     first.close()
+
+
+def test_the_files_hold_every_row_once(tmp_path):
+    TensorBoardView(tmp_path / "tb", make_rows(1, 8)).close()
+    view = TensorBoardView(tmp_path / "tb", make_rows(1, 5))
+    view.add(make_rows(6, 6, line=1)[0])
+    view.close()
+    found = [(event.step, value.tag) for path in (tmp_path / "tb").iterdir()
+             for event in EventFileLoader(str(path)).Load() for value in event.summary.value]
+    assert sorted(found) == sorted((row["step"], tag) for row in make_rows(1, 6) for tag in row if "/" in tag)
 
 
 def test_a_view_without_history_clears_what_was_there(tmp_path):

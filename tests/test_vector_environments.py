@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import cloudpickle
 import gymnasium
 import numpy as np
 import pytest
@@ -28,6 +29,9 @@ from colab_rl.spaces import Spaces
 
 # Another backend joins the shared suite by an entry here.
 BACKENDS: dict[str, Callable[..., VectorEnvironment]] = {"gymnasium": GymnasiumVectorEnvironment}
+# The environments defined below reach the workers by value, as those of a notebook's cell do.
+cloudpickle.register_pickle_by_value(sys.modules[__name__])
+
 ENVIRONMENTS = ["CartPole-v1", "BipedalWalker-v3", "LunarLander-v3", "Pendulum-v1"]
 SEED = 3
 every_backend = pytest.mark.parametrize("backend", BACKENDS.values(), ids=BACKENDS)
@@ -389,7 +393,7 @@ def test_an_environment_that_raises_with_several_lines_of_text_keeps_the_first()
     assert "\n" not in str(caught.value)
 
 
-def test_an_environment_that_cannot_be_made_in_a_worker_says_why(tmp_path):
+def test_an_environment_that_cannot_be_made_in_a_worker_says_why():
     description = describe_once("CartPole-v1")
     here = os.getpid()
 
@@ -489,7 +493,6 @@ def test_a_worker_stuck_in_its_environment_is_ended_by_close():
 
     envs = GymnasiumVectorEnvironment(lambda: Stuck(), describe(lambda: Small()), 1)
     pid = envs._workers[0].process.pid
-    envs.step_thread = None
     envs._workers[0].send(b"s")
     envs.close()
     assert not is_running(pid)
@@ -522,7 +525,7 @@ def test_a_function_defined_here_reaches_the_workers_with_what_it_closes_over():
         def reward(self, action: Any) -> float:
             return float(answer + action)
 
-    for source in (lambda: Local(), Local, functools.partial(Local)):
+    for source in (lambda: Local(), Local):
         with gymnasium_environments(source) as envs:
             envs.reset()
             steps = drive(envs, np.array([[0, 1]] * 5))
@@ -619,9 +622,9 @@ def test_descriptions_say_what_an_environment_looks_like():
 
 
 @pytest.mark.parametrize(("env_id", "near"), [
-    ("BipedalWalker", "BipedalWalker-v3"), ("bipedalwalker-v3", "BipedalWalker-v3"), ("LunarLander-v2", "LunarLander"),
-    ("CartPol-v1", "CartPole-v1"), ("CartPole-v9", "CartPole-v1"), ("no_such_module_of_mine:Env-v0", "no_such_module"),
-    ("Cart Pole!", "CartPole-v1"), ("", "''"),
+    ("BipedalWalke-v3", "BipedalWalker-v3"), ("bipedalwalker-v3", "BipedalWalker-v3"), ("CartPol-v1", "CartPole-v1"),
+    ("LunarLander-v2", "LunarLander-v3"), ("CartPole-v9", "CartPole-v1"), ("Cart Pole!", "CartPole-v1"), ("", "''"),
+    ("no_such_module_of_mine:Env-v0", "no_such_module_of_mine"),
 ])
 def test_an_unknown_environment_names_what_is_near(env_id, near):
     with pytest.raises(UsageError, match=near):

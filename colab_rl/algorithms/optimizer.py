@@ -73,5 +73,6 @@ class ClippedAdam:
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Takes over what `state_dict` gave."""
+        self.adam.state.clear()
         if state:
             self.adam.state[self.flat] = {key: value.clone().to(self.flat.device) for key, value in state.items()}

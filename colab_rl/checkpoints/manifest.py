@@ -114,11 +114,11 @@ class Manifest:
         try:
             content: dict[str, Any] = json.loads(data)
             checksum, version = content.pop("manifest_sha256"), content.pop("format")
+            if _checksum({"format": version, **content}) != checksum:
+                raise Damaged(f"{name} has other content than was saved")
             if isinstance(version, int) and version > FORMAT:
                 raise NewerFormat(f"{name} was written by a newer colab_rl (format {version}, this one reads "
                                   f"up to {FORMAT}); nothing was changed; install the newer version")
-            if _checksum({"format": version, **content}) != checksum:
-                raise Damaged(f"{name} has other content than was saved")
             for key in ("files", "history"):
                 content[key] = {file: FileRecord(**record) for file, record in content[key].items()}
             manifest = cls(**content)

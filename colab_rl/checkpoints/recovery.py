@@ -73,10 +73,14 @@ def bring_home(checkpoint: Checkpoint, local: Tier, remote: Tier | None, say: Sa
     aside as `NAME.bad`. A table that neither tier has whole is left out, and said.
     """
     manifest = checkpoint.manifest
+    assert isinstance(local.storage, FolderStorage)
     for name in local.names():
         if (generation_of(name) or 0) >= manifest.generation and not _holds(local, name):
             _set_aside(local, name)
     if manifest.name not in local.names():
+        for name, record in manifest.files.items():
+            if not local.holds(name, record):
+                local.storage.set_aside(name)
         local.commit(manifest, checkpoint.contents)
     tables = []
     for name, record in manifest.history.items():
@@ -87,6 +91,7 @@ def bring_home(checkpoint: Checkpoint, local: Tier, remote: Tier | None, say: Sa
             except (Damaged, StorageError):
                 continue
             if tier is not local:
+                local.storage.set_aside(name)
                 local.write(name, data, record)
             tables.append(data)
             break

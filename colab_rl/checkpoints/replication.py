@@ -15,6 +15,8 @@ from colab_rl.checkpoints.manifest import Damaged, FileRecord, Manifest
 from colab_rl.checkpoints.retention import prune
 from colab_rl.checkpoints.tier import Tier
 from colab_rl.errors import ColabRLError, StorageError
+from colab_rl.progress import say
+from colab_rl.storage import NotFound
 
 FIRST_PAUSE, LONGEST_PAUSE = 0.5, 60.0  # seconds between tries
 
@@ -80,12 +82,16 @@ class Replicator:
             while not self._closing:
                 try:
                     self._replicate(manifest)
-                    self._done(manifest, None)
+                    self._done(manifest)
                     break
                 except Damaged as error:  # here, and so for good; the store keeps what it has
-                    self._done(manifest, str(error) if self._is_local(manifest) else None)
+                    if self._is_local(manifest):
+                        say(f"generation {manifest.generation} cannot go to the store: {error}")
+                    self._done(manifest)
                     break
                 except ColabRLError as error:
+                    if self._closing:
+                        return
                     self._failed(str(error))
                     self._pause(pause)
                     pause = min(2 * pause, LONGEST_PAUSE) * random.uniform(0.8, 1.2)
@@ -107,7 +113,9 @@ class Replicator:
                 raise StorageError("the session ends")
             self._bring(name, record, optional=name in manifest.history)
         data = manifest.to_bytes()
-        self._remote.write(manifest.name, data, FileRecord.of(data))
+        record = FileRecord.of(data)
+        if not self._remote.holds(manifest.name, record):
+            self._remote.write(manifest.name, data, record)
         self._verified[manifest.stem] = manifest
         prune(self._remote, self._verified, *self._keep)
 
@@ -121,13 +129,18 @@ class Replicator:
             except (Damaged, StorageError) as error:
                 if optional:
                     return
+                if not isinstance(error, (Damaged, NotFound)):
+                    raise
                 raise Damaged(str(error)) from error
             self._remote.write(name, data, record)
         self._whole.add(name)
 
     def _is_local(self, manifest: Manifest) -> bool:
         """Whether this machine still has it: a store slower than the interval is overtaken by retention."""
-        return manifest.name in self._local.storage.list("checkpoints/")
+        try:
+            return manifest.name in self._local.storage.list("checkpoints/")
+        except StorageError:
+            return True
 
     def _prepare(self) -> None:
         """Writes run.json where there is none, and learns which checkpoints the store holds, for retention."""
@@ -137,10 +150,10 @@ class Replicator:
         self._verified.update((manifest.stem, manifest) for manifest in self._remote.whole())
         self._prepared = True
 
-    def _done(self, manifest: Manifest, error: str | None) -> None:
+    def _done(self, manifest: Manifest) -> None:
         with self._changed:
             self._pending.remove(manifest)
-            self.error = error
+            self.error = None
             self._changed.notify_all()
 
     def _failed(self, error: str) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 
 from colab_rl.checkpoints.manifest import Damaged, Manifest, generation_of
 from colab_rl.checkpoints.tier import Tier
+from colab_rl.errors import StorageError
 
 SWEPT = ("checkpoints/", "metrics/", "telemetry/")
 NUMBERED = re.compile(r"\w+/(?P<generation>\d{8,})-[0-9a-f]{8}\.\w+")
@@ -60,7 +61,7 @@ def sweep(tier: Tier, newest: Manifest) -> None:
         try:
             manifest = tier.read(name)
             named |= {*manifest.files, *manifest.history}
-        except Damaged:
+        except (Damaged, StorageError):
             unreadable.add(generation_of(name))
     for folder in SWEPT:
         for name in tier.storage.list(folder):

@@ -24,7 +24,11 @@ def serialize(state: State) -> bytes:
     """The state as a safetensors file; equal states give equal bytes. Raises TypeError for what it cannot hold."""
     arrays, plain, tensors = _flatten(state)
     # One metadata entry: the order of several is random, and so would be the bytes.
-    return safetensors.numpy.save(arrays, {"state": json.dumps({"plain": plain, "tensors": tensors}, sort_keys=True)})
+    description = json.dumps({"plain": plain, "tensors": tensors}, sort_keys=True)
+    try:
+        return safetensors.numpy.save(arrays, {"state": description})
+    except safetensors.SafetensorError as error:
+        raise TypeError(f"a state cannot hold this: {error}") from error
 
 
 def deserialize(data: bytes) -> State:
@@ -83,5 +87,6 @@ def _flatten(state: State) -> tuple[dict[str, np.ndarray], dict[str, Any], list[
         else:
             raise TypeError(f"a state cannot hold {type(value).__name__} (at {path})")
 
-    visit("", state)
+    if state:
+        visit("", state)
     return arrays, plain, sorted(tensors)

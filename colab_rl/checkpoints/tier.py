@@ -55,13 +55,13 @@ class Tier:
     def manifests(self) -> Iterator[Manifest]:
         """Every manifest that can be read, newest first."""
         for name in self.names():
-            with contextlib.suppress(Damaged, NotFound):
+            with contextlib.suppress(Damaged, StorageError):
                 yield self.read(name)
 
     def whole(self) -> Iterator[Manifest]:
         """Every checkpoint whose files are all here and unchanged, newest first."""
         for manifest in self.manifests():
-            with contextlib.suppress(Damaged):
+            with contextlib.suppress(Damaged, StorageError):
                 self.check(manifest)
                 yield manifest
 

@@ -52,5 +52,5 @@ class Storage(ABC):
 
 def check_name(name: str) -> None:
     """Raises ValueError for a name that could lead out of the storage."""
-    if not re.fullmatch(r"[\w.-]+(/[\w.-]+)*", name, re.ASCII) or ".." in name.split("/"):
+    if not re.fullmatch(r"[\w.-]+(/[\w.-]+)*", name, re.ASCII) or not {".", ".."}.isdisjoint(name.split("/")):
         raise ValueError(f"not a file name for a storage: {name!r}")

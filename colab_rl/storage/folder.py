@@ -32,7 +32,7 @@ class FolderStorage(Storage):
         target = self._path(name)
         temporary = target.with_name(f"{TEMPORARY}{uuid.uuid4().hex[:8]}-{target.name}")
         with self._explained("written", name):
-            target.parent.mkdir(parents=True, exist_ok=True)
+            _make_folder(target.parent)
             try:
                 with open(temporary, "xb") as file:
                     file.write(data)
@@ -55,6 +55,8 @@ class FolderStorage(Storage):
     def list(self, prefix: str) -> dict[str, int]:
         """See Storage. A folder that is not there holds no files."""
         sizes = {}
+        if prefix:
+            check_name(prefix.removesuffix("/"))
         with self._explained("listed", prefix):
             for folder, _, files in os.walk(self.root / prefix, onerror=_raise_unless_missing):
                 for file in files:
@@ -110,6 +112,14 @@ class FolderStorage(Storage):
 def _raise_unless_missing(error: OSError) -> None:
     if not isinstance(error, FileNotFoundError):
         raise error
+
+
+def _make_folder(folder: Path) -> None:
+    """Makes a folder and those above it, each durable in the one that holds it."""
+    if not folder.is_dir():
+        _make_folder(folder.parent)
+        folder.mkdir(exist_ok=True)
+        _fsync_folder(folder.parent)
 
 
 def _fsync_folder(folder: Path) -> None:

@@ -1,0 +1,404 @@
+"""The command line: what --json holds, where options may stand, and one line for whatever a person does wrong."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+import torch
+from helpers import TINY, flip, snapshot
+
+from colab_rl import status
+from colab_rl.cli import main
+
+STATUS = {"run", "env_id", "algorithm", "backend", "seed", "iteration", "step", "total_steps", "finished", "exact",
+          "score", "best_score", "state_sha256", "checkpoints", "pending"}
+CHECKPOINT = {"generation", "step", "score", "state_sha256", "local", "store"}
+EVALUATION = {"mean", "std", "min", "max", "mean_length", "episodes"}
+
+Command = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture(autouse=True, scope="module")
+def one_core() -> Iterator[None]:
+    """One worker each for training and evaluation: their number changes nothing, and starting them is what costs."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "cpu_count", lambda: 1)
+        yield
+
+
+@pytest.fixture(scope="module")
+def trained(one_core: None, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the runs `walker` and, after it, `pole`; `walker` is in a store too."""
+    folder = tmp_path_factory.mktemp("trained")
+    (folder / "store").mkdir()
+    begin = ["train", "--env", "CartPole-v1", "--root", str(folder / "runs"), "--total-steps", "400", "--set", *TINY]
+    assert main([*begin, "--store", str(folder / "store"), "--", "walker"]) == 0
+    assert main([*begin, "--store", "none", "--", "pole"]) == 0
+    return folder
+
+
+@pytest.fixture
+def here(tmp_path: Path, trained: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A copy of it, where commands that name no root and no store find it."""
+    shutil.copytree(trained, tmp_path, dirs_exist_ok=True)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLAB_RL_ROOT", str(tmp_path / "runs"))
+    monkeypatch.setenv("COLAB_RL_STORE", "none")
+    return tmp_path
+
+
+@pytest.fixture
+def command(here: Path, capsys: pytest.CaptureFixture[str]) -> Command:
+    """`command("status", "walker")`: exit code, standard output, standard error."""
+    def run(*arguments: object) -> tuple[int, str, str]:
+        capsys.readouterr()
+        try:
+            code = main([str(argument) for argument in arguments])
+        except SystemExit as left:  # as argparse does
+            code = left.code
+        output = capsys.readouterr()
+        return code, output.out, output.err
+    return run
+
+
+# ---- results -------------------------------------------------------------------------------------------------------
+
+
+def test_status_has_exactly_the_promised_keys(command, here):
+    code, output, errors = command("status", "walker", "--json", "--store", here / "store")
+    found = json.loads(output)
+    assert (code, errors) == (0, "")
+    assert set(found) == STATUS
+    assert found["checkpoints"] and all(set(row) == CHECKPOINT for row in found["checkpoints"])
+    assert found["run"] == "walker" and found["env_id"] == "CartPole-v1" and found["algorithm"] == "ppo"
+    assert found["backend"] == "gymnasium" and found["seed"] == 0 and found["total_steps"] == 400
+    assert found["finished"] is True and found["exact"] is True and found["pending"] == 0
+    assert found["step"] >= 400 and found["iteration"] == found["checkpoints"][0]["generation"] - 1
+    assert found["state_sha256"] == found["checkpoints"][0]["state_sha256"]
+    assert found["best_score"] >= found["score"] > 0
+    assert {(row["local"], row["store"]) for row in found["checkpoints"]} == {("verified", "verified")}
+
+
+def test_status_without_a_name_lists_every_run(command):
+    code, output, _ = command("status", "--json")
+    found = json.loads(output)
+    assert code == 0 and [run["run"] for run in found] == ["pole", "walker"]
+    assert all(set(run) == STATUS for run in found)
+
+
+def test_status_tells_where_a_checkpoint_is_and_in_what_state(command, here):
+    walker = here / "runs" / "walker" / "checkpoints"
+    states = sorted(walker.glob("*.safetensors"))
+    flip(states[-1], 500)
+    shutil.rmtree(here / "store" / "walker" / "checkpoints")
+    found = json.loads(command("status", "walker", "--json", "--store", here / "store")[1])
+    assert [(row["local"], row["store"]) for row in found["checkpoints"]] == \
+        [("bad", "absent")] + [("verified", "absent")] * (len(states) - 1)
+    assert found["state_sha256"] == found["checkpoints"][1]["state_sha256"]
+    assert found["pending"] == len(states) - 1
+
+
+def test_status_of_no_runs_says_how_to_begin_one(command, here):
+    code, output, errors = command("status", "--root", here / "nowhere")
+    assert (code, errors) == (0, "") and "train NAME" in output
+    assert command("status", "--json", "--root", here / "nowhere")[:2] == (0, "[]\n")
+    assert not (here / "nowhere").exists()
+
+
+def test_status_and_the_other_readers_change_no_file(command, here):
+    before = snapshot(here)
+    for arguments in (["status"], ["status", "walker"], ["verify", "walker"], ["evaluate", "walker", "--episodes", "1"],
+                      ["presets"]):
+        assert command(*arguments)[0] == 0
+    assert snapshot(here) == before
+
+
+def test_evaluate_has_exactly_the_promised_keys_and_repeats(command):
+    code, output, _ = command("evaluate", "walker", "--episodes", 5, "--seed", 3, "--json")
+    found = json.loads(output)
+    assert code == 0 and set(found) == EVALUATION
+    assert found["episodes"] == 5
+    assert found["min"] <= found["mean"] <= found["max"] and found["mean_length"] == found["mean"]
+    assert json.loads(command("evaluate", "walker", "--episodes", 5, "--seed", 3, "--json")[1]) == found
+    assert json.loads(command("evaluate", "walker", "--episodes", 1, "--seed", 3, "--json")[1])["std"] == 0
+
+
+def test_evaluate_takes_each_episode_from_its_own_seed(command):
+    def returns(seed: int, episodes: int) -> float:
+        found = json.loads(command("evaluate", "walker", "--episodes", episodes, "--seed", seed, "--json")[1])
+        return found["mean"] * episodes
+
+    assert returns(3, 4) == pytest.approx(sum(returns(seed, 1) for seed in (3, 4, 5, 6)))
+
+
+def test_evaluate_scores_the_checkpoint_that_is_asked_for(command):
+    rows = json.loads(command("status", "walker", "--json")[1])["checkpoints"]
+    by_name = {which: json.loads(command("evaluate", "walker", "--episodes", 9, "--checkpoint", which, "--json")[1])
+               for which in ("best", "latest", 1, rows[0]["generation"],
+                             max((row["score"] or 0, row["generation"]) for row in rows)[1])}
+    assert by_name["latest"] == by_name[rows[0]["generation"]]
+    assert by_name["best"] == by_name[max((row["score"] or 0, row["generation"]) for row in rows)[1]]
+    assert by_name[1] != by_name["latest"]
+    code, _, errors = command("evaluate", "walker", "--checkpoint", 999)
+    assert code == 1 and "generation 999" in errors and errors.count("\n") == 1
+
+
+def test_verify_reads_everything_and_names_what_is_bad(command, here):
+    code, output, _ = command("verify", "walker", "--json", "--store", here / "store")
+    found = json.loads(output)
+    assert code == 0 and set(found) == {"run", "checkpoints", "files", "bad"} and found["bad"] == []
+    both = 2 * len(list((here / "runs" / "walker" / "checkpoints").glob("*.json")))
+    assert found["checkpoints"] == both and found["files"] > both
+    flip(sorted((here / "store" / "walker" / "metrics").iterdir())[1])
+    flip(sorted((here / "runs" / "walker" / "checkpoints").glob("*.json"))[0], 200)
+    code, output, _ = command("verify", "walker", "--json", "--store", here / "store")
+    assert code == 1 and len(json.loads(output)["bad"]) == 2
+    assert command("verify", "walker", "--json")[0] == 1
+    assert command("verify", "pole", "--json")[0] == 0
+
+
+def test_presets_lists_the_tuned_settings_by_environment_and_algorithm(command):
+    code, output, _ = command("presets", "--json")
+    found = json.loads(output)
+    assert code == 0 and found["BipedalWalker-v3"]["ppo"]["num_envs"] == 16
+    assert all(isinstance(settings, dict) for algorithms in found.values() for settings in algorithms.values())
+    text = command("presets")[1]
+    assert "BipedalWalker-v3, ppo: " in text
+    for setting in ("total_steps", "seed", "num_envs", "hidden_sizes", "activation", "learning_rate", "gamma",
+                    "checkpoint_every", "eval_every", "eval_episodes", "best_by", "target_score"):
+        assert f"  {setting}=" in text
+
+
+def test_global_options_may_stand_before_and_after_the_command(command, here, monkeypatch):
+    monkeypatch.delenv("COLAB_RL_ROOT")
+    places = ["--root", here / "runs", "--store", here / "store"]
+    after = command("status", "walker", "--json", *places)
+    before = command(*places, "status", "walker", "--json")
+    mixed = command(*places[:2], "status", "walker", "--json", *places[2:])
+    assert after[0] == 0 and after == before == mixed
+    assert json.loads(after[1])["checkpoints"][0]["store"] == "verified"
+
+
+def test_an_option_goes_over_the_environment_variable(command, here, monkeypatch):
+    monkeypatch.setenv("COLAB_RL_STORE", str(here / "store"))
+    for options, state in ([], "verified"), (["--store", "none"], "absent"):
+        assert json.loads(command("status", "walker", "--json", *options)[1])["checkpoints"][0]["store"] == state
+
+
+def test_the_program_itself_prints_the_hash_last_and_results_alone_on_standard_output(run_cli, tmp_path):
+    done = run_cli("train", "walker", "--env", "CartPole-v1", "--total-steps", 100, "--set", *TINY)
+    assert done.returncode == 0, done.stderr
+    lines = done.stdout.splitlines()
+    assert len(lines) == 2 and lines[0].startswith("walker: finished; step ")
+    found = status("walker", root=tmp_path / "runs", store="none")[0]
+    assert lines[-1] == f"state_sha256={found['state_sha256']}"
+    again = run_cli("train", "walker")
+    assert again.returncode == 0 and again.stdout.splitlines() == lines
+
+
+# ---- what a person does wrong --------------------------------------------------------------------------------------
+
+
+TRAIN_POLE = ["train", "new", "--env", "CartPole-v1"]
+
+WRONG_USAGE = {
+    "unknown environment": (["train", "new", "--env", "BipedalWaker-v3"], "BipedalWalker-v3"),
+    "malformed environment": (["train", "new", "--env", "Bipedal Walker!"], "Bipedal Walker!"),
+    "environment of no module": (["train", "new", "--env", "nosuchmodule:Env-v0"], "nosuchmodule"),
+    "environment without a flat observation": (["train", "new", "--env", "Blackjack-v1"], "only flat Box observations"),
+    "unknown algorithm": ([*TRAIN_POLE, "--algo", "pp"], "ppo"),
+    "unknown setting": ([*TRAIN_POLE, "--set", "learning_rte=0.1"], "learning_rate"),
+    "setting without a value": ([*TRAIN_POLE, "--set", "gamma"], "key=value"),
+    "setting without a name": ([*TRAIN_POLE, "--set", "=3"], "key=value"),
+    "wrong type": ([*TRAIN_POLE, "--set", "gamma=high"], "gamma takes a number"),
+    "wrong whole number": ([*TRAIN_POLE, "--set", "num_envs=2.5"], "num_envs takes a whole number"),
+    "not a number": ([*TRAIN_POLE, "--set", "learning_rate=nan"], "learning_rate takes a number"),
+    "wrong list": ([*TRAIN_POLE, "--set", "hidden_sizes=64,big"], "hidden_sizes takes whole numbers"),
+    "wrong choice": ([*TRAIN_POLE, "--set", "activation=swish"], "tanh"),
+    "wrong steps": ([*TRAIN_POLE, "--total-steps", "many"], "total_steps takes a whole number"),
+    "wrong seed": ([*TRAIN_POLE, "--seed", "x"], "seed takes a whole number"),
+    "no steps": ([*TRAIN_POLE, "--total-steps", "0"], "total_steps = 0 is out of range"),
+    "negative seed": ([*TRAIN_POLE, "--seed", "-1"], "seed = -1 is out of range"),
+    "huge seed": ([*TRAIN_POLE, "--seed", "99999999999"], "seed = 99999999999 is out of range"),
+    "gamma beyond 1": ([*TRAIN_POLE, "--set", "gamma=1.5"], "gamma = 1.5 is out of range"),
+    "learning rate of zero": ([*TRAIN_POLE, "--set", "learning_rate=0"], "above 0"),
+    "empty layer": ([*TRAIN_POLE, "--set", "hidden_sizes=64,0"], "hidden_sizes = 0 is out of range"),
+    "seed given twice": ([*TRAIN_POLE, "--seed", "1", "--set", "seed=2"], "seed is given twice"),
+    "unknown backend": ([*TRAIN_POLE, "--backend", "gymnasum"], "gymnasium"),
+    "unknown device": ([*TRAIN_POLE, "--device", "gpu"], "cpu"),
+    "run of a path": (["train", "a/b"], "cannot name a run"),
+    "run above": (["train", ".."], "cannot name a run"),
+    "run of a root": (["train", "/tmp"], "cannot name a run"),
+    "run of quotes": (["train", "it's"], "cannot name a run"),
+    "run of an emoji": (["train", "walker\N{PEDESTRIAN}"], "cannot name a run"),
+    "run of a space": (["train", "my walker"], "cannot name a run"),
+    "run of nothing": (["train", ""], "cannot name a run"),
+    "run of a line end": (["train", "walker\n"], "cannot name a run"),
+    "run that is hidden": (["train", ".walker"], "cannot name a run"),
+    "run of 200 letters": (["train", "w" * 200], "cannot name a run"),
+    "run of the name of a folder in use": (["train", "tensorboard"], "cannot name a run"),
+    "status of a path": (["status", "../runs/walker"], "cannot name a run"),
+    "unknown run in status": (["status", "walkr"], "did you mean 'walker'"),
+    "unknown run in evaluate": (["evaluate", "walkr"], "did you mean 'walker'"),
+    "unknown run in verify": (["verify", "Walker2"], "did you mean 'walker'"),
+    "unknown run, all listed": (["status", "zzz"], "pole, walker"),
+    "unknown checkpoint": (["evaluate", "walker", "--checkpoint", "newest"], "best, latest or a generation"),
+    "digits that are none": (["evaluate", "walker", "--checkpoint", "\N{SUPERSCRIPT TWO}"], "best, latest or"),
+    "no episodes": (["evaluate", "walker", "--episodes", "0"], "episodes must be at least 1"),
+    "negative evaluation seed": (["evaluate", "walker", "--seed", "-5"], "seed at least 0"),
+    "evaluation seed beyond 64 bits": (["evaluate", "walker", "--seed", "99999999999999999999"], "seed"),
+    "wrong number of episodes": (["evaluate", "walker", "--episodes", "many"], "many"),
+    "branch from no run": ([*TRAIN_POLE, "--from", "walkr"], "did you mean 'walker'"),
+    "branch from no generation": ([*TRAIN_POLE, "--from", "walker:last"], "RUN:GENERATION"),
+    "branch from digits that are none": ([*TRAIN_POLE, "--from", "walker:\N{SUPERSCRIPT TWO}"], "RUN:GENERATION"),
+    "branch without more steps": (["train", "new", "--from", "walker"], "larger --total-steps"),
+    "store on Drive by its API": (["status", "--store", "drive:colab_rl"], "mount Drive"),
+}
+
+
+@pytest.mark.parametrize(("arguments", "named"), WRONG_USAGE.values(), ids=WRONG_USAGE)
+def test_wrong_usage_leaves_with_2_and_one_line_that_helps(command, here, arguments, named):
+    before = snapshot(here)
+    code, output, errors = command(*arguments)
+    assert (code, output) == (2, "")
+    assert named in errors
+    assert errors.count("\n") == 1 and errors.endswith("\n"), errors
+    assert snapshot(here) == before
+
+
+@pytest.mark.parametrize(("arguments", "named"), [
+    (["trian", "walker"], "trian"), (["train", "new", "--envs", "4"], "--envs"), (["train"], "run"), ([], "COMMAND"),
+    (["status", "walker", "pole"], "pole"), (["evaluate", "walker", "--episodes"], "--episodes"),
+], ids=lambda value: " ".join(value) if isinstance(value, list) else "")
+def test_a_line_that_cannot_be_parsed_leaves_with_2_and_says_why_last(command, here, arguments, named):
+    before = snapshot(here)
+    code, output, errors = command(*arguments)
+    assert (code, output) == (2, "")
+    assert named in errors.splitlines()[-1]
+    assert snapshot(here) == before
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a GPU")
+def test_cuda_without_a_gpu_is_refused(command):
+    code, _, errors = command(*TRAIN_POLE, "--device", "cuda")
+    assert code == 2 and "no CUDA GPU" in errors and errors.count("\n") == 1
+
+
+def folder_without_a_run(here: Path) -> list[object]:
+    (here / "runs" / "notes").mkdir()
+    (here / "runs" / "notes" / "diary.txt").write_text("dear diary")
+    return ["train", "notes"]
+
+
+def file_as_a_run(here: Path) -> list[object]:
+    (here / "runs" / "notes").write_text("dear diary")
+    return ["train", "notes"]
+
+
+def root_that_is_a_file(here: Path) -> list[object]:
+    (here / "file").write_text("no folder")
+    return ["train", "new", "--root", here / "file"]
+
+
+def root_of_status_that_is_a_file(here: Path) -> list[object]:
+    (here / "file").write_text("no folder")
+    return ["status", "--root", here / "file"]
+
+
+def store_that_is_not_there(here: Path) -> list[object]:
+    return ["train", "new", "--store", here / "no" / "such" / "drive"]
+
+
+def store_that_is_a_file(here: Path) -> list[object]:
+    (here / "file").write_text("no folder")
+    return ["status", "walker", "--store", here / "file"]
+
+
+def damaged_identity(here: Path) -> list[object]:
+    os.truncate(here / "runs" / "walker" / "run.json", 100)
+    return ["train", "walker"]
+
+
+def identity_of_nonsense(here: Path) -> list[object]:
+    (here / "runs" / "walker" / "run.json").write_text("[]")
+    return ["status", "walker"]
+
+
+def identity_of_a_newer_version(here: Path) -> list[object]:
+    path = here / "runs" / "walker" / "run.json"
+    path.write_text(path.read_text().replace('"format": 1', '"format": 2'))
+    return ["train", "walker"]
+
+
+def two_runs_of_one_name(here: Path) -> list[object]:
+    shutil.copytree(here / "runs" / "pole", here / "other" / "walker")
+    return ["train", "walker", "--store", here / "other"]
+
+
+def every_checkpoint_damaged(here: Path) -> list[object]:
+    for path in (here / "runs" / "walker" / "checkpoints").glob("*.safetensors"):
+        os.truncate(path, 10)
+    return ["evaluate", "walker"]
+
+
+FAILURES = {
+    folder_without_a_run: "is not a run",
+    file_as_a_run: "notes",
+    root_that_is_a_file: "file",
+    root_of_status_that_is_a_file: "file",
+    store_that_is_not_there: "store",
+    store_that_is_a_file: "it is a file",
+    damaged_identity: "damaged run.json",
+    identity_of_nonsense: "damaged run.json",
+    identity_of_a_newer_version: "newer colab_rl",
+    two_runs_of_one_name: "two different runs",
+    every_checkpoint_damaged: "none of the",
+}
+
+
+@pytest.mark.parametrize(("prepare", "named"), FAILURES.items(), ids=lambda value: getattr(value, "__name__", ""))
+def test_a_failure_leaves_with_1_and_one_line_that_says_what_is_wrong(command, here, prepare, named):
+    arguments = prepare(here)
+    before = snapshot(here)
+    code, output, errors = command(*arguments)
+    assert (code, output) == (1, "")
+    lines = [line for line in errors.splitlines() if not line.startswith("skipping a checkpoint")]
+    assert len(lines) == 1 and lines[0].startswith("error: ") and named in lines[0]
+    assert snapshot(here) == before
+
+
+def test_a_damaged_run_does_not_hide_the_others(command, here):
+    (here / "runs" / "pole" / "run.json").write_text("{")
+    code, output, errors = command("status", "walker", "--json")
+    assert (code, errors) == (0, "") and json.loads(output)["run"] == "walker"
+    output, errors = command("status")[1:]
+    assert "walker: CartPole-v1" in output and "pole" in output + errors
+
+
+def test_a_copy_whose_name_cannot_be_a_run_does_not_hide_the_runs(command, here):
+    shutil.copytree(here / "runs" / "pole", here / "runs" / "Copy of pole (1)")  # as a Drive calls it
+    code, output, _ = command("status")
+    assert code == 0 and "walker: CartPole-v1" in output
+
+
+def test_a_damaged_identity_is_healed_from_the_store(command, here):
+    sound = (here / "runs" / "walker" / "run.json").read_bytes()
+    os.truncate(here / "runs" / "walker" / "run.json", 100)
+    code, _, errors = command("train", "walker", "--store", here / "store")
+    assert code == 0, errors
+    assert (here / "runs" / "walker" / "run.json").read_bytes() == sound
+    assert len((here / "runs" / "walker" / "run.json.bad").read_bytes()) == 100
+
+
+@pytest.mark.parametrize("arguments", [["train", "new", "--env", "Nope-v0"], ["status", "zzz"],
+                                       ["status", "--store", "/no/such/drive"]], ids=" ".join)
+def test_the_program_itself_shows_no_traceback(run_cli, arguments):
+    done = run_cli(*arguments)
+    assert done.returncode == (1 if "/no/such/drive" in arguments else 2)
+    assert "Traceback" not in done.stderr and done.stderr.count("\n") == 1
+    assert done.stdout == ""

@@ -1,0 +1,411 @@
+"""The store gets every checkpoint, whole, in the end; its trouble is said and stops nothing."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from helpers import RUN_ID, WatchedStorage, flip, generations, make_line, make_tier, snapshot, table_of
+
+from colab_rl.checkpoints import Replicator, Tier, replication
+from colab_rl.checkpoints.retention import prune
+from colab_rl.errors import StorageError
+from colab_rl.storage import FolderStorage
+
+IDENTITY = b'{"format": 1, "name": "walker"}'
+LONG = 60.0  # seconds that a test waits for what must come; it comes at once
+
+
+class Store(WatchedStorage):
+    """A store whose trouble a test switches on and off. `open`: it answers only while this is set."""
+
+    def __init__(self, root: Path):
+        super().__init__(root)
+        self.open = threading.Event()
+        self.open.set()
+        self.entered = threading.Event()  # somebody has come
+        self.fails: Callable[[str, str], bool] = lambda call, name: False
+        self.lies: Callable[[str], bool] = lambda name: False
+        self.loses: Callable[[str], bool] = lambda name: False
+
+    def before(self, call: str, name: str) -> None:
+        self.entered.set()
+        assert self.open.wait(LONG)
+        if self.fails(call, name):
+            raise StorageError(f"{name} could not be written: No space left on device")
+
+    def put(self, name: str, data: bytes) -> None:
+        super().put(name, data[:-1] + b"?" if self.lies(name) else data)
+
+    def after(self, call: str, name: str) -> None:
+        if call == "stat" and self.loses(name):
+            FolderStorage.delete(self, name)
+
+
+def first(count: int) -> Callable[..., bool]:
+    """True the first `count` times."""
+    left = iter(range(count))
+    return lambda *_: next(left, None) is not None
+
+
+@pytest.fixture(autouse=True)
+def short_pauses(monkeypatch):
+    monkeypatch.setattr(replication, "FIRST_PAUSE", 0.01)
+    monkeypatch.setattr(replication, "LONGEST_PAUSE", 0.02)
+
+
+@pytest.fixture
+def local(tmp_path) -> Tier:
+    return make_tier(tmp_path / "local")
+
+
+@pytest.fixture
+def store(tmp_path) -> Store:
+    return Store(tmp_path / "store")
+
+
+@pytest.fixture
+def start(local, store) -> Iterator[Callable[..., Replicator]]:
+    """Begins a session's replication; all end with the test."""
+    begun: list[Replicator] = []
+
+    def begin(keep_last: int = 2, keep_every: int = 100, source: Tier = local) -> Replicator:
+        begun.append(Replicator(source, Tier(store, RUN_ID), IDENTITY, keep_last, keep_every))
+        return begun[-1]
+
+    yield begin
+    store.open.set()
+    for replicator in begun:
+        replicator.close()
+
+
+def save(local: Tier, replicator: Replicator, *checkpoints) -> None:
+    """What the trainer does: here first, then there."""
+    for checkpoint in checkpoints:
+        local.commit(*checkpoint)
+        replicator.submit(checkpoint.manifest)
+
+
+def in_store(store: Store) -> list[int]:
+    return generations(make_tier(store.root))
+
+
+def test_run_json_comes_first_and_every_manifest_after_its_files(local, store, start):
+    line = make_line(2)
+    replicator = start()
+    save(local, replicator, *line)
+    assert replicator.wait(LONG)
+    names = store.names_of("put")
+    assert names[0] == "run.json"
+    assert store.get("run.json") == IDENTITY
+    assert names == ["run.json", *line[0].manifest.files, line[0].manifest.name,
+                     *line[1].manifest.files, line[1].manifest.name]
+
+
+def test_the_store_ends_with_the_same_files(local, store, start, tmp_path):
+    replicator = start(keep_last=10)
+    save(local, replicator, *make_line(4))
+    assert replicator.wait(LONG)
+    assert snapshot(store.root) == {**snapshot(tmp_path / "local"), "run.json": IDENTITY}
+
+
+def test_pending_and_verified_tell_where_a_checkpoint_is(local, store, start):
+    line = make_line(2)
+    replicator = start()
+    store.open.clear()
+    save(local, replicator, *line)
+    assert store.entered.wait(LONG)
+    assert replicator.pending == 2
+    assert not replicator.wait(0.01)
+    assert not any(replicator.is_verified(one.manifest) for one in line)
+    assert replicator.error is None  # slow is not wrong
+    store.open.set()
+    assert replicator.wait(LONG)
+    assert replicator.pending == 0
+    assert all(replicator.is_verified(one.manifest) for one in line)
+    assert replicator.error is None
+
+
+@pytest.mark.parametrize("call", ["put", "stat", "list"])
+def test_a_store_that_fails_is_tried_until_it_does_not(local, store, start, call):
+    line = make_line(3)
+    replicator = start()
+    store.fails = lambda failing, name: failing == call
+    save(local, replicator, *line)
+    asked = time.monotonic()
+    assert not replicator.wait(LONG)
+    assert time.monotonic() - asked < LONG / 2  # at once: the store has failed
+    assert "No space left on device" in replicator.error
+    assert replicator.pending == 3
+    assert not replicator.is_verified(line[0].manifest)
+    store.fails = lambda failing, name: False
+    assert replicator.wait(LONG, despite_errors=True)
+    assert replicator.error is None
+    assert in_store(store) == [1, 2, 3]
+
+
+@pytest.mark.parametrize("count", [1, 4])
+def test_each_call_may_fail_a_few_times(local, store, start, count):
+    replicator = start(keep_last=10)
+    failures: dict[tuple[str, str], int] = {}
+
+    def fails(call, name):
+        failures[call, name] = failures.get((call, name), 0) + 1
+        return failures[call, name] <= count
+
+    store.fails = fails
+    save(local, replicator, *make_line(2))
+    assert replicator.wait(LONG, despite_errors=True)
+    assert replicator.error is None
+    store.fails = lambda call, name: False
+    assert in_store(store) == [1, 2]
+
+
+@pytest.mark.parametrize("suffix", ["run.json", ".safetensors", ".csv", ".json"])
+def test_a_store_that_lies_is_found_out(local, store, start, suffix):
+    line = make_line(3)
+    replicator = start()
+    save(local, replicator, line[0])
+    assert replicator.wait(LONG)
+    store.delete("run.json")
+    replicator = start()  # the next session
+    store.lies = lambda name: name.endswith(suffix)
+    save(local, replicator, *line[1:])
+    assert not replicator.wait(LONG)
+    assert "other than it was written" in replicator.error
+    assert not replicator.is_verified(line[1].manifest)
+    assert in_store(store) == [1]
+    store.lies = lambda name: False
+    assert replicator.wait(LONG, despite_errors=True)
+    assert in_store(store) == [1, 2, 3]
+    assert store.get("run.json") == IDENTITY
+
+
+def test_a_store_that_lies_a_few_times_is_written_again(local, store, start):
+    replicator = start()
+    store.lies = first(5)
+    save(local, replicator, *make_line(2))
+    assert replicator.wait(LONG, despite_errors=True)
+    assert in_store(store) == [1, 2]
+
+
+def test_while_the_newest_is_lost_nothing_is_deleted_in_the_store(local, store, start):
+    line = make_line(5)
+    replicator = start()
+    save(local, replicator, *line[:4])
+    assert replicator.wait(LONG)
+    assert in_store(store) == [1, 3, 4]
+    # The state arrives and is read back; by the time that retention looks again it is gone.
+    store.loses = lambda name: name == line[4].manifest.state_file
+    save(local, replicator, line[4])
+    assert replicator.wait(LONG)
+    assert in_store(store) == [1, 3, 4]
+
+
+def test_what_the_store_lost_is_brought_again_by_the_next_session(local, store, start, tmp_path):
+    line = make_line(4)
+    replicator = start(keep_last=10)
+    save(local, replicator, *line)
+    assert replicator.wait(LONG)
+    replicator.close()
+    for name in (line[3].manifest.state_file, line[2].manifest.name, table_of(line[0])):
+        (store.root / name).unlink()
+    flip(store.root / line[1].manifest.state_file)
+    replicator = start(keep_last=10)
+    for checkpoint in line:
+        replicator.submit(checkpoint.manifest)
+    assert replicator.wait(LONG)
+    assert snapshot(store.root) == {**snapshot(tmp_path / "local"), "run.json": IDENTITY}
+
+
+def test_what_the_store_has_is_not_written_again(local, store, start):
+    """Write once: a session that ends early must not leave a good manifest cut."""
+    line = make_line(3)
+    replicator = start()
+    save(local, replicator, *line)
+    assert replicator.wait(LONG)
+    replicator.close()
+    store.calls.clear()
+    replicator = start()
+    for checkpoint in line:
+        replicator.submit(checkpoint.manifest)
+    assert replicator.wait(LONG)
+    assert all(replicator.is_verified(one.manifest) for one in line)
+    assert store.names_of("put") == []
+
+
+def test_the_store_keeps_by_the_same_rules_what_earlier_sessions_brought(local, store, start):
+    line = make_line(9, {2: 5.0})
+    replicator = start(keep_every=4)
+    save(local, replicator, *line[:5])
+    assert replicator.wait(LONG)
+    assert in_store(store) == [1, 2, 4, 5]
+    replicator.close()
+    replicator = start(keep_every=4)
+    save(local, replicator, *line[5:])
+    assert replicator.wait(LONG)
+    assert in_store(store) == [1, 2, 4, 8, 9]
+
+
+def damage_here(local: Tier, name: str) -> None:
+    assert isinstance(local.storage, FolderStorage)
+    flip(local.storage.root / name)
+
+
+@pytest.mark.parametrize("kind", ["state", "table"])
+def test_what_is_damaged_here_is_never_brought_as_good(local, store, start, kind, capsys):
+    line = make_line(4)
+    replicator = start(keep_last=10)
+    save(local, replicator, *line[:2])
+    assert replicator.wait(LONG)
+    local.commit(*line[2])
+    damage_here(local, line[2].manifest.state_file if kind == "state" else table_of(line[2]))
+    replicator.submit(line[2].manifest)
+    assert replicator.wait(LONG, despite_errors=True)
+    assert "generation 3 cannot go to the store" in capsys.readouterr().err
+    assert not replicator.is_verified(line[2].manifest)
+    assert line[2].manifest.name not in store.list("")
+    assert in_store(store) == [1, 2]
+    save(local, replicator, line[3])  # its history names the damaged table: a gap there, and nothing else
+    assert replicator.wait(LONG, despite_errors=True)
+    assert in_store(store) == [1, 2, 4]
+
+
+def test_what_is_damaged_here_and_whole_in_the_store_stays_there(local, store, start):
+    line = make_line(2)
+    replicator = start()
+    save(local, replicator, *line)
+    assert replicator.wait(LONG)
+    replicator.close()
+    before = snapshot(store.root)
+    damage_here(local, line[1].manifest.state_file)
+    replicator = start()
+    replicator.submit(line[1].manifest)
+    assert replicator.wait(LONG)
+    assert replicator.is_verified(line[1].manifest)
+    assert snapshot(store.root) == before
+
+
+def test_a_generation_pruned_here_meanwhile_is_skipped_without_an_error(local, store, start):
+    line = make_line(6)
+    replicator = start()
+    store.open.clear()
+    save(local, replicator, *line)
+    prune(local, {one.manifest.stem: one.manifest for one in line}, keep_last=2, keep_every=100)
+    store.open.set()
+    assert replicator.wait(LONG)
+    assert replicator.error is None
+    assert in_store(store) == [1, 5, 6]
+
+
+def test_a_new_store_gets_the_rows_of_generations_that_were_pruned_here(local, store, start):
+    line = make_line(6)
+    for checkpoint in line:
+        local.commit(*checkpoint)
+    prune(local, {one.manifest.stem: one.manifest for one in line}, keep_last=2, keep_every=100)
+    replicator = start()
+    for manifest in reversed(list(local.whole())):
+        replicator.submit(manifest)
+    assert replicator.wait(LONG)
+    assert in_store(store) == [1, 5, 6]
+    assert set(store.list("metrics/")) == {table_of(one) for one in line}
+
+
+class BadDisk(WatchedStorage):
+    """This machine's disk, some of whose calls fail for a while."""
+
+    fails: Callable[[str, str], bool] = staticmethod(lambda call, name: False)
+
+    def before(self, call: str, name: str) -> None:
+        if self.fails(call, name):
+            raise StorageError(f"{name} could not be read: Input/output error")
+
+
+@pytest.fixture
+def bad_disk(tmp_path) -> Tier:
+    return Tier(BadDisk(tmp_path / "local"), RUN_ID)
+
+
+def test_a_disk_that_cannot_be_read_for_a_moment_is_read_again(bad_disk, store, start):
+    line = make_line(2)
+    replicator = start(source=bad_disk)
+    failing = first(2)
+    bad_disk.storage.fails = lambda call, name: call == "get" and name == line[0].manifest.state_file and failing()
+    save(bad_disk, replicator, *line)
+    assert replicator.wait(LONG, despite_errors=True)
+    assert all(replicator.is_verified(one.manifest) for one in line)
+    assert in_store(store) == [1, 2]
+
+
+def test_a_disk_that_fails_altogether_for_a_moment_does_not_end_replication(bad_disk, store, start):
+    line = make_line(2)
+    failing = threading.Event()
+    bad_disk.storage.fails = lambda call, name: failing.is_set()
+    bad_disk.commit(*line[0])
+    failing.set()
+    replicator = start(source=bad_disk)
+    replicator.submit(line[0].manifest)
+    replicator.wait(5.0)
+    assert "Input/output error" in (replicator.error or "nothing was said")
+    failing.clear()
+    save(bad_disk, replicator, line[1])
+    assert replicator.wait(5.0, despite_errors=True)
+    assert replicator.is_verified(line[1].manifest)
+
+
+def test_close_ends_at_once_a_session_whose_store_fails(local, store, start, monkeypatch):
+    monkeypatch.setattr(replication, "FIRST_PAUSE", 10 * LONG)
+    replicator = start()
+    store.fails = lambda call, name: True
+    save(local, replicator, *make_line(2))
+    assert not replicator.wait(LONG)
+    closing = threading.Thread(target=replicator.close)
+    closing.start()
+    closing.join(4.0)
+    assert not closing.is_alive()
+    assert replicator.pending == 2
+    tries = len(store.calls)
+    store.fails = lambda call, name: False
+    assert not replicator.wait(0.05, despite_errors=True)
+    assert len(store.calls) == tries
+
+
+def test_close_ends_an_idle_session_at_once(local, store, start):
+    replicator = start()
+    save(local, replicator, *make_line(1))
+    assert replicator.wait(LONG)
+    closing = threading.Thread(target=replicator.close)
+    closing.start()
+    closing.join(4.0)
+    assert not closing.is_alive()
+    assert in_store(store) == [1]
+
+
+def test_close_does_not_wait_for_ever_for_a_store_that_hangs(local, store, start):
+    replicator = start()
+    store.open.clear()
+    save(local, replicator, *make_line(2))
+    assert store.entered.wait(LONG)
+    closing = threading.Thread(target=replicator.close)
+    closing.start()
+    closing.join(LONG)
+    assert not closing.is_alive()
+    assert replicator.pending == 2
+
+
+def test_what_stayed_pending_is_brought_by_the_next_session(local, store, start):
+    line = make_line(3)
+    replicator = start()
+    store.fails = lambda call, name: True
+    save(local, replicator, *line)
+    assert not replicator.wait(LONG)
+    replicator.close()
+    store.fails = lambda call, name: False
+    replicator = start()
+    for manifest in reversed(list(local.whole())):
+        replicator.submit(manifest)
+    assert replicator.wait(LONG)
+    assert in_store(store) == [1, 2, 3]
