@@ -78,10 +78,9 @@ class Request:
         config = make_config(algorithm, {**preset(environment_name(env), algorithm), **self.settings})
         return self._identity(environment_name(env), algorithm, config, describe(env).to_json(), None)
 
-    def branch(self, places: Places) -> tuple[Identity, Checkpoint]:
-        """A new run from another's checkpoint, and that checkpoint."""
-        assert self.source is not None
-        other, checkpoint = _checkpoint_of(self.source, places)
+    def branch(self, source: str, places: Places) -> Identity:
+        """A new run from another's checkpoint."""
+        other, checkpoint = checkpoint_of(source, places)
         if self.env_id not in (None, other.env_id):
             raise UsageError(f"{other.name} trains on {other.env_id}, not {self.env_id}")
         if self.algo not in (None, other.algorithm):
@@ -92,10 +91,10 @@ class Request:
                 raise UsageError(f"a run from {other.name}'s checkpoint keeps its {name} ({other.config[name]})")
         manifest = checkpoint.manifest
         if config.total_steps <= manifest.step:
-            raise UsageError(f"{self.source} has taken {manifest.step:,} steps already: give a larger --total-steps")
-        source = {"run": other.name, "run_id": other.run_id, "generation": manifest.generation,
+            raise UsageError(f"{source} has taken {manifest.step:,} steps already: give a larger --total-steps")
+        origin = {"run": other.name, "run_id": other.run_id, "generation": manifest.generation,
                   "state_sha256": manifest.state_sha256}
-        return self._identity(other.env_id, other.algorithm, config, other.spaces, source), checkpoint
+        return self._identity(other.env_id, other.algorithm, config, other.spaces, origin)
 
     def _identity(self, env_id: str, algorithm: str, config: Config, spaces: dict[str, Any],
                   source: dict[str, Any] | None) -> Identity:
@@ -107,7 +106,7 @@ class Request:
             config=to_json(config), spaces=spaces, versions=versions(device, threads), source=source)
 
 
-def _checkpoint_of(source: str, places: Places) -> tuple[Identity, Checkpoint]:
+def checkpoint_of(source: str, places: Places) -> tuple[Identity, Checkpoint]:
     """The run and the checkpoint that `OTHER` (its newest) or `OTHER:GENERATION` names."""
     name, colon, generation = source.partition(":")
     identity = places.require(name)

@@ -22,7 +22,7 @@ from colab_rl.evaluation import Evaluator
 from colab_rl.machine import available_device, differences, torch_threads, versions
 from colab_rl.metrics import TensorBoardView, from_csv
 from colab_rl.progress import progress_bar, say
-from colab_rl.request import Request
+from colab_rl.request import Request, checkpoint_of
 from colab_rl.runs import Identity, Places, check_run_name, locked, write_identity
 from colab_rl.spaces import Spaces
 from colab_rl.stopping import StopRequest
@@ -73,11 +73,11 @@ def train(run: str, *, env: EnvironmentSource | None = None, algo: str | None = 
     request = Request(run=run, env=env, algo=algo, backend=backend, device=device, source=source,
                       settings=_merged(settings or {}, total_steps=total_steps, seed=seed))
     places = Places(root, store)
-    identity, origin = places.find(run), None
+    identity = places.find(run)
     if identity:
         total = request.agree(identity)
     else:
-        identity, origin = request.branch(places) if source else (request.begin(), None)
+        identity = request.branch(source, places) if source else request.begin()
         total = identity.config["total_steps"]
     if env is None and identity.env_id.startswith("custom:"):
         raise UsageError(f"{run} trains on {identity.env_id.removeprefix('custom:')}, a function: continue it from "
@@ -87,7 +87,7 @@ def train(run: str, *, env: EnvironmentSource | None = None, algo: str | None = 
     if spaces.to_json() != identity.spaces:
         raise UsageError(f"{identity.env_id} has other spaces than when {run} was begun; nothing was changed")
     with locked(places.local(run)), StopRequest() as stop:
-        return _Session(identity, places, environment, spaces).run(total, origin, stop)
+        return _Session(identity, places, environment, spaces).run(total, stop)
 
 
 class _Session:
@@ -95,16 +95,16 @@ class _Session:
 
     def __init__(self, identity: Identity, places: Places, environment: EnvironmentSource, spaces: Spaces):
         self.identity = identity
+        self.places = places
         self.config = identity.make_config()
         self.environment = environment
         self.spaces = spaces
-        self.tensorboard_folder = places.tensorboard(identity.name)
         self.local, self.remote = places.tiers(identity)
         storage = places.local(identity.name)
         storage.remove_temporary_files()
         self.identity_bytes = write_identity(identity, storage, places.remote(identity.name))
 
-    def run(self, total_steps: int, origin: Checkpoint | None, stop: StopRequest) -> TrainingResult:
+    def run(self, total_steps: int, stop: StopRequest) -> TrainingResult:
         """Goes on from the newest whole checkpoint, and brings what the session wrote to the store."""
         checkpoint = newest_whole(self.local, self.remote, say)
         tables: list[bytes] = []
@@ -116,7 +116,7 @@ class _Session:
             if checkpoint and checkpoint.manifest.finished and checkpoint.manifest.total_steps == total_steps:
                 newest = checkpoint.manifest
             else:
-                newest = self._train(total_steps, checkpoint, origin, tables, replicator, stop)
+                newest = self._train(total_steps, checkpoint, tables, replicator, stop)
             if replicator:
                 _finish_replication(replicator)
             return _result(self.identity.name, newest, self.local, replicator, stop.signal_number)
@@ -134,7 +134,18 @@ class _Session:
         with contextlib.closing(replicator):
             yield replicator
 
-    def _train(self, total_steps: int, checkpoint: Checkpoint | None, origin: Checkpoint | None, tables: list[bytes],
+    def _origin(self) -> Checkpoint | None:
+        """The other run's checkpoint that this run begins from, None where it begins from nothing."""
+        source = self.identity.source
+        if source is None:
+            return None
+        _, checkpoint = checkpoint_of(f"{source['run']}:{source['generation']}", self.places)
+        if checkpoint.manifest.state_sha256 != source["state_sha256"]:
+            raise ColabRLError(f"generation {source['generation']} of {source['run']} is another now than when "
+                               f"{self.identity.name} was begun; nothing was changed")
+        return checkpoint
+
+    def _train(self, total_steps: int, checkpoint: Checkpoint | None, tables: list[bytes],
                replicator: Replicator | None, stop: StopRequest) -> Manifest:
         """Trains to the end or the stop; returns the newest checkpoint's manifest."""
         identity, config = self.identity, self.config
@@ -145,12 +156,13 @@ class _Session:
             envs = stack.enter_context(
                 GymnasiumVectorEnvironment(self.environment, self.spaces, config.num_envs, config.seed))
             evaluator = stack.enter_context(contextlib.closing(Evaluator(self.environment, self.spaces)))
+            rows = (row for table in tables for row in from_csv(table))
             tensorboard = stack.enter_context(contextlib.closing(
-                TensorBoardView(self.tensorboard_folder, (row for table in tables for row in from_csv(table)))))
+                TensorBoardView(self.places.tensorboard(identity.name), rows)))
             algorithm = make_algorithm(identity.algorithm, config, self.spaces, torch.device(device))
             trainer = Trainer(identity.name, config, total_steps, algorithm, envs, evaluator,
                               Recorder(identity.run_id, self.local, replicator, tensorboard, here))
-            start = checkpoint or origin
+            start = checkpoint or self._origin()
             if start:
                 changes = differences(start.manifest.versions, here) + reasons
                 _load(trainer, start, start is checkpoint, changes)
