@@ -11,7 +11,7 @@ import dataclasses
 import json
 import sys
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NoReturn
 
 from colab_rl.errors import ColabRLError
 
@@ -32,13 +32,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 130
 
 
+class _Parser(argparse.ArgumentParser):
+    """Says what is wrong in one line."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"error: {message}; see {self.prog} --help\n")
+
+
 def _parser() -> argparse.ArgumentParser:
     # Before or after the command: SUPPRESS keeps the second parser from undoing what the first one read.
-    places = argparse.ArgumentParser(add_help=False, argument_default=argparse.SUPPRESS)
+    places = _Parser(add_help=False, argument_default=argparse.SUPPRESS)
     places.add_argument("--root", metavar="DIR", help="this machine's runs (default $COLAB_RL_ROOT, else runs)")
     places.add_argument("--store", metavar="PLACE", help="where checkpoints go beyond this machine: a folder, or none "
                         "(default $COLAB_RL_STORE, else on Colab the mounted Drive's colab_rl folder)")
-    parser = argparse.ArgumentParser(prog="colab_rl", parents=[places], description="Train, understand and show a "
+    parser = _Parser(prog="colab_rl", parents=[places], description="Train, understand and show a "
                                      "reinforcement-learning policy.")
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
 

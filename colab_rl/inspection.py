@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 from typing import Any
 
 import torch
@@ -28,8 +29,15 @@ Location = str | os.PathLike | None
 def status(run: str | None = None, *, root: Location = None, store: Location = None) -> list[dict[str, Any]]:
     """The run, or all runs, as `status --json` prints them. Raises UsageError for an unknown run."""
     places = Places(root, store)
-    names = [run] if run else places.names()
-    return [_status_of(places.require(name), places) for name in names]
+    if run:
+        return [_status_of(places.require(run), places)]
+    found = []
+    for name in places.names():
+        try:
+            found.append(_status_of(places.require(name), places))
+        except ColabRLError as error:  # one damaged run does not hide the others
+            say(f"{name}: {error}")
+    return found
 
 
 def verify(run: str, *, root: Location = None, store: Location = None) -> dict[str, Any]:
@@ -70,8 +78,10 @@ def evaluate(run: str, *, checkpoint: str | int = "best", episodes: int = 100, s
     env: needed where the run trains on a function.
     Raises UsageError for an unknown run or a bad number, ColabRLError where the checkpoint cannot be read.
     """
-    if episodes < 1 or seed < 0:
-        raise UsageError("episodes must be at least 1, and the seed at least 0")
+    if not 1 <= episodes <= 1_000_000:
+        raise UsageError(f"episodes must be between 1 and 1,000,000, not {episodes}")
+    if not 0 <= seed < 2**31:
+        raise UsageError(f"the seed must be between 0 and {2**31 - 1}, not {seed}")
     places = Places(root, store)
     identity = places.require(run)
     if env is None and identity.env_id.startswith("custom:"):
@@ -90,7 +100,7 @@ def find_checkpoint(identity: Identity, places: Places, which: str | int) -> Che
     Before the first evaluation, `best` is the latest.
     """
     local, remote = places.tiers(identity)
-    if str(which).isdigit():
+    if re.fullmatch("[0-9]+", str(which)):
         return of_generation(local, remote, int(which))
     if which not in ("best", "latest"):
         raise UsageError(f"checkpoint is best, latest or a generation's number, not {which!r}")

@@ -89,6 +89,7 @@ class GaussianPolicy(nn.Module):
         self.noise_shape = (spaces.action_dim,)
         self.mean = mlp([spaces.obs_dim, *hidden_sizes, spaces.action_dim], activation, 0.01, generator)
         self.log_std = nn.Parameter(torch.full((spaces.action_dim,), float(log_std_init)))
+        self.low, self.high = spaces.action_low, spaces.action_high
         bounded = np.isfinite(spaces.action_low) & np.isfinite(spaces.action_high)
         # Half of each bound, so that the range of the widest finite box does not overflow.
         low, high = np.where(bounded, spaces.action_low, 0) / 2, np.where(bounded, spaces.action_high, 0) / 2
@@ -116,7 +117,7 @@ class GaussianPolicy(nn.Module):
 
     def to_environment(self, actions: np.ndarray) -> np.ndarray:
         """(B, A) float32 actions clipped to the bounds, in the environment's unit."""
-        return np.clip(actions, -self.limit, self.limit) * self.half_range + self.middle
+        return np.clip(np.clip(actions, -self.limit, self.limit) * self.half_range + self.middle, self.low, self.high)
 
     def std(self) -> float:
         """Mean standard deviation, in half action ranges."""

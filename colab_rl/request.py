@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import re
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -112,7 +113,7 @@ def checkpoint_of(source: str, places: Places) -> tuple[Identity, Checkpoint]:
     identity = places.require(name)
     local, remote = places.tiers(identity)
     if colon:
-        if not generation.isdigit():
+        if not re.fullmatch("[0-9]+", generation):
             raise UsageError(f"--from takes RUN or RUN:GENERATION, not {source!r}")
         return identity, of_generation(local, remote, int(generation))
     checkpoint = newest_whole(local, remote, say)

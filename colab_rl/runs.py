@@ -27,6 +27,7 @@ from colab_rl.storage import FolderStorage, NotFound, Storage
 
 FORMAT = 1
 TENSORBOARD = "tensorboard"
+RUN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}")
 DRIVE_ON_COLAB = Path("/content/drive/MyDrive")
 
 
@@ -108,7 +109,10 @@ class Places:
         found = set()
         for folder in filter(None, (self.root, self.store)):
             try:
-                found |= {entry.parent.name for entry in folder.glob("*/run.json")}
+                if folder.exists() and not folder.is_dir():
+                    raise StorageError(f"{folder} is not a folder")
+                names = {entry.parent.name for entry in folder.glob("*/run.json")}
+                found |= {name for name in names if RUN_NAME.fullmatch(name)}
             except OSError as error:
                 raise StorageError(f"{folder} cannot be listed: {error.strerror}") from error
         return sorted(found)
@@ -179,7 +183,7 @@ def write_identity(identity: Identity, local: FolderStorage, remote: Storage | N
 
 def check_run_name(name: str) -> None:
     """Raises UsageError for what cannot be the name of a run's folder everywhere."""
-    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}", name) or name == TENSORBOARD:
+    if not RUN_NAME.fullmatch(name) or name == TENSORBOARD:
         raise UsageError(f"{name!r} cannot name a run: letters, digits, '-', '_' and '.', a letter or digit first")
 
 

@@ -113,10 +113,12 @@ class _Session:
             sweep(self.local, checkpoint.manifest)
             total_steps = max(total_steps, checkpoint.manifest.total_steps)
         with self._replicator() as replicator:
-            if checkpoint and checkpoint.manifest.finished and checkpoint.manifest.total_steps == total_steps:
-                newest = checkpoint.manifest
-            else:
-                newest = self._train(total_steps, checkpoint, tables, replicator, stop)
+            rows = (row for table in tables for row in from_csv(table))
+            with contextlib.closing(TensorBoardView(self.places.tensorboard(self.identity.name), rows)) as tensorboard:
+                if checkpoint and checkpoint.manifest.finished and checkpoint.manifest.total_steps == total_steps:
+                    newest = checkpoint.manifest
+                else:
+                    newest = self._train(total_steps, checkpoint, tensorboard, replicator, stop)
             if replicator:
                 _finish_replication(replicator)
             return _result(self.identity.name, newest, self.local, replicator, stop.signal_number)
@@ -145,7 +147,7 @@ class _Session:
                                f"{self.identity.name} was begun; nothing was changed")
         return checkpoint
 
-    def _train(self, total_steps: int, checkpoint: Checkpoint | None, tables: list[bytes],
+    def _train(self, total_steps: int, checkpoint: Checkpoint | None, tensorboard: TensorBoardView,
                replicator: Replicator | None, stop: StopRequest) -> Manifest:
         """Trains to the end or the stop; returns the newest checkpoint's manifest."""
         identity, config = self.identity, self.config
@@ -156,9 +158,6 @@ class _Session:
             envs = stack.enter_context(
                 GymnasiumVectorEnvironment(self.environment, self.spaces, config.num_envs, config.seed))
             evaluator = stack.enter_context(contextlib.closing(Evaluator(self.environment, self.spaces)))
-            rows = (row for table in tables for row in from_csv(table))
-            tensorboard = stack.enter_context(contextlib.closing(
-                TensorBoardView(self.places.tensorboard(identity.name), rows)))
             algorithm = make_algorithm(identity.algorithm, config, self.spaces, torch.device(device))
             trainer = Trainer(identity.name, config, total_steps, algorithm, envs, evaluator,
                               Recorder(identity.run_id, self.local, replicator, tensorboard, here))

@@ -26,6 +26,7 @@ from typing import Any
 from colab_rl.errors import ColabRLError
 
 FORMAT = 1
+NUMBERED = re.compile(r"\w+/(?P<generation>\d{8,})-[0-9a-f]{8}\.\w+(\.\d+)?(\.bad)?")
 NAME = re.compile(r"checkpoints/(?P<stem>(?P<generation>\d{8,})-[0-9a-f]{8})\.json")
 
 
@@ -134,6 +135,12 @@ class Manifest:
 def numbered(folder: str, generation: int, record: FileRecord, suffix: str) -> str:
     """A file's name: folder, generation, first 8 digits of its SHA-256."""
     return f"{folder}/{generation:08d}-{record.sha256[:8]}.{suffix}"
+
+
+def numbered_generation(name: str) -> int | None:
+    """The generation in the name of any of a checkpoint's files, set aside or not, None for another file."""
+    match = NUMBERED.fullmatch(name)
+    return int(match["generation"]) if match else None
 
 
 def generation_of(name: str) -> int | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import NamedTuple
 
-from colab_rl.checkpoints.manifest import Damaged, Manifest, generation_of
+from colab_rl.checkpoints.manifest import Damaged, Manifest, generation_of, numbered_generation
 from colab_rl.checkpoints.tier import Tier
 from colab_rl.errors import ColabRLError, StorageError
 from colab_rl.storage import FolderStorage
@@ -41,9 +41,12 @@ def newest_whole(local: Tier, remote: Tier | None, say: Say) -> Checkpoint | Non
                     return load(tier, name)
                 except (Damaged, StorageError) as error:
                     say(f"skipping a checkpoint: {error}")
-    if names:
-        raise ColabRLError(f"none of the {len(names)} checkpoints of this run is whole; nothing was deleted; "
-                           "restore them from a copy, or begin a run of another name")
+    # A state without a manifest is what a killed save leaves, but only of the first generation is it all there is.
+    lost = {name for tier, _ in tiers.values() for name in tier.storage.list("checkpoints/")
+            if (numbered_generation(name) or 0) > 1}
+    if names or lost:
+        raise ColabRLError(f"none of the {len(names) or len(lost)} checkpoints of this run is whole; nothing was "
+                           "deleted; restore them from a copy, or begin a run of another name")
     return None
 
 

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 
-from colab_rl.checkpoints.manifest import Damaged, Manifest, generation_of
+from colab_rl.checkpoints.manifest import Damaged, Manifest, generation_of, numbered_generation
 from colab_rl.checkpoints.tier import Tier
 from colab_rl.errors import StorageError
 
 SWEPT = ("checkpoints/", "metrics/", "telemetry/")
-NUMBERED = re.compile(r"\w+/(?P<generation>\d{8,})-[0-9a-f]{8}\.\w+")
 
 
 def best(manifests: Iterable[Manifest]) -> Manifest | None:
@@ -65,8 +63,8 @@ def sweep(tier: Tier, newest: Manifest) -> None:
             unreadable.add(generation_of(name))
     for folder in SWEPT:
         for name in tier.storage.list(folder):
-            match = NUMBERED.fullmatch(name)
-            if match and name not in named and generation_of(name) is None:
-                generation = int(match["generation"])
-                if generation < newest.generation and generation not in unreadable:
-                    tier.storage.delete(name)
+            generation = numbered_generation(name)
+            if generation is None or name in named or generation_of(name) is not None or name.endswith(".bad"):
+                continue
+            if generation < newest.generation and generation not in unreadable:
+                tier.storage.delete(name)

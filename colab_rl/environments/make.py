@@ -24,18 +24,15 @@ def make_environment(source: EnvironmentSource, **options: Any) -> gymnasium.Env
     try:
         if not isinstance(source, str):
             return source()
-        module, colon, _ = source.partition(":")
-        if colon:
+        module, _, name = source.rpartition(":")
+        if module:
             _import_user_module(module, source)
+        if name not in gymnasium.registry:
+            raise UsageError(f"unknown environment {source!r}{nearest(name, gymnasium.registry)}")
         return gymnasium.make(source, disable_env_checker=True, **options)
     except gymnasium.error.DependencyNotInstalled as error:
         raise EnvironmentFault(f"{source} needs a package that is missing: {error}") from error
-    except (gymnasium.error.UnregisteredEnv, gymnasium.error.Error) as error:
-        if isinstance(source, str) and isinstance(error, (gymnasium.error.UnregisteredEnv,
-                                                          gymnasium.error.DeprecatedEnv)):
-            raise UsageError(f"unknown environment {source!r}{nearest(source, gymnasium.registry)}") from error
-        raise EnvironmentFault(f"{environment_name(source)} could not be made: {error}") from error
-    except (UsageError, KeyboardInterrupt):
+    except UsageError:
         raise
     except Exception as error:
         raise EnvironmentFault(f"{environment_name(source)} could not be made: "

@@ -9,7 +9,7 @@ One byte on the connection is a command; the arrays travel through shared memory
     r  restore one: a pickled (slot, seed, actions) follows; the observation is left in shared memory
     (end of file)  the trainer is gone: leave
 
-The answer is b"d" (done), or the text of what went wrong.
+The answer is b"d" (done), or one line on what went wrong, and where.
 """
 
 from __future__ import annotations
@@ -98,8 +98,10 @@ def main() -> None:
             connection.send_bytes(b"d")
     except (EOFError, ConnectionError, BrokenPipeError):
         pass
-    except Exception:
-        connection.send_bytes(traceback.format_exc(limit=-4).encode())
+    except Exception as error:
+        frame = traceback.extract_tb(error.__traceback__)[-1]
+        what = " ".join("".join(traceback.format_exception_only(error)).split())
+        connection.send_bytes(f"{what} ({frame.filename}, line {frame.lineno})".encode())
 
 
 if __name__ == "__main__":

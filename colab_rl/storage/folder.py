@@ -84,10 +84,14 @@ class FolderStorage(Storage):
             self._path(name).unlink(missing_ok=True)
 
     def set_aside(self, name: str) -> None:
-        """Renames a damaged file to `name.bad`, where nothing takes it for whole."""
+        """Renames a damaged file to `name.bad` (`name.2.bad` ...), where nothing takes it for whole."""
         path = self._path(name)
         with self._explained("set aside", name), contextlib.suppress(FileNotFoundError):
-            path.rename(path.with_name(path.name + ".bad"))
+            target, number = path.with_name(f"{path.name}.bad"), 1
+            while target.exists():
+                number += 1
+                target = path.with_name(f"{path.name}.{number}.bad")
+            path.rename(target)
 
     def remove_temporary_files(self) -> None:
         """Clears what writers that were killed left behind. Only where no other writer lives."""
