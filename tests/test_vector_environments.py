@@ -376,7 +376,7 @@ def test_an_environment_that_raises_says_what_and_where():
             envs.step(np.zeros(2, np.int64))
     message = str(caught.value)
     assert "RuntimeError: the joint came off" in message
-    assert f'({__file__}, line' in message and "in reward" in message
+    assert f'({__file__}, line' in message
     assert "\n" not in message
 
 
