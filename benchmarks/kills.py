@@ -142,7 +142,7 @@ def main() -> int:
               f"{'equal' if row['equal'] else 'DIFFERENT'}; {row['fell']}", flush=True)
     if options.json:
         options.json.write_text(json.dumps(rows, indent=1))
-    return 0 if all(row["equal"] and row["exact"] for row in rows) else 1
+    return 0 if all(row["equal"] and row["exact"] and row["kills"] == options.kills for row in rows) else 1
 
 
 if __name__ == "__main__":

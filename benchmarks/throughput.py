@@ -5,8 +5,8 @@
 rl-baselines3-zoo's BipedalWalker-v3 settings (32 environments, minibatches of 64, 10 epochs,
 64-64 tanh, observations and rewards normalised), with shorter rollouts so that an iteration
 takes seconds. The contestants take turns; the first iteration of each is left out. The peer
-is installed into benchmarks/.peers, an environment of its own. Ours is the whole command,
-checkpoints and metrics included.
+is installed into benchmarks/.peers, an environment of its own. Ours is the whole command, with
+metrics and a checkpoint every iteration; neither evaluates.
 """
 
 from __future__ import annotations
@@ -50,7 +50,8 @@ def colab_rl(iterations: int) -> float:
     with tempfile.TemporaryDirectory() as root:
         subprocess.run([sys.executable, "-m", "colab_rl", "train", "speed", "--env", SETTING["env"], "--root", root,
                         "--store", "none", "--total-steps", str(size * (iterations + 2)), "--set", *settings,
-                        "learning_rate_schedule=constant", "eval_every=1000000", "eval_episodes=1"],
+                        "learning_rate_schedule=constant", "checkpoint_every=1", "eval_every=1000000",
+                        "eval_episodes=1"],
                        check=True, capture_output=True)
         rows = [row for table in sorted(pathlib.Path(root, "speed", "metrics").glob("*.csv"))
                 for row in csv.DictReader(table.open())]

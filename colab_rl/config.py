@@ -36,7 +36,7 @@ class Config:
     seed: int = setting(0, "seed of networks, actions and environments", low=0, high=2**31 - 1)
     num_envs: int = setting(16, "environments stepped together", low=1, high=4096)
     hidden_sizes: tuple[int, ...] = setting((64, 64), "units of each hidden layer, policy and value network alike",
-                                            low=1, high=65536)
+                                            low=1, high=8192)
     activation: str = setting("tanh", "activation of the hidden layers", choices=ACTIVATIONS)
     learning_rate: float = setting(3e-4, "Adam's step size at the start", above=0, high=1)
     learning_rate_schedule: str = setting("constant", "constant, or linear down to 0 at total_steps",
@@ -61,7 +61,7 @@ class Config:
 class PPOConfig(Config):
     """Proximal Policy Optimization (Schulman et al. 2017, arXiv:1707.06347)."""
 
-    num_steps: int = setting(512, "steps each environment takes in an iteration", low=1)
+    num_steps: int = setting(512, "steps each environment takes in an iteration", low=2)
     minibatch_size: int = setting(1024, "transitions of one gradient step", low=2)
     update_epochs: int = setting(8, "passes over an iteration's transitions", low=1)
     gae_lambda: float = setting(0.95, "lambda of generalised advantage estimation", low=0, high=1)
@@ -77,9 +77,9 @@ class PPOConfig(Config):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.num_envs * self.num_steps < 8:
-            raise UsageError(f"num_envs * num_steps = {self.num_envs * self.num_steps}: an iteration needs at least "
-                             "8 transitions")
+        if not 8 <= self.num_envs * self.num_steps <= 2**22:
+            raise UsageError(f"num_envs * num_steps = {self.num_envs * self.num_steps}: an iteration has between "
+                             f"8 and {2**22} transitions")
 
 
 CONFIGS: dict[str, type[Config]] = {"ppo": PPOConfig}

@@ -9,8 +9,11 @@ import numpy as np
 
 from colab_rl.environments import EnvironmentSource
 from colab_rl.environments.gymnasium_vector import GymnasiumVectorEnvironment
+from colab_rl.errors import EnvironmentFault
 from colab_rl.progress import progress_bar
 from colab_rl.spaces import Spaces
+
+LONGEST_EPISODE = 100_000  # steps
 
 
 @dataclass(frozen=True)
@@ -65,6 +68,9 @@ class Evaluator:
                 step = envs.step(actions)
                 returns[running[live]] += step.rewards[live]
                 lengths[running[live]] += 1
+                if lengths[running[live]].max(initial=0) > LONGEST_EPISODE:
+                    raise EnvironmentFault(f"an evaluation episode has not ended after {LONGEST_EPISODE:,} steps: give "
+                                           "the environment a time limit (gymnasium.wrappers.TimeLimit)")
                 bar.update(int(envs.ended[live].sum()))
 
     def close(self) -> None:

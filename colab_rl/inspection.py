@@ -22,6 +22,7 @@ from colab_rl.machine import torch_threads
 from colab_rl.progress import progress_bar, say
 from colab_rl.runs import Identity, Places
 from colab_rl.spaces import Spaces
+from colab_rl.storage import NotFound
 
 Location = str | os.PathLike | None
 
@@ -56,6 +57,9 @@ def verify(run: str, *, root: Location = None, store: Location = None) -> dict[s
             checkpoints += 1
             try:
                 manifest = tier.read(name)
+            except NotFound:  # a run that trains removes its oldest while they are read
+                checkpoints -= 1
+                continue
             except (Damaged, StorageError) as error:
                 bad.append(f"{tier.storage.place}: {error}")
                 continue
@@ -65,8 +69,13 @@ def verify(run: str, *, root: Location = None, store: Location = None) -> dict[s
                     try:
                         record.check(file, tier.storage.get(file))
                     except (Damaged, StorageError) as error:
-                        bad.append(f"{tier.storage.place}: {error}")
-        files += len(seen)
+                        if _is_there(tier, name):
+                            bad.append(f"{tier.storage.place}: {error}")
+        try:
+            Identity.from_bytes(tier.storage.get("run.json"), tier.storage.place)
+        except ColabRLError as error:
+            bad.append(f"{tier.storage.place}: {error}")
+        files += len(seen) + 1
     return {"run": run, "checkpoints": checkpoints, "files": files, "bad": bad}
 
 
@@ -105,7 +114,10 @@ def find_checkpoint(identity: Identity, places: Places, which: str | int) -> Che
     if which not in ("best", "latest"):
         raise UsageError(f"checkpoint is best, latest or a generation's number, not {which!r}")
     if which == "best":
-        held = [(manifest, tier) for tier in (local, remote) if tier for manifest in tier.manifests()]
+        held: list[tuple[Manifest, Tier]] = []
+        for tier in filter(None, (local, remote)):
+            with contextlib.suppress(StorageError):
+                held += [(manifest, tier) for manifest in tier.manifests()]
         while (best_one := best(manifest for manifest, _ in held)) is not None:
             for manifest, tier in held:
                 if manifest.stem == best_one.stem:
@@ -137,10 +149,11 @@ def _status_of(identity: Identity, places: Places) -> dict[str, Any]:
         rows.append({"generation": generation_of(name), "step": manifest and manifest.step,
                      "score": manifest and manifest.score, "state_sha256": manifest and manifest.state_sha256,
                      "local": states[0][1], "store": states[1][1]})
-        if any(state == "verified" for _, state in states):
+        if any(state in ("verified", "written") for _, state in states):
             manifests += [manifest] if manifest else []
     newest: Manifest | None = manifests[0] if manifests else None
     best_one = best(manifests)
+    missing = [row for row in rows if row["local"] == "verified" and row["store"] in ("absent", "bad")]
     scored = next((manifest for manifest in manifests if manifest.score is not None), None)
     return {
         "run": identity.name, "env_id": identity.env_id, "algorithm": identity.algorithm,
@@ -150,20 +163,38 @@ def _status_of(identity: Identity, places: Places) -> dict[str, Any]:
         "finished": bool(newest and newest.finished), "exact": newest.exact if newest else True,
         "score": scored and scored.score, "best_score": best_one and best_one.score,
         "state_sha256": newest and newest.state_sha256, "checkpoints": rows,
-        "pending": sum(row["local"] == "verified" and row["store"] != "verified" for row in rows) if remote else 0,
+        "pending": len(missing) if remote else 0,
     }
 
 
 def _states(tier: Tier | None) -> dict[str, tuple[Manifest | None, str]]:
-    """Manifest and `verified` or `bad` of every checkpoint in a tier; each file is read."""
+    """Manifest and `verified`, `written` or `bad` of every checkpoint in a tier; each file is read."""
     states: dict[str, tuple[Manifest | None, str]] = {}
-    for name in tier.names() if tier else []:
+    if tier is None:
+        return states
+    try:
+        names = tier.names()
+    except StorageError as error:
+        say(f"{tier.storage.place} cannot be listed: {error}")
+        return states
+    for name in names:
         manifest = None
-        assert tier is not None
         try:
             manifest = tier.read(name)
             tier.check(manifest)
-            states[name] = manifest, "verified"
+            states[name] = manifest, "verified" if tier.storage.proves else "written"
         except (Damaged, StorageError):
-            states[name] = manifest, "bad"
+            if _is_there(tier, name):
+                states[name] = manifest, "bad"
     return states
+
+
+def _is_there(tier: Tier, name: str) -> bool:
+    """Whether a manifest is still there: a run that trains removes its oldest while they are read."""
+    try:
+        tier.storage.get(name)
+    except NotFound:
+        return False
+    except StorageError:
+        pass
+    return True

@@ -6,6 +6,7 @@ import contextlib
 import importlib.metadata
 import platform
 from collections.abc import Iterator
+from pathlib import Path
 
 import torch
 
@@ -54,10 +55,19 @@ def versions(device: str, threads: int) -> dict[str, str]:
         except importlib.metadata.PackageNotFoundError:
             found[package] = "missing"
     found["machine"] = f"{platform.system()} {platform.machine()}"
-    found["cpu"] = torch.backends.cpu.get_cpu_capability()
+    found["cpu"] = f"{_cpu_model()} {torch.backends.cpu.get_cpu_capability()}"
     found["device"] = torch.cuda.get_device_name() if device == "cuda" else "cpu"
     found["threads"] = str(threads)
     return found
+
+
+def _cpu_model() -> str:
+    """The processor's name: libraries choose their kernels, and so the last bits, by it."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        return next(line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    except (OSError, StopIteration):
+        return platform.processor()
 
 
 def differences(then: dict[str, str], now: dict[str, str]) -> list[str]:

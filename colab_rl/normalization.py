@@ -90,8 +90,11 @@ class RewardNormalizer:
         self.moments = RunningMoments(())
         self.discounted = np.zeros(num_envs)
 
-    def __call__(self, rewards: np.ndarray, done: np.ndarray) -> np.ndarray:
-        """(T, N) rewards, in float32, scaled by moments that already hold them; `done` (T, N) bool ends episodes."""
+    def __call__(self, rewards: np.ndarray, done: np.ndarray, valid: np.ndarray) -> np.ndarray:
+        """(T, N) rewards, in float32, scaled by moments that already hold them.
+
+        done, valid: (T, N) bool, where an episode ends, and which rows are transitions.
+        """
         if not self.enabled:
             return rewards.astype(np.float32)
         returns = np.empty_like(rewards)
@@ -99,7 +102,7 @@ class RewardNormalizer:
             self.discounted = self.discounted * self.gamma + rewards[t]
             returns[t] = self.discounted
             self.discounted = self.discounted * ~done[t]
-        self.moments.update(returns.reshape(-1))
+        self.moments.update(returns[valid])
         scaled = rewards / np.sqrt(self.moments.variance + 1e-8)
         return np.clip(scaled, -self.clip, self.clip).astype(np.float32)
 

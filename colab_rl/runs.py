@@ -21,8 +21,10 @@ from pathlib import Path
 from typing import Any
 
 from colab_rl.checkpoints import NewerFormat, Tier
+from colab_rl.checkpoints.manifest import checksum
 from colab_rl.config import Config, make_config
 from colab_rl.errors import ColabRLError, StorageError, UsageError, nearest
+from colab_rl.progress import say
 from colab_rl.storage import FolderStorage, NotFound, Storage
 
 FORMAT = 1
@@ -61,13 +63,17 @@ class Identity:
 
     def to_bytes(self) -> bytes:
         """The content of run.json."""
-        return json.dumps({"format": FORMAT, **dataclasses.asdict(self)}, indent=1).encode()
+        content = {"format": FORMAT, **dataclasses.asdict(self)}
+        return json.dumps({**content, "identity_sha256": checksum(content)}, indent=1).encode()
 
     @classmethod
     def from_bytes(cls, data: bytes, place: str) -> Identity:
         """Reads run.json. Raises DamagedIdentity where it is none, NewerFormat where it is too new."""
         try:
             content = json.loads(data)
+            digest = content.pop("identity_sha256")
+            if checksum(content) != digest:
+                raise ValueError("other content than was saved")
             version = content.pop("format")
             if isinstance(version, int) and version > FORMAT:
                 raise NewerFormat(f"{place} was written by a newer colab_rl; nothing was changed; "
@@ -85,12 +91,15 @@ class Places:
     root: `$COLAB_RL_ROOT` or `runs` where not given.
     store: a folder's path or `none`; `$COLAB_RL_STORE` where not given, else on Colab the
         mounted Drive's `colab_rl` folder, else none.
+    make_store: makes the store's folder where it is missing and the one above it is there.
     Raises UsageError or StorageError where the store is not there.
     """
 
-    def __init__(self, root: str | os.PathLike | None = None, store: str | os.PathLike | None = None):
+    def __init__(self, root: str | os.PathLike | None = None, store: str | os.PathLike | None = None,
+                 make_store: bool = False):
         self.root = Path(root or os.environ.get("COLAB_RL_ROOT") or "runs")
-        self.store = _store_folder(os.fspath(store) if store else os.environ.get("COLAB_RL_STORE"))
+        self.store = _store_folder(os.fspath(store) if store else os.environ.get("COLAB_RL_STORE"),
+                                   make_store)
 
     def local(self, name: str) -> FolderStorage:
         """This machine's folder of a run."""
@@ -98,7 +107,7 @@ class Places:
 
     def remote(self, name: str) -> Storage | None:
         """The store's folder of a run, None without a store."""
-        return FolderStorage(self.store / name) if self.store else None
+        return FolderStorage(self.store / name, within=self.store) if self.store else None
 
     def tensorboard(self, name: str) -> Path:
         """The local folder of a run's event files."""
@@ -167,7 +176,14 @@ class Places:
 
 
 def write_identity(identity: Identity, local: FolderStorage, remote: Storage | None) -> bytes:
-    """Makes this machine hold the run's run.json, byte for byte as it was first written; returns it."""
+    """Makes this machine hold the run's run.json, byte for byte as it was first written; returns it.
+
+    Raises ColabRLError where another session has begun a run of that name meanwhile.
+    """
+    with contextlib.suppress(NotFound, DamagedIdentity):
+        if Identity.from_bytes(local.get("run.json"), local.place).run_id != identity.run_id:
+            raise ColabRLError(f"another session has just begun {identity.name}; nothing was changed; "
+                               "the same command continues it")
     for storage in filter(None, (local, remote)):
         with contextlib.suppress(StorageError, DamagedIdentity):
             data = storage.get("run.json")
@@ -210,7 +226,7 @@ def locked(storage: FolderStorage) -> Iterator[None]:
         os.close(descriptor)
 
 
-def _store_folder(store: str | None) -> Path | None:
+def _store_folder(store: str | None, make: bool) -> Path | None:
     if not store and "COLAB_RELEASE_TAG" in os.environ and DRIVE_ON_COLAB.is_dir():
         store = str(DRIVE_ON_COLAB / "colab_rl")
     if not store or store.lower() == "none":
@@ -219,8 +235,9 @@ def _store_folder(store: str | None) -> Path | None:
         raise UsageError("this version has no store on Drive by its API yet: mount Drive and give the folder's path")
     folder = Path(store).expanduser()
     try:
-        if not folder.exists() and folder.parent.is_dir():
+        if make and not folder.exists() and folder.parent.is_dir():
             folder.mkdir()
+            say(f"made the folder {folder} for the store")
         if not folder.is_dir():
             reason = "it is a file" if folder.exists() else "there is no such folder"
             raise StorageError(f"store {store} is not there ({reason}); nothing was changed; "

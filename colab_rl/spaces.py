@@ -16,7 +16,6 @@ class Spaces:
     discrete: whether an action is one of `action_dim` choices, counted from `first_action`,
         or a vector of `action_dim` numbers.
     action_low, action_high: (action_dim,) float32 bounds of continuous actions, empty otherwise.
-    max_episode_steps: the time limit, where there is one.
     """
 
     obs_dim: int
@@ -25,7 +24,6 @@ class Spaces:
     first_action: int
     action_low: np.ndarray
     action_high: np.ndarray
-    max_episode_steps: int | None
 
     @property
     def action_shape(self) -> tuple[int, ...]:

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 from colab_rl.algorithms import Algorithm
 from colab_rl.checkpoints import FileRecord, Manifest, Replicator, Tier
 from colab_rl.checkpoints.manifest import numbered
-from colab_rl.checkpoints.retention import prune
+from colab_rl.checkpoints.retention import best, prune
 from colab_rl.checkpoints.serialization import serialize, state_sha256
 from colab_rl.config import Config
 from colab_rl.environments import VectorEnvironment
@@ -72,23 +72,23 @@ class Trainer:
         """Goes on from a state.
 
         manifest: of the state's checkpoint where it is this run's own.
-        changes: what differs between the machine that saved it and this one.
+        changes: why going on from it is not bit-exact, so far as is known.
         """
         self.algorithm.load_state_dict(state["algorithm"])
-        inexact = [*(manifest.inexact if manifest else []), *changes, *self.envs.restore(state["envs"])]
-        self.inexact = list(dict.fromkeys(inexact))
+        self.inexact = list(dict.fromkeys([*changes, *self.envs.restore(state["envs"])]))
         self.iteration, self.step = state["iteration"], state["step"]
-        self.best_criterion = state["best_criterion"]
         if manifest:
             self.manifest = manifest
             self.target_reached = manifest.finished and manifest.step < manifest.total_steps == self.total_steps
             self._seconds_before = manifest.seconds
             self._verified = {other.stem: other for other in self.recorder.local.whole()}
+            best_one = best(self._verified.values())
+            self.best_criterion = best_one.criterion if best_one else None
 
     def state_dict(self) -> dict[str, Any]:
         """The whole training state."""
         return {"algorithm": self.algorithm.state_dict(), "envs": self.envs.snapshot(),
-                "iteration": self.iteration, "step": self.step, "best_criterion": self.best_criterion}
+                "iteration": self.iteration, "step": self.step}
 
     @property
     def finished(self) -> bool:
@@ -200,7 +200,9 @@ class Trainer:
         where = "local"
         replicator = self.recorder.replicator
         if replicator:
-            where = "verified" if replicator.is_verified(self.manifest) else f"local, {replicator.pending} pending"
+            where = f"local, {replicator.pending} pending"
+            if replicator.is_verified(self.manifest):
+                where = "verified" if replicator.proves else "written"
             where += f" ({replicator.error})" if replicator.error else ""
         episode_return = f"return {row['episode/return']:.1f}, " if "episode/return" in row else ""
         return f"{episode_return}checkpoint {self.manifest.generation}: {where}"

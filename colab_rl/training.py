@@ -72,7 +72,7 @@ def train(run: str, *, env: EnvironmentSource | None = None, algo: str | None = 
     check_run_name(run)
     request = Request(run=run, env=env, algo=algo, backend=backend, device=device, source=source,
                       settings=_merged(settings or {}, total_steps=total_steps, seed=seed))
-    places = Places(root, store)
+    places = Places(root, store, make_store=True)
     identity = places.find(run)
     if identity:
         total = request.agree(identity)
@@ -107,6 +107,8 @@ class _Session:
     def run(self, total_steps: int, stop: StopRequest) -> TrainingResult:
         """Goes on from the newest whole checkpoint, and brings what the session wrote to the store."""
         checkpoint = newest_whole(self.local, self.remote, say)
+        if checkpoint is None:
+            say(f"{self.identity.name} has no checkpoint yet: beginning")
         tables: list[bytes] = []
         if checkpoint:
             tables = bring_home(checkpoint, self.local, self.remote, say)
@@ -163,7 +165,7 @@ class _Session:
                               Recorder(identity.run_id, self.local, replicator, tensorboard, here))
             start = checkpoint or self._origin()
             if start:
-                changes = differences(start.manifest.versions, here) + reasons
+                changes = [*start.manifest.inexact, *differences(start.manifest.versions, here), *reasons]
                 _load(trainer, start, start is checkpoint, changes)
             else:
                 envs.reset()

@@ -23,11 +23,11 @@ def seeded(seed: int = 0) -> torch.Generator:
 
 
 def discrete(choices: int = 4, first: int = 0) -> Spaces:
-    return Spaces(5, True, choices, first, NONE, NONE, None)
+    return Spaces(5, True, choices, first, NONE, NONE)
 
 
 def continuous(low: list[float], high: list[float]) -> Spaces:
-    return Spaces(5, False, len(low), 0, np.array(low, np.float32), np.array(high, np.float32), None)
+    return Spaces(5, False, len(low), 0, np.array(low, np.float32), np.array(high, np.float32))
 
 
 def unsure_categorical() -> CategoricalPolicy:

@@ -8,14 +8,16 @@ import pytest
 from colab_rl.normalization import ObservationNormalizer, RewardNormalizer, RunningMoments
 
 
-def naive_rewards(rewards: np.ndarray, done: np.ndarray, gamma: float) -> tuple[np.ndarray, np.ndarray]:
+def naive_rewards(rewards: np.ndarray, done: np.ndarray, valid: np.ndarray,
+                  gamma: float) -> tuple[np.ndarray, np.ndarray]:
     """Scaled rewards (T, N), every discounted return so far in their deviation; and those returns."""
     returns: list[float] = []
     for env in range(rewards.shape[1]):
         total = 0.0
-        for reward, end in zip(rewards[:, env], done[:, env], strict=True):
+        for reward, end, is_step in zip(rewards[:, env], done[:, env], valid[:, env], strict=True):
             total = gamma * total + reward
-            returns.append(total)
+            if is_step:
+                returns.append(total)
             if end:
                 total = 0.0
     return rewards / np.sqrt(np.var(returns) + 1e-8), np.array(returns)
@@ -95,11 +97,13 @@ def test_rewards_are_scaled_as_a_naive_step_by_step_count_has_it():
     rng = np.random.default_rng(3)
     rewards = rng.normal(2, 5, size=(60, 4))
     done = rng.random((60, 4)) < 0.1
+    valid = np.vstack([np.ones((1, 4), bool), ~done[:-1]])  # the row after an episode's end only resets
+    rewards *= valid
     normalizer = RewardNormalizer(4, gamma=0.9, enabled=True)
     for end in (20, 45, 60):  # three rollouts; the discounted returns run on between them
         begin = {20: 0, 45: 20, 60: 45}[end]
-        scaled = normalizer(rewards[begin:end], done[begin:end])
-        expected, returns = naive_rewards(rewards[:end], done[:end], 0.9)
+        scaled = normalizer(rewards[begin:end], done[begin:end], valid[begin:end])
+        expected, returns = naive_rewards(rewards[:end], done[:end], valid[:end], 0.9)
         np.testing.assert_allclose(scaled, expected[begin:], rtol=1e-6)
         np.testing.assert_allclose(normalizer.moments.mean, returns.mean())
         assert normalizer.moments.count == returns.size
@@ -110,13 +114,14 @@ def test_rewards_are_clipped_at_ten_deviations():
     normalizer = RewardNormalizer(1, gamma=0.5, enabled=True)
     rewards = np.zeros((1000, 1))
     rewards[500] = 1000.0
-    assert normalizer(rewards, np.zeros((1000, 1), bool)).max() == 10
+    assert normalizer(rewards, np.zeros((1000, 1), bool), np.ones((1000, 1), bool)).max() == 10
 
 
 def test_a_disabled_reward_normalizer_changes_nothing_but_the_type():
     rewards = np.array([[1.5, -200.0]])
     normalizer = RewardNormalizer(2, gamma=0.9, enabled=False)
-    np.testing.assert_array_equal(normalizer(rewards, np.zeros((1, 2), bool)), rewards.astype(np.float32))
+    scaled = normalizer(rewards, np.zeros((1, 2), bool), np.ones((1, 2), bool))
+    np.testing.assert_array_equal(scaled, rewards.astype(np.float32))
 
 
 def test_normalizers_go_on_exactly_from_a_saved_state():
@@ -124,15 +129,16 @@ def test_normalizers_go_on_exactly_from_a_saved_state():
     rows, rewards, done = rng.normal(size=(90, 3)), rng.normal(size=(90, 2)), rng.random((90, 2)) < 0.1
     observation, reward = ObservationNormalizer(3, True), RewardNormalizer(2, 0.9, True)
     observation.update(rows[:50])
-    reward(rewards[:50], done[:50])
+    reward(rewards[:50], done[:50], ~done[:50])
     again, reward_again = ObservationNormalizer(3, True), RewardNormalizer(2, 0.9, True)
     again.update(rows[:7])
-    reward_again(rewards[:7] + 3, done[:7])
+    reward_again(rewards[:7] + 3, done[:7], ~done[:7])
     again.load_state_dict(observation.state_dict())
     reward_again.load_state_dict(reward.state_dict())
     assert again(rows[:5].astype(np.float32)).tobytes() == observation(rows[:5].astype(np.float32)).tobytes()
     observation.update(rows[50:])
     again.update(rows[50:])
     assert again(rows.astype(np.float32)).tobytes() == observation(rows.astype(np.float32)).tobytes()
-    assert reward_again(rewards[50:], done[50:]).tobytes() == reward(rewards[50:], done[50:]).tobytes()
+    assert reward_again(rewards[50:], done[50:], ~done[50:]).tobytes() \
+        == reward(rewards[50:], done[50:], ~done[50:]).tobytes()
     assert again.moments.count == 90

@@ -160,7 +160,7 @@ class PPO(Algorithm):
         config, rollout = self.config, self.rollout
         obs = torch.from_numpy(self.observation_normalizer(rollout.obs)).to(self.device)
         values = self.value(obs.flatten(0, 1)).view(obs.shape[:2]).numpy(force=True)
-        rewards = self.reward_normalizer(rollout.rewards, rollout.done)
+        rewards = self.reward_normalizer(rollout.rewards, rollout.done, rollout.valid)
         advantages = generalized_advantages(rewards, values, rollout.terminated, rollout.done,
                                             config.gamma, config.gae_lambda)
         valid = rollout.valid

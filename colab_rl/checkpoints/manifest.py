@@ -106,7 +106,7 @@ class Manifest:
     def to_bytes(self) -> bytes:
         """The JSON file."""
         content = {"format": FORMAT, **dataclasses.asdict(self)}
-        content["manifest_sha256"] = _checksum(content)
+        content["manifest_sha256"] = checksum(content)
         return json.dumps(content, indent=1).encode()
 
     @classmethod
@@ -114,8 +114,8 @@ class Manifest:
         """Reads the manifest file `name`. Raises Damaged, or NewerFormat."""
         try:
             content: dict[str, Any] = json.loads(data)
-            checksum, version = content.pop("manifest_sha256"), content.pop("format")
-            if _checksum({"format": version, **content}) != checksum:
+            digest, version = content.pop("manifest_sha256"), content.pop("format")
+            if checksum({"format": version, **content}) != digest:
                 raise Damaged(f"{name} has other content than was saved")
             if isinstance(version, int) and version > FORMAT:
                 raise NewerFormat(f"{name} was written by a newer colab_rl (format {version}, this one reads "
@@ -149,5 +149,6 @@ def generation_of(name: str) -> int | None:
     return int(match["generation"]) if match else None
 
 
-def _checksum(content: dict[str, Any]) -> str:
+def checksum(content: dict[str, Any]) -> str:
+    """SHA-256 of a JSON object, whatever the order of its keys."""
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from typing import NamedTuple
 
 from colab_rl.checkpoints.manifest import Damaged, Manifest, generation_of, numbered_generation
 from colab_rl.checkpoints.tier import Tier
 from colab_rl.errors import ColabRLError, StorageError
-from colab_rl.storage import FolderStorage
+from colab_rl.storage import NotFound
 
+PAUSES = (0.1, 0.3, 1.0)  # seconds between tries to read
 Say = Callable[[str], None]
 
 
@@ -64,7 +66,15 @@ def of_generation(local: Tier, remote: Tier | None, generation: int) -> Checkpoi
 
 
 def load(tier: Tier, name: str) -> Checkpoint:
-    """The checkpoint whose manifest is `name`. Raises Damaged or StorageError."""
+    """The checkpoint whose manifest is `name`. Raises Damaged, or StorageError where a few tries fail."""
+    for pause in PAUSES:
+        try:
+            manifest = tier.read(name)
+            return Checkpoint(manifest, tier.load(manifest))
+        except NotFound:
+            raise
+        except StorageError:  # it may pass, and going on from an older checkpoint costs work
+            time.sleep(pause)
     manifest = tier.read(name)
     return Checkpoint(manifest, tier.load(manifest))
 
@@ -76,9 +86,8 @@ def bring_home(checkpoint: Checkpoint, local: Tier, remote: Tier | None, say: Sa
     aside as `NAME.bad`. A table that neither tier has whole is left out, and said.
     """
     manifest = checkpoint.manifest
-    assert isinstance(local.storage, FolderStorage)
     for name in local.names():
-        if (generation_of(name) or 0) >= manifest.generation and not _holds(local, name):
+        if (generation_of(name) or 0) >= manifest.generation and _is_damaged(local, name):
             _set_aside(local, name)
     if manifest.name not in local.names():
         for name, record in manifest.files.items():
@@ -104,17 +113,19 @@ def bring_home(checkpoint: Checkpoint, local: Tier, remote: Tier | None, say: Sa
     return tables
 
 
-def _holds(tier: Tier, name: str) -> bool:
+def _is_damaged(tier: Tier, name: str) -> bool:
+    """Not where it only cannot be read now."""
     try:
         tier.check(tier.read(name))
-    except (Damaged, StorageError):
+    except (Damaged, NotFound):
+        return True
+    except StorageError:
         return False
-    return True
+    return False
 
 
 def _set_aside(local: Tier, name: str) -> None:
     """Renames a manifest that does not verify, and the state beside it, so that nothing takes them for whole."""
-    assert isinstance(local.storage, FolderStorage)
     local.storage.set_aside(name)
     local.storage.set_aside(name.removesuffix(".json") + ".safetensors")
 

@@ -6,6 +6,8 @@ ever more slowly, and `error` holds what is wrong meanwhile.
 
 from __future__ import annotations
 
+import contextlib
+import json
 import random
 import threading
 import time
@@ -37,6 +39,7 @@ class Replicator:
         self._pending: list[Manifest] = []
         self._verified: dict[str, Manifest] = {}  # by stem: in the store, read back in this session
         self._whole: set[str] = set()             # names of files that were read back in this session
+        self._tried: set[str] = set()             # names of files that this session has begun to write
         self._closing = False
         self._prepared = False
         self.error: str | None = None
@@ -48,6 +51,11 @@ class Replicator:
         with self._changed:
             self._pending.append(manifest)
             self._changed.notify_all()
+
+    @property
+    def proves(self) -> bool:
+        """Whether reading back from the store proves that a checkpoint has arrived."""
+        return self._remote.storage.proves
 
     @property
     def pending(self) -> int:
@@ -115,9 +123,19 @@ class Replicator:
         data = manifest.to_bytes()
         record = FileRecord.of(data)
         if not self._remote.holds(manifest.name, record):
-            self._remote.write(manifest.name, data, record)
+            self._write(manifest.name, data, record)
         self._verified[manifest.stem] = manifest
         prune(self._remote, self._verified, *self._keep)
+
+    def _write(self, name: str, data: bytes, record: FileRecord) -> None:
+        """Puts a file where the store has none, or a damaged one, which is set aside."""
+        if name not in self._tried:
+            self._tried.add(name)
+            with contextlib.suppress(NotFound):
+                self._remote.storage.stat(name)
+                self._remote.storage.set_aside(name)
+                say(f"{name} was damaged in {self._remote.storage.place}: set aside as {name}.bad, and brought again")
+        self._remote.write(name, data, record)
 
     def _bring(self, name: str, record: FileRecord, optional: bool) -> None:
         if name in self._whole:
@@ -132,7 +150,7 @@ class Replicator:
                 if not isinstance(error, (Damaged, NotFound)):
                     raise
                 raise Damaged(str(error)) from error
-            self._remote.write(name, data, record)
+            self._write(name, data, record)
         self._whole.add(name)
 
     def _is_local(self, manifest: Manifest) -> bool:
@@ -146,9 +164,18 @@ class Replicator:
         """Writes run.json where there is none, and learns which checkpoints the store holds, for retention."""
         record = FileRecord.of(self._identity)
         if not self._remote.holds("run.json", record):
-            self._remote.write("run.json", self._identity, record)
+            self._check_other_run()
+            self._write("run.json", self._identity, record)
         self._verified.update((manifest.stem, manifest) for manifest in self._remote.whole())
         self._prepared = True
+
+    def _check_other_run(self) -> None:
+        """Raises StorageError where the store's folder belongs to another run."""
+        with contextlib.suppress(NotFound, ValueError, AttributeError):
+            other = json.loads(self._remote.storage.get("run.json")).get("run_id", self._remote.run_id)
+            if other != self._remote.run_id:
+                raise StorageError(f"{self._remote.storage.place} holds another run of this name: "
+                                   "give this one's store another folder")
 
     def _done(self, manifest: Manifest) -> None:
         with self._changed:

@@ -23,6 +23,6 @@ def begin_episode(environment: gymnasium.Env, seed: int) -> np.ndarray:
     world = getattr(unwrapped, "world", None)
     if world is not None and type(world).__name__ == "b2World" and hasattr(unwrapped, "_destroy"):
         unwrapped._destroy()
-        unwrapped.world = type(world)()
+        unwrapped.world = type(world)(gravity=world.gravity)
     observation, _ = environment.reset(seed=seed)
     return observation

@@ -56,7 +56,7 @@ class GymnasiumVectorEnvironment(VectorEnvironment):
         self.ended = self._arrays.ended
         self._journal = Journal(num_envs, spaces.action_shape, spaces.action_dtype)
         self._workers: list[WorkerProcess] = []
-        edges = np.linspace(0, num_envs, min(num_workers or os.cpu_count() or 1, num_envs) + 1).astype(int)
+        edges = np.linspace(0, num_envs, min(num_workers or _cores(), num_envs) + 1).astype(int)
         try:
             for first, end in itertools.pairwise(edges):
                 self._workers.append(WorkerProcess(source, layout, int(first), int(end - first), memory))
@@ -160,6 +160,12 @@ class GymnasiumVectorEnvironment(VectorEnvironment):
                     f"(environment {slot}, episode seed {seed}, step {self._journal.lengths[slot]})")
 
 
+def _cores() -> int:
+    """Cores that this process may use; more than 8 workers only take memory."""
+    usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return min(8, usable)
+
+
 class WorkerProcess:
     """The trainer's end of one worker."""
 
@@ -175,7 +181,7 @@ class WorkerProcess:
         self.replaying = 0  # steps of the episode it is replaying
         self.connection.send(sys.path)
         # By value, so that a function defined in a notebook cell reaches the worker.
-        self.connection.send((cloudpickle.dumps(source), tuple(vars(layout).values()), first, count))
+        self.connection.send((cloudpickle.dumps(source), layout, first, count))
 
     def send(self, command: bytes) -> None:
         """Sends a command; a dead worker is noticed when its answer is awaited."""

@@ -48,14 +48,13 @@ def describe(source: EnvironmentSource) -> Spaces:
         if not isinstance(observations, gymnasium.spaces.Box) or len(observations.shape) != 1:
             raise UsageError(f"{name} has observations {observations}: only flat Box observations are supported "
                              "(gymnasium.wrappers.FlattenObservation makes them flat)")
-        limit = environment.spec.max_episode_steps if environment.spec else None
         none = np.zeros(0, np.float32)
         if isinstance(actions, gymnasium.spaces.Discrete):
-            return Spaces(observations.shape[0], True, int(actions.n), int(actions.start), none, none, limit)
+            return Spaces(observations.shape[0], True, int(actions.n), int(actions.start), none, none)
         if isinstance(actions, gymnasium.spaces.Box) and len(actions.shape) == 1 \
                 and np.issubdtype(actions.dtype, np.floating):
             return Spaces(observations.shape[0], False, actions.shape[0], 0,
-                          actions.low.astype(np.float32), actions.high.astype(np.float32), limit)
+                          actions.low.astype(np.float32), actions.high.astype(np.float32))
         raise UsageError(f"{name} has actions {actions}: only Discrete and flat floating-point Box "
                          "actions are supported")
     finally:

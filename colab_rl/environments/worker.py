@@ -14,10 +14,12 @@ The answer is b"d" (done), or one line on what went wrong, and where.
 
 from __future__ import annotations
 
+import contextlib
 import pickle
 import signal
 import sys
 import traceback
+from collections.abc import Callable
 from multiprocessing.connection import Connection
 from typing import Any
 
@@ -32,7 +34,10 @@ from colab_rl.environments.shared import Layout, SharedArrays
 class Worker:
     """Environments `first` to `first + count` of the arrays."""
 
-    def __init__(self, source: EnvironmentSource, first: int, count: int, arrays: SharedArrays):
+    def open(self, memory: int, source_bytes: bytes, layout: Layout, first: int, count: int) -> None:
+        """Makes the environments that the (pickled) source names, and maps their part of the arrays."""
+        source: EnvironmentSource = pickle.loads(source_bytes)
+        arrays = SharedArrays(layout, memory)
         self.first = first
         self.environments: list[gymnasium.Env] = [make_environment(source) for _ in range(count)]
         mine = slice(first, first + count)
@@ -83,25 +88,27 @@ class Worker:
 def main() -> None:
     """Answers commands until the trainer is gone."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the trainer's: it still needs the environments
-    connection = Connection(int(sys.argv[1]))
-    try:
+    connection, memory = Connection(int(sys.argv[1])), int(sys.argv[2])
+    worker = Worker()
+    with contextlib.suppress(EOFError, ConnectionError):  # the trainer is gone
         sys.path[:] = connection.recv()
-        source_bytes, layout, first, count = connection.recv()
-        worker = Worker(pickle.loads(source_bytes), first, count, SharedArrays(Layout(*layout), int(sys.argv[2])))
-        connection.send_bytes(b"d")
+        connection.send_bytes(attempt(worker.open, memory, *connection.recv()))
         while True:
-            command = connection.recv_bytes()
-            if command == b"s":
-                worker.step()
+            if connection.recv_bytes() == b"s":
+                connection.send_bytes(attempt(worker.step))
             else:
-                worker.restore(*connection.recv())
-            connection.send_bytes(b"d")
-    except (EOFError, ConnectionError, BrokenPipeError):
-        pass
+                connection.send_bytes(attempt(worker.restore, *connection.recv()))
+
+
+def attempt(work: Callable[..., None], *arguments: Any) -> bytes:
+    """Does the work; returns b"d", or one line on what went wrong, and where."""
+    try:
+        work(*arguments)
+        return b"d"
     except Exception as error:
         frame = traceback.extract_tb(error.__traceback__)[-1]
         what = " ".join("".join(traceback.format_exception_only(error)).split())
-        connection.send_bytes(f"{what} ({frame.filename}, line {frame.lineno})".encode())
+        return f"{what} ({frame.filename}, line {frame.lineno})".encode()
 
 
 if __name__ == "__main__":

@@ -28,6 +28,9 @@ class Storage(ABC):
     """
 
     place: str  # for people: where this is
+    # Whether what it reads back has arrived. A mount answers from this machine's cache: there a
+    # file that reads back is written, and no more is known.
+    proves: bool
 
     @abstractmethod
     def put(self, name: str, data: bytes) -> None:
@@ -44,6 +47,10 @@ class Storage(ABC):
     @abstractmethod
     def stat(self, name: str) -> Stat:
         """Size and MD5 of what the place holds, read there and then. Raises NotFound where there is no file."""
+
+    @abstractmethod
+    def set_aside(self, name: str) -> None:
+        """Renames a damaged file to `name.bad` (`name.2.bad` ...), where nothing takes it for whole."""
 
     @abstractmethod
     def delete(self, name: str) -> None:

@@ -23,15 +23,20 @@ class FolderStorage(Storage):
     after a power cut a file is there whole, or not at all.
     """
 
-    def __init__(self, root: Path):
+    def __init__(self, root: Path, within: Path | None = None):
+        """`within`: a folder above `root` that must be there; only what lies below it is ever made."""
         self.root = root
+        self.within = within
         self.place = str(root)
+        self.proves = not _is_fuse(root)
 
     def put(self, name: str, data: bytes) -> None:
         """See Storage."""
         target = self._path(name)
         temporary = target.with_name(f"{TEMPORARY}{uuid.uuid4().hex[:8]}-{target.name}")
         with self._explained("written", name):
+            if self.within and not self.within.is_dir():
+                raise FileNotFoundError(errno.ENOENT, f"{self.within} is not there any more")
             _make_folder(target.parent)
             try:
                 with open(temporary, "xb") as file:
@@ -54,10 +59,12 @@ class FolderStorage(Storage):
 
     def list(self, prefix: str) -> dict[str, int]:
         """See Storage. A folder that is not there holds no files."""
-        sizes = {}
+        sizes: dict[str, int] = {}
         if prefix:
             check_name(prefix.removesuffix("/"))
         with self._explained("listed", prefix):
+            if self.within and not self.within.is_dir():
+                raise FileNotFoundError(errno.ENOENT, "no such folder")
             for folder, _, files in os.walk(self.root / prefix, onerror=_raise_unless_missing):
                 for file in files:
                     if not file.startswith(TEMPORARY):
@@ -84,7 +91,7 @@ class FolderStorage(Storage):
             self._path(name).unlink(missing_ok=True)
 
     def set_aside(self, name: str) -> None:
-        """Renames a damaged file to `name.bad` (`name.2.bad` ...), where nothing takes it for whole."""
+        """See Storage."""
         path = self._path(name)
         with self._explained("set aside", name), contextlib.suppress(FileNotFoundError):
             target, number = path.with_name(f"{path.name}.bad"), 1
@@ -108,6 +115,8 @@ class FolderStorage(Storage):
         try:
             yield
         except FileNotFoundError as error:
+            if self.within and not self.within.is_dir():
+                raise StorageError(f"{self.within} is not there any more") from error
             raise NotFound(f"{name} is not in {self.place}") from error
         except OSError as error:
             raise StorageError(f"{name} could not be {done} in {self.place}: {error.strerror or error}") from error
@@ -124,6 +133,18 @@ def _make_folder(folder: Path) -> None:
         _make_folder(folder.parent)
         folder.mkdir(exist_ok=True)
         _fsync_folder(folder.parent)
+
+
+def _is_fuse(folder: Path) -> bool:
+    """Whether the folder lies on a FUSE mount, such as Colab's Drive."""
+    try:
+        mounts = [line.split() for line in Path("/proc/mounts").read_text().splitlines()]
+        path = folder.resolve()
+    except OSError:
+        return False
+    points = [(Path(mount[1].replace("\\040", " ")), mount[2]) for mount in mounts]
+    above = [(point, kind) for point, kind in points if path.is_relative_to(point)]
+    return bool(above) and max(above, key=lambda found: len(found[0].parts))[1].startswith("fuse")
 
 
 def _fsync_folder(folder: Path) -> None:
