@@ -55,7 +55,9 @@ def main() -> None:
     rows = []
     for seed in options.seeds:
         with tempfile.TemporaryDirectory() as folder:
-            rows.append(row := measure(options.env, seed, options.set, options.root or pathlib.Path(folder)))
+            root = options.root or pathlib.Path(folder)
+            root.mkdir(parents=True, exist_ok=True)
+            rows.append(row := measure(options.env, seed, options.set, root))
         parts = ", ".join(f"{part} {share:.1f} %" for part, share in row["shares"].items())
         print(f"{row['env']} seed {seed}: {row['mean']:.1f} +- {row['std']:.1f} (min {row['min']:.1f}) after "
               f"{row['step']:,} steps, {row['seconds']:.0f} s ({row['step'] / row['seconds']:.0f} steps/s); {parts}",
