@@ -13,6 +13,7 @@ import torch
 from helpers import TINY, flip, snapshot
 
 from colab_rl import status
+from colab_rl.checkpoints.manifest import checksum
 from colab_rl.cli import main
 
 STATUS = {"run", "env_id", "algorithm", "backend", "seed", "iteration", "step", "total_steps", "finished", "exact",
@@ -27,7 +28,7 @@ Command = Callable[..., tuple[int, str, str]]
 def one_core() -> Iterator[None]:
     """One worker each for training and evaluation: their number changes nothing, and starting them is what costs."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(os, "cpu_count", lambda: 1)
+        patch.setattr(os, "sched_getaffinity", lambda process: {0})
         yield
 
 
@@ -331,7 +332,15 @@ def identity_of_nonsense(here: Path) -> list[object]:
 
 def identity_of_a_newer_version(here: Path) -> list[object]:
     path = here / "runs" / "walker" / "run.json"
-    path.write_text(path.read_text().replace('"format": 1', '"format": 2'))
+    content = {**json.loads(path.read_text()), "format": 2}
+    del content["identity_sha256"]
+    path.write_text(json.dumps({**content, "identity_sha256": checksum(content)}))
+    return ["train", "walker"]
+
+
+def identity_with_a_flipped_digit(here: Path) -> list[object]:
+    path = here / "runs" / "walker" / "run.json"
+    path.write_text(path.read_text().replace('"gamma": 0.98', '"gamma": 0.92'))
     return ["train", "walker"]
 
 
@@ -356,6 +365,7 @@ FAILURES = {
     damaged_identity: "damaged run.json",
     identity_of_nonsense: "damaged run.json",
     identity_of_a_newer_version: "newer colab_rl",
+    identity_with_a_flipped_digit: "damaged run.json (other content than was saved)",
     two_runs_of_one_name: "two different runs",
     every_checkpoint_damaged: "none of the",
 }

@@ -411,3 +411,15 @@ def test_what_stayed_pending_is_brought_by_the_next_session(local, store, start)
         replicator.submit(manifest)
     assert replicator.wait(LONG)
     assert in_store(store) == [1, 2, 3]
+
+
+def test_another_run_of_the_same_name_keeps_its_identity(local, store, start):
+    """A mount that was away when the session began: the folder turns out to be another run's."""
+    other = b'{"format": 1, "name": "walker", "run_id": "other"}'
+    store.put("run.json", other)
+    replicator = start()
+    save(local, replicator, *make_line(1))
+    assert not replicator.wait(LONG)
+    assert "holds another run" in replicator.error
+    replicator.close()
+    assert store.list("") == {"run.json": len(other)}

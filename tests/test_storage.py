@@ -251,3 +251,28 @@ def test_set_aside_renames_and_keeps_the_content(folder):
     folder.set_aside("a/file")
     assert folder.list("") == {"a/file.bad": 3}
     assert folder.get("a/file.bad") == b"old"
+
+
+def test_a_store_that_is_gone_is_not_made_anew_on_this_disk(tmp_path):
+    """An unmounted Drive: what would be written there would die with the machine."""
+    (tmp_path / "drive").mkdir()
+    storage = FolderStorage(tmp_path / "drive" / "walker", within=tmp_path / "drive")
+    storage.put("run.json", b"1")
+    (tmp_path / "drive").rename(tmp_path / "away")
+    for call in (lambda: storage.put("run.json", b"2"), lambda: storage.get("run.json"), lambda: storage.list(""),
+                 lambda: storage.stat("run.json")):
+        with pytest.raises(StorageError, match=r"not there any more|no such folder") as caught:
+            call()
+        assert not isinstance(caught.value, NotFound)
+    assert not (tmp_path / "drive").exists()
+    (tmp_path / "away").rename(tmp_path / "drive")
+    assert storage.get("run.json") == b"1"
+
+
+def test_a_disk_proves_what_it_holds_and_a_fuse_mount_does_not(tmp_path, monkeypatch):
+    assert FolderStorage(tmp_path).proves
+    mounts = f"/dev/vda / ext4 rw 0 0\ndrive {tmp_path}/my\\040drive fuse.drive rw 0 0\n"
+    read_text = Path.read_text
+    monkeypatch.setattr(Path, "read_text", lambda self: mounts if str(self) == "/proc/mounts" else read_text(self))
+    assert not FolderStorage(tmp_path / "my drive" / "colab_rl").proves
+    assert FolderStorage(tmp_path / "my drives").proves

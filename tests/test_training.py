@@ -26,7 +26,7 @@ import pytest
 from helpers import TINY, flip, snapshot
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from colab_rl import ColabRLError, TrainingResult, UsageError, evaluate, status, train, verify
+from colab_rl import ColabRLError, TrainingResult, UsageError, evaluate, evaluation, status, train, verify
 from colab_rl.cli import main
 from colab_rl.config import parse_settings
 from colab_rl.errors import EnvironmentFault, StorageError
@@ -130,7 +130,7 @@ def one_core() -> Iterator[None]:
     # A run that is over before its SIGTERM comes must fail its test, and not end pytest.
     before = signal.signal(signal.SIGTERM, lambda *_: None)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(os, "cpu_count", lambda: 1)
+        patch.setattr(os, "sched_getaffinity", lambda process: {0})
         yield
     signal.signal(signal.SIGTERM, before)
 
@@ -563,3 +563,19 @@ def test_training_leaves_no_process_and_no_signal_handler_behind(tmp_path):
     Machine(tmp_path).train(total_steps=100)
     assert set(children.read_text().split()) <= before
     assert [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)] == handlers
+
+
+def test_an_episode_without_an_end_is_said_and_not_waited_for(tmp_path, monkeypatch):
+    class Endless(gymnasium.Env):
+        observation_space = gymnasium.spaces.Box(-1, 1, (2,))
+        action_space = gymnasium.spaces.Discrete(2)
+
+        def reset(self, seed: int | None = None, options: dict | None = None) -> tuple:
+            return np.zeros(2, np.float32), {}
+
+        def step(self, action: int) -> tuple:
+            return np.zeros(2, np.float32), 1.0, False, False, {}
+
+    monkeypatch.setattr(evaluation, "LONGEST_EPISODE", 50)
+    with pytest.raises(ColabRLError, match=r"has not ended after 50 steps.*TimeLimit.*kept: generation"):
+        train("endless", env=lambda: Endless(), total_steps=1000, settings=SETTINGS, root=tmp_path, store="none")

@@ -21,7 +21,7 @@ import torch
 from gymnasium import spaces
 
 from colab_rl.environments import StepResult, VectorEnvironment, describe, make_environment
-from colab_rl.environments.episodes import episode_seed
+from colab_rl.environments.episodes import begin_episode, episode_seed
 from colab_rl.environments.gymnasium_vector import GymnasiumVectorEnvironment
 from colab_rl.errors import EnvironmentFault, UsageError
 from colab_rl.networks import GaussianPolicy
@@ -628,3 +628,10 @@ def test_descriptions_say_what_an_environment_looks_like():
 def test_an_unknown_environment_names_what_is_near(env_id, near):
     with pytest.raises(UsageError, match=near):
         make_environment(env_id)
+
+
+def test_a_fresh_world_keeps_the_gravity_of_its_environment():
+    environment = make_environment("BipedalWalker-v3")
+    environment.unwrapped.world.gravity = (0, -1)
+    begin_episode(environment, 3)
+    assert tuple(environment.unwrapped.world.gravity) == (0, -1)
