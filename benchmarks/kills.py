@@ -92,10 +92,10 @@ def measure(env: str, kills: int, seed: int, iterations: int, root: pathlib.Path
         if killed < kills:
             # One in four while it starts and loads, the others once it trains.
             if rng.random() < 0.25:
-                time.sleep(rng.uniform(0.2, 6.0))
+                time.sleep(rng.uniform(0.2, 4.0))
             else:
                 wait_for_training(root / "killed", process)
-                time.sleep(rng.uniform(0.0, 2.5))
+                time.sleep(rng.uniform(0.0, 1.5))
             if process.poll() is None:
                 victim = process.pid
                 workers = workers_of(process.pid)
