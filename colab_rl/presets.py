@@ -12,7 +12,7 @@ PRESETS: dict[tuple[str, str], dict[str, Any]] = {
     ("BipedalWalker-v3", "ppo"): {
         "total_steps": 2_500_000, "num_envs": 16, "num_steps": 256, "minibatch_size": 512, "update_epochs": 8,
         "gamma": 0.98, "learning_rate": 1e-3, "learning_rate_schedule": "linear", "ent_coef": 0.001,
-        "ent_coef_schedule": "linear", "checkpoint_every": 50, "eval_every": 100,
+        "ent_coef_schedule": "linear", "checkpoint_every": 50, "eval_every": 120,
     },
     ("BipedalWalkerHardcore-v3", "ppo"): {
         "total_steps": 20_000_000, "num_envs": 16, "num_steps": 512, "minibatch_size": 1024, "update_epochs": 8,
@@ -22,12 +22,12 @@ PRESETS: dict[tuple[str, str], dict[str, Any]] = {
     ("LunarLander-v3", "ppo"): {
         "total_steps": 1_000_000, "num_envs": 16, "num_steps": 512, "minibatch_size": 512, "update_epochs": 4,
         "gamma": 0.999, "gae_lambda": 0.98, "ent_coef": 0.01, "learning_rate": 1e-3,
-        "learning_rate_schedule": "linear", "checkpoint_every": 40, "eval_every": 40,
+        "learning_rate_schedule": "linear", "checkpoint_every": 30, "eval_every": 60,
     },
     ("LunarLanderContinuous-v3", "ppo"): {
         "total_steps": 1_000_000, "num_envs": 16, "num_steps": 512, "minibatch_size": 512, "update_epochs": 4,
         "gamma": 0.999, "gae_lambda": 0.98, "ent_coef": 0.01, "learning_rate": 1e-3,
-        "learning_rate_schedule": "linear", "checkpoint_every": 40, "eval_every": 40,
+        "learning_rate_schedule": "linear", "checkpoint_every": 30, "eval_every": 60,
     },
     ("CartPole-v1", "ppo"): {
         "total_steps": 100_000, "num_envs": 8, "num_steps": 128, "minibatch_size": 256, "update_epochs": 10,
