@@ -1,7 +1,7 @@
 """Train, understand and show a reinforcement-learning policy on Google Colab.
 
-from colab_rl import train, status, evaluate, verify
-train("walker", env="BipedalWalker-v3", store="/content/drive/MyDrive/colab_rl")
+    from colab_rl import train, status, evaluate, verify
+    train("walker", env="BipedalWalker-v3", store="/content/drive/MyDrive/colab_rl")
 """
 
 from __future__ import annotations

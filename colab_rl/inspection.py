@@ -54,15 +54,15 @@ def verify(run: str, *, root: Location = None, store: Location = None) -> dict[s
         seen: set[str] = set()
         names = tier.names()
         for name in progress_bar(len(names), f"reading {tier.storage.place}", "checkpoint", iterable=names):
-            checkpoints += 1
             try:
                 manifest = tier.read(name)
             except NotFound:  # a run that trains removes its oldest while they are read
-                checkpoints -= 1
                 continue
             except (Damaged, StorageError) as error:
+                checkpoints += 1
                 bad.append(f"{tier.storage.place}: {error}")
                 continue
+            checkpoints += 1
             for file, record in {**manifest.files, **manifest.history}.items():
                 if file not in seen:
                     seen.add(file)

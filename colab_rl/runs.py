@@ -1,10 +1,10 @@
 """Runs: their names, their identity (run.json), and where they lie.
 
-root/walker/                this machine
-store/walker/               beyond it, the same layout
-run.json                  identity and config; written once
-checkpoints/  metrics/  telemetry/  videos/  reports/
-root/tensorboard/walker/    a view, rebuilt at will
+    root/walker/                this machine
+    store/walker/               beyond it, the same layout
+      run.json                  identity and config; written once
+      checkpoints/  metrics/    each checkpoint's files; manifests are written last
+    root/tensorboard/walker/    a view, rebuilt at will
 """
 
 from __future__ import annotations

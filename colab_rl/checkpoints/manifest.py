@@ -1,17 +1,17 @@
 """The manifest: the small JSON whose arrival commits a checkpoint.
 
-checkpoints/00000200-<sha8>.json
-{
-"format": 1,
-"run_id": "9f0c...",            which run it belongs to
-"generation": 200, "parent": "00000199-1a2b3c4d",
-"iteration": ..., "step": ..., "total_steps": ..., "finished": false,
-"score": 312.4, "criterion": 312.4, "state_sha256": "...", "seconds": 96.1, "created": "2026-11-22T09:00:00Z",
-"exact": true, "inexact": [], "versions": {"torch": "2.13.0", ...},
-"files": {"checkpoints/00000200-<sha8>.safetensors": {"size": ..., "sha256": ..., "md5": ...}, ...},
-"history": {"metrics/00000001-<sha8>.csv": {...}, ...},
-"manifest_sha256": "..."        over all of the above
-}
+    checkpoints/00000200-<sha8>.json
+    {
+      "format": 1,
+      "run_id": "9f0c...",            which run it belongs to
+      "generation": 200, "parent": "00000199-1a2b3c4d",
+      "iteration": ..., "step": ..., "total_steps": ..., "finished": false,
+      "score": 312.4, "criterion": 312.4, "state_sha256": "...", "seconds": 96.1, "created": "2026-11-22T09:00:00Z",
+      "exact": true, "inexact": [], "versions": {"torch": "2.13.0", ...},
+      "files": {"checkpoints/00000200-<sha8>.safetensors": {"size": ..., "sha256": ..., "md5": ...}, ...},
+      "history": {"metrics/00000001-<sha8>.csv": {...}, ...},
+      "manifest_sha256": "..."        over all of the above
+    }
 """
 
 from __future__ import annotations

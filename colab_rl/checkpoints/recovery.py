@@ -67,16 +67,15 @@ def of_generation(local: Tier, remote: Tier | None, generation: int) -> Checkpoi
 
 def load(tier: Tier, name: str) -> Checkpoint:
     """The checkpoint whose manifest is `name`. Raises Damaged, or StorageError where a few tries fail."""
-    for pause in PAUSES:
+    for pause in (*PAUSES, None):
         try:
             manifest = tier.read(name)
             return Checkpoint(manifest, tier.load(manifest))
-        except NotFound:
-            raise
-        except StorageError:  # it may pass, and going on from an older checkpoint costs work
+        except StorageError as error:  # it may pass, and going on from an older checkpoint costs work
+            if pause is None or isinstance(error, NotFound):
+                raise
             time.sleep(pause)
-    manifest = tier.read(name)
-    return Checkpoint(manifest, tier.load(manifest))
+    raise AssertionError("the last try returns or raises")
 
 
 def bring_home(checkpoint: Checkpoint, local: Tier, remote: Tier | None, say: Say) -> list[bytes]:
@@ -120,7 +119,7 @@ def _is_damaged(tier: Tier, name: str) -> bool:
     except (Damaged, NotFound):
         return True
     except StorageError:
-        return False
+        pass
     return False
 
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Callable
-from typing import Any
 
 import gymnasium
 import numpy as np
@@ -19,7 +18,7 @@ from colab_rl.spaces import Spaces
 EnvironmentSource = str | Callable[[], gymnasium.Env]
 
 
-def make_environment(source: EnvironmentSource, **options: Any) -> gymnasium.Env:
+def make_environment(source: EnvironmentSource) -> gymnasium.Env:
     """A new environment. Raises UsageError for an unknown id, EnvironmentFault where making it fails."""
     try:
         if not isinstance(source, str):
@@ -29,7 +28,7 @@ def make_environment(source: EnvironmentSource, **options: Any) -> gymnasium.Env
             _import_user_module(module, source)
         if name not in gymnasium.registry:
             raise UsageError(f"unknown environment {source!r}{nearest(name, gymnasium.registry)}")
-        return gymnasium.make(source, disable_env_checker=True, **options)
+        return gymnasium.make(source, disable_env_checker=True)
     except gymnasium.error.DependencyNotInstalled as error:
         raise EnvironmentFault(f"{source} needs a package that is missing: {error}") from error
     except UsageError:
