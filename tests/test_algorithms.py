@@ -243,6 +243,40 @@ def test_ppo_a_clipped_ratio_gives_no_gradient():
     assert moved(0.01) < 0.5 * moved(10.0)
 
 
+@either_space
+def test_ppo_takes_the_gradient_of_the_loss_as_the_paper_writes_it(env_id):
+    with environments(env_id) as envs:
+        algorithm = make("ppo", env_id, clip_range=0.05, vf_coef=0.7)
+        iterate(algorithm, envs)
+        algorithm.collect(envs)
+        obs, actions, old_log_prob, advantage, target = (t.clone() for t in algorithm._transitions()[0])
+    with torch.no_grad():  # a policy that has moved since it acted
+        noise = torch.randn(algorithm.optimizer.flat.shape, generator=torch.Generator().manual_seed(0))
+        algorithm.optimizer.flat.add_(0.05 * noise)
+    if env_id == "CartPole-v1":
+        reference: Any = torch.distributions.Categorical(logits=algorithm.policy.logits(obs))
+    else:
+        normal = torch.distributions.Normal(algorithm.policy.mean(obs), algorithm.policy.log_std.exp())
+        reference = torch.distributions.Independent(normal, 1)
+    ratio = (reference.log_prob(actions) - old_log_prob).exp()
+    normalised = (advantage - advantage.mean()) / (advantage.std() + 1e-8)
+    policy_loss = -torch.min(ratio * normalised, ratio.clamp(0.95, 1.05) * normalised).mean()
+    value_loss = (algorithm.value(obs) - target).square().mean()
+    algorithm.optimizer.gradient.zero_()
+    (policy_loss + 0.7 * value_loss - 0.3 * reference.entropy().mean()).backward()
+    expected = algorithm.optimizer.gradient.clone()
+
+    log_ratio, objective, error = torch.empty((3, len(obs)))
+    with torch.inference_mode():
+        entropy = algorithm._policy_gradient(obs, actions, old_log_prob, advantage, 0.3, log_ratio, objective)
+        algorithm._value_gradient(obs, target, error)
+    assert 0.1 < ((ratio - 1).abs() > 0.05).float().mean() < 0.9
+    torch.testing.assert_close(algorithm.optimizer.gradient, expected, atol=1e-6, rtol=1e-4)
+    for found, literal in ((-objective.mean(), policy_loss), (error.square().mean(), value_loss),
+                           (log_ratio.exp(), ratio), (entropy, reference.entropy().mean())):
+        torch.testing.assert_close(found, literal)
+
+
 def test_ppo_lowers_its_learning_rate_linearly_or_not_at_all():
     with environments("CartPole-v1") as envs:
         for schedule, expected in (("linear", [1e-3, 7.5e-4, 5e-4, 0.0, 0.0]), ("constant", [1e-3] * 5)):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,7 +12,7 @@ import torch
 from torch import nn
 
 from colab_rl.config import ACTIVATIONS
-from colab_rl.networks import CategoricalPolicy, GaussianPolicy, ValueNetwork, make_policy, mlp
+from colab_rl.networks import MLP, CategoricalPolicy, GaussianPolicy, ValueNetwork, make_policy
 from colab_rl.spaces import Spaces
 
 SIZES = (64, 128, 256)
@@ -34,14 +35,14 @@ def unsure_categorical() -> CategoricalPolicy:
     """A policy whose choices differ in probability: with its first weights all are nearly alike."""
     policy = CategoricalPolicy(discrete(), (16,), "tanh", seeded())
     with torch.no_grad():
-        policy.logits[-1].weight.mul_(100)
+        policy.logits.layers[-1].weight.mul_(100)
     return policy
 
 
 def wide_gaussian(low: list[float], high: list[float]) -> GaussianPolicy:
     policy = GaussianPolicy(continuous(low, high), (16,), "tanh", seeded(), -0.5)
     with torch.no_grad():
-        policy.mean[-1].weight.mul_(100)
+        policy.mean.layers[-1].weight.mul_(100)
         policy.log_std += torch.linspace(-0.5, 0.5, len(low))
     return policy
 
@@ -61,18 +62,17 @@ def test_networks_have_the_hidden_sizes_and_shapes_asked_for(activation, hidden_
     assert [layer.out_features for layer in linears(choices)] == [*hidden_sizes, 4]
     assert [layer.out_features for layer in linears(vectors)] == [*hidden_sizes, 3]
     assert [layer.out_features for layer in linears(value)] == [*hidden_sizes, 1]
-    assert sum(not isinstance(layer, nn.Linear) for layer in choices.logits) == len(hidden_sizes)
 
     taken = choices.sample(obs, choices.noise((9,), seeded()))
     assert taken.shape == choices.mode(obs).shape == (9,) and taken.dtype == torch.int64
     assert choices.noise((6, 9), seeded()).shape == (6, 9, 4)
-    log_prob, entropy = choices.log_prob_and_entropy(obs, taken)
-    assert log_prob.shape == entropy.shape == (9,)
+    log_prob, entropy, _ = choices.vjp(obs, taken)
+    assert log_prob.shape == (9,) and entropy.shape == ()
 
     moved = vectors.sample(obs, vectors.noise((9,), seeded()))
     assert moved.shape == vectors.mode(obs).shape == (9, 3) and moved.dtype == torch.float32
     assert vectors.noise((6, 9), seeded()).shape == (6, 9, 3)
-    assert vectors.log_prob_and_entropy(obs, moved)[0].shape == (9,)
+    assert vectors.vjp(obs, moved)[0].shape == (9,)
     assert value(obs).shape == (9,)
     assert torch.isfinite(value(obs)).all()
 
@@ -84,7 +84,7 @@ def test_each_activation_is_the_one_it_is_called():
     obs = torch.randn(20, 5, generator=seeded())
     assert set(functions) == set(ACTIVATIONS)
     for name, function in functions.items():
-        network = mlp([5, 6, 2], name, 1.0, seeded())
+        network = MLP([5, 6, 2], name, 1.0, seeded())
         first, last = linears(network)
         assert torch.allclose(network(obs), last(function(first(obs)))), name
 
@@ -93,10 +93,10 @@ def test_a_discrete_policy_agrees_with_torch_categorical():
     policy, obs = unsure_categorical(), torch.randn(50, 5, generator=seeded(1))
     reference = torch.distributions.Categorical(logits=policy.logits(obs))
     actions = policy.sample(obs, policy.noise((50,), seeded(2)))
-    log_prob, entropy = policy.log_prob_and_entropy(obs, actions)
+    log_prob, entropy, _ = policy.vjp(obs, actions)
     torch.testing.assert_close(log_prob, reference.log_prob(actions))
-    torch.testing.assert_close(entropy, reference.entropy())
-    assert entropy.min() < 0.9 * math.log(4)  # else any constant would pass
+    torch.testing.assert_close(entropy, reference.entropy().mean())
+    assert entropy < 0.95 * math.log(4)  # else any constant would pass
     assert torch.equal(policy.mode(obs), reference.probs.argmax(-1))
 
 
@@ -104,19 +104,65 @@ def test_a_continuous_policy_agrees_with_torch_normal_summed_over_the_dimensions
     policy, obs = wide_gaussian([-1] * 3, [1] * 3), torch.randn(50, 5, generator=seeded(1))
     reference = torch.distributions.Normal(policy.mean(obs), policy.log_std.exp())
     actions = policy.sample(obs, policy.noise((50,), seeded(2)))
-    log_prob, entropy = policy.log_prob_and_entropy(obs, actions)
+    log_prob, entropy, _ = policy.vjp(obs, actions)
     torch.testing.assert_close(log_prob, reference.log_prob(actions).sum(-1))
     torch.testing.assert_close(entropy.expand(50), reference.entropy().sum(-1))
     assert torch.equal(policy.mode(obs), policy.mean(obs))
     assert policy.std() == pytest.approx(policy.log_std.exp().mean().item())
 
 
-def test_gradients_of_the_log_probability_reach_every_parameter():
+def gradients(network: nn.Module) -> list[torch.Tensor]:
+    return [parameter.grad.clone() for parameter in network.parameters()]
+
+
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+@pytest.mark.parametrize("hidden_sizes", [(12, 7), ()], ids=str)
+def test_the_gradient_of_a_network_is_the_one_autograd_finds(activation, hidden_sizes):
+    network, x = MLP([5, *hidden_sizes, 3], activation, 1.0, seeded()), 3 * torch.randn(20, 5, generator=seeded(1))
+    by_output = torch.randn(20, 3, generator=seeded(2))
+    (network(x) * by_output).sum().backward()
+    expected = gradients(network)
+    for parameter in network.parameters():
+        parameter.grad.fill_(7.0)  # what a step before left there has no say
+    with torch.inference_mode():
+        output, pullback = network.vjp(x)
+        pullback(by_output)
+    assert torch.equal(output, network(x))
+    torch.testing.assert_close(gradients(network), expected)
+    assert all(gradient.abs().sum() > 0 for gradient in expected)
+
+
+@pytest.mark.parametrize("policy", [unsure_categorical(), wide_gaussian([-1] * 3, [1] * 3)],
+                         ids=["discrete", "continuous"])
+def test_the_gradient_of_a_policy_is_the_one_autograd_finds_through_torch_distributions(policy):
     obs = torch.randn(50, 5, generator=seeded(1))
-    for policy in (unsure_categorical(), wide_gaussian([-1] * 3, [1] * 3)):
-        actions = policy.sample(obs, policy.noise((50,), seeded(2))).detach()
-        policy.log_prob_and_entropy(obs, actions)[0].sum().backward()
-        assert all(parameter.grad is not None and parameter.grad.abs().sum() > 0 for parameter in policy.parameters())
+    actions = policy.sample(obs, policy.noise((50,), seeded(2))).detach()
+    by_log_prob, by_entropy = torch.randn(50, generator=seeded(3)), -0.7
+    if isinstance(policy, CategoricalPolicy):
+        reference: Any = torch.distributions.Categorical(logits=policy.logits(obs))
+    else:
+        normal = torch.distributions.Normal(policy.mean(obs), policy.log_std.exp())
+        reference = torch.distributions.Independent(normal, 1)
+    loss = (by_log_prob * reference.log_prob(actions)).sum() + by_entropy * reference.entropy().mean()
+    loss.backward()
+    expected = gradients(policy)
+    with torch.inference_mode():
+        _, _, pullback = policy.vjp(obs, actions)
+        pullback(by_log_prob, by_entropy)
+    torch.testing.assert_close(gradients(policy), expected)
+    assert all(gradient.abs().sum() > 0 for gradient in expected)
+
+
+def test_the_gradient_of_a_value_network_is_the_one_autograd_finds():
+    network, obs = ValueNetwork(discrete(), (12, 7), "tanh", seeded()), torch.randn(20, 5, generator=seeded(1))
+    by_values = torch.randn(20, generator=seeded(2))
+    (network(obs) * by_values).sum().backward()
+    expected = gradients(network)
+    with torch.inference_mode():
+        values, pullback = network.vjp(obs)
+        pullback(by_values)
+    assert torch.equal(values, network(obs))
+    torch.testing.assert_close(gradients(network), expected)
 
 
 def test_choices_fall_as_often_as_their_probabilities_say():
@@ -197,7 +243,7 @@ def test_dimensions_without_bounds_go_through_unchanged():
     moved = policy.to_environment(np.array([[123.0, 9.0, 0.5], [-1e6, -9.0, 9.0]], np.float32))
     np.testing.assert_allclose(moved, [[123.0, 2.0, 1.7e38], [-1e6, -2.0, 3.4e38]])
     obs = torch.randn(4, 5, generator=seeded())
-    assert torch.isfinite(policy.log_prob_and_entropy(obs, policy.sample(obs, policy.noise((4,), seeded())))[0]).all()
+    assert torch.isfinite(policy.vjp(obs, policy.sample(obs, policy.noise((4,), seeded())))[0]).all()
 
 
 def test_no_rounding_carries_an_action_over_its_bounds():

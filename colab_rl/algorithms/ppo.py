@@ -11,7 +11,6 @@ An iteration, with T = num_steps and N = num_envs:
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -72,6 +71,7 @@ class PPO(Algorithm):
         self.episodes.update(rollout.rewards, rollout.valid, rollout.done)
         return int(rollout.valid.sum())
 
+    @torch.inference_mode()
     def update(self, progress: float) -> dict[str, float]:
         """One PPO update; see the module."""
         config, rollout = self.config, self.rollout
@@ -80,34 +80,17 @@ class PPO(Algorithm):
         self.optimizer.begin(learning_rate)
         transitions, value_metrics = self._transitions()
         sums = torch.zeros(5, device=self.device)
-        steps = epochs = 0
+        epochs = 0
         for _ in range(config.update_epochs):
+            means = self._epoch(transitions, ent_coef)
+            sums += means
             epochs += 1
-            kl_of_epoch = []
-            for obs, actions, old_log_prob, advantage, target in self._minibatches(transitions):
-                log_prob, entropy = self.policy.log_prob_and_entropy(obs, actions)
-                log_ratio = log_prob - old_log_prob
-                ratio = log_ratio.exp()
-                advantage = (advantage - advantage.mean()) / (advantage.std() + 1e-8)
-                clipped = ratio.clamp(1 - config.clip_range, 1 + config.clip_range)
-                policy_loss = -torch.min(ratio * advantage, clipped * advantage).mean()
-                value_loss = (self.value(obs) - target).square().mean()
-                entropy = entropy.mean()
-                loss = policy_loss + config.vf_coef * value_loss - ent_coef * entropy
-                loss.backward()
-                self.optimizer.step()
-                steps += 1
-                with torch.no_grad():
-                    kl = ((ratio - 1) - log_ratio).mean()  # k3 of Schulman, joschu.net/blog/kl-approx.html
-                    clip_fraction = ((ratio - 1).abs() > config.clip_range).float().mean()
-                    kl_of_epoch.append(kl)
-                    sums += torch.stack([policy_loss, value_loss, entropy, kl, clip_fraction])
-            if config.target_kl is not None and float(torch.stack(kl_of_epoch).mean()) > config.target_kl:
+            if config.target_kl is not None and float(means[3]) > config.target_kl:
                 break
         self.observation_normalizer.update(rollout.obs[:-1][rollout.valid])
 
         names = ("loss/policy", "loss/value", "policy/entropy", "policy/approx_kl", "policy/clip_fraction")
-        metrics = dict(zip(names, (sums / steps).tolist(), strict=True))
+        metrics = dict(zip(names, (sums / epochs).tolist(), strict=True))
         metrics |= value_metrics | self.optimizer.metrics()
         metrics |= {"policy/std": self.policy.std(), "policy/epochs": float(epochs),
                     "optimizer/learning_rate": learning_rate}
@@ -169,12 +152,53 @@ class PPO(Algorithm):
         actions, target, advantage = (torch.from_numpy(array).to(self.device)
                                       for array in (rollout.actions[valid], targets, advantages[valid]))
         obs = obs[:-1][torch.from_numpy(valid)]
-        old_log_prob, _ = self.policy.log_prob_and_entropy(obs, actions)
+        old_log_prob, _, _ = self.policy.vjp(obs, actions)
         return [obs, actions, old_log_prob, advantage, target], {"value/explained_variance": 1 - unexplained}
 
-    def _minibatches(self, transitions: list[Tensor]) -> Iterator[tuple[Tensor, ...]]:
-        """The transitions, shuffled, in minibatches; a last one of a single row is left out."""
+    def _epoch(self, transitions: list[Tensor], ent_coef: float) -> Tensor:
+        """A pass over the transitions, shuffled, in minibatches; (5,) means of what it saw.
+
+        These are policy loss, value loss, entropy, approximate KL and the share of ratios out of range.
+        """
+        config = self.config
         order = torch.randperm(len(transitions[0]), generator=self.generator).to(self.device)
+        if len(order) % config.minibatch_size == 1:
+            order = order[:-1]  # one row has no standard deviation
+        # What the metrics are made of, once an epoch and not once a step.
+        log_ratios, objectives, errors = torch.empty((3, len(order)), device=self.device)
+        entropies = []
         # One gather an epoch, and slices of it, instead of a gather for every minibatch.
-        shuffled = [tensor[order].split(self.config.minibatch_size) for tensor in transitions]
-        return (minibatch for minibatch in zip(*shuffled, strict=True) if len(minibatch[0]) > 1)
+        columns = [*(tensor[order] for tensor in transitions), log_ratios, objectives, errors]
+        for minibatch in zip(*(column.split(config.minibatch_size) for column in columns), strict=True):
+            obs, actions, old_log_prob, advantage, target, log_ratio, objective, error = minibatch
+            entropies.append(self._policy_gradient(obs, actions, old_log_prob, advantage, ent_coef,
+                                                   log_ratio, objective))
+            self._value_gradient(obs, target, error)
+            self.optimizer.step()
+        ratios = log_ratios.exp()
+        return torch.stack([
+            -objectives.mean(), errors.square().mean(), torch.stack(entropies).mean(),
+            ((ratios - 1) - log_ratios).mean(),  # k3 of Schulman, joschu.net/blog/kl-approx.html
+            ((ratios - 1).abs() > config.clip_range).float().mean()])
+
+    def _policy_gradient(self, obs: Tensor, actions: Tensor, old_log_prob: Tensor, advantage: Tensor,
+                         ent_coef: float, log_ratio: Tensor, objective: Tensor) -> Tensor:
+        """The gradient of the clipped objective of a minibatch; fills log_ratio and objective, returns the entropy."""
+        clip_range = self.config.clip_range
+        log_prob, entropy, pullback = self.policy.vjp(obs, actions)
+        std, mean = torch.std_mean(advantage)
+        advantage = (advantage - mean).div_(std + 1e-8)
+        ratio = torch.sub(log_prob, old_log_prob, out=log_ratio).exp()
+        unclipped = ratio * advantage
+        clipped = ratio.clamp_(1 - clip_range, 1 + clip_range).mul_(advantage)
+        torch.minimum(unclipped, clipped, out=objective)
+        # The gradient of r A by log r is r A itself; where the clipped one is the smaller, it is 0.
+        by_log_prob = torch.where(unclipped <= clipped, unclipped, 0).mul_(-1 / len(obs))
+        pullback(by_log_prob, -ent_coef)
+        return entropy
+
+    def _value_gradient(self, obs: Tensor, target: Tensor, error: Tensor) -> None:
+        """The gradient of the value loss of a minibatch; fills error."""
+        value, pullback = self.value.vjp(obs)
+        torch.sub(value, target, out=error)
+        pullback(error * (2 * self.config.vf_coef / len(obs)))
