@@ -27,6 +27,8 @@ lint: .venv/ready-dev
 
 .venv/ready: requirements.txt constraints.txt setup.cfg pyproject.toml | .venv/bin/pip
 	$(BIN)/python -m pip install -q -c constraints.txt -e .
+	@$(BIN)/python -m pip install -q -c constraints.txt --only-binary envpool -e '.[fast]' \
+	  || echo "no EnvPool for this machine: training goes on gymnasium, several times slower"
 	touch $@
 
 .venv/ready-dev: .venv/ready requirements-dev.txt

@@ -60,7 +60,7 @@ def _parser() -> argparse.ArgumentParser:
     train.add_argument("--algo", help="ppo (the default)")
     train.add_argument("--total-steps", metavar="N", help="environment steps; a larger number extends a run")
     train.add_argument("--seed", metavar="S")
-    train.add_argument("--backend", default="auto", help="auto, gymnasium")
+    train.add_argument("--backend", default="auto", help="who steps the environments: auto, gymnasium, envpool")
     train.add_argument("--device", default="auto", help="auto, cpu, cuda")
     train.add_argument("--set", metavar="KEY=VALUE", nargs="+", action="extend", default=[],
                        help="settings; see the command presets")

@@ -93,10 +93,7 @@ def evaluate(run: str, *, checkpoint: str | int = "best", episodes: int = 100, s
         raise UsageError(f"the seed must be between 0 and {2**31 - 1}, not {seed}")
     places = Places(root, store)
     identity = places.require(run)
-    if env is None and identity.env_id.startswith("custom:"):
-        raise UsageError(f"{run} trains on {identity.env_id.removeprefix('custom:')}, a function: evaluate it from "
-                         "Python with evaluate(..., env=that function)")
-    source: EnvironmentSource = identity.env_id if env is None else env
+    source = identity.environment(env, "evaluate")
     spaces = describe(source)
     algorithm = load_algorithm(identity, find_checkpoint(identity, places, checkpoint), spaces)
     with torch_threads(identity.threads), contextlib.closing(Evaluator(source, spaces)) as evaluator:

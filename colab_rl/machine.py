@@ -46,10 +46,10 @@ def torch_threads(count: int) -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-def versions(device: str, threads: int) -> dict[str, str]:
+def versions(device: str, threads: int, backend: str) -> dict[str, str]:
     """What two machines must agree in for bit-equal training, by name."""
     found = {"python": ".".join(platform.python_version_tuple()[:2])}
-    for package in PACKAGES:
+    for package in (*PACKAGES, "envpool") if backend == "envpool" else PACKAGES:
         try:
             found[package] = importlib.metadata.version(package)
         except importlib.metadata.PackageNotFoundError:

@@ -12,13 +12,14 @@ from typing import Any
 from colab_rl.checkpoints.recovery import Checkpoint, newest_whole, of_generation
 from colab_rl.config import Config, config_class, make_config, to_json
 from colab_rl.environments import EnvironmentSource, describe, environment_name
-from colab_rl.errors import ColabRLError, UsageError, nearest
+from colab_rl.environments.backends import check_backend, choose_backend, why_not
+from colab_rl.errors import ColabRLError, UsageError
 from colab_rl.machine import THREADS, choose_device, versions
 from colab_rl.presets import preset
 from colab_rl.progress import say
 from colab_rl.runs import Identity, Places
+from colab_rl.spaces import Spaces
 
-BACKENDS = ("auto", "gymnasium")
 DEFAULT_ENVIRONMENT = "BipedalWalker-v3"
 # What a run begun from another's checkpoint must share with it: the shape and the random streams of its state.
 STRUCTURE = ("seed", "num_envs", "hidden_sizes", "activation", "normalize_observations")
@@ -41,9 +42,7 @@ class Request:
     settings: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        if self.backend not in BACKENDS:
-            raise UsageError(f"unknown backend {self.backend!r}{nearest(self.backend, BACKENDS)} "
-                             f"(there is: {', '.join(BACKENDS)})")
+        check_backend(self.backend)
         if self.algo is not None:
             config_class(self.algo)
 
@@ -57,9 +56,10 @@ class Request:
         is_, asked = identity.make_config(), make_config(identity.algorithm, {**identity.config, **self.settings})
         pairs = [("env", identity.env_id, self.env_id or identity.env_id),
                  ("algo", identity.algorithm, self.algo or identity.algorithm),
-                 ("backend", identity.backend, identity.backend if self.backend == "auto" else self.backend),
                  ("device", identity.device, identity.device if self.device == "auto" else choose_device(self.device))]
         pairs += [(name, getattr(is_, name), getattr(asked, name)) for name in self.settings if name != "total_steps"]
+        if self.backend not in ("auto", "gymnasium"):  # gymnasium may stand in for a backend that is missing here
+            pairs.append(("backend", identity.backend, self.backend))
         if self.source is not None:
             began = identity.source or {"run": "nothing", "generation": "-"}
             names = (began["run"], f"{began['run']}:{began['generation']}")
@@ -72,12 +72,26 @@ class Request:
                              "changed; leave the options out to continue it, or give a new name")
         return asked.total_steps
 
+    def backend_of(self, identity: Identity, env: EnvironmentSource, spaces: Spaces) -> str:
+        """Who steps a run's environments on this machine: its own backend, or gymnasium where that is asked for
+        and its own is missing here. Raises UsageError or ColabRLError, and changes nothing, otherwise.
+        """
+        missing = why_not(identity.backend, env, spaces)
+        if missing and self.backend == "auto":
+            raise ColabRLError(f"{identity.name} trains on EnvPool, and here {missing}; nothing was changed; "
+                               "install it with pip install 'colab-rl[fast]', or go on with "
+                               "--backend gymnasium, which is not bit-exact")
+        if self.backend == "gymnasium" != identity.backend and not missing:
+            raise UsageError(f"run {identity.name} exists and differs: backend is {identity.backend}, not gymnasium; "
+                             "nothing was changed; leave the option out to continue it, or give a new name")
+        return "gymnasium" if missing else identity.backend
+
     def begin(self) -> Identity:
         """A new run from the preset and the settings."""
         env: EnvironmentSource = DEFAULT_ENVIRONMENT if self.env is None else self.env
         algorithm = self.algo or "ppo"
         config = make_config(algorithm, {**preset(environment_name(env), algorithm), **self.settings})
-        return self._identity(environment_name(env), algorithm, config, describe(env).to_json(), None)
+        return self._identity(env, algorithm, config, describe(env), self.backend, None)
 
     def branch(self, source: str, places: Places) -> Identity:
         """A new run from another's checkpoint."""
@@ -95,16 +109,23 @@ class Request:
             raise UsageError(f"{source} has taken {manifest.step:,} steps already: give a larger --total-steps")
         origin = {"run": other.name, "run_id": other.run_id, "generation": manifest.generation,
                   "state_sha256": manifest.state_sha256}
-        return self._identity(other.env_id, other.algorithm, config, other.spaces, origin)
+        env = other.environment(self.env, "train")
+        spaces = describe(env)
+        backend = self.backend
+        if backend == "auto" and not why_not(other.backend, env, spaces):
+            backend = other.backend
+        return self._identity(env, other.algorithm, config, spaces, backend, origin)
 
-    def _identity(self, env_id: str, algorithm: str, config: Config, spaces: dict[str, Any],
+    def _identity(self, env: EnvironmentSource, algorithm: str, config: Config, spaces: Spaces, backend: str,
                   source: dict[str, Any] | None) -> Identity:
         device, threads = choose_device(self.device), THREADS
+        backend = choose_backend(backend, env, spaces)
         return Identity(
             name=self.run, run_id=uuid.uuid4().hex,
             created=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-            env_id=env_id, algorithm=algorithm, backend="gymnasium", device=device, threads=threads,
-            config=to_json(config), spaces=spaces, versions=versions(device, threads), source=source)
+            env_id=environment_name(env), algorithm=algorithm, backend=backend, device=device, threads=threads,
+            config=to_json(config), spaces=spaces.to_json(), versions=versions(device, threads, backend),
+            source=source)
 
 
 def checkpoint_of(source: str, places: Places) -> tuple[Identity, Checkpoint]:

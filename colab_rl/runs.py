@@ -23,6 +23,7 @@ from typing import Any
 from colab_rl.checkpoints import NewerFormat, Tier
 from colab_rl.checkpoints.manifest import checksum
 from colab_rl.config import Config, make_config
+from colab_rl.environments import EnvironmentSource
 from colab_rl.errors import ColabRLError, StorageError, UsageError, nearest
 from colab_rl.progress import say
 from colab_rl.storage import FolderStorage, NotFound, Storage
@@ -60,6 +61,18 @@ class Identity:
     def make_config(self) -> Config:
         """The run's settings."""
         return make_config(self.algorithm, self.config)
+
+    def environment(self, given: EnvironmentSource | None, call: str) -> EnvironmentSource:
+        """What makes the run's environment: its id, or the function, which has to be given each time.
+
+        call: the function of ours that wants it. Raises UsageError where it is not given.
+        """
+        if given is not None:
+            return given
+        if self.env_id.startswith("custom:"):
+            raise UsageError(f"{self.name} trains on {self.env_id.removeprefix('custom:')}, a function: give it from "
+                             f"Python with {call}(..., env=that function)")
+        return self.env_id
 
     def to_bytes(self) -> bytes:
         """The content of run.json."""

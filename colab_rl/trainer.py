@@ -75,7 +75,14 @@ class Trainer:
         changes: why going on from it is not bit-exact, so far as is known.
         """
         self.algorithm.load_state_dict(state["algorithm"])
-        self.inexact = list(dict.fromkeys([*changes, *self.envs.restore(state["envs"])]))
+        then = state["envs"]
+        if then["backend"] == self.envs.backend:
+            reasons = self.envs.restore(then)
+        else:
+            self.envs.reset()
+            self.algorithm.cut_episodes()
+            reasons = [f"backend {then['backend']} -> {self.envs.backend}"]
+        self.inexact = list(dict.fromkeys([*changes, *reasons]))
         self.iteration, self.step = state["iteration"], state["step"]
         if manifest:
             self.manifest = manifest
@@ -87,7 +94,8 @@ class Trainer:
 
     def state_dict(self) -> dict[str, Any]:
         """The whole training state."""
-        return {"algorithm": self.algorithm.state_dict(), "envs": self.envs.snapshot(),
+        return {"algorithm": self.algorithm.state_dict(),
+                "envs": {"backend": self.envs.backend, **self.envs.snapshot()},
                 "iteration": self.iteration, "step": self.step}
 
     @property
@@ -181,6 +189,8 @@ class Trainer:
         self._checkpoint_seconds = 0.0
         self._rows.append(row)
         self.recorder.tensorboard.add(row)
+        if self.iteration % config.checkpoint_every == 0 and self.envs.renew(self.iteration):
+            self.algorithm.cut_episodes()
         if self.iteration % config.checkpoint_every == 0 or new_best or self.finished:
             self.save()
         return row

@@ -16,7 +16,7 @@ from colab_rl.checkpoints.recovery import Checkpoint, bring_home, newest_whole
 from colab_rl.checkpoints.retention import sweep
 from colab_rl.checkpoints.serialization import deserialize
 from colab_rl.environments import EnvironmentSource, describe
-from colab_rl.environments.gymnasium_vector import GymnasiumVectorEnvironment
+from colab_rl.environments.backends import make_vector_environment
 from colab_rl.errors import ColabRLError, Divergence, EnvironmentFault, StorageError, UsageError
 from colab_rl.evaluation import Evaluator
 from colab_rl.machine import available_device, differences, torch_threads, versions
@@ -79,26 +79,26 @@ def train(run: str, *, env: EnvironmentSource | None = None, algo: str | None = 
     else:
         identity = request.branch(source, places) if source else request.begin()
         total = identity.config["total_steps"]
-    if env is None and identity.env_id.startswith("custom:"):
-        raise UsageError(f"{run} trains on {identity.env_id.removeprefix('custom:')}, a function: continue it from "
-                         "Python with train(..., env=that function)")
-    environment: EnvironmentSource = identity.env_id if env is None else env
+    environment = identity.environment(env, "train")
     spaces = describe(environment)
     if spaces.to_json() != identity.spaces:
         raise UsageError(f"{identity.env_id} has other spaces than when {run} was begun; nothing was changed")
+    stepped_by = request.backend_of(identity, environment, spaces)
     with locked(places.local(run)), StopRequest() as stop:
-        return _Session(identity, places, environment, spaces).run(total, stop)
+        return _Session(identity, places, environment, spaces, stepped_by).run(total, stop)
 
 
 class _Session:
     """One session of one run on this machine, under its lock."""
 
-    def __init__(self, identity: Identity, places: Places, environment: EnvironmentSource, spaces: Spaces):
+    def __init__(self, identity: Identity, places: Places, environment: EnvironmentSource, spaces: Spaces,
+                 backend: str):
         self.identity = identity
         self.places = places
         self.config = identity.make_config()
         self.environment = environment
         self.spaces = spaces
+        self.backend = backend
         self.local, self.remote = places.tiers(identity)
         storage = places.local(identity.name)
         storage.remove_temporary_files()
@@ -154,11 +154,12 @@ class _Session:
         """Trains to the end or the stop; returns the newest checkpoint's manifest."""
         identity, config = self.identity, self.config
         device, reasons = available_device(identity.device)
-        here = versions(device, identity.threads)
+        say(f"environments stepped by {self.backend}")
+        here = versions(device, identity.threads, self.backend)
         with contextlib.ExitStack() as stack:
             stack.enter_context(torch_threads(identity.threads))
             envs = stack.enter_context(
-                GymnasiumVectorEnvironment(self.environment, self.spaces, config.num_envs, config.seed))
+                make_vector_environment(self.backend, self.environment, self.spaces, config.num_envs, config.seed))
             evaluator = stack.enter_context(contextlib.closing(Evaluator(self.environment, self.spaces)))
             algorithm = make_algorithm(identity.algorithm, config, self.spaces, torch.device(device))
             trainer = Trainer(identity.name, config, total_steps, algorithm, envs, evaluator,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 import functools
 import os
 import pathlib
@@ -21,6 +22,7 @@ import torch
 from gymnasium import spaces
 
 from colab_rl.environments import StepResult, VectorEnvironment, describe, make_environment
+from colab_rl.environments.envpool_vector import EnvPoolVectorEnvironment
 from colab_rl.environments.episodes import begin_episode, episode_seed
 from colab_rl.environments.gymnasium_vector import GymnasiumVectorEnvironment
 from colab_rl.errors import EnvironmentFault, UsageError
@@ -28,7 +30,8 @@ from colab_rl.networks import GaussianPolicy
 from colab_rl.spaces import Spaces
 
 # Another backend joins the shared suite by an entry here.
-BACKENDS: dict[str, Callable[..., VectorEnvironment]] = {"gymnasium": GymnasiumVectorEnvironment}
+BACKENDS: dict[str, Callable[..., VectorEnvironment]] = {
+    "gymnasium": GymnasiumVectorEnvironment, "envpool": EnvPoolVectorEnvironment}
 # The environments defined below reach the workers by value, as those of a notebook's cell do.
 cloudpickle.register_pickle_by_value(sys.modules[__name__])
 
@@ -189,7 +192,7 @@ def test_a_snapshot_goes_on_exactly_here_and_in_fresh_environments(backend, env_
         else:
             pytest.fail(f"{env_id} was never {when}")
         snapshot, observations = envs.snapshot(), envs.observations.copy()
-        kept = {name: array.copy() for name, array in snapshot.items()}
+        kept = copy.deepcopy(snapshot)
         after, ends = [], 0
         while ends < 3:
             after += drive(envs, actions[taken + len(after):][:1])

@@ -38,6 +38,10 @@ class Algorithm(ABC):
         """
 
     @abstractmethod
+    def cut_episodes(self) -> None:
+        """The environments begin other episodes before the next `collect`: those that ran never end."""
+
+    @abstractmethod
     def state_dict(self) -> dict[str, Any]:
         """A nested dict of tensors, arrays and plain values; not copied."""
 

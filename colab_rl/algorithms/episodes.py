@@ -34,6 +34,11 @@ class EpisodeTracker:
                 self.lengths[ended] = 0
         return int(done.sum())
 
+    def cut(self) -> None:
+        """Forgets the episodes that run."""
+        self.returns[:] = 0
+        self.lengths[:] = 0
+
     def metrics(self) -> dict[str, float]:
         """Mean return and length of the newest episodes; empty before the first has ended."""
         if not len(self.recent_returns):

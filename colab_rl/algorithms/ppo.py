@@ -111,6 +111,11 @@ class PPO(Algorithm):
             actions = self.policy.sample(rows, self.policy.noise((len(rows),), self.generator).to(self.device))
         return self.policy.to_environment(actions.numpy(force=True))
 
+    def cut_episodes(self) -> None:
+        """See Algorithm. Their last values were bootstrapped, as at the end of any rollout."""
+        self.episodes.cut()
+        self.reward_normalizer.discounted[:] = 0
+
     def state_dict(self) -> dict[str, Any]:
         """See Algorithm."""
         return {

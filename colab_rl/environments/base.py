@@ -26,10 +26,12 @@ class VectorEnvironment(ABC):
     the action, begins the next episode and returns its first observation with reward 0:
     that row is no transition, and `ended` marks it beforehand.
 
+    backend: who steps them, as run.json names it.
     observations: (N, obs_dim) float32, what the next actions answer.
     ended: (N,) bool, True where the next step only resets.
     """
 
+    backend: str
     spaces: Spaces
     num_envs: int
     observations: np.ndarray
@@ -46,12 +48,20 @@ class VectorEnvironment(ABC):
         Raises EnvironmentFault where an environment raises, returns NaN or is gone.
         """
 
+    def renew(self, index: int) -> bool:
+        """Called at regular checkpoints, with the iteration, before `snapshot`; whether episodes were cut off.
+
+        What can save its environments in the middle of their episodes leaves them alone. What cannot
+        begins others from here, which depend on the run's seed and `index` alone.
+        """
+        return False
+
     @abstractmethod
-    def snapshot(self) -> dict[str, np.ndarray]:
+    def snapshot(self) -> dict[str, Any]:
         """All that `restore` needs to go on exactly from here, in this process or another."""
 
     @abstractmethod
-    def restore(self, snapshot: dict[str, np.ndarray]) -> list[str]:
+    def restore(self, snapshot: dict[str, Any]) -> list[str]:
         """Goes back to a snapshot. Returns why that is not exact, an empty list where it is."""
 
     @abstractmethod

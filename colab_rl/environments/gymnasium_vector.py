@@ -43,6 +43,8 @@ class GymnasiumVectorEnvironment(VectorEnvironment):
     Raises EnvironmentFault where an environment cannot be made.
     """
 
+    backend = "gymnasium"
+
     def __init__(self, source: EnvironmentSource, spaces: Spaces, num_envs: int, seed: int = 0,
                  seeds: Callable[[int, int], int] | None = None, num_workers: int | None = None):
         self.spaces = spaces
@@ -94,11 +96,11 @@ class GymnasiumVectorEnvironment(VectorEnvironment):
             self._check_finite()
         return StepResult(self.observations, arrays.rewards, arrays.terminated, arrays.truncated)
 
-    def snapshot(self) -> dict[str, np.ndarray]:
+    def snapshot(self) -> dict[str, Any]:
         """See VectorEnvironment. The workers are not asked: the journal is kept on this side."""
         return {"observations": self.observations.copy(), "ended": self.ended.copy(), **self._journal.state_dict()}
 
-    def restore(self, snapshot: dict[str, np.ndarray]) -> list[str]:
+    def restore(self, snapshot: dict[str, Any]) -> list[str]:
         """Replays every unfinished episode; returns which of them did not come out as they were."""
         self._journal.load_state_dict(snapshot)
         self.ended[:] = snapshot["ended"]

@@ -1,0 +1,47 @@
+"""Who steps the environments in training: gymnasium in worker processes, or EnvPool."""
+
+from __future__ import annotations
+
+from colab_rl.environments.base import VectorEnvironment
+from colab_rl.environments.envpool_vector import EnvPoolVectorEnvironment, why_not_envpool
+from colab_rl.environments.gymnasium_vector import GymnasiumVectorEnvironment
+from colab_rl.environments.make import EnvironmentSource
+from colab_rl.errors import UsageError, nearest
+from colab_rl.progress import say
+from colab_rl.spaces import Spaces
+
+BACKENDS = ("auto", "gymnasium", "envpool")
+
+
+def check_backend(name: str) -> None:
+    """Raises UsageError for an unknown backend."""
+    if name not in BACKENDS:
+        raise UsageError(f"unknown backend {name!r}{nearest(name, BACKENDS)} (there is: {', '.join(BACKENDS)})")
+
+
+def why_not(backend: str, source: EnvironmentSource, spaces: Spaces) -> str | None:
+    """Why a backend cannot step an environment on this machine, None where it can."""
+    return why_not_envpool(source, spaces) if backend == "envpool" else None
+
+
+def choose_backend(name: str, source: EnvironmentSource, spaces: Spaces) -> str:
+    """The backend of a new run: `auto` takes EnvPool where it is there and has the environment.
+
+    Raises UsageError where EnvPool is asked for and cannot step it.
+    """
+    reason = why_not_envpool(source, spaces) if name != "gymnasium" else None
+    if name == "envpool" and reason:
+        raise UsageError(f"no EnvPool here: {reason}; install it with pip install 'colab-rl[fast]', "
+                         "or use --backend gymnasium")
+    if name == "auto" and reason:
+        say(f"environments stepped by gymnasium, not by EnvPool: {reason}")
+    return "gymnasium" if name == "gymnasium" or reason else "envpool"
+
+
+def make_vector_environment(backend: str, source: EnvironmentSource, spaces: Spaces, num_envs: int,
+                            seed: int) -> VectorEnvironment:
+    """Training's environments. Raises EnvironmentFault where they cannot be made."""
+    if backend == "envpool":
+        assert isinstance(source, str)
+        return EnvPoolVectorEnvironment(source, spaces, num_envs, seed)
+    return GymnasiumVectorEnvironment(source, spaces, num_envs, seed)

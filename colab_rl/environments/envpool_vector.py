@@ -1,0 +1,151 @@
+"""EnvPool's environments: gymnasium's, written in C++, stepped by threads of this process.
+
+EnvPool can save no environment and takes seeds only when a pool is made, but a pool made with the
+same seeds and given the same actions does the same again. So a snapshot is which pool it is
+and the actions since; `renew` begins another pool at regular checkpoints, to keep those few.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import importlib.metadata
+import math
+import os
+import warnings
+from collections.abc import Iterator
+from typing import Any
+
+import gymnasium
+import numpy as np
+
+from colab_rl.environments.base import StepResult, VectorEnvironment
+from colab_rl.environments.make import EnvironmentSource
+from colab_rl.errors import EnvironmentFault
+from colab_rl.progress import progress_bar
+from colab_rl.spaces import Spaces
+
+OLDEST, FIRST_HEAVY = (1, 1), (1, 2)  # from 1.2 on it wants 300 MB of another simulator's assets to be imported
+
+
+class EnvPoolVectorEnvironment(VectorEnvironment):
+    """`num_envs` environments of one kind. `why_not_envpool` says beforehand whether there is such a pool."""
+
+    backend = "envpool"
+
+    def __init__(self, source: str, spaces: Spaces, num_envs: int, seed: int = 0):
+        self.spaces = spaces
+        self.num_envs = num_envs
+        self.name = source
+        self._seed = seed
+        self._segment = 0  # which pool of the run it is
+        self._taken = 0    # steps in it
+        self._actions: np.ndarray = np.empty((1024, num_envs, *spaces.action_shape), spaces.action_dtype)
+        self._pool: Any = None
+
+    def reset(self) -> np.ndarray:
+        """Begins the first episode everywhere; returns `observations`."""
+        return self._begin(0)
+
+    def step(self, actions: np.ndarray) -> StepResult:
+        """See VectorEnvironment."""
+        if self._taken == len(self._actions):
+            self._actions = np.concatenate([self._actions, np.empty_like(self._actions)])
+        self._actions[self._taken] = actions
+        self._taken += 1
+        return self._step(actions)
+
+    def renew(self, index: int) -> bool:
+        """Begins other episodes everywhere, in a pool with seeds of its own."""
+        self._begin(index)
+        return True
+
+    def snapshot(self) -> dict[str, Any]:
+        """See VectorEnvironment."""
+        return {"segment": self._segment, "actions": self._actions[:self._taken].copy(),
+                "observations": self.observations.copy(), "ended": self.ended.copy()}
+
+    def restore(self, snapshot: dict[str, Any]) -> list[str]:
+        """Makes the snapshot's pool again and replays its actions."""
+        self._begin(snapshot["segment"])
+        actions = snapshot["actions"]
+        with progress_bar(actions.shape[0] * self.num_envs, "replaying episodes", "step") as progress:
+            for row in actions:
+                self.step(row)
+                progress.update(self.num_envs)
+        same = np.array_equal(self.observations, snapshot["observations"])
+        self.observations, self.ended = snapshot["observations"].copy(), snapshot["ended"].copy()
+        return [] if same else [f"EnvPool does not repeat {self.name} from its seeds and actions"]
+
+    def close(self) -> None:
+        """Ends the pool's threads."""
+        if self._pool is not None:
+            self._pool.close()
+            self._pool = None
+
+    def _begin(self, segment: int) -> np.ndarray:
+        self.close()
+        seeds = np.random.SeedSequence([self._seed, segment]).generate_state(self.num_envs) >> 1
+        with _without_warnings():
+            self._pool = _envpool().make(
+                self.name, env_type="gymnasium", num_envs=self.num_envs, num_threads=min(_cores(), self.num_envs),
+                seed=seeds.tolist(), max_episode_steps=gymnasium.spec(self.name).max_episode_steps)
+        self._segment, self._taken = segment, 0
+        self.observations = self._pool.reset()[0]
+        self.ended = np.zeros(self.num_envs, bool)
+        return self.observations
+
+    def _step(self, actions: np.ndarray) -> StepResult:
+        if self.spaces.discrete:
+            actions = (actions - self.spaces.first_action).astype(np.int32)
+        self.observations, rewards, terminated, truncated, _ = self._pool.step(actions)
+        # One sum finds every NaN and infinity in a fraction of the time of two isfinite().all().
+        if not math.isfinite(self.observations.sum(dtype=np.float64) + rewards.sum(dtype=np.float64)):
+            raise EnvironmentFault(f"{self.name} returned a number that is not finite")
+        self.ended = terminated | truncated
+        return StepResult(self.observations, rewards.astype(np.float64), terminated, truncated)
+
+
+def why_not_envpool(source: EnvironmentSource, spaces: Spaces) -> str | None:
+    """Why EnvPool cannot step an environment, in words; None where it can."""
+    if not isinstance(source, str):
+        return "it steps no environments that are functions"
+    try:
+        version = importlib.metadata.version("envpool")
+    except importlib.metadata.PackageNotFoundError:
+        return "it is not installed"
+    numbers = tuple(int(part) for part in version.split(".")[:2] if part.isdigit())
+    if not OLDEST <= numbers < FIRST_HEAVY:
+        return f"{version} is installed, and 1.1 is needed"
+    try:
+        envpool = _envpool()
+    except Exception as error:  # whatever a half-installed package raises
+        return f"it cannot be imported ({type(error).__name__}: {error})"
+    if source not in envpool.list_all_envs():
+        return f"it has no {source}"
+    with _without_warnings():
+        space = envpool.make_spec(source)
+    shape, actions = space.observation_space.shape, space.action_space
+    if isinstance(actions, gymnasium.spaces.Discrete):
+        same = spaces.discrete and spaces.action_dim == actions.n
+    else:
+        same = not spaces.discrete and np.array_equal(actions.low, spaces.action_low) \
+            and np.array_equal(actions.high, spaces.action_high)
+    return None if same and shape == (spaces.obs_dim,) else f"its {source} has other spaces"
+
+
+@contextlib.contextmanager
+def _without_warnings() -> Iterator[None]:
+    """Without those that EnvPool's own bounds cause in gymnasium: float64 cast to float32."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
+
+
+def _envpool() -> Any:
+    """The package; importing it imports every family of environments, so only where it is used."""
+    return importlib.import_module("envpool")
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
