@@ -29,10 +29,10 @@ SETTINGS = ("num_envs=6", "num_steps=64", "minibatch_size=96", "checkpoint_every
             "eval_every=9", "eval_episodes=2")
 
 
-def command(run: str, env: str, root: pathlib.Path, iterations: int, store: bool) -> list[str]:
+def command(run: str, env: str, backend: str, root: pathlib.Path, iterations: int, store: bool) -> list[str]:
     # Rows that only reset are no steps, so the number of iterations is a little above this.
-    return [sys.executable, "-m", "colab_rl", "train", run, "--env", env, "--root", str(root),
-            "--store", str(root / "store") if store else "none",
+    return [sys.executable, "-m", "colab_rl", "train", run, "--env", env, "--backend", backend,
+            "--root", str(root), "--store", str(root / "store") if store else "none",
             "--total-steps", str(iterations * 6 * 64), "--set", *SETTINGS]
 
 
@@ -79,15 +79,16 @@ def final_hash(output: str) -> str:
     return match[1] if match else "none: " + output[-300:]
 
 
-def measure(env: str, kills: int, seed: int, iterations: int, root: pathlib.Path, where: bool) -> dict:
+def measure(env: str, backend: str, kills: int, seed: int, iterations: int, root: pathlib.Path,
+            where: bool) -> dict:
     rng = random.Random(f"{seed} {env}")
-    undisturbed = subprocess.run(command("whole", env, root, iterations, False), capture_output=True, text=True)
+    undisturbed = subprocess.run(command("whole", env, backend, root, iterations, False), capture_output=True, text=True)
     expected = final_hash(undisturbed.stdout)
     fell, killed, started, ended_early = collections.Counter(), 0, 0, 0
     output = ""
     while True:
         started += 1
-        process = subprocess.Popen(command("killed", env, root, iterations, True), stdout=subprocess.PIPE,
+        process = subprocess.Popen(command("killed", env, backend, root, iterations, True), stdout=subprocess.PIPE,
                                    stderr=subprocess.PIPE, text=True)
         if killed < kills:
             # One in four while it starts and loads, the others once it trains.
@@ -119,14 +120,15 @@ def measure(env: str, kills: int, seed: int, iterations: int, root: pathlib.Path
             raise SystemExit(f"{env}: exit code {process.returncode}: {errors[-2000:]}")
     status = json.loads(subprocess.run([sys.executable, "-m", "colab_rl", "status", "killed", "--root", str(root),
                                         "--json"], capture_output=True, text=True).stdout)
-    return {"env": env, "kills": killed, "sessions": started, "fell": dict(fell), "expected": expected,
-            "state_sha256": final_hash(output), "equal": final_hash(output) == expected, "exact": status["exact"],
+    return {"env": env, "backend": backend, "kills": killed, "sessions": started, "fell": dict(fell),
+            "expected": expected, "state_sha256": final_hash(output), "equal": final_hash(output) == expected, "exact": status["exact"],
             "iterations": status["iteration"]}
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--env", action="append", help="may be given several times (default: four environments)")
+    parser.add_argument("--backend", choices=("gymnasium", "envpool"), default="gymnasium")
     parser.add_argument("--kills", type=int, default=50)
     parser.add_argument("--seed", type=int, default=0, help="of the moments")
     parser.add_argument("--iterations", type=int, default=400)
@@ -136,7 +138,8 @@ def main() -> int:
     rows = []
     for env in options.env or ENVIRONMENTS:
         with tempfile.TemporaryDirectory() as folder:
-            row = measure(env, options.kills, options.seed, options.iterations, pathlib.Path(folder), options.where)
+            row = measure(env, options.backend, options.kills, options.seed, options.iterations,
+                          pathlib.Path(folder), options.where)
         rows.append(row)
         print(f"{env:26} {row['kills']:3} kills in {row['sessions']:3} sessions, {row['iterations']} iterations: "
               f"{'equal' if row['equal'] else 'DIFFERENT'}; {row['fell']}", flush=True)

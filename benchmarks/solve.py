@@ -1,6 +1,7 @@
 """Trains an environment's preset from nothing, over several seeds, and scores the best checkpoint of each.
 
     python benchmarks/solve.py --env BipedalWalker-v3 --seeds 0 1 2 --json solve.json
+    python benchmarks/solve.py --backend envpool --seeds 0 1 2 3 4 --set target_score=300   # time to a score
 
 Wall time is the whole `train` command's, start-up, evaluations and checkpoints included. The
 score is that of `evaluate --episodes 100`: episodes that training never evaluated on.
@@ -34,19 +35,22 @@ def colab_rl(*arguments: str) -> str:
     return finished.stdout
 
 
-def measure(env: str, seed: int, settings: list[str], root: pathlib.Path) -> dict:
+def measure(env: str, backend: str, seed: int, settings: list[str], root: pathlib.Path) -> dict:
     run, places = f"seed{seed}", ("--root", str(root), "--store", str(root / "store"))
     began = time.perf_counter()
-    colab_rl("train", run, "--env", env, "--seed", str(seed), *places, *(["--set", *settings] if settings else []))
+    colab_rl("train", run, "--env", env, "--backend", backend, "--seed", str(seed), *places,
+             *(["--set", *settings] if settings else []))
     seconds = time.perf_counter() - began
     status = json.loads(colab_rl("status", run, "--json", *places))
     score = json.loads(colab_rl("evaluate", run, "--episodes", "100", "--json", *places))
-    return {"env": env, "seed": seed, "seconds": seconds, "step": status["step"], **score, "shares": shares(root / run)}
+    return {"env": env, "backend": backend, "seed": seed, "seconds": seconds, "step": status["step"], **score,
+            "shares": shares(root / run)}
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--env", default="BipedalWalker-v3")
+    parser.add_argument("--backend", choices=("gymnasium", "envpool"), default="gymnasium")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--set", nargs="+", default=[], metavar="KEY=VALUE")
     parser.add_argument("--root", type=pathlib.Path, help="keep the runs in this folder")
@@ -57,7 +61,7 @@ def main() -> None:
         with tempfile.TemporaryDirectory() as folder:
             root = options.root or pathlib.Path(folder)
             root.mkdir(parents=True, exist_ok=True)
-            rows.append(row := measure(options.env, seed, options.set, root))
+            rows.append(row := measure(options.env, options.backend, seed, options.set, root))
         parts = ", ".join(f"{part} {share:.1f} %" for part, share in row["shares"].items())
         print(f"{row['env']} seed {seed}: {row['mean']:.1f} +- {row['std']:.1f} (min {row['min']:.1f}) after "
               f"{row['step']:,} steps, {row['seconds']:.0f} s ({row['step'] / row['seconds']:.0f} steps/s); {parts}",

@@ -44,11 +44,12 @@ def stable_baselines3(python: pathlib.Path, vector: str, iterations: int) -> flo
     return json.loads(output.stdout.splitlines()[-1])["steps_per_second"]
 
 
-def colab_rl(iterations: int) -> float:
+def colab_rl(backend: str, iterations: int) -> float:
     size = SETTING["num_envs"] * SETTING["num_steps"]
     settings = [f"{name}={value}" for name, value in SETTING.items() if name != "env"]
     with tempfile.TemporaryDirectory() as root:
         subprocess.run([sys.executable, "-m", "colab_rl", "train", "speed", "--env", SETTING["env"], "--root", root,
+                        "--backend", backend,
                         "--store", "none", "--total-steps", str(size * (iterations + 2)), "--set", *settings,
                         "learning_rate_schedule=constant", "checkpoint_every=1", "eval_every=1000000",
                         "eval_episodes=1"],
@@ -67,7 +68,8 @@ def main() -> None:
     options = parser.parse_args()
     python = install_peers()
     contestants = {
-        "colab_rl, gymnasium": lambda: colab_rl(options.iterations),
+        "colab_rl, gymnasium": lambda: colab_rl("gymnasium", options.iterations),
+        "colab_rl, EnvPool": lambda: colab_rl("envpool", options.iterations),
         "stable-baselines3, DummyVecEnv": lambda: stable_baselines3(python, "dummy", options.iterations),
         "stable-baselines3, SubprocVecEnv": lambda: stable_baselines3(python, "subproc", options.iterations),
     }
@@ -75,13 +77,13 @@ def main() -> None:
     for _ in range(options.rounds):
         for name, measure in contestants.items():
             speeds[name].append(measure())
-    ours = speeds["colab_rl, gymnasium"]
+    peer = speeds["stable-baselines3, DummyVecEnv"]
     table = []
     for name, figures in speeds.items():
-        ratios = [mine / theirs for mine, theirs in zip(ours, figures, strict=True)]
-        table.append({"name": name, "steps_per_second": figures, "ours_over_it": ratios})
+        ratios = [mine / theirs for mine, theirs in zip(figures, peer, strict=True)]
+        table.append({"name": name, "steps_per_second": figures, "over_dummy": ratios})
         print(f"{name:34} {statistics.median(figures):8.0f} steps/s (each: {', '.join(f'{x:.0f}' for x in figures)}), "
-              f"ours over it {statistics.median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f})")
+              f"{statistics.median(ratios):.2f} times the peer's DummyVecEnv ({min(ratios):.2f} to {max(ratios):.2f})")
     if options.json:
         options.json.write_text(json.dumps({"setting": SETTING, "results": table}, indent=1))
 
