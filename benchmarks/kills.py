@@ -82,7 +82,8 @@ def final_hash(output: str) -> str:
 def measure(env: str, backend: str, kills: int, seed: int, iterations: int, root: pathlib.Path,
             where: bool) -> dict:
     rng = random.Random(f"{seed} {env}")
-    undisturbed = subprocess.run(command("whole", env, backend, root, iterations, False), capture_output=True, text=True)
+    undisturbed = subprocess.run(command("whole", env, backend, root, iterations, False), capture_output=True,
+                                 text=True)
     expected = final_hash(undisturbed.stdout)
     fell, killed, started, ended_early = collections.Counter(), 0, 0, 0
     output = ""
@@ -121,8 +122,8 @@ def measure(env: str, backend: str, kills: int, seed: int, iterations: int, root
     status = json.loads(subprocess.run([sys.executable, "-m", "colab_rl", "status", "killed", "--root", str(root),
                                         "--json"], capture_output=True, text=True).stdout)
     return {"env": env, "backend": backend, "kills": killed, "sessions": started, "fell": dict(fell),
-            "expected": expected, "state_sha256": final_hash(output), "equal": final_hash(output) == expected, "exact": status["exact"],
-            "iterations": status["iteration"]}
+            "expected": expected, "state_sha256": final_hash(output), "equal": final_hash(output) == expected,
+            "exact": status["exact"], "iterations": status["iteration"]}
 
 
 def main() -> int:
