@@ -23,6 +23,11 @@ class EvaluationResult:
     returns: np.ndarray
     lengths: np.ndarray
 
+    def and_then(self, more: EvaluationResult) -> EvaluationResult:
+        """These episodes and those that follow them."""
+        return EvaluationResult(np.concatenate([self.returns, more.returns]),
+                                np.concatenate([self.lengths, more.lengths]))
+
     def summary(self) -> dict[str, float | int]:
         """What `evaluate --json` prints."""
         return {"mean": float(self.returns.mean()), "std": float(self.returns.std()),

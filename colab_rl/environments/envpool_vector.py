@@ -90,8 +90,8 @@ class EnvPoolVectorEnvironment(VectorEnvironment):
             self._pool = _envpool().make(
                 self.name, env_type="gymnasium", num_envs=self.num_envs, num_threads=min(_cores(), self.num_envs),
                 seed=seeds.tolist(), max_episode_steps=gymnasium.spec(self.name).max_episode_steps)
+            self.observations = self._pool.reset()[0]
         self._segment, self._taken = segment, 0
-        self.observations = self._pool.reset()[0]
         self.ended = np.zeros(self.num_envs, bool)
         return self.observations
 
@@ -124,8 +124,8 @@ def why_not_envpool(source: EnvironmentSource, spaces: Spaces) -> str | None:
     if source not in envpool.list_all_envs():
         return f"it has no {source}"
     with _without_warnings():
-        space = envpool.make_spec(source)
-    shape, actions = space.observation_space.shape, space.action_space
+        spec = envpool.make_spec(source)
+        shape, actions = spec.observation_space.shape, spec.action_space
     if isinstance(actions, gymnasium.spaces.Discrete):
         same = spaces.discrete and spaces.action_dim == actions.n
     else:
