@@ -25,7 +25,8 @@ from colab_rl.errors import EnvironmentFault
 from colab_rl.progress import progress_bar
 from colab_rl.spaces import Spaces
 
-OLDEST, FIRST_HEAVY = (1, 1), (1, 2)  # from 1.2 on it wants 300 MB of another simulator's assets to be imported
+INSTALL = "pip install 'colab-rl[fast]' installs it"
+OLDEST = (1, 2)  # with gymnasium's version of Box2D; policies trained on the one before fell more often there
 
 
 class EnvPoolVectorEnvironment(VectorEnvironment):
@@ -111,16 +112,19 @@ def why_not_envpool(source: EnvironmentSource, spaces: Spaces) -> str | None:
     if not isinstance(source, str):
         return "it steps no environments that are functions"
     try:
-        version = importlib.metadata.version("envpool")
+        version = importlib.metadata.version("envpool") or ""  # None of a package that was half removed
     except importlib.metadata.PackageNotFoundError:
-        return "it is not installed"
+        version = ""
+    if not version:
+        return f"it is not installed ({INSTALL})"
     numbers = tuple(int(part) for part in version.split(".")[:2] if part.isdigit())
-    if not OLDEST <= numbers < FIRST_HEAVY:
-        return f"{version} is installed, and 1.1 is needed"
+    if numbers < OLDEST:
+        return f"{version} is installed, and 1.2 is needed ({INSTALL})"
     try:
         envpool = _envpool()
     except Exception as error:  # whatever a half-installed package raises
-        return f"it cannot be imported ({type(error).__name__}: {error})"
+        what = " ".join(f"{type(error).__name__}: {error}".split())
+        return f"it cannot be imported ({what}; {INSTALL})"
     if source not in envpool.list_all_envs():
         return f"it has no {source}"
     with _without_warnings():
