@@ -10,14 +10,15 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from colab_rl.benchmark import bench
     from colab_rl.errors import ColabRLError, UsageError
     from colab_rl.inspection import evaluate, status, verify
     from colab_rl.training import TrainingResult, train
 
 _HOMES = {"train": "training", "TrainingResult": "training", "status": "inspection", "verify": "inspection",
-          "evaluate": "inspection", "ColabRLError": "errors", "UsageError": "errors"}
+          "evaluate": "inspection", "bench": "benchmark", "ColabRLError": "errors", "UsageError": "errors"}
 
-__all__ = ["ColabRLError", "TrainingResult", "UsageError", "evaluate", "status", "train", "verify"]
+__all__ = ["ColabRLError", "TrainingResult", "UsageError", "bench", "evaluate", "status", "train", "verify"]
 
 
 def __getattr__(name: str) -> Any:

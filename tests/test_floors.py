@@ -13,7 +13,7 @@ FLOORS = [
     {"algorithms", "evaluation", "runs"},
     {"request", "trainer"},
     {"training"},
-    {"inspection"},
+    {"inspection", "benchmark"},
     {"cli", "notebook"},
     {"__main__", "__init__"},
 ]
