@@ -78,7 +78,7 @@ class MLP(nn.Module):
         return functional.linear(x, *output)
 
     def dead_units(self, x: Tensor) -> float:
-        """Share of hidden units that say the same of every row: their outputs' deviation over (B, ...) is below 1e-3."""
+        """Share of hidden units that say the same of every row: their deviation over (B, ...) is below 1e-3."""
         deviations = []
         for weight, bias in self._parameters_of_layers[:-1]:
             x = self._activate(functional.linear(x, weight, bias))

@@ -202,7 +202,8 @@ def _rounded(values: np.ndarray) -> np.ndarray:
 def _description(episode: Episode) -> dict[str, Any]:
     return {"environment": episode.environment, "seed": episode.seed, "terminated": episode.terminated,
             "return": episode.total_return, "steps": episode.steps, "step_seconds": episode.step_seconds,
-            "units": dict(episode.units), "outlines": {name: np.asarray(outline).tolist() for name, outline in episode.outlines.items()}}
+            "units": dict(episode.units),
+            "outlines": {name: np.asarray(outline).tolist() for name, outline in episode.outlines.items()}}
 
 
 def _episode(description: Mapping[str, Any], file: Mapping[str, np.ndarray], number: int) -> Episode:

@@ -28,7 +28,6 @@ from colab_rl.networks import ValueNetwork, make_policy
 from colab_rl.normalization import ObservationNormalizer, RewardNormalizer
 from colab_rl.spaces import Spaces
 
-
 DEAD_UNIT_ROWS = 512  # observations over which a unit has to vary
 
 

@@ -8,21 +8,69 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterable
+from typing import NamedTuple
 
 import numpy as np
 
-from colab_rl.checkpoints import Damaged, FileRecord, Manifest
+from colab_rl.checkpoints import Damaged, FileRecord, Manifest, Tier
 from colab_rl.checkpoints.recovery import Checkpoint, load
 from colab_rl.checkpoints.retention import best
 from colab_rl.environments import EnvironmentSource
 from colab_rl.errors import ColabRLError, StorageError, UsageError
 from colab_rl.inspection import record_checkpoint
 from colab_rl.metrics import Row, from_csv
-from colab_rl.progress import progress_bar
+from colab_rl.progress import progress_bar, say
 from colab_rl.runs import Identity, Places
 from colab_rl.telemetry import Episode, from_npz
 from colab_rl.trainer import EVALUATION_SEED
 from colab_rl.views.dashboards.tables import Curves, Mark, table_of
+
+
+class Overview(NamedTuple):
+    """A run in a list: its best score, its newest checkpoint's step, and when that was saved."""
+
+    name: str
+    env_id: str
+    score: float | None
+    step: int
+    date: str
+
+
+def overview(places: Places) -> list[Overview]:
+    """Every run that can be read, the newest first; only manifests are read."""
+    rows = []
+    for name in places.names():
+        try:
+            identity = places.require(name)
+            manifests = _manifests([tier for tier in places.tiers(identity) if tier], [])
+        except ColabRLError as error:
+            say(f"{name}: {error}")
+            continue
+        best_one, newest = best(manifests), manifests[-1] if manifests else None
+        rows.append(Overview(name, identity.env_id, best_one.score if best_one else None, newest.step if newest else 0,
+                             (newest.created if newest else identity.created)[:16].replace("T", " ")))
+    return sorted(rows, key=lambda row: row.date, reverse=True)
+
+
+def checkpoint_names(run: str, places: Places) -> list[tuple[str, str]]:
+    """What a list offers of a run's checkpoints: words and `best`, `latest` or a generation."""
+    manifests = _manifests([tier for tier in places.tiers(places.require(run)) if tier], [])
+    offers = [("best", "best"), ("latest", "latest")]
+    for manifest in reversed(manifests):
+        score = "" if manifest.score is None else f", score {manifest.score:.1f}"
+        offers.append((f"generation {manifest.generation}, step {manifest.step:,}{score}", str(manifest.generation)))
+    return offers
+
+
+def _manifests(tiers: Iterable[Tier], missing: list[str]) -> list[Manifest]:
+    """The checkpoints that the places hold, oldest first; a place that cannot be read is said in `missing`."""
+    held: dict[str, Manifest] = {}
+    for tier in tiers:
+        try:
+            held |= {manifest.stem: manifest for manifest in tier.manifests()}
+        except StorageError as error:
+            missing.append(f"{tier.storage.place} cannot be read: {error}")
+    return sorted(held.values(), key=lambda manifest: (manifest.generation, manifest.created))
 
 
 class History:
@@ -36,13 +84,7 @@ class History:
         self.identity = identity
         self.missing: list[str] = []
         self._tiers = [tier for tier in places.tiers(identity) if tier]
-        held: dict[str, Manifest] = {}
-        for tier in self._tiers:
-            try:
-                held |= {manifest.stem: manifest for manifest in tier.manifests()}
-            except StorageError as error:
-                self.missing.append(f"{tier.storage.place} cannot be read: {error}")
-        self.checkpoints = sorted(held.values(), key=lambda manifest: (manifest.generation, manifest.created))
+        self.checkpoints = _manifests(self._tiers, self.missing)
         if not self.checkpoints:
             self.missing.append(f"{identity.name} has no checkpoint yet.")
         self.curves = Curves(identity.name, table_of(self._rows()), [

@@ -36,14 +36,15 @@ const dark = matchMedia("(prefers-color-scheme: dark)");
 const narrow = matchMedia("(max-width: 700px)");
 function colors() {
   const text = dark.matches ? "#d5dae0" : "#3b4048";
-  return {"font.color": text, "hoverlabel.bgcolor": dark.matches ? "#2a2f36" : "#ffffff", "hoverlabel.font.color": text};
+  return {"font.color": text, "hoverlabel.font.color": text,
+          "hoverlabel.bgcolor": dark.matches ? "#2a2f36" : "#ffffff"};
 }
 async function draw() {
   for (const holder of document.querySelectorAll(".figure")) {
     const figure = JSON.parse(document.getElementById(holder.id + "-data").textContent);
     if (narrow.matches) {   // a finger scrolls the page, and does not zoom
       figure.layout.dragmode = false;
-      for (const axis of ["l", "r"]) figure.layout.margin[axis] = Math.min(figure.layout.margin[axis], 46);
+      for (const axis of ["l", "r"]) figure.layout.margin[axis] = Math.min(figure.layout.margin[axis], 54);
     }
     await Plotly.newPlot(holder, figure.data, figure.layout, {responsive: true, displayModeBar: false});
     if (figure.frames.length) await Plotly.addFrames(holder, figure.frames);

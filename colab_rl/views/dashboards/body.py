@@ -34,9 +34,10 @@ class Stage:
 
     def traces(self, t: int) -> list[dict[str, Any]]:
         """Plotly traces: the terrain, then the bodies of each group, at step t."""
-        look = {"type": "scatter", "mode": "lines", "hoverinfo": "skip", "showlegend": False, "xaxis": "x", "yaxis": "y"}
-        fills = {end: {"fill": "toself", "line": {"color": color, "width": 2}} for end, color in self.colors.items()}
-        looks = [{"line": {"color": GREY, "width": 1.5}}, *fills.values()]
+        look: dict[str, Any] = {"type": "scatter", "mode": "lines", "hoverinfo": "skip", "showlegend": False,
+                                "xaxis": "x", "yaxis": "y"}
+        looks: list[dict[str, Any]] = [{"line": {"color": GREY, "width": 1.5}}]
+        looks += [{"fill": "toself", "line": {"color": color, "width": 2}} for color in self.colors.values()]
         return [{**look, **own, **moved} for own, moved in zip(looks, self.moved(t), strict=True)]
 
     def moved(self, t: int) -> list[dict[str, Any]]:

@@ -14,6 +14,7 @@ from colab_rl.views.dashboards.style import COLORS, TEMPLATE, empty, plain, roun
 from colab_rl.views.dashboards.tables import Curves
 
 RESAMPLES = 10_000
+NONE = "-"
 
 
 @dataclass(frozen=True)
@@ -58,7 +59,7 @@ def rows_of(contenders: Sequence[Contender]) -> list[tuple[str, list[str]]]:
 
     def each(words: str, measure: Callable[[Contender], float], form: str) -> tuple[str, list[str]]:
         values = [measure(contender) for contender in contenders]
-        return words, [form.format(value) if np.isfinite(value) else "–" for value in values]
+        return words, [form.format(value) if np.isfinite(value) else NONE for value in values]
 
     def gait(words: str, measure: Callable[[Episode], float], form: str) -> tuple[str, list[str]]:
         return each(words, lambda contender: measures.mean_of(measure, contender.episodes), form)
@@ -66,9 +67,9 @@ def rows_of(contenders: Sequence[Contender]) -> list[tuple[str, list[str]]]:
     scores, intervals, worst = [], [], []
     for contender in contenders:
         returns = contender.returns
-        scores.append(f"{returns.mean():.1f} ± {returns.std():.1f}" if len(returns) else "–")
-        worst.append(f"{returns.min():.1f} to {returns.max():.1f}" if len(returns) else "–")
-        intervals.append("{:.1f} to {:.1f}".format(*bootstrap_interval(returns)) if len(returns) > 1 else "–")
+        scores.append(f"{returns.mean():.1f} ± {returns.std():.1f}" if len(returns) else NONE)
+        worst.append(f"{returns.min():.1f} to {returns.max():.1f}" if len(returns) else NONE)
+        intervals.append("{:.1f} to {:.1f}".format(*bootstrap_interval(returns)) if len(returns) > 1 else NONE)
     rows = [("Score ± deviation", scores), ("95 % interval of the mean", intervals), ("Lowest to highest", worst),
             each("Episodes", lambda contender: float(len(contender.returns)), "{:.0f}"),
             each("Trained for, steps", lambda contender: float(contender.step), "{:,.0f}"),
@@ -77,7 +78,7 @@ def rows_of(contenders: Sequence[Contender]) -> list[tuple[str, list[str]]]:
             gait("Speed, m/s", measures.speed, "{:.2f}"),
             gait("Energy per metre, J/m", measures.energy_per_metre, "{:.0f}"),
             gait("Stride frequency, Hz", measures.stride_frequency, "{:.2f}")]
-    return [(words, cells) for words, cells in rows if any(cell != "–" for cell in cells)]
+    return [(words, cells) for words, cells in rows if any(cell != NONE for cell in cells)]
 
 
 def comparison(contenders: Sequence[Contender]) -> go.Figure:

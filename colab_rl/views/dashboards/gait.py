@@ -38,13 +38,15 @@ from colab_rl.views.dashboards.style import (
 MOST_FRAMES = 300     # of an animation; a longer episode is shown in larger strides
 MOST_CHANNELS = 32    # of an environment that is not described
 PART_COLORS = {"forward": BLUE, "hull_angle": YELLOW, "motors": RED, "fall": GREY}
-SPEEDS = {"▶ play": 1.0, "½×": 0.5, "2×": 2.0}
+SPEEDS = {"▶ play": 1.0, "half speed": 0.5, "double": 2.0}
 
 
-def gait(episodes: Episode | Mapping[str, Episode], gamma: float = 0.99, overlay: bool = False) -> go.Figure:
+def gait(episodes: Episode | Mapping[str, Episode], gamma: float = 0.99, overlay: bool = False,
+         first: str | None = None) -> go.Figure:
     """Episodes by label: one at a time with a slider between them, or all over each other.
 
     gamma: the discount of the return that is held against the value estimate.
+    first: the label of the episode that is shown before the slider is touched, the last one where not given.
     """
     shown = {"": episodes} if isinstance(episodes, Episode) else dict(episodes)
     if not shown:
@@ -57,16 +59,18 @@ def gait(episodes: Episode | Mapping[str, Episode], gamma: float = 0.99, overlay
               for label, found in panels.items()}
     if not titles:
         return empty("These episodes have no channel in common: compare runs of one environment.")
-    return _Film(shown, chosen, overlay and len(shown) > 1).figure()
+    return _Film(shown, chosen, overlay and len(shown) > 1, first).figure()
 
 
 class _Film:
     """Builds the figure: the stage above, the panels below, frames that move the bodies and the cursors."""
 
-    def __init__(self, episodes: Mapping[str, Episode], panels: Mapping[str, Sequence[Panel]], overlay: bool):
+    def __init__(self, episodes: Mapping[str, Episode], panels: Mapping[str, Sequence[Panel]], overlay: bool,
+                 first_label: str | None):
         self.episodes = episodes
         self.overlay = overlay
         self.panels = panels
+        self.shown: str = first_label if first_label in episodes else list(episodes)[-1]  # type: ignore[assignment]
         first = next(iter(episodes.values()))
         self.seconds = first.step_seconds
         self.longest = max(episode.length for episode in episodes.values())
@@ -80,7 +84,7 @@ class _Film:
         labels = list(self.episodes)
         merged = [self._merged(i) for i in range(len(next(iter(self.panels.values()))))]
         if self.has_stage:
-            title, note = self._stage_title(labels[-1])
+            title, note = self._stage_title(self.shown)
             merged.insert(0, Panel(title, "", [], height=240, note=note))
         unit = "seconds" if self.seconds else "steps"
         end = self.longest * (self.seconds or 1)
@@ -88,11 +92,11 @@ class _Film:
         legend = [f'<span style="color:{COLORS[i % len(COLORS)]}">● {plain(label)}</span>'
                   for i, label in enumerate(labels)] if self.overlay else []
         figure = stacked(merged, unit, top=100 + slider_space, x_range=(0, end), above=legend)
-        figure.update_layout({name: value for name, value in self._ranges(labels[-1]).items()})
+        figure.update_layout({name: value for name, value in self._ranges(self.shown).items()})
         owners = [number for panel in merged for number in self._owners(panel)]
         self._free_stage_axes(figure)
         moving = self._add_moving(figure, merged, owners)
-        visible = [owner in (None, len(labels) - 1) or self.overlay for owner in owners]
+        visible = [owner in (None, labels.index(self.shown)) or self.overlay for owner in owners]
         for trace, shown in zip(figure.data, visible, strict=True):
             trace.visible = shown
         figure.frames = [go.Frame(name=str(t), data=self._moved(t), traces=moving)
@@ -101,7 +105,7 @@ class _Film:
         return figure
 
     def _merged(self, index: int) -> Panel:
-        """One panel with the lines of all episodes; the title is the last episode's, which is shown first."""
+        """One panel with the lines of all episodes; the title is that of the episode shown first."""
         columns = [found[index] for found in self.panels.values()]
         lines: list[Line] = []
         for number, (label, panel) in enumerate(zip(self.episodes, columns, strict=True)):
@@ -115,7 +119,7 @@ class _Film:
                     if line.kind == "steps":  # the runs' bars beside each other
                         look |= {"y": line.y + 0.36 * (0.5 - number / (len(columns) - 1)), "width": 10 / len(columns)}
                 lines.append(Line(**{**look, "group": label, "stack": f"{line.stack}{number}"}))
-        last = columns[-1]
+        last = columns[list(self.episodes).index(self.shown)]
         ranges = [panel.y_range for panel in columns if panel.y_range]
         return Panel(last.title, last.unit, lines, last.height, last.log,
                      (min(r[0] for r in ranges), max(r[1] for r in ranges)) if ranges else None, last.y_ticks,
@@ -176,9 +180,10 @@ class _Film:
             return 1 + (pixels + raised) / inner
 
         duration = 1000 * (self.seconds or 0.05) * self.stride
-        buttons = [{"label": label, "method": "animate", "args": [None, _animation(duration / speed, "afterall")]}
-                   for label, speed in SPEEDS.items()]
-        buttons.append({"label": "❚❚", "method": "animate", "args": [[None], _animation(0, "immediate")]})
+        buttons: list[dict[str, Any]] = [
+            {"label": label, "method": "animate", "args": [None, _animation(duration / speed)]}
+            for label, speed in SPEEDS.items()]
+        buttons.append({"label": "❚❚", "method": "animate", "args": [[None], _animation(0)]})
         figure.update_layout(updatemenus=[{"type": "buttons", "direction": "right", "buttons": buttons, **BUTTONS,
                                            "y": above(96 + slider_space), "showactive": False}])
         unit = " s" if self.seconds else ""
@@ -188,10 +193,10 @@ class _Film:
         sliders = [{**look, "y": above(58 + slider_space), "name": "time",
                     "currentvalue": {"prefix": "time ", "suffix": unit, "font": {"size": 12, "color": GREY}},
                     "steps": [{"label": f"{t * (self.seconds or 1):.4g}", "method": "animate", "value": str(t),
-                               "args": [[str(t)], _animation(0, "immediate")]}
+                               "args": [[str(t)], _animation(0)]}
                               for t in range(0, self.longest + 1, self.stride)]}]
         if slider_space:
-            sliders.append({**look, "y": above(58), "name": "checkpoint", "active": len(labels) - 1,
+            sliders.append({**look, "y": above(58), "name": "checkpoint", "active": labels.index(self.shown),
                             "currentvalue": {"prefix": "checkpoint: ", "font": {"size": 12, "color": GREY}},
                             "steps": [self._step_to(number, label, owners) for number, label in enumerate(labels)]})
         figure.update_layout(sliders=sliders)
@@ -329,8 +334,8 @@ def _extent(panel: Panel) -> tuple[float, float]:
     return float(tall.min()), float(tall.max())
 
 
-def _animation(duration: float, mode: str) -> dict[str, Any]:
-    return {"frame": {"duration": duration, "redraw": False}, "transition": {"duration": 0}, "mode": mode,
+def _animation(duration: float) -> dict[str, Any]:
+    return {"frame": {"duration": duration, "redraw": False}, "transition": {"duration": 0}, "mode": "immediate",
             "fromcurrent": True}
 
 

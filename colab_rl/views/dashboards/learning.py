@@ -57,7 +57,8 @@ def learning(runs: Curves | Sequence[Curves]) -> go.Figure:
     for title, unit, columns in (*PANELS, *_further(runs)):
         lines = _lines(runs, columns)
         if lines:
-            panels.append(Panel(title, unit, lines))
+            small = {"tickformat": "~e"} if title == "Learning rate" else {}
+            panels.append(Panel(title, unit, lines, extra={"y": small}))
     panels += _budget(runs)
     above = [_legend(runs)] if len(runs) > 1 else []
     figure = stacked(panels, X_AXES["Steps"], top=44, above=above)
@@ -123,8 +124,8 @@ def _marks(run: Curves, color: str, alone: bool) -> list[Line]:
     xs = (np.array([mark.step for mark in run.checkpoints], float),
           np.array([mark.seconds / 60 for mark in run.checkpoints]),
           np.array([mark.iteration for mark in run.checkpoints], float))
-    return [Line("checkpoints", xs[0], np.array(heights), color=color, kind="points", symbol="diamond-open", hover=texts,
-                 also_x=xs, group=run.label, in_title=alone)]
+    return [Line("checkpoints", xs[0], np.array(heights), color=color, kind="points", symbol="diamond-open",
+                 hover=texts, also_x=xs, group=run.label, in_title=alone)]
 
 
 def _resumes(run: Curves, lines: Sequence[Line]) -> list[Line]:

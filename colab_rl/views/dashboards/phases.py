@@ -28,13 +28,18 @@ PAIRS = [("angle", "angular_velocity"), ("pole_angle", "pole_speed"), ("cart_pos
          ("sin_angle", "speed"), ("sin_angle_1", "speed_1"), ("sin_angle_2", "speed_2")]
 
 
-def phase_portraits(episodes: Episode | Mapping[str, Episode], overlay: bool = False) -> go.Figure:
-    """Up to four portraits of episodes by label: one at a time with buttons, or all over each other."""
+def phase_portraits(episodes: Episode | Mapping[str, Episode], overlay: bool = False,
+                    first: str | None = None) -> go.Figure:
+    """Up to four portraits of episodes by label: one at a time with a slider, or all over each other.
+
+    first: the label of the episode shown before the slider is touched, the last one where not given.
+    """
     shown = {"": episodes} if isinstance(episodes, Episode) else dict(episodes)
     portraits = _portraits(list(shown.values()))
     if not portraits:
         return empty("These episodes have no angles and speeds to hold against each other.")
     figure = go.Figure(layout={"template": TEMPLATE})
+    active = list(shown).index(first) if first in shown else len(shown) - 1
     owners: list[int] = []
     layout: dict[str, Any] = {}
     annotations = []
@@ -63,7 +68,7 @@ def phase_portraits(episodes: Episode | Mapping[str, Episode], overlay: bool = F
                     "type": "scatter", "mode": "lines", "x": rounded(episode[x][chosen]), "showlegend": False,
                     "y": rounded(episode[y][chosen]), "xaxis": f"x{suffix}", "yaxis": f"y{suffix}", "opacity": 0.7,
                     "line": {"color": look, "width": 1}, "name": plain(f"{label} {words}"),
-                    "visible": overlay or owner == len(shown) - 1})
+                    "visible": overlay or owner == active})
                 owners.append(owner)
     top_margin = 50 + (44 if len(shown) > 1 else 0)
     figure.update_layout(**layout, annotations=annotations, height=300 * rows + top_margin,
@@ -73,7 +78,7 @@ def phase_portraits(episodes: Episode | Mapping[str, Episode], overlay: bool = F
         steps = [{"label": plain(label), "method": "restyle",
                   "args": [{"visible": [owner == number for owner in owners]}]} for number, label in enumerate(shown)]
         figure.update_layout(sliders=[{
-            "active": len(shown) - 1, "steps": steps, "x": 0, "len": 1, "xanchor": "left", "yanchor": "top",
+            "active": active, "steps": steps, "x": 0, "len": 1, "xanchor": "left", "yanchor": "top",
             "y": 1 + (top_margin - 4) / inner, "pad": {"t": 0, "b": 0}, "ticklen": 0, "name": "checkpoint",
             "font": {"size": 1, "color": "rgba(0,0,0,0)"}, "bgcolor": "rgba(128,128,128,0.25)",
             "bordercolor": "rgba(128,128,128,0.4)", "activebgcolor": BLUE,

@@ -184,7 +184,9 @@ def stacked(panels: Sequence[Panel], x_title: str, *, top: int = 0, x_range: tup
     rooms = [7 + LINE * (title.count("<br>") + 1) for title in titles]
     inner = sum(rooms) + sum(panel.height + GAP for panel in panels)
     bottom = 48
-    traces, annotations, layout = [], [], {}
+    traces: list[dict[str, Any]] = []
+    annotations: list[dict[str, Any]] = []
+    layout: dict[str, Any] = {}
     offset = 0
     for number, (panel, title, room) in enumerate(zip(panels, titles, rooms, strict=True), 1):
         suffix = "" if number == 1 else str(number)
