@@ -36,8 +36,11 @@ const dark = matchMedia("(prefers-color-scheme: dark)");
 const narrow = matchMedia("(max-width: 700px)");
 function colors() {
   const text = dark.matches ? "#d5dae0" : "#3b4048";
-  return {"font.color": text, "hoverlabel.font.color": text,
-          "hoverlabel.bgcolor": dark.matches ? "#2a2f36" : "#ffffff"};
+  return {text: text, back: dark.matches ? "#2a2f36" : "#ffffff"};
+}
+function recolor(holder) {
+  const {text, back} = colors();
+  Plotly.relayout(holder, {"font.color": text, "hoverlabel.font.color": text, "hoverlabel.bgcolor": back});
 }
 async function draw() {
   for (const holder of document.querySelectorAll(".figure")) {
@@ -46,14 +49,18 @@ async function draw() {
       figure.layout.dragmode = false;
       for (const axis of ["l", "r"]) figure.layout.margin[axis] = Math.min(figure.layout.margin[axis], 54);
     }
+    const {text, back} = colors();
+    figure.layout.font = {...figure.layout.font, color: text};
+    figure.layout.hoverlabel = {...figure.layout.hoverlabel, bgcolor: back, font: {color: text}};
     await Plotly.newPlot(holder, figure.data, figure.layout, {responsive: true, displayModeBar: false});
     if (figure.frames.length) await Plotly.addFrames(holder, figure.frames);
-    await Plotly.relayout(holder, colors());
     await new Promise(done => setTimeout(done, 0));   // the page stays alive between figures
   }
   document.body.dataset.drawn = "all";
 }
-dark.addEventListener("change", () => document.querySelectorAll(".figure").forEach(f => Plotly.relayout(f, colors())));
+dark.addEventListener("change", () => document.querySelectorAll(".figure").forEach(recolor));
+// Plotly rejects an animation that another one interrupts, with no reason: that is no error.
+addEventListener("unhandledrejection", event => { if (event.reason === undefined) event.preventDefault(); });
 draw();
 """
 
