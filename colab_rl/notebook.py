@@ -54,7 +54,7 @@ def show_dashboards(run: str, checkpoint: str | int = "best", compare: str = "",
     def framed(names: list[str]) -> dict[str, str]:
         page = build_page(names, checkpoint=checkpoint, episodes=0, root=root, store=store)
         # A frame of its own: the page's script and style and the notebook's leave each other alone.
-        return {"text/html": f'<iframe srcdoc="{html.escape(page)}" sandbox="allow-scripts" '
+        return {"text/html": f'<iframe srcdoc="{html.escape(page)}" '
                              'style="width:100%;height:900px;border:0"></iframe>'}
 
     names = [run, *(name.strip() for name in compare.split(",") if name.strip())]

@@ -67,8 +67,9 @@ def test_the_walkers_channels_are_its_physics(walk):
         assert np.quantile(error, 0.8) < 0.3 * np.quantile(np.abs(expected), 0.8), name
     hull = walk.poses[:, 0]
     assert np.array_equal(hull[:, 0], walk["position_x"]) and np.array_equal(hull[:, 2], walk["hull_angle"])
-    for leg, thigh in ((1, 1), (2, 3)):  # a joint's angle is the angle between its bodies; the hip starts at +-0.05
-        hip = walk.poses[:, thigh, 2] - hull[:, 2]
+    for leg, thigh, start in ((1, 1, -0.05), (2, 3, 0.05)):
+        # A joint's angle is that between its bodies, from what it was when they were joined.
+        hip = walk.poses[:, thigh, 2] - hull[:, 2] - start
         knee = walk.poses[:, thigh + 1, 2] - walk.poses[:, thigh, 2]
         assert np.allclose(walk[f"hip_{leg}_angle"], hip, atol=1e-5)
         assert np.allclose(walk[f"knee_{leg}_angle"], knee, atol=1e-5)

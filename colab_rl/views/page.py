@@ -25,7 +25,7 @@ dl div { background: var(--card); border-radius: 8px; padding: 8px 12px; min-wid
 dt { font-size: 12px; color: var(--soft); } dd { margin: 0; font-weight: 600; overflow-wrap: anywhere; }
 ul.missing { background: var(--card); border-left: 4px solid #BBA52B; border-radius: 4px; padding: 10px 14px 10px 32px;
   margin: 14px 0; overflow-wrap: anywhere; }
-nav { margin: 12px 0; } nav a { color: #4C8BD6; margin-right: 16px; white-space: nowrap; }
+nav { margin: 12px 0; } nav a { color: #4C8BD6; margin-right: 16px; overflow-wrap: anywhere; }
 .figure { width: 100%; margin-bottom: 18px; }
 footer { margin-top: 40px; font-size: 12px; color: var(--soft); }
 """

@@ -134,8 +134,6 @@ def title_of(panel: Panel) -> str:
 
 def shown(line: Line) -> np.ndarray:
     """Indices of the points that are drawn."""
-    if line.error is not None or line.hover is not None:
-        return np.arange(len(line.y))
     if line.kind == "area":  # those that are stacked need the same places
         return np.linspace(0, len(line.y) - 1, min(len(line.y), MOST_POINTS)).round().astype(int)
     return thinned(line.y)
@@ -161,9 +159,9 @@ def trace_of(line: Line, axis: int, unit: str) -> dict[str, Any]:
     if line.kind == "area":
         trace |= {"stackgroup": line.stack or "all", "line": {"color": line.color, "width": 0.5}}
     if line.error is not None:
-        trace["error_y"] = {"array": rounded(line.error), "color": line.color, "thickness": 1.2, "width": 3}
+        trace["error_y"] = {"array": rounded(line.error[chosen]), "color": line.color, "thickness": 1.2, "width": 3}
     if line.hover is not None:
-        trace |= {"text": [plain(text) for text in line.hover], "hovertemplate": "%{text}<extra></extra>"}
+        trace |= {"text": [plain(line.hover[i]) for i in chosen], "hovertemplate": "%{text}<extra></extra>"}
     return trace
 
 
