@@ -79,6 +79,12 @@ def _parser() -> argparse.ArgumentParser:
     verify = command("verify", _verify, "read every file of every checkpoint against its manifest")
     verify.add_argument("run")
 
+    report = command("report", _report, "write the dashboards as one HTML file; several runs are compared")
+    report.add_argument("runs", nargs="+", metavar="RUN[:CHECKPOINT]")
+    report.add_argument("--out", metavar="FILE", help="default RUN-report.html in this folder")
+    report.add_argument("--checkpoint", default="best", metavar="WHICH", help="best, latest or a generation")
+    report.add_argument("--episodes", type=int, default=100, help="behind each score; 0 leaves the scores out")
+
     presets = command("presets", _presets, "the tuned settings, and all settings there are")
 
     bench = command("bench", _bench, "how fast this machine trains, and which settings suit it")
@@ -163,6 +169,14 @@ def _verify(options: argparse.Namespace) -> int:
         print(f"{found['run']}: {found['checkpoints']} checkpoints, {found['files']} files read, "
               f"{len(found['bad'])} bad")
     return 1 if found["bad"] else 0
+
+
+def _report(options: argparse.Namespace) -> int:
+    from colab_rl.views.report import report
+
+    print(report(options.runs, out=options.out, checkpoint=options.checkpoint, episodes=options.episodes,
+                 **_places(options)))
+    return 0
 
 
 def _presets(options: argparse.Namespace) -> int:

@@ -24,12 +24,14 @@ from colab_rl.evaluation import EvaluationResult, Evaluator
 from colab_rl.metrics import Row, TensorBoardView, to_csv
 from colab_rl.progress import progress_bar
 from colab_rl.stopping import StopRequest
+from colab_rl.telemetry import to_npz
 
 EVALUATION_SEED = 1_000_000  # of training's own evaluations, apart from those that `evaluate` uses by default
 # A target score stops a run where an evaluation's first episodes reach it, and all of these together do too:
 # twenty episodes without a fall say little.
 TARGET_EPISODES, CONFIRMING_EPISODES = 20, 100
 NEAR_TARGET = 0.1            # share of the target score that training's own return may lack to be near it
+RECORDED_EPISODES = 2        # of an evaluation, its first ones
 LONGEST_WAIT = 20.0          # seconds that a checkpoint waits for the one before it to reach the store
 
 
@@ -71,6 +73,7 @@ class Trainer:
         self._seconds_before = 0.0                       # trained in earlier sessions
         self._began = time.perf_counter()
         self._checkpoint_seconds = 0.0                   # spent since the newest row
+        self._resumed = False                            # whether the next row is the first one of a later session
 
     def load(self, state: dict[str, Any], manifest: Manifest | None, changes: list[str]) -> None:
         """Goes on from a state.
@@ -90,6 +93,7 @@ class Trainer:
         self.iteration, self.step = state["iteration"], state["step"]
         if manifest:
             self.manifest = manifest
+            self._resumed = True
             self.target_reached = manifest.finished and manifest.step < manifest.total_steps == self.total_steps
             self._seconds_before = manifest.seconds
             self._verified = {other.stem: other for other in self.recorder.local.whole()}
@@ -134,10 +138,13 @@ class Trainer:
         state = self.state_dict()
         data, table = serialize(state), to_csv(self._rows)
         generation = parent.generation + 1 if parent else 1
-        data_record, table_record = FileRecord.of(data), FileRecord.of(table)
-        data_name = numbered("checkpoints", generation, data_record, "safetensors")
-        table_name = numbered("metrics", generation, table_record, "csv")
+        data_name = numbered("checkpoints", generation, FileRecord.of(data), "safetensors")
+        table_name = numbered("metrics", generation, FileRecord.of(table), "csv")
         result = self._evaluated[1] if self._evaluated and self._evaluated[0] == self.iteration else None
+        contents = {table_name: table, data_name: data}
+        if result and result.episodes:
+            telemetry = to_npz(result.episodes)
+            contents[numbered("telemetry", generation, FileRecord.of(telemetry), "npz")] = telemetry
         history = {name: record for name, record in (parent.files if parent else {}).items()
                    if name.startswith("metrics/")}
         self.manifest = Manifest(
@@ -148,10 +155,10 @@ class Trainer:
             state_sha256=state_sha256(state), seconds=self.seconds,
             created=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
             versions=recorder.versions, exact=not self.inexact, inexact=self.inexact,
-            files={table_name: table_record, data_name: data_record},
+            files={name: FileRecord.of(content) for name, content in contents.items()},
             history={**(parent.history if parent else {}), **history})
         try:
-            recorder.local.commit(self.manifest, {data_name: data, table_name: table})
+            recorder.local.commit(self.manifest, contents)
         except ColabRLError:
             self.manifest = parent
             raise
@@ -190,6 +197,9 @@ class Trainer:
         row |= {"seconds": self.seconds, "time/collect": collected - started, "time/update": updated - collected,
                 "time/evaluate": ended - updated, "time/checkpoint": self._checkpoint_seconds,
                 "time/steps_per_second": steps / (ended - started + self._checkpoint_seconds)}
+        if self._resumed:
+            row["session/resumed"] = 1
+        self._resumed = False
         self._checkpoint_seconds = 0.0
         self._rows.append(row)
         self.recorder.tensorboard.add(row)
@@ -208,13 +218,14 @@ class Trainer:
         return self.iteration % every == 0 or self.finished
 
     def _evaluate(self) -> EvaluationResult:
-        def evaluate(episodes: int, seed: int) -> EvaluationResult:
-            return self.evaluator.evaluate(lambda obs: self.algorithm.act(obs, deterministic=True), episodes, seed)
+        def evaluate(episodes: int, seed: int, record: int = 0) -> EvaluationResult:
+            return self.evaluator.evaluate(lambda obs: self.algorithm.act(obs, deterministic=True), episodes, seed,
+                                           record=record, values=self.algorithm.values)
 
         episodes, target = self.config.eval_episodes, self.config.target_score
         if target is not None:
             episodes = max(episodes, TARGET_EPISODES)
-        result = evaluate(episodes, EVALUATION_SEED)
+        result = evaluate(episodes, EVALUATION_SEED, RECORDED_EPISODES)
         # Twice as many each time, so that what twenty lucky episodes reached costs few more to refuse.
         while target is not None and episodes < CONFIRMING_EPISODES and result.returns.mean() >= target:
             more = min(episodes, CONFIRMING_EPISODES - episodes)

@@ -10,10 +10,12 @@ FLOORS = [
     {"errors", "progress", "spaces"},
     {"config", "presets", "machine", "stopping", "storage"},
     {"environments", "checkpoints", "networks", "metrics", "normalization"},
+    {"telemetry"},
     {"algorithms", "evaluation", "runs"},
     {"request", "trainer"},
     {"training"},
     {"inspection", "benchmark"},
+    {"views"},
     {"cli", "notebook"},
     {"__main__", "__init__"},
 ]

@@ -28,6 +28,8 @@ from colab_rl.networks import ValueNetwork, make_policy
 from colab_rl.normalization import ObservationNormalizer, RewardNormalizer
 from colab_rl.spaces import Spaces
 
+DEAD_UNIT_ROWS = 512  # observations over which a unit has to vary
+
 
 def scheduled(start: float, schedule: str, progress: float) -> float:
     """`start` throughout, or falling linearly to 0 as `progress` goes from 0 to 1."""
@@ -89,6 +91,7 @@ class PPO(Algorithm):
             if config.target_kl is not None and float(means[2]) > config.target_kl:
                 break
         self.observation_normalizer.update(rollout.obs[:-1][rollout.valid])
+        rows = transitions[0][::max(1, len(transitions[0]) // DEAD_UNIT_ROWS)]
 
         epochs = len(value_losses)
         names = ("loss/policy", "policy/entropy", "policy/approx_kl", "policy/clip_fraction")
@@ -96,6 +99,8 @@ class PPO(Algorithm):
         metrics |= {"loss/value": float(torch.stack(value_losses).mean()), **value_metrics}
         metrics |= {f"optimizer/{network}/{name}": value for network, optimizer in self.optimizers.items()
                     for name, value in optimizer.metrics().items()}
+        metrics |= {f"optimizer/{name}/dead_units": network.dead_units(rows)
+                    for name, network in (("policy", self.policy), ("value", self.value))}
         metrics |= {"policy/std": self.policy.std(), "policy/epochs": float(epochs),
                     "optimizer/learning_rate": learning_rate}
         broken = [name for name, value in metrics.items() if not np.isfinite(value) and name != "policy/std"]
@@ -114,6 +119,12 @@ class PPO(Algorithm):
         else:
             actions = self.policy.sample(rows, self.policy.noise((len(rows),), self.generator).to(self.device))
         return self.policy.to_environment(actions.numpy(force=True))
+
+    @torch.inference_mode()
+    def values(self, obs: np.ndarray) -> np.ndarray:
+        """See Algorithm. The network's unit is the deviation of the discounted return."""
+        rows = torch.from_numpy(self.observation_normalizer(obs)).to(self.device)
+        return self.value(rows).numpy(force=True) * self.reward_normalizer.unit
 
     def cut_episodes(self) -> None:
         """See Algorithm. Their last values were bootstrapped, as at the end of any rollout."""

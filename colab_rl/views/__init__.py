@@ -1,0 +1,1 @@
+"""Views of a run: they read it, and never train."""
