@@ -10,14 +10,18 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from colab_rl.environments.channels import Channels, Drawing
     from colab_rl.errors import ColabRLError, UsageError
-    from colab_rl.inspection import evaluate, status, verify
+    from colab_rl.inspection import evaluate, record, status, verify
+    from colab_rl.telemetry import Episode
     from colab_rl.training import TrainingResult, train
 
 _HOMES = {"train": "training", "TrainingResult": "training", "status": "inspection", "verify": "inspection",
-          "evaluate": "inspection", "ColabRLError": "errors", "UsageError": "errors"}
+          "evaluate": "inspection", "record": "inspection", "Channels": "environments.channels",
+          "Drawing": "environments.channels", "Episode": "telemetry", "ColabRLError": "errors", "UsageError": "errors"}
 
-__all__ = ["ColabRLError", "TrainingResult", "UsageError", "evaluate", "status", "train", "verify"]
+__all__ = ["Channels", "ColabRLError", "Drawing", "Episode", "TrainingResult", "UsageError", "evaluate", "record",
+           "status", "train", "verify"]
 
 
 def __getattr__(name: str) -> Any:

@@ -1,27 +1,41 @@
-"""The score: deterministic episodes on stock gymnasium, one fresh environment seed an episode."""
+"""The score: deterministic episodes on stock gymnasium, one fresh environment seed an episode.
+
+An episode depends on the policy and its seed alone: `Evaluator` in its worker processes, `record_episode`
+in this one, and `replay` all give the same, to the last bit.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
+import gymnasium
 import numpy as np
 
-from colab_rl.environments import EnvironmentSource
+from colab_rl.environments import Channels, EnvironmentSource, channels_of, environment_name, make_environment
+from colab_rl.environments.episodes import begin_episode
 from colab_rl.environments.gymnasium_vector import GymnasiumVectorEnvironment
 from colab_rl.errors import EnvironmentFault
 from colab_rl.progress import progress_bar
 from colab_rl.spaces import Spaces
+from colab_rl.telemetry import Episode, Recording
 
 LONGEST_EPISODE = 100_000  # steps
+
+Function = Callable[[np.ndarray], np.ndarray]  # of (B, obs_dim) observations
 
 
 @dataclass(frozen=True)
 class EvaluationResult:
-    """Returns (E,) float64 and lengths (E,) int64 of the episodes with seeds seed, seed + 1, ..."""
+    """Returns (E,) float64 and lengths (E,) int64 of the episodes with seeds seed, seed + 1, ...
+
+    episodes: the recordings of the first of them, as many as were asked for.
+    """
 
     returns: np.ndarray
     lengths: np.ndarray
+    episodes: tuple[Episode, ...] = ()
 
     def summary(self) -> dict[str, float | int]:
         """What `evaluate --json` prints."""
@@ -39,47 +53,137 @@ class Evaluator:
     """Worker processes for evaluation episodes, started by the first evaluation and kept for the next."""
 
     def __init__(self, source: EnvironmentSource, spaces: Spaces, slots: int = 16):
+        self._source = source
+        self._spaces = spaces
         self._queue: list[tuple[int, int]] = []  # (episode, seed) still to begin, the next one last
         self._running = np.full(slots, -1)
         self._envs: GymnasiumVectorEnvironment | None = None
-        self._make = lambda: GymnasiumVectorEnvironment(source, spaces, slots, seeds=self._next_seed)
+        self._record = 0                               # how many episodes are recorded
+        self._recordings: dict[int, Recording] = {}    # by slot
+        self._terrains: dict[int, list[np.ndarray]] = {}  # by seed: training evaluates the same ones again and again
 
-    def evaluate(self, act: Callable[[np.ndarray], np.ndarray], episodes: int, seed: int,
-                 progress: bool = False) -> EvaluationResult:
+    def evaluate(self, act: Function, episodes: int, seed: int, progress: bool = False,
+                 record: int = 0, values: Function | None = None) -> EvaluationResult:
         """Runs the episodes, several at a time.
 
         act: gives (B, ...) actions for (B, obs_dim) observations, each row by itself.
+        record: the first so many episodes are recorded; values: gives (B,) value estimates for them.
         """
         if self._envs is None:
-            self._envs = self._make()
+            self._open()
+        assert self._envs is not None
         envs, running = self._envs, self._running
         self._queue = [(episode, seed + episode) for episode in reversed(range(episodes))]
+        self._record, self._recordings = record, {}
         running[:] = -1
         returns, lengths = np.zeros(episodes), np.zeros(episodes, np.int64)
+        recorded: dict[int, Episode] = {}
         actions: np.ndarray = np.zeros((envs.num_envs, *envs.spaces.action_shape), envs.spaces.action_dtype)
         envs.reset()
         with progress_bar(episodes, "evaluating", "episode", disable=not progress) as bar:
             while True:
                 live = np.flatnonzero(~envs.ended)
                 if not len(live) and not self._queue:
-                    return EvaluationResult(returns, lengths)
+                    return EvaluationResult(returns, lengths, tuple(recorded[i] for i in sorted(recorded)))
                 if len(live):
                     actions[live] = act(envs.observations[live])
+                recordings = [(slot, self._recordings[slot]) for slot in self._recordings if not envs.ended[slot]]
+                for slot, recording in recordings:
+                    recording.state(envs.channels[slot], envs.observations[slot])
                 step = envs.step(actions)
                 returns[running[live]] += step.rewards[live]
                 lengths[running[live]] += 1
+                for slot, recording in recordings:
+                    recording.step(actions[slot], step.rewards[slot])
+                    if envs.ended[slot]:
+                        recording.state(envs.channels[slot], envs.observations[slot])
+                        recorded[int(running[slot])] = recording.finish(
+                            step.terminated[slot], values or _no_values, self._terrain(recording.seed))
                 if lengths[running[live]].max(initial=0) > LONGEST_EPISODE:
-                    raise EnvironmentFault(f"an evaluation episode has not ended after {LONGEST_EPISODE:,} steps: give "
-                                           "the environment a time limit (gymnasium.wrappers.TimeLimit)")
+                    raise _endless()
                 bar.update(int(envs.ended[live].sum()))
 
     def close(self) -> None:
         """Ends the worker processes."""
         if self._envs is not None:
             self._envs.close()
+            self._local.close()
+
+    def _open(self) -> None:
+        self._local = make_environment(self._source)
+        self._channels: Channels = channels_of(self._local)
+        self._envs = GymnasiumVectorEnvironment(self._source, self._spaces, len(self._running),
+                                                seeds=self._next_seed, width=self._channels.width)
 
     def _next_seed(self, slot: int, _episode: int) -> int:
+        assert self._envs is not None
+        self._recordings.pop(slot, None)
+        self._envs.recorded[slot] = False
         if not self._queue:
             return -1
         self._running[slot], seed = self._queue.pop()
+        if self._running[slot] < self._record:
+            self._envs.recorded[slot] = True
+            self._recordings[slot] = Recording(self._channels, self._spaces, environment_name(self._source), seed)
         return seed
+
+    def _terrain(self, seed: int) -> list[np.ndarray]:
+        if self._channels.drawing is None:
+            return []
+        if seed not in self._terrains:
+            begin_episode(self._local, seed)
+            self._terrains[seed] = self._channels.drawing.terrain(self._local.unwrapped)
+        return self._terrains[seed]
+
+
+def record_episode(environment: gymnasium.Env, spaces: Spaces, act: Function, values: Function, seed: int,
+                   name: str = "") -> Episode:
+    """Runs and records one deterministic episode in this process; its return is `evaluate`'s for this seed.
+
+    act: gives (1, ...) actions for (1, obs_dim) observations. name: the environment's.
+    """
+    channels = channels_of(environment)
+    recording = Recording(channels, spaces, name, seed)
+    observation = np.asarray(begin_episode(environment, seed), np.float32)
+    terrain = channels.drawing.terrain(environment.unwrapped) if channels.drawing else []
+    for _ in range(LONGEST_EPISODE):
+        recording.state(channels.row(environment, observation), observation)
+        action = act(observation[None])[0]
+        raw, reward, terminated, truncated, _ = environment.step(_as_taken(action, environment))
+        observation = np.asarray(raw, np.float32)
+        recording.step(action, float(reward))
+        if terminated or truncated:
+            recording.state(channels.row(environment, observation), observation)
+            return recording.finish(terminated, values, terrain)
+    raise _endless()
+
+
+def replay(environment: gymnasium.Env, episode: Episode) -> Iterator[int]:
+    """Plays a recorded episode again: yields t = 0, ..., T while `environment` stands in its state t, to be rendered.
+
+    Raises EnvironmentFault where the environment gives other rewards than it gave then.
+    """
+    begin_episode(environment, episode.seed)
+    yield 0
+    for t, action in enumerate(episode.actions):
+        reward = environment.step(_as_taken(action, environment))[1]
+        if float(reward) != episode["reward"][t]:
+            raise EnvironmentFault(f"{episode.environment} does not repeat the episode of seed {episode.seed}: step "
+                                   f"{t} gave {float(reward)}, and {episode['reward'][t]} when it was recorded")
+        yield t + 1
+
+
+def _as_taken(action: Any, environment: gymnasium.Env) -> Any:
+    """An action in the environment's own type, as the worker processes give it."""
+    if isinstance(environment.action_space, gymnasium.spaces.Discrete):
+        return int(action)
+    return np.array(action, environment.action_space.dtype)
+
+
+def _no_values(observations: np.ndarray) -> np.ndarray:
+    return np.full(len(observations), np.nan, np.float32)
+
+
+def _endless() -> EnvironmentFault:
+    return EnvironmentFault(f"an evaluation episode has not ended after {LONGEST_EPISODE:,} steps: give "
+                            "the environment a time limit (gymnasium.wrappers.TimeLimit)")

@@ -15,14 +15,15 @@ from colab_rl.checkpoints.manifest import generation_of
 from colab_rl.checkpoints.recovery import Checkpoint, load, newest_whole, of_generation
 from colab_rl.checkpoints.retention import best
 from colab_rl.checkpoints.serialization import deserialize
-from colab_rl.environments import EnvironmentSource, describe
+from colab_rl.environments import EnvironmentSource, describe, make_environment
 from colab_rl.errors import ColabRLError, StorageError, UsageError
-from colab_rl.evaluation import EvaluationResult, Evaluator
+from colab_rl.evaluation import EvaluationResult, Evaluator, record_episode
 from colab_rl.machine import torch_threads
 from colab_rl.progress import progress_bar, say
 from colab_rl.runs import Identity, Places
 from colab_rl.spaces import Spaces
 from colab_rl.storage import NotFound
+from colab_rl.telemetry import Episode
 
 Location = str | os.PathLike | None
 
@@ -89,8 +90,7 @@ def evaluate(run: str, *, checkpoint: str | int = "best", episodes: int = 100, s
     """
     if not 1 <= episodes <= 1_000_000:
         raise UsageError(f"episodes must be between 1 and 1,000,000, not {episodes}")
-    if not 0 <= seed < 2**31:
-        raise UsageError(f"the seed must be between 0 and {2**31 - 1}, not {seed}")
+    _check_seed(seed)
     places = Places(root, store)
     identity = places.require(run)
     source = identity.environment(env, "evaluate")
@@ -98,6 +98,28 @@ def evaluate(run: str, *, checkpoint: str | int = "best", episodes: int = 100, s
     algorithm = load_algorithm(identity, find_checkpoint(identity, places, checkpoint), spaces)
     with torch_threads(identity.threads), contextlib.closing(Evaluator(source, spaces)) as evaluator:
         return evaluator.evaluate(lambda obs: algorithm.act(obs, deterministic=True), episodes, seed, progress=True)
+
+
+def record(run: str, *, checkpoint: str | int = "best", seed: int = 0, env: EnvironmentSource | None = None,
+           root: Location = None, store: Location = None) -> Episode:
+    """One deterministic episode of a checkpoint's policy, recorded; its return is that of `evaluate` for this seed.
+
+    Arguments and errors are those of `evaluate`.
+    """
+    _check_seed(seed)
+    places = Places(root, store)
+    identity = places.require(run)
+    return record_checkpoint(identity, find_checkpoint(identity, places, checkpoint), seed,
+                             identity.environment(env, "record"))
+
+
+def record_checkpoint(identity: Identity, checkpoint: Checkpoint, seed: int, source: EnvironmentSource) -> Episode:
+    """See `record`."""
+    spaces = describe(source)
+    algorithm = load_algorithm(identity, checkpoint, spaces)
+    with torch_threads(identity.threads), contextlib.closing(make_environment(source)) as environment:
+        return record_episode(environment, spaces, lambda obs: algorithm.act(obs, deterministic=True),
+                              algorithm.values, seed, identity.env_id)
 
 
 def find_checkpoint(identity: Identity, places: Places, which: str | int) -> Checkpoint:
@@ -130,8 +152,17 @@ def find_checkpoint(identity: Identity, places: Places, which: str | int) -> Che
 def load_algorithm(identity: Identity, checkpoint: Checkpoint, spaces: Spaces) -> Algorithm:
     """The run's algorithm as the checkpoint left it, on the CPU."""
     algorithm = make_algorithm(identity.algorithm, identity.make_config(), spaces, torch.device("cpu"))
-    algorithm.load_state_dict(deserialize(checkpoint.state)["algorithm"])
+    try:
+        algorithm.load_state_dict(deserialize(checkpoint.state)["algorithm"])
+    except (ValueError, KeyError, RuntimeError, TypeError) as error:
+        raise ColabRLError(f"generation {checkpoint.manifest.generation} of {identity.name} is whole but cannot be "
+                           "loaded by this version of colab_rl; nothing was changed") from error
     return algorithm
+
+
+def _check_seed(seed: int) -> None:
+    if not 0 <= seed < 2**31:
+        raise UsageError(f"the seed must be between 0 and {2**31 - 1}, not {seed}")
 
 
 def _status_of(identity: Identity, places: Places) -> dict[str, Any]:

@@ -103,8 +103,12 @@ class RewardNormalizer:
             returns[t] = self.discounted
             self.discounted = self.discounted * ~done[t]
         self.moments.update(returns[valid])
-        scaled = rewards / np.sqrt(self.moments.variance + 1e-8)
-        return np.clip(scaled, -self.clip, self.clip).astype(np.float32)
+        return np.clip(rewards / self.unit, -self.clip, self.clip).astype(np.float32)
+
+    @property
+    def unit(self) -> np.float64:
+        """What a normalised reward of 1 is in the environment's rewards."""
+        return np.float64(np.sqrt(self.moments.variance + 1e-8)) if self.enabled else np.float64(1)
 
     def state_dict(self) -> dict:
         """The moments and each environment's discounted return so far."""

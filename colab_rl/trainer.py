@@ -23,9 +23,11 @@ from colab_rl.evaluation import EvaluationResult, Evaluator
 from colab_rl.metrics import Row, TensorBoardView, to_csv
 from colab_rl.progress import progress_bar
 from colab_rl.stopping import StopRequest
+from colab_rl.telemetry import to_npz
 
 EVALUATION_SEED = 1_000_000  # of training's own evaluations, apart from those that `evaluate` uses by default
 TARGET_EPISODES = 20         # fewest episodes that may stop a run at its target score
+RECORDED_EPISODES = 2        # of an evaluation, its first ones
 LONGEST_WAIT = 20.0          # seconds that a checkpoint waits for the one before it to reach the store
 
 
@@ -130,10 +132,13 @@ class Trainer:
         state = self.state_dict()
         data, table = serialize(state), to_csv(self._rows)
         generation = parent.generation + 1 if parent else 1
-        data_record, table_record = FileRecord.of(data), FileRecord.of(table)
-        data_name = numbered("checkpoints", generation, data_record, "safetensors")
-        table_name = numbered("metrics", generation, table_record, "csv")
+        data_name = numbered("checkpoints", generation, FileRecord.of(data), "safetensors")
+        table_name = numbered("metrics", generation, FileRecord.of(table), "csv")
         result = self._evaluated[1] if self._evaluated and self._evaluated[0] == self.iteration else None
+        contents = {table_name: table, data_name: data}
+        if result and result.episodes:
+            telemetry = to_npz(result.episodes)
+            contents[numbered("telemetry", generation, FileRecord.of(telemetry), "npz")] = telemetry
         history = {name: record for name, record in (parent.files if parent else {}).items()
                    if name.startswith("metrics/")}
         self.manifest = Manifest(
@@ -144,10 +149,10 @@ class Trainer:
             state_sha256=state_sha256(state), seconds=self.seconds,
             created=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
             versions=recorder.versions, exact=not self.inexact, inexact=self.inexact,
-            files={table_name: table_record, data_name: data_record},
+            files={name: FileRecord.of(content) for name, content in contents.items()},
             history={**(parent.history if parent else {}), **history})
         try:
-            recorder.local.commit(self.manifest, {data_name: data, table_name: table})
+            recorder.local.commit(self.manifest, contents)
         except ColabRLError:
             self.manifest = parent
             raise
@@ -200,7 +205,8 @@ class Trainer:
         if self.config.target_score is not None:
             episodes = max(episodes, TARGET_EPISODES)
         result = self.evaluator.evaluate(lambda obs: self.algorithm.act(obs, deterministic=True),
-                                         episodes, EVALUATION_SEED)
+                                         episodes, EVALUATION_SEED, record=RECORDED_EPISODES,
+                                         values=self.algorithm.values)
         self._evaluated = self.iteration, result
         return result
 

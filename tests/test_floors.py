@@ -10,6 +10,7 @@ FLOORS = [
     {"errors", "progress", "spaces"},
     {"config", "presets", "machine", "stopping", "storage"},
     {"environments", "checkpoints", "networks", "metrics", "normalization"},
+    {"telemetry"},
     {"algorithms", "evaluation", "runs"},
     {"request", "trainer"},
     {"training"},

@@ -38,6 +38,13 @@ class Algorithm(ABC):
         """
 
     @abstractmethod
+    def values(self, obs: np.ndarray) -> np.ndarray:
+        """(B,) float32 estimates of the discounted return from (B, obs_dim) observations.
+
+        In rewards as the environment gives them.
+        """
+
+    @abstractmethod
     def cut_episodes(self) -> None:
         """The environments begin other episodes before the next `collect`: those that ran never end."""
 

@@ -111,6 +111,12 @@ class PPO(Algorithm):
             actions = self.policy.sample(rows, self.policy.noise((len(rows),), self.generator).to(self.device))
         return self.policy.to_environment(actions.numpy(force=True))
 
+    @torch.inference_mode()
+    def values(self, obs: np.ndarray) -> np.ndarray:
+        """See Algorithm. The network's unit is the deviation of the discounted return."""
+        rows = torch.from_numpy(self.observation_normalizer(obs)).to(self.device)
+        return self.value(rows).numpy(force=True) * self.reward_normalizer.unit
+
     def cut_episodes(self) -> None:
         """See Algorithm. Their last values were bootstrapped, as at the end of any rollout."""
         self.episodes.cut()

@@ -1,7 +1,9 @@
 """Environments, described, stepped together, saved and restored exactly."""
 
 from colab_rl.environments.base import StepResult, VectorEnvironment
+from colab_rl.environments.channels import Channels, Drawing
+from colab_rl.environments.descriptions import channels_of
 from colab_rl.environments.make import EnvironmentSource, describe, environment_name, make_environment
 
-__all__ = ["EnvironmentSource", "StepResult", "VectorEnvironment", "describe", "environment_name",
-           "make_environment"]
+__all__ = ["Channels", "Drawing", "EnvironmentSource", "StepResult", "VectorEnvironment", "channels_of", "describe",
+           "environment_name", "make_environment"]

@@ -40,22 +40,26 @@ class GymnasiumVectorEnvironment(VectorEnvironment):
 
     seeds: gives the seed of the k-th episode of a slot, or -1 to leave the slot idle
         from then on; derived from `seed` where not given.
+    channels, recorded: (N, width) float32, the telemetry of each environment for which `recorded`,
+        (N,) bool, is set; `width` numbers, none where not given.
     Raises EnvironmentFault where an environment cannot be made.
     """
 
     backend = "gymnasium"
 
     def __init__(self, source: EnvironmentSource, spaces: Spaces, num_envs: int, seed: int = 0,
-                 seeds: Callable[[int, int], int] | None = None, num_workers: int | None = None):
+                 seeds: Callable[[int, int], int] | None = None, num_workers: int | None = None, width: int = 0):
         self.spaces = spaces
         self.num_envs = num_envs
         self.name = environment_name(source)
         self._episode_seed = seeds or (lambda slot, episode: episode_seed(seed, slot, episode))
-        layout = Layout(num_envs, spaces.obs_dim, spaces.action_shape, np.dtype(spaces.action_dtype).str)
+        layout = Layout(num_envs, spaces.obs_dim, spaces.action_shape, np.dtype(spaces.action_dtype).str, width)
         memory = anonymous_file(layout.size())
         self._arrays = SharedArrays(layout, memory)
         self.observations = self._arrays.observations
         self.ended = self._arrays.ended
+        self.channels = self._arrays.channels
+        self.recorded = self._arrays.recorded
         self._journal = Journal(num_envs, spaces.action_shape, spaces.action_dtype)
         self._workers: list[WorkerProcess] = []
         edges = np.linspace(0, num_envs, min(num_workers or _cores(), num_envs) + 1).astype(int)

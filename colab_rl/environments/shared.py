@@ -22,6 +22,7 @@ class Layout:
     obs_dim: int
     action_shape: tuple[int, ...]
     action_dtype: str
+    channels: int = 0  # numbers of telemetry a step, see channels.Channels.width
 
     def fields(self) -> dict[str, tuple[tuple[int, ...], str]]:
         """Name, shape and dtype of each array, in the order in which they lie."""
@@ -31,6 +32,8 @@ class Layout:
             "rewards": (n, "f8"),
             "actions": (n + self.action_shape, self.action_dtype),
             "observations": ((self.num_envs, self.obs_dim), "f4"),
+            "channels": ((self.num_envs, self.channels), "f4"),
+            "recorded": (n, "?"),  # whether the worker fills this environment's channels
             "terminated": (n, "?"),
             "truncated": (n, "?"),
             "ended": (n, "?"),  # the next step resets
@@ -48,6 +51,8 @@ class SharedArrays:
     rewards: np.ndarray
     actions: np.ndarray
     observations: np.ndarray
+    channels: np.ndarray
+    recorded: np.ndarray
     terminated: np.ndarray
     truncated: np.ndarray
     ended: np.ndarray

@@ -26,6 +26,7 @@ from typing import Any
 import gymnasium
 import numpy as np
 
+from colab_rl.environments.descriptions import channels_of
 from colab_rl.environments.episodes import begin_episode
 from colab_rl.environments.make import EnvironmentSource, make_environment
 from colab_rl.environments.shared import Layout, SharedArrays
@@ -48,6 +49,9 @@ class Worker:
         self.terminated = arrays.terminated[mine]
         self.truncated = arrays.truncated[mine]
         self.ended = arrays.ended[mine]
+        self.channels = arrays.channels[mine]
+        self.recorded = arrays.recorded[mine]
+        self.description = channels_of(self.environments[0])
         space = self.environments[0].action_space
         self.discrete = isinstance(space, gymnasium.spaces.Discrete)
         self.action_dtype = space.dtype
@@ -61,6 +65,7 @@ class Worker:
                 if self.seeds[i] >= 0:
                     self.observations[i] = begin_episode(environment, int(self.seeds[i]))
                     self.ended[i] = False
+                    self._record(i)
                 continue
             observation, reward, terminated, truncated, _ = environment.step(self._action(i))
             self.observations[i] = observation
@@ -68,6 +73,7 @@ class Worker:
             self.terminated[i] = terminated
             self.truncated[i] = truncated
             self.ended[i] = terminated or truncated
+            self._record(i)
 
     def restore(self, slot: int, seed: int, actions: np.ndarray) -> None:
         """Replays an episode up to now."""
@@ -78,6 +84,10 @@ class Worker:
             self.actions[i] = action
             observation = environment.step(self._action(i))[0]
         self.observations[i] = observation
+
+    def _record(self, i: int) -> None:
+        if self.recorded[i]:
+            self.channels[i] = self.description.row(self.environments[i], self.observations[i])
 
     def _action(self, i: int) -> Any:
         if self.discrete:
