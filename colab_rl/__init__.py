@@ -1,6 +1,6 @@
 """Train, understand and show a reinforcement-learning policy on Google Colab.
 
-    from colab_rl import train, status, evaluate, verify
+    from colab_rl import train, status, evaluate, verify, render
     train("walker", env="BipedalWalker-v3", store="/content/drive/MyDrive/colab_rl")
 """
 
@@ -15,13 +15,15 @@ if TYPE_CHECKING:
     from colab_rl.inspection import evaluate, record, status, verify
     from colab_rl.telemetry import Episode
     from colab_rl.training import TrainingResult, train
+    from colab_rl.views.video import Video, render
 
 _HOMES = {"train": "training", "TrainingResult": "training", "status": "inspection", "verify": "inspection",
           "evaluate": "inspection", "record": "inspection", "Channels": "environments.channels",
-          "Drawing": "environments.channels", "Episode": "telemetry", "ColabRLError": "errors", "UsageError": "errors"}
+          "Drawing": "environments.channels", "Episode": "telemetry", "render": "views.video", "Video": "views.video",
+          "ColabRLError": "errors", "UsageError": "errors"}
 
-__all__ = ["Channels", "ColabRLError", "Drawing", "Episode", "TrainingResult", "UsageError", "evaluate", "record",
-           "status", "train", "verify"]
+__all__ = ["Channels", "ColabRLError", "Drawing", "Episode", "TrainingResult", "UsageError", "Video", "evaluate",
+           "record", "render", "status", "train", "verify"]
 
 
 def __getattr__(name: str) -> Any:

@@ -15,6 +15,7 @@ FLOORS = [
     {"request", "trainer"},
     {"training"},
     {"inspection"},
+    {"views"},
     {"cli", "notebook"},
     {"__main__", "__init__"},
 ]

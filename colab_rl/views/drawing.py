@@ -1,7 +1,7 @@
 """Text, lines and lights on Pillow images: cheap enough for every frame of a video, and the same on every machine.
 
-Text is in Pillow's own font (Aileron, in the package since Pillow 10.1), so that no machine's fonts matter. What repeats,
-a word or a light, is drawn once and kept as a mask.
+Text is in Pillow's own font (Aileron, in the package since Pillow 10.1), so that no machine's fonts matter. What
+repeats, a word or a light, is drawn once and kept as a mask.
 """
 
 from __future__ import annotations
@@ -38,7 +38,8 @@ def shorten(string: str, size: int, width: int) -> str:
     return string.rstrip() + "…"
 
 
-def draw_text(image: Image.Image, x: float, y: float, string: str, size: int, color: Color, anchor: str = "left") -> None:
+def draw_text(image: Image.Image, x: float, y: float, string: str, size: int, color: Color,
+              anchor: str = "left") -> None:
     """A line of text whose capitals reach from `y` down; `anchor` says which of its ends, or its middle, is at `x`."""
     mask, left, top = _text_mask(string, size)
     offset = {"left": 0.0, "center": 0.5, "right": 1.0}[anchor] * text_width(string, size)
@@ -49,7 +50,7 @@ def draw_text(image: Image.Image, x: float, y: float, string: str, size: int, co
 @lru_cache(maxsize=32)
 def capital_height(size: int) -> int:
     """Pixels from the top of a capital to the line it stands on."""
-    return font(size).getbbox("H", anchor="ls")[1] * -1
+    return -int(font(size).getbbox("H", anchor="ls")[1])
 
 
 def draw_light(image: Image.Image, x: int, y: int, diameter: int, color: Color) -> None:

@@ -1,20 +1,20 @@
 """Frames to a video file, one at a time: H.264 for players everywhere, or a GIF for a README.
 
-MoviePy's writer feeds FFmpeg, with the same calls in MoviePy 1.0.3 and 2; nothing else of MoviePy is needed, so that its
-clips, which hold frames or ask for them out of order, and ImageMagick stay out of it. A file appears under its name when
-it is whole, and not before.
+MoviePy's writer feeds FFmpeg, with the same calls in MoviePy 1.0.3 and 2. Nothing else of MoviePy is needed, so that
+its clips, which hold frames or ask for them out of order, and ImageMagick stay out of it. A file appears under its name
+when it is whole, and not before.
 """
 
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import os
 import subprocess
 import uuid
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
 
 from colab_rl.errors import ColabRLError, UsageError
 
@@ -24,6 +24,7 @@ H264 = ["-crf", "21", "-g", "250", "-vf", "scale=out_color_matrix=bt709:out_rang
         "-colorspace", "bt709", "-color_primaries", "bt709", "-color_trc", "bt709", "-movflags", "+faststart"]
 LOSSLESS = ["-crf", "0", "-pix_fmt", "rgb24"]
 GIF_COLORS = 128
+PIPE = 1 << 20  # bytes; the most that Linux gives without asking
 
 
 class VideoWriter:
@@ -37,7 +38,6 @@ class VideoWriter:
         check_suffix(path)
         self.path = path
         self.size = size
-        self.frames = 0
         self._comment = comment
         self._fps = fps
         self._temporary = path.with_name(f".tmp-{uuid.uuid4().hex[:8]}-{path.name}")
@@ -58,15 +58,17 @@ class VideoWriter:
         except OSError as error:
             raise ColabRLError(f"FFmpeg cannot be started: {error.strerror or error}; no video was written") from error
         self._process = self._writer.proc
+        if hasattr(fcntl, "F_SETPIPE_SZ"):
+            with contextlib.suppress(OSError):  # room for a frame, so that drawing goes on while FFmpeg encodes
+                fcntl.fcntl(self._process.stdin, fcntl.F_SETPIPE_SZ, PIPE)
         return self
 
-    def write(self, frame: Image.Image | np.ndarray) -> None:
-        """Adds a frame: an RGB image, or (H, W, 3) uint8."""
+    def write(self, frame: np.ndarray) -> None:
+        """Adds a frame, (height, width, 3) uint8."""
         try:
             self._writer.write_frame(frame)
         except OSError as error:
-            raise ColabRLError(f"{self.path} could not be written: {_reason(str(error))}; no video was written") from error
-        self.frames += 1
+            raise _failed(self.path, str(error)) from error
 
     def __exit__(self, kind: type[BaseException] | None, *exception: object) -> None:
         try:
@@ -74,19 +76,18 @@ class VideoWriter:
                 self._finish()
         finally:
             self._process.kill()
-            with contextlib.suppress(OSError):  # what it had not read yet
+            with contextlib.suppress(OSError, ValueError):  # what it had not read yet
                 self._writer.close()
+            self._process.wait()
             for leftover in {self._stream, self._temporary}:
                 leftover.unlink(missing_ok=True)
 
     def _finish(self) -> None:
-        try:
+        with contextlib.suppress(OSError):  # FFmpeg has left; it says why
             self._process.stdin.close()
-        except OSError:
-            pass
         said = self._process.stderr.read().decode(errors="replace")
         if self._process.wait() != 0:
-            raise ColabRLError(f"{self.path} could not be written: {_reason(said)}; no video was written")
+            raise _failed(self.path, said)
         if self._gif:
             palette = self._temporary.with_suffix(".png")
             try:
@@ -102,6 +103,12 @@ def check_suffix(path: Path) -> None:
     """Raises UsageError for a name that is neither .mp4 nor .gif."""
     if path.suffix.lower() not in SUFFIXES:
         raise UsageError(f"{path} is neither {' nor '.join(SUFFIXES)}: its ending says which kind of video it is")
+
+
+def check_encoder() -> None:
+    """Raises ColabRLError where MoviePy or FFmpeg is missing."""
+    _writer_class()
+    _ffmpeg()
 
 
 def check_writable(folder: Path) -> None:
@@ -156,11 +163,14 @@ def _no_ffmpeg(error: Exception) -> ColabRLError:
                         "pip install imageio-ffmpeg")
 
 
+def _failed(path: Path, said: str) -> ColabRLError:
+    return ColabRLError(f"{path} could not be written: {_reason(said)}; no video was written")
+
+
 def _reason(said: str) -> str:
     """The line of what FFmpeg said that tells a person most."""
     lines = [line.strip() for line in said.splitlines() if line.strip()]
-    telling = [line for line in lines if "No space left" in line or "Permission denied" in line or "Unknown encoder" in line]
-    if telling and "No space left" in telling[0]:
+    if "No space left" in said:
         return "no space is left on the disk"
-    return (telling or lines or ["FFmpeg stopped without a word"])[-1]
+    return (lines or ["FFmpeg stopped without a word"])[-1]
 

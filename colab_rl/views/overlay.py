@@ -8,7 +8,8 @@
     | actions, contacts        |  footer: over the ground
     +--------------------------+
 
-The picture gives way: where the subject comes under a strip, or where it may be anywhere, the strips stand outside.
+The picture gives way: where the subject would come under a strip, or where it may be anywhere, the strip stands
+outside and the video is higher.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 
 import numpy as np
-from PIL import Image, ImageChops
+from PIL import Image
 
 from colab_rl.errors import UsageError, nearest
 from colab_rl.telemetry import Episode
@@ -24,7 +25,6 @@ from colab_rl.views.drawing import draw_text, text_width
 from colab_rl.views.panels import BACKGROUND, PANELS, TEXT, Panel, Scene
 
 FOOTER = ("actions",)
-OPACITY = 232      # of 255, of a strip over the picture
 MARGIN = 0.02      # of the picture's height between the subject and a strip
 WIDEST = 3 / 2     # a picture higher than this shape is fitted by its height
 # Metres from the lower to the upper edge of a picture whose lower edge is y = 0, by the environment's name.
@@ -50,7 +50,7 @@ def free_share(episodes: Sequence[Episode]) -> tuple[float, float]:
     tops, bottoms = [], []
     for episode in episodes:
         for body, outline in enumerate(episode.outlines.values()):
-            x, y, angle = episode.poses[:, body].T[:, :, None]
+            _, y, angle = episode.poses[:, body].T[:, :, None]
             heights = y + np.sin(angle) * outline[:, 0] + np.cos(angle) * outline[:, 1]
             tops.append(heights.max())
             bottoms.append(heights.min())
@@ -74,53 +74,59 @@ class Overlay:
         footer = sum(panel.height for panel in below)
         zoom = min(width / picture[0], width / WIDEST / picture[1])
         self.picture = round(picture[0] * zoom), round(picture[1] * zoom)
-        covered = [min(strip, int(share * self.picture[1])) for strip, share in zip((header, footer), free, strict=True)]
-        self.corner = (width - self.picture[0]) // 2, header - covered[0]
-        height = self.corner[1] + self.picture[1] - covered[1] + footer
+        covered = [min(strip, int(share * self.picture[1]))
+                   for strip, share in zip((header, footer), free, strict=True)]
+        visible = self.picture[1] - sum(covered)
+        height = header + visible + footer
         self.size = width, height + height % 2
         self.scale = scale
-        self.subject = header, height - footer  # rows that no panel touches
-        self._placed: list[tuple[Panel, int]] = []
-        for panels_here, y in ((above, 0), (below, height - footer)):
-            for panel in panels_here:
-                self._placed.append((panel, y))
-                y += panel.height
-        self._strips = [self._strip(top, bottom) for top, bottom in ((0, header), (height - footer, height))
-                        if bottom > top]
+        left = (width - self.picture[0]) // 2
+        self.window = left, header, left + self.picture[0], header + visible  # of the frame: where the picture is seen
+        self._seen = slice(covered[0], covered[0] + visible)                  # of the picture, in rows
+        self._strips = [Strip(above, width, header, 0), Strip(below, width, footer, header + visible)]
+        self._canvas = np.full((self.size[1], width, 3), BACKGROUND, np.uint8)
 
-    def __call__(self, picture: np.ndarray, t: int) -> Image.Image:
-        """The frame of state `t`: (H, W, 3) uint8 of the environment, and everything about it."""
-        image = Image.new("RGB", self.size, BACKGROUND)
-        frame = Image.fromarray(np.ascontiguousarray(picture))
-        image.paste(frame if frame.size == self.picture else frame.resize(self.picture, Image.Resampling.BILINEAR),
-                    self.corner)
-        for still, mask, y in self._strips:
-            image.paste(still, (0, y), mask)
-        for panel, y in self._placed:
-            panel.frame(image, 0, y, t)
-        return image
+    def __call__(self, picture: np.ndarray, t: int) -> np.ndarray:
+        """The frame of state `t`, (height, width, 3) uint8, from the environment's own; the next call reuses it."""
+        if picture.shape[1::-1] != self.picture:
+            picture = np.asarray(Image.fromarray(picture).resize(self.picture, Image.Resampling.BILINEAR))
+        left, top, right, bottom = self.window
+        self._canvas[top:bottom, left:right] = picture[self._seen]
+        for strip in self._strips:
+            strip.draw(self._canvas, t)
+        return self._canvas
 
-    def ended(self, frame: Image.Image, words: str) -> Image.Image:
-        """A frame as it stays after the episode's end: the picture dimmed, with words in it."""
-        box = (0, self.subject[0], self.size[0], self.subject[1])
-        dimmed = Image.blend(frame.crop(box), Image.new("RGB", (box[2], box[3] - box[1]), BACKGROUND), 0.45)
-        size = round(15 * self.scale)
-        x, y = self.size[0] // 2, (box[3] - box[1]) // 2 - size
-        pad = round(8 * self.scale)
+    def ended(self, words: str) -> np.ndarray:
+        """The last frame as it stays after the episode's end: the picture dimmed, with words in it."""
+        left, top, right, bottom = self.window
+        seen = Image.fromarray(self._canvas[top:bottom, left:right])
+        dimmed = Image.blend(seen, Image.new("RGB", seen.size, BACKGROUND), 0.45)
+        size, pad = round(15 * self.scale), round(8 * self.scale)
+        x, y = dimmed.width // 2, dimmed.height // 2 - size
         width = text_width(words, size) + 2 * pad
         dimmed.paste(BACKGROUND, (x - width // 2, y - pad, x + width // 2, y + size + pad))
         draw_text(dimmed, x, y, words, size, TEXT, "center")
-        result = frame.copy()
-        result.paste(dimmed, box[:2])
-        return result
+        self._canvas[top:bottom, left:right] = np.asarray(dimmed)
+        return self._canvas
 
-    def _strip(self, top: int, bottom: int) -> tuple[Image.Image, Image.Image, int]:
-        """What never changes of a strip, and how much of it covers the picture: words all, the ground most."""
-        still = Image.new("RGB", (self.size[0], self.size[1]), BACKGROUND)
-        for panel, y in self._placed:
-            if top <= y < bottom:
-                panel.still(still, 0, y)
-        still = still.crop((0, top, self.size[0], bottom))
-        drawn = ImageChops.difference(still, Image.new("RGB", still.size, BACKGROUND)).convert("L")
-        mask = drawn.point(lambda value: 255 if value else OPACITY)
-        return still, mask, top
+
+class Strip:
+    """Panels below each other, the first at row `top` of the frame."""
+
+    def __init__(self, panels: Sequence[Panel], width: int, height: int, top: int):
+        self.rows = slice(top, top + height)
+        self._placed: list[tuple[Panel, int]] = []
+        self._still = Image.new("RGB", (width, height), BACKGROUND)
+        y = 0
+        for panel in panels:
+            panel.still(self._still, 0, y)
+            self._placed.append((panel, y))
+            y += panel.height
+
+    def draw(self, canvas: np.ndarray, t: int) -> None:
+        """Draws the panels of state `t` into their rows of (H, W, 3) uint8."""
+        if self._placed:
+            image = self._still.copy()
+            for panel, y in self._placed:
+                panel.frame(image, 0, y, t)
+            canvas[self.rows] = np.asarray(image)

@@ -158,8 +158,7 @@ class Traces(Panel):
         for left, lines, (low, high) in zip(self._columns(x), self.lines, self.ranges, strict=True):
             at = left + self.plot[0]
             for name, color, _ in reversed(lines):
-                value = f"{self.scene.episode[name][t]:.2f}"
-                draw_text(image, at, y + self.px(4), value, self.px(SMALL), color, "right")
+                draw_text(image, at, y + self.px(4), f"{self.scene.episode[name][t]:.2f}", self.px(SMALL), color, "right")
                 at -= self.px(42)
             room = self.plot[0] - radius
             for name, color, line in lines:

@@ -16,7 +16,6 @@ from dataclasses import dataclass
 
 import gymnasium
 import numpy as np
-from PIL import Image
 
 from colab_rl.environments import EnvironmentSource, make_environment
 from colab_rl.errors import EnvironmentFault
@@ -69,7 +68,7 @@ class Camera:
 
 
 class Reel:
-    """Frames of `size` pixels, `len(reel)` of them; iterated once."""
+    """`len(reel)` frames of `size` = (width, height): (height, width, 3) uint8, each reused by the next. Iterated once."""
 
     size: tuple[int, int]
 
@@ -99,7 +98,7 @@ class Reel:
         scene = Scene(take.episode, self.spaces, take.caption, self.together, 1 / self.step_fps)
         return Overlay(scene, self.picture, self.free, self.style.panels, width, scale)
 
-    def play(self, take: Take, overlay: Overlay) -> Iterator[Image.Image]:
+    def play(self, take: Take, overlay: Overlay) -> Iterator[np.ndarray]:
         """The take's frames, each with its panels."""
         due = self.shown(take)
         states = iter(due)
@@ -115,7 +114,7 @@ class Reel:
     def __len__(self) -> int:
         raise NotImplementedError
 
-    def __iter__(self) -> Iterator[Image.Image]:
+    def __iter__(self) -> Iterator[np.ndarray]:
         raise NotImplementedError
 
 
@@ -130,7 +129,7 @@ class Sequel(Reel):
     def __len__(self) -> int:
         return sum(len(self.shown(take)) for take in self.takes)
 
-    def __iter__(self) -> Iterator[Image.Image]:
+    def __iter__(self) -> Iterator[np.ndarray]:
         for take, overlay in zip(self.takes, self.overlays, strict=True):
             yield from self.play(take, overlay)
 
@@ -150,22 +149,20 @@ class SideBySide(Reel):
     def __len__(self) -> int:
         return max(len(self.shown(take)) for take in self.takes)
 
-    def __iter__(self) -> Iterator[Image.Image]:
+    def __iter__(self) -> Iterator[np.ndarray]:
         playing = [self.play(take, overlay) for take, overlay in zip(self.takes, self.overlays, strict=True)]
-        cells: list[Image.Image] = []
         waiting = [False] * len(playing)
-        image = Image.new("RGB", self.size, BACKGROUND)
+        frame = np.full((self.size[1], self.size[0], 3), BACKGROUND, np.uint8)
         for _ in range(len(self)):
             for i, frames in enumerate(playing):
                 cell = next(frames, None)
-                if cell is not None:
-                    cells[i:i + 1] = [cell]
-                elif not waiting[i]:
+                if cell is None and not waiting[i]:
                     waiting[i] = True
-                    cell = self.overlays[i].ended(cells[i], self._ending(self.takes[i]))
+                    cell = self.overlays[i].ended(self._ending(self.takes[i]))
                 if cell is not None:
-                    image.paste(cell, self._corner(i))
-            yield image
+                    left, top = self._corner(i)
+                    frame[top:top + cell.shape[0], left:left + cell.shape[1]] = cell
+            yield frame
 
     def _ending(self, take: Take) -> str:
         last = self.shown(take)[-1]

@@ -17,6 +17,8 @@ from colab_rl.telemetry import Episode
 
 MOST_TRACES = 3
 MOST_ACTIONS = 8
+# Where not all can be shown: what the picture shows least comes first.
+UNITS_FIRST = ("rad", "m/s", "rad/s", "m")
 # What the choices of a discrete action are called, by the environment's name without its version.
 CHOICES = {
     "LunarLander": ("none", "left", "main", "right"),
@@ -24,7 +26,7 @@ CHOICES = {
     "MountainCar": ("left", "none", "right"),
     "Acrobot": ("-1", "0", "+1"),
 }
-_NOT_TRACED = re.compile(r"action_|reward|value$|contact|lidar|.*torque|position_x$")
+_NOT_TRACED = re.compile(r"action_|reward|value$|contact|lidar|.*torque")
 
 
 class Group(NamedTuple):
@@ -55,7 +57,7 @@ class Action(NamedTuple):
 
 
 def traces(episode: Episode) -> list[Group]:
-    """At most three groups: joint angles first, then the other channels in their order, then the value.
+    """At most three groups: those of joints, if it has joints, else the first by unit; and the value estimate.
 
     Channels that differ in a number, or in x and y, stand together, if they have one unit.
     """
@@ -65,12 +67,11 @@ def traces(episode: Episode) -> list[Group]:
             title, label = _split(name)
             found.setdefault((title, episode.units[name]), {})[label] = name
     groups = [Group(title, unit, dict(list(series.items())[:2])) for (title, unit), series in found.items()]
-    joints = [group for group in groups if re.search(r"#_angle", re.sub(r"\d+", "#", next(iter(group.series.values()))))]
-    rest = [group for group in groups if group not in joints]
+    joints = [group for group in groups if len(group.series) > 1 and group.title.endswith("angle") and group.unit]
+    order = {unit: place for place, unit in enumerate(UNITS_FIRST)}
+    chosen = joints or sorted(groups, key=lambda group: order.get(group.unit, len(order)))
     value = [Group("value estimate", "", {"": "value"})] if np.isfinite(episode["value"]).any() else []
-    if joints:
-        return [*joints, *value, *rest][:MOST_TRACES]
-    return [*rest[:MOST_TRACES - len(value)], *value]
+    return [*chosen[:MOST_TRACES - len(value)], *value]
 
 
 def speed(episode: Episode) -> tuple[str, str] | None:
@@ -95,7 +96,8 @@ def actions(episode: Episode, spaces: Spaces) -> list[Action]:
         words = CHOICES.get(kind, ())
         if len(words) != spaces.action_dim:
             words = tuple(str(spaces.first_action + i) for i in range(spaces.action_dim))
-        return [Action(word, names[0], 0.0, 1.0, spaces.first_action + i) for i, word in enumerate(words)][:MOST_ACTIONS]
+        return [Action(word, names[0], 0.0, 1.0, spaces.first_action + i)
+                for i, word in enumerate(words[:MOST_ACTIONS])]
     found = []
     for name, low, high in list(zip(names, spaces.action_low, spaces.action_high, strict=True))[:MOST_ACTIONS]:
         if not np.isfinite([low, high]).all():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,7 +16,7 @@ from colab_rl.errors import ColabRLError, StorageError, UsageError, nearest
 from colab_rl.inspection import Location
 from colab_rl.progress import progress_bar, say
 from colab_rl.runs import Identity, Places
-from colab_rl.views.encoder import VideoWriter, check_suffix, check_writable
+from colab_rl.views.encoder import VideoWriter, check_encoder, check_suffix, check_writable
 from colab_rl.views.overlay import parse_panels
 from colab_rl.views.reels import Camera, Reel, Sequel, SideBySide, Style, pace
 from colab_rl.views.takes import takes_of
@@ -53,6 +54,14 @@ class Video:
         """How long it plays."""
         return self.frames / self.fps
 
+    def summary(self) -> str:
+        """What and where it is, in a few lines."""
+        width, height = self.size
+        lines = [f"{self.path}: {self.seconds:.1f} s, {width}x{height}, {self.fps:g} frames/s, "
+                 f"{self.path.stat().st_size / 1e6:.1f} MB"]
+        lines += [f"{name}: return {value!r} on seed {self.seed}" for name, value in self.returns.items()]
+        return "\n".join(lines + ([f"copy in the store, read back: {self.store}"] if self.store else []))
+
 
 def render(run: str, *, form: str = "episode", checkpoint: str | int = "best", against: Sequence[str] = (),
            seed: int = 0, out: str | os.PathLike | None = None, gif: bool = False, overlay: str = "all",
@@ -83,8 +92,10 @@ def render(run: str, *, form: str = "episode", checkpoint: str | int = "best", a
     places = Places(root, store)
     identity = places.require(run)
     source = identity.environment(env, "render")
-    camera = Camera(source)  # before any work: whether it renders at all
+    # Before any work: whether it renders, and can be encoded and written.
+    camera = Camera(source)
     camera.close()
+    check_encoder()
     if out is not None:
         check_free(Path(out), overwrite)
 
@@ -171,5 +182,5 @@ def _check_numbers(seed: int, size: int | None, speed: float, seconds: float | N
                          f"{size - 1} or {size + 1}, not {size}")
     if not SLOWEST <= speed <= FASTEST:
         raise UsageError(f"the speed must be between {SLOWEST} and {FASTEST:.0f}, not {speed}")
-    if seconds is not None and not seconds > 0:
+    if seconds is not None and not 0 < seconds < math.inf:
         raise UsageError(f"the seconds must be more than 0, not {seconds}")
