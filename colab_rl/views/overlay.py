@@ -26,6 +26,7 @@ from colab_rl.views.panels import BACKGROUND, PANELS, TEXT, Panel, Scene
 
 FOOTER = ("actions",)
 MARGIN = 0.02      # of the picture's height between the subject and a strip
+LEAST_SEEN = 0.5   # of the picture's height
 WIDEST = 3 / 2     # a picture higher than this shape is fitted by its height
 # Metres from the lower to the upper edge of a picture whose lower edge is y = 0, by the environment's name.
 METRES_HIGH = {"BipedalWalker": 400 / 30, "BipedalWalkerHardcore": 400 / 30}
@@ -77,6 +78,9 @@ class Overlay:
         covered = [min(strip, int(share * self.picture[1]))
                    for strip, share in zip((header, footer), free, strict=True)]
         visible = self.picture[1] - sum(covered)
+        missing = max(0, round(LEAST_SEEN * self.picture[1]) - visible)
+        covered[0] -= min(missing, covered[0])
+        visible = self.picture[1] - sum(covered)
         height = header + visible + footer
         self.size = width, height + height % 2
         self.scale = scale
@@ -97,15 +101,14 @@ class Overlay:
         return self._canvas
 
     def ended(self, words: str) -> np.ndarray:
-        """The last frame as it stays after the episode's end: the picture dimmed, with words in it."""
+        """The last frame as it stays after the episode's end: the picture dimmed, with words in its corner."""
         left, top, right, bottom = self.window
         seen = Image.fromarray(self._canvas[top:bottom, left:right])
         dimmed = Image.blend(seen, Image.new("RGB", seen.size, BACKGROUND), 0.45)
         size, pad = round(15 * self.scale), round(8 * self.scale)
-        x, y = dimmed.width // 2, dimmed.height // 2 - size
-        width = text_width(words, size) + 2 * pad
-        dimmed.paste(BACKGROUND, (x - width // 2, y - pad, x + width // 2, y + size + pad))
-        draw_text(dimmed, x, y, words, size, TEXT, "center")
+        x, y = dimmed.width - 2 * pad, 2 * pad
+        dimmed.paste(BACKGROUND, (x - text_width(words, size) - pad, y - pad, x + pad, y + size + pad))
+        draw_text(dimmed, x, y, words, size, TEXT, "right")
         self._canvas[top:bottom, left:right] = np.asarray(dimmed)
         return self._canvas
 

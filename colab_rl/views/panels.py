@@ -26,7 +26,8 @@ MUTED: Color = (158, 172, 198)     # labels
 TEXT: Color = (243, 246, 251)
 LIMBS: tuple[Color, Color] = (86, 180, 233), (245, 166, 35)  # the first and the second of two
 SINGLE: Color = (94, 211, 160)     # a series that belongs to neither
-SMALL, LARGE = 12, 19              # letters
+SMALL, MIDDLE, LARGE = 12, 13, 19  # letters
+LEAST = 11                         # pixels, whatever the scale
 WINDOW = 4.0                       # seconds of a trace
 
 
@@ -56,6 +57,9 @@ class Panel(ABC):
         self.scale = scale
         self.height = self.px(self.units)
         self.pad = self.px(8)
+        self.small = max(LEAST, self.px(SMALL))
+        self.middle = max(LEAST, self.px(MIDDLE))
+        self.large = self.px(LARGE)
 
     def px(self, units: float) -> int:
         """Units as whole pixels."""
@@ -80,7 +84,7 @@ class Caption(Panel):
 
     def still(self, image: Image.Image, x: int, y: int) -> None:
         """See Panel."""
-        size, last = self.px(13), y + self.px(7 + 17 * (self.lines - 1))
+        size, last = self.middle, y + self.px(7 + 17 * (self.lines - 1))
         who, when, score = self.scene.caption
         room = self.width - 2 * self.pad - (text_width(score, size) + self.pad if score else 0)
         draw_text(image, x + self.width - self.pad, last, score, size, SINGLE, "right")
@@ -114,12 +118,12 @@ class Numbers(Panel):
     def still(self, image: Image.Image, x: int, y: int) -> None:
         """See Panel."""
         for left, (label, *_) in zip(self._columns(x), self.numbers, strict=True):
-            draw_text(image, left, y + self.px(6), label, self.px(SMALL), MUTED)
+            draw_text(image, left, y + self.px(6), label, self.small, MUTED)
 
     def frame(self, image: Image.Image, x: int, y: int, t: int) -> None:
         """See Panel."""
         for left, (_, form, values) in zip(self._columns(x), self.numbers, strict=True):
-            draw_text(image, left, y + self.px(22), form.format(values[t]), self.px(LARGE), TEXT)
+            draw_text(image, left, y + self.px(22), form.format(values[t]), self.large, TEXT)
 
     def _columns(self, x: int) -> list[int]:
         share = (self.width - self.pad) / len(self.numbers)
@@ -146,7 +150,7 @@ class Traces(Panel):
     def still(self, image: Image.Image, x: int, y: int) -> None:
         """See Panel."""
         for left, group, (low, high) in zip(self._columns(x), self.groups, self.ranges, strict=True):
-            draw_text(image, left, y + self.px(4), f"{group.title} {group.unit}".strip(), self.px(SMALL), MUTED)
+            draw_text(image, left, y + self.px(4), f"{group.title} {group.unit}".strip(), self.small, MUTED)
             draw_box(image, left, y + self.px(20), *self.plot, RAISED)
             if low < 0 < high:
                 zero = y + self.px(20) + self.plot[1] * high / (high - low)
@@ -158,7 +162,8 @@ class Traces(Panel):
         for left, lines, (low, high) in zip(self._columns(x), self.lines, self.ranges, strict=True):
             at = left + self.plot[0]
             for name, color, _ in reversed(lines):
-                draw_text(image, at, y + self.px(4), f"{self.scene.episode[name][t]:.2f}", self.px(SMALL), color, "right")
+                value = float(self.scene.episode[name][t])
+                draw_text(image, at, y + self.px(4), f"{value:.2f}", self.small, color, "right")
                 at -= self.px(42)
             room = self.plot[0] - radius
             for name, color, line in lines:
@@ -200,7 +205,7 @@ class Actions(Panel):
 
     def still(self, image: Image.Image, x: int, y: int) -> None:
         """See Panel."""
-        size = self.px(SMALL)
+        size = self.small
         for i, action in enumerate(self.actions):
             if action.choice is None:
                 left, (width, height) = self._column(x, i), self.bar
@@ -222,12 +227,12 @@ class Actions(Panel):
                 draw_box(image, left + min(zero, end), y + self.px(24), abs(end - zero), height, color)
                 text = f"{float(value):+.2f}"
                 if width >= self.px(80):
-                    draw_text(image, left + width, y + self.px(6), text, self.px(SMALL), color, "right")
+                    draw_text(image, left + width, y + self.px(6), text, self.small, color, "right")
             else:
                 taken = value == action.choice
                 draw_box(image, left, y + self.px(8), width, self.px(26), SINGLE if taken else RAISED)
-                draw_text(image, left + width / 2, y + self.px(16), shorten(action.label, self.px(13), width),
-                          self.px(13), BACKGROUND if taken else MUTED, "center")
+                draw_text(image, left + width / 2, y + self.px(16), shorten(action.label, self.middle, width),
+                          self.middle, BACKGROUND if taken else MUTED, "center")
         for i, name in enumerate(self.contacts):
             on = self.scene.episode[name][t] > 0.5
             left = x + self.width - self.pad - (len(self.contacts) - i) * self.px(26) + self.px(8)

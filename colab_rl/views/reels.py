@@ -68,7 +68,7 @@ class Camera:
 
 
 class Reel:
-    """`len(reel)` frames of `size` = (width, height): (height, width, 3) uint8, each reused by the next. Iterated once."""
+    """`len(reel)` frames, (height, width, 3) uint8, each reused by the next, of `size` = (width, height)."""
 
     size: tuple[int, int]
 
