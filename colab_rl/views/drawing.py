@@ -12,6 +12,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 Color = tuple[int, int, int]
+NUMERIC = frozenset("0123456789.+-")
 SMOOTH = 4  # lines and lights are drawn so many times larger, and reduced: Pillow draws without antialiasing
 
 
@@ -26,6 +27,8 @@ def font(size: int) -> ImageFont.FreeTypeFont:
 @lru_cache(maxsize=4096)
 def text_width(string: str, size: int) -> int:
     """Pixels that a line of text takes."""
+    if len(string) > 1 and NUMERIC.issuperset(string):
+        return sum(text_width(character, size) for character in string)
     return int(np.ceil(font(size).getlength(string)))
 
 
@@ -97,10 +100,24 @@ def _finite_runs(x: np.ndarray, y: np.ndarray) -> list[list[tuple[float, float]]
 @lru_cache(maxsize=4096)
 def _text_mask(string: str, size: int) -> tuple[Image.Image, int, int]:
     """The text as a mask, and where it lies from the left end and the top of a capital."""
+    if len(string) > 1 and NUMERIC.issuperset(string):
+        return _number_mask(string, size)
     left, top, right, bottom = (int(edge) for edge in font(size).getbbox(string, anchor="ls"))
     mask = Image.new("L", (max(1, right - left), max(1, bottom - top)))
     ImageDraw.Draw(mask).text((-left, -top), string, fill=255, font=font(size), anchor="ls")
     return mask, left, top + capital_height(size)
+
+
+def _number_mask(string: str, size: int) -> tuple[Image.Image, int, int]:
+    """As `_text_mask`, from the masks of its characters: numbers are new at every frame, and shaping text is slow."""
+    margin = 1 + size // 16  # round characters reach a little beyond
+    mask = Image.new("L", (text_width(string, size), capital_height(size) + 2 * margin))
+    x = 0
+    for character in string:
+        glyph, left, top = _text_mask(character, size)
+        mask.paste(glyph, (x + left, margin + top))
+        x += text_width(character, size)
+    return mask, 0, -margin
 
 
 @lru_cache(maxsize=32)

@@ -20,7 +20,7 @@ from colab_rl.errors import ColabRLError, UsageError
 
 SUFFIXES = (".mp4", ".gif")
 # Even sizes and yuv420p play on phones; BT.709, and said so, gives the same colours in every player.
-H264 = ["-crf", "21", "-g", "250", "-vf", "scale=out_color_matrix=bt709:out_range=tv,format=yuv420p",
+H264 = ["-crf", "22", "-g", "250", "-vf", "scale=out_color_matrix=bt709:out_range=tv,format=yuv420p",
         "-colorspace", "bt709", "-color_primaries", "bt709", "-color_trc", "bt709", "-movflags", "+faststart"]
 LOSSLESS = ["-crf", "0", "-pix_fmt", "rgb24"]
 GIF_COLORS = 128
@@ -53,7 +53,7 @@ class VideoWriter:
         try:
             # MoviePy hands FFmpeg the frame rate with two decimals.
             self._writer = kind(str(self._stream), self.size, self._fps, codec=codec,
-                                preset="ultrafast" if self._gif else "veryfast",
+                                preset="ultrafast" if self._gif else "superfast",
                                 ffmpeg_params=[*parameters, *metadata])
         except OSError as error:
             raise ColabRLError(f"FFmpeg cannot be started: {error.strerror or error}; no video was written") from error

@@ -1,0 +1,390 @@
+"""The videos: what is drawn, that it is the evaluation's own episode, and that a file is whole or not there."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import gymnasium
+import imageio_ffmpeg
+import numpy as np
+import pytest
+from helpers import TINY, flip, snapshot
+
+from colab_rl import ColabRLError, UsageError, evaluate, record, render
+from colab_rl.cli import main
+from colab_rl.environments import channels_of, describe, make_environment
+from colab_rl.errors import EnvironmentFault
+from colab_rl.evaluation import record_episode, replay
+from colab_rl.views import shown
+from colab_rl.views.drawing import curve, draw_text, font
+from colab_rl.views.encoder import VideoWriter, make_preview
+from colab_rl.views.overlay import Overlay, free_share, parse_panels
+from colab_rl.views.panels import BACKGROUND, LIMBS, PANELS, RAISED, SINGLE, Actions, Numbers, Scene, Traces
+from colab_rl.views.reels import pace
+
+FFMPEG = imageio_ffmpeg.get_ffmpeg_exe()
+
+
+@pytest.fixture(autouse=True, scope="module")
+def one_core():
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "sched_getaffinity", lambda process: {0})
+        yield
+
+
+@pytest.fixture(scope="module")
+def trained(one_core, tmp_path_factory):
+    """Runs `walker` on BipedalWalker and `pole` on CartPole, with several checkpoints, and `pole` in a store."""
+    folder = tmp_path_factory.mktemp("filmed")
+    (folder / "store").mkdir()
+    for run, env, store in (("walker", "BipedalWalker-v3", "none"), ("pole", "CartPole-v1", folder / "store")):
+        assert main(["train", run, "--env", env, "--backend", "gymnasium", "--root", str(folder / "runs"),
+                     "--store", str(store), "--total-steps", "300", "--set", *TINY, "keep_every=1"]) == 0
+    return folder
+
+
+@pytest.fixture
+def here(tmp_path, trained, monkeypatch):
+    """A copy of it, where commands find it."""
+    shutil.copytree(trained, tmp_path, dirs_exist_ok=True)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLAB_RL_ROOT", str(tmp_path / "runs"))
+    monkeypatch.setenv("COLAB_RL_STORE", "none")
+    return tmp_path
+
+
+def episode_of(env_id, act, seed=0, values=None):
+    """An episode of a plain policy, recorded; and the environment, which renders."""
+    environment = make_environment(env_id, render_mode="rgb_array")
+    spaces = describe(env_id)
+    values = values or (lambda obs: np.arange(len(obs), dtype=np.float32))
+    return environment, spaces, record_episode(environment, spaces, act, values, seed, env_id)
+
+
+def random_actions(env_id):
+    space = make_environment(env_id).action_space
+    space.seed(3)
+    return lambda obs: np.array([space.sample()])
+
+
+def scene_of(episode, spaces, **changes):
+    scene = Scene(episode, spaces, ("walker · generation 3", "82k steps", "score 47.3"), [episode], 0.02)
+    return scene._replace(**changes)
+
+
+@pytest.fixture(scope="module")
+def walk():
+    """A short walk of BipedalWalker with random actions."""
+    return episode_of("BipedalWalker-v3", random_actions("BipedalWalker-v3"), seed=5)
+
+
+def drawn(panel, t):
+    """(height, width, 3) of a panel at state t."""
+    from PIL import Image
+
+    image = Image.new("RGB", (panel.width, panel.height), BACKGROUND)
+    panel.still(image, 0, 0)
+    panel.frame(image, 0, 0, t)
+    return np.asarray(image).astype(int)
+
+
+def where(image, color):
+    """Rows and columns of the pixels of exactly that colour."""
+    return np.nonzero((image == color).all(axis=-1))
+
+
+def probe(path):
+    """What FFmpeg says of a file, its number of frames, and the first one as (H, W, 3)."""
+    said = subprocess.run([FFMPEG, "-i", path], capture_output=True, text=True).stderr
+    frames, _ = imageio_ffmpeg.count_frames_and_secs(str(path))
+    return said, frames
+
+
+def decoded(path):
+    reader = imageio_ffmpeg.read_frames(str(path))
+    width, height = next(reader)["size"]
+    return [np.frombuffer(frame, np.uint8).reshape(height, width, 3) for frame in reader]
+
+
+# ---- drawing and panels --------------------------------------------------------------------------------------------
+
+
+def test_the_font_is_pillows_own_and_its_digits_have_one_width():
+    assert font(14).getname()[0] == "Aileron"
+    assert len({font(size).getlength(digit) for digit in "0123456789" for size in (14,)}) == 1
+
+
+def test_text_stands_where_it_is_anchored():
+    from PIL import Image
+
+    columns = {}
+    for anchor in ("left", "right"):
+        image = Image.new("RGB", (100, 30))
+        draw_text(image, 50, 10, "82.50", 13, (255, 255, 255), anchor)
+        rows, columns[anchor] = np.nonzero(np.asarray(image)[..., 0] > 60)
+        assert 10 <= rows.min() and rows.max() <= 20
+    assert columns["left"].min() >= 49 and columns["right"].max() <= 51
+
+
+def test_a_curve_passes_through_its_values_and_breaks_where_there_are_none():
+    values = np.r_[np.zeros(20), np.full(20, np.nan), np.ones(20)]
+    mask = np.asarray(curve(values, 0, 1, 40, 2, 2.0))
+    assert mask.shape == (40, 120)
+    assert mask[-2:, 10].max() == 255 and mask[:30, 10].max() == 0
+    assert mask[:, 44:76].max() == 0
+    assert mask[:2, 100].max() == 255 and mask[10:, 100].max() == 0
+
+
+def test_a_long_curve_has_no_seams():
+    values = np.sin(np.arange(9000) / 30)
+    mask = np.asarray(curve(values, -1, 1, 30, 1, 2.0)).astype(int)
+    for start in (4000, 8100):
+        piece = np.asarray(curve(values[start:start + 300], -1, 1, 30, 1, 2.0)).astype(int)
+        assert np.abs(mask[:, start + 5:start + 295] - piece[:, 5:295]).max() <= 2
+
+
+def test_action_bars_reach_from_the_middle_to_the_value(walk):
+    _, spaces, episode = walk
+    actions = np.array([[1.0, -0.5, 0.0, 0.25]], np.float32)
+    series = {**episode.series, **{name: np.repeat(actions[0, i], episode.length)
+                                   for i, name in enumerate(episode.action_names)}}
+    panel = Actions(scene_of(dataclasses.replace(episode, series=series), spaces), 600, 1.0)
+    image = drawn(panel, 0)
+    middle_row = image[29]
+    for i, value in enumerate(actions[0]):
+        left, width = panel._column(0, i), panel.bar[0]
+        filled = where(middle_row[left:left + width], LIMBS[i // 2])[0]
+        assert len(filled) == pytest.approx(abs(value) * width / 2, abs=2)
+        if value:
+            assert (filled.mean() > width / 2) == (value > 0)
+
+
+def test_contact_lights_show_the_contacts_of_their_leg(walk):
+    _, spaces, episode = walk
+    panel = Actions(scene_of(episode, spaces), 600, 1.0)
+    pairs = {(bool(episode["contact_1"][t]), bool(episode["contact_2"][t])) for t in range(episode.length + 1)}
+    assert len(pairs) >= 3
+    for t in range(episode.length + 1):
+        image = drawn(panel, t)[:, panel.lights_at:]
+        for leg, name in enumerate(("contact_1", "contact_2")):
+            assert bool(len(where(image, LIMBS[leg])[0])) == bool(episode[name][t])
+
+
+def test_traces_end_at_the_present_value_and_show_nothing_that_is_to_come(walk):
+    _, spaces, episode = walk
+    panel = Traces(scene_of(episode, spaces), 600, 1.0)
+    assert [group.title for group in panel.groups] == ["hip angle", "knee angle", "value estimate"]
+    assert [list(group.series.values()) for group in panel.groups][:2] == \
+        [["hip_1_angle", "hip_2_angle"], ["knee_1_angle", "knee_2_angle"]]
+    left = panel._columns(0)[2]
+    plot = drawn(panel, 10)[20:20 + panel.plot[1], left:left + panel.plot[0]]
+    rows, columns = where(plot, SINGLE)
+    assert columns.min() >= panel.plot[0] - (10 + 1) * panel.pixels - 8
+    low, high = panel.ranges[2]
+    at = panel.plot[1] * (high - float(episode["value"][10])) / (high - low)
+    assert rows[columns >= columns.max() - 3].mean() == pytest.approx(at, abs=2.5)
+
+
+def test_numbers_are_the_telemetrys(walk):
+    _, spaces, episode = walk
+    panel = Numbers(scene_of(episode, spaces), 600, 1.0)
+    t = episode.length
+    shown_numbers = {label: form.format(values[t]) for label, form, values in panel.numbers}
+    assert shown_numbers == {"return": f"{episode.total_return:.2f}", "step": str(t), "time s": f"{t / 50:.2f}",
+                             "speed m/s": f"{episode['velocity_x'][t]:.2f}", "reward": f"{episode['reward'][-1]:+.2f}"}
+    assert all(len(values) == t + 1 for _, _, values in panel.numbers)
+    narrow = Numbers(scene_of(episode, spaces), 300, 1.0)
+    assert [label for label, *_ in narrow.numbers] == ["return", "speed m/s", "time s"]
+
+
+@pytest.mark.parametrize(("env_id", "groups", "labels"), [
+    ("CartPole-v1", ["pole angle", "cart velocity", "value estimate"], ["left", "right"]),
+    ("Pendulum-v1", ["speed", "cos angle", "value estimate"], ["torque"]),
+    ("LunarLander-v3", ["angle", "velocity", "value estimate"], ["none", "left", "main", "right"]),
+    ("Acrobot-v1", ["speed", "cos angle", "value estimate"], ["-1", "0", "+1"]),
+])
+def test_other_environments_get_their_own_panels(env_id, groups, labels):
+    environment, spaces, episode = episode_of(env_id, random_actions(env_id))
+    assert [group.title for group in shown.traces(episode)] == groups
+    assert [action.label for action in shown.actions(episode, spaces)] == labels
+    environment.reset(seed=0)
+    picture = environment.render()
+    overlay = Overlay(scene_of(episode, spaces), picture.shape[1::-1], free_share([episode]), PANELS, 600, 1.0)
+    frame = overlay(picture, 3)
+    assert frame.shape[:2] == overlay.size[::-1] and overlay.size[0] == 600 and overlay.size[1] % 2 == 0
+    left, top, right, bottom = overlay.window
+    assert (bottom - top) == overlay.picture[1]  # nothing of it is covered
+
+
+class Mystery(gymnasium.Env):
+    """Nobody described it; its picture is wide and odd."""
+
+    observation_space = gymnasium.spaces.Box(-1, 1, (3,))
+    action_space = gymnasium.spaces.Box(-np.inf, np.inf, (12,))
+    metadata = {"render_modes": ["rgb_array"]}
+    shape = (31, 57, 3)
+    dtype = np.uint8
+
+    def __init__(self, render_mode=None):
+        self.render_mode = render_mode
+
+    def reset(self, *, seed=None, options=None):
+        super().reset(seed=seed)
+        self.t = 0
+        return np.zeros(3, np.float32), {}
+
+    def step(self, action):
+        self.t += 1
+        return np.full(3, self.t / 10, np.float32), float(np.sum(action)), self.t == 7, False, {}
+
+    def render(self):
+        return np.full(self.shape, 200, self.dtype)
+
+
+def test_an_unknown_environment_gets_the_generic_panels(tmp_path):
+    environment = Mystery("rgb_array")
+    spaces = describe(Mystery)
+    episode = record_episode(environment, spaces, lambda obs: np.full((1, 12), 0.5, np.float32),
+                             lambda obs: np.full(len(obs), np.nan, np.float32), 0, "custom:Mystery")
+    assert [group.title for group in shown.traces(episode)] == ["observation"]
+    actions = shown.actions(episode, spaces)
+    assert len(actions) == shown.MOST_ACTIONS and actions[0].low == -0.5 and actions[0].high == 0.5
+    overlay = Overlay(scene_of(episode, spaces), (57, 31), (0, 0), PANELS, 600, 1.0)
+    frames = [overlay(environment.render(), t).copy() for t in replay(environment, episode)]
+    assert len(frames) == 8 and all((frame[overlay.window[1] + 5, 300] == 200).all() for frame in frames)
+
+
+# ---- nothing covers the walker -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("env_id", ["BipedalWalker-v3", "BipedalWalkerHardcore-v3"])
+@pytest.mark.parametrize("width", [480, 600, 960])
+def test_the_walker_is_never_covered(env_id, width):
+    environment, spaces, episode = episode_of(env_id, random_actions(env_id), seed=2)
+    overlay = Overlay(scene_of(episode, spaces), (600, 400), free_share([episode]), PANELS, width, width / 600)
+    left, top, right, bottom = overlay.window
+    zoom = width / 600
+    first = overlay._seen.start / zoom
+    hull = np.array([127, 51, 229])
+    for t in replay(environment, episode):
+        if t % 20 and t != episode.length:
+            continue
+        picture = environment.render()
+        rows = where(picture, hull)[0]
+        limbs = [color for body in environment.unwrapped.legs for color in (body.color1,)]
+        rows = np.r_[rows, *[where(picture, np.array(color))[0] for color in limbs]]
+        assert len(rows) > 300
+        assert first < rows.min() and rows.max() < first + (bottom - top) / zoom
+        frame = overlay(picture, t)
+        if width == 600:
+            assert np.array_equal(frame[top:bottom, left:right], picture[overlay._seen])
+
+
+def test_a_subject_that_comes_under_a_strip_makes_the_picture_give_way(walk):
+    _, spaces, episode = walk
+    high = dataclasses.replace(episode, poses=episode.poses + np.array([0, 6, 0], np.float32))
+    usual, raised = (Overlay(scene_of(one, spaces), (600, 400), free_share([one]), PANELS, 600, 1.0)
+                     for one in (episode, high))
+    assert usual.size == (600, 400)
+    assert raised.size[1] > 400 and raised._seen.start < usual._seen.start
+    assert Overlay(scene_of(episode, spaces), (600, 400), free_share([episode]), (), 600, 1.0).size == (600, 400)
+
+
+def test_panels_can_be_chosen():
+    assert parse_panels("all") == tuple(PANELS) and parse_panels("none") == ()
+    assert parse_panels("actions, caption") == ("caption", "actions")
+    with pytest.raises(UsageError, match="did you mean 'traces'"):
+        parse_panels("trace")
+
+
+# ---- files ---------------------------------------------------------------------------------------------------------
+
+
+def moving_square(count=20, size=(120, 80)):
+    for i in range(count):
+        frame = np.full((size[1], size[0], 3), (215, 215, 255), np.uint8)
+        frame[20:60, 3 * i:3 * i + 30] = (200, 40, 30)
+        yield frame
+
+
+def test_an_mp4_decodes_to_what_was_written(tmp_path):
+    path = tmp_path / "out.mp4"
+    with VideoWriter(path, (120, 80), 25, comment='{"a": 1}') as writer:
+        for frame in moving_square():
+            writer.write(frame)
+    said, frames = probe(path)
+    assert frames == 20 and "h264" in said and "yuv420p(tv, bt709" in said and "120x80" in said and "25 fps" in said
+    assert '{"a": 1}' in said
+    for one, other in zip(decoded(path), moving_square(), strict=True):
+        assert np.abs(one.astype(int) - other).mean() < 6
+        assert np.abs(one[40, :].astype(int) - other[40, :]).max(axis=-1).mean() < 12
+    assert [entry.name for entry in tmp_path.iterdir()] == ["out.mp4"]
+    head = path.read_bytes()[:4096]
+    assert head.index(b"moov") < len(head)  # at the front: it plays while it loads
+
+
+def test_a_gif_has_its_frames_rate_and_colours(tmp_path):
+    from PIL import Image
+
+    path = tmp_path / "out.gif"
+    with VideoWriter(path, (120, 80), 25) as writer:
+        for frame in moving_square():
+            writer.write(frame)
+    with Image.open(path) as image:
+        assert (image.n_frames, image.size, image.info["duration"], image.info["loop"]) == (20, (120, 80), 40, 0)
+        image.seek(10)
+        assert np.abs(np.asarray(image.convert("RGB")).astype(int) - list(moving_square())[10]).max() <= 8
+    assert [entry.name for entry in tmp_path.iterdir()] == ["out.gif"]
+
+
+@pytest.mark.parametrize("suffix", [".mp4", ".gif"])
+@pytest.mark.parametrize("error", [KeyboardInterrupt, ColabRLError])
+def test_what_breaks_off_leaves_no_file_and_harms_none(tmp_path, suffix, error):
+    path = tmp_path / f"out{suffix}"
+    path.write_bytes(b"the one before")
+    with pytest.raises(error), VideoWriter(path, (120, 80), 25) as writer:
+        for i, frame in enumerate(moving_square()):
+            writer.write(frame)
+            if i == 9:
+                raise error
+    assert {entry.name: entry.read_bytes() for entry in tmp_path.iterdir()} == {path.name: b"the one before"}
+
+
+def test_a_full_disk_is_one_line_and_no_file(tmp_path):
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=200k", "tmpfs", tmp_path], capture_output=True).returncode:
+        pytest.skip("no small disk can be made here")
+    try:
+        noise = np.random.default_rng(0).integers(0, 255, (200, 300, 3), np.uint8)
+        with pytest.raises(ColabRLError, match=r"no space is left on the disk; no video was written"), \
+                VideoWriter(tmp_path / "out.mp4", (300, 200), 25) as writer:
+            for i in range(100):
+                writer.write(np.roll(noise, 7 * i, axis=1))
+        assert list(tmp_path.iterdir()) == []
+    finally:
+        subprocess.run(["umount", tmp_path], check=True)
+
+
+def test_a_preview_is_small_and_plays(tmp_path):
+    with VideoWriter(tmp_path / "out.mp4", (960, 640), 50) as writer:
+        noise = np.random.default_rng(0).integers(0, 255, (640, 960, 3), np.uint8)
+        for i in range(60):
+            writer.write(np.roll(noise, 13 * i, axis=0))
+    make_preview(tmp_path / "out.mp4", tmp_path / "small.mp4", 300_000)
+    assert (tmp_path / "small.mp4").stat().st_size < 400_000 < (tmp_path / "out.mp4").stat().st_size
+    said, frames = probe(tmp_path / "small.mp4")
+    assert "480x320" in said and "yuv420p" in said and frames >= 1
+
+
+def test_pace_keeps_real_time_within_what_players_show():
+    assert pace(50, 1, ".mp4") == (1, 50)
+    assert pace(50, 2, ".mp4") == (2, 50)
+    assert pace(50, 0.5, ".mp4") == (1, 25)
+    assert pace(50, 1, ".gif") == (2, 25)
+    assert pace(15, 1, ".mp4") == (1, 15)
