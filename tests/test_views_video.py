@@ -15,6 +15,7 @@ import gymnasium
 import imageio_ffmpeg
 import numpy as np
 import pytest
+from gymnasium.envs.classic_control.cartpole import CartPoleEnv
 from helpers import TINY, flip, snapshot
 
 from colab_rl import ColabRLError, UsageError, evaluate, record, render
@@ -388,3 +389,167 @@ def test_pace_keeps_real_time_within_what_players_show():
     assert pace(50, 0.5, ".mp4") == (1, 25)
     assert pace(50, 1, ".gif") == (2, 25)
     assert pace(15, 1, ".mp4") == (1, 15)
+
+
+# ---- render --------------------------------------------------------------------------------------------------------
+
+
+def test_the_film_is_the_evaluations_own_episode(here):
+    for seed in (0, 7):
+        video = render("walker", seed=seed, seconds=0.4)
+        expected = evaluate("walker", episodes=1, seed=seed).returns[0]
+        assert list(video.returns.values()) == [expected]
+        assert record("walker", seed=seed).total_return == expected
+    said, frames = probe(video.path)
+    assert video.path.parent == here / "runs" / "walker" / "videos"
+    assert (frames, video.frames, video.fps, video.size) == (21, 21, 50, (600, 400))
+    words = json.loads(re.search(r"comment +: (.*)", said)[1])["colab_rl"]
+    assert words["returns"] == video.returns and words["seed"] == 7 and words["form"] == "episode"
+
+
+def test_a_whole_episode_has_a_frame_for_every_state(here):
+    video = render("pole", out=here / "new" / "pole.mp4", size=480)
+    length = evaluate("pole", episodes=1).lengths[0]
+    assert probe(video.path)[1] == video.frames == length + 1
+    faster = render("pole", out=here / "faster.gif", speed=4)
+    assert faster.frames == -(-length // 8) + 1 and faster.fps == 25 and faster.size[0] == 480
+
+
+def test_the_store_gets_a_verified_copy(here):
+    video = render("pole", store=here / "store", seconds=0.2)
+    copy = here / "store" / "pole" / "videos" / video.path.name
+    assert video.store == str(copy) and copy.read_bytes() == video.path.read_bytes()
+    elsewhere = render("pole", store=here / "store", seconds=0.2, root=here / "bare", out=here / "x.mp4")
+    assert elsewhere.store == str(copy)  # the same film of a machine that has only the store
+    assert not (here / "bare" / "pole" / "videos").exists()
+
+
+def test_a_store_that_takes_no_copy_keeps_the_film_and_says_so(here, capsys):
+    (here / "store" / "pole" / "videos").write_text("a file where a folder should be")
+    assert main(["render", "pole", "--seconds", "0.2", "--store", str(here / "store")]) == 1
+    output, errors = capsys.readouterr()
+    path = Path(output.split(":")[0])
+    assert probe(path)[1] == 11
+    line = errors.splitlines()[-1]
+    assert line.startswith("error: the video is whole here") and "could not be written" in line
+
+
+def test_compare_shows_one_seed_side_by_side(here):
+    video = render("pole", form="compare", seed=4)
+    first, best = (evaluate("pole", checkpoint=which, episodes=1, seed=4) for which in (1, "best"))
+    assert list(video.returns.values()) == [first.returns[0], best.returns[0]]
+    assert video.frames == max(first.lengths[0], best.lengths[0]) + 1
+    assert video.size[0] == 960
+    left, right = np.split(decoded(video.path)[0], 2, axis=1)
+    assert np.abs(left[-150:-60].astype(int) - right[-150:-60]).mean() < 3  # both begin alike
+    four = render("pole", form="compare", against=["pole:1", "pole:2", "pole:latest"], seconds=0.1)
+    assert four.size[1] > 1.5 * video.size[1] and four.frames == 6
+
+
+def test_evolution_goes_from_the_first_checkpoint_to_the_best(here):
+    video = render("pole", form="evolution", seconds=0.1)
+    generations = [int(name.split(":")[1]) for name in video.returns]
+    assert generations[0] == 1 and generations == sorted(set(generations)) and 2 <= len(generations) <= 6
+    assert video.frames == 6 * len(generations)
+
+
+def test_a_damaged_checkpoint_is_left_out_of_evolution_and_refused_by_name(here, capsys):
+    damaged = sorted((here / "runs" / "pole" / "checkpoints").glob("*.safetensors"))[0]
+    flip(damaged, 500)
+    with pytest.raises(ColabRLError, match="generation 1 cannot be used"):
+        render("pole", checkpoint=1)
+    assert "pole:1" not in render("pole", form="evolution", seconds=0.1).returns
+    assert "left out: generation 1" in capsys.readouterr().err
+
+
+def test_an_episode_that_does_not_repeat_is_not_shown():
+    environment, _, episode = episode_of("BipedalWalker-v3", random_actions("BipedalWalker-v3"))
+    reward = episode["reward"].copy()
+    reward[3] += 1e-12
+    other = dataclasses.replace(episode, series={**episode.series, "reward": reward})
+    with pytest.raises(EnvironmentFault, match="does not repeat"):
+        list(replay(environment, other))
+
+
+@pytest.mark.parametrize(("arguments", "code", "words"), [
+    (["nobody"], 2, "no run 'nobody'"),
+    (["pole", "--form", "episod"], 2, "did you mean 'episode'"),
+    (["pole", "--checkpoint", "99"], 1, "generation 99 cannot be used"),
+    (["pole", "--checkpoint", "first"], 2, "checkpoint is best, latest or a generation's number"),
+    (["pole", "--overlay", "numbrs"], 2, "did you mean 'numbers'"),
+    (["pole", "--size", "601"], 2, "600 or 602"),
+    (["pole", "--size", "8"], 2, "between 240 and 3840"),
+    (["pole", "--speed", "0"], 2, "speed must be"),
+    (["pole", "--speed", "nan"], 2, "speed must be"),
+    (["pole", "--seconds", "inf"], 2, "seconds must be"),
+    (["pole", "--seed", "-1"], 2, "seed must be"),
+    (["pole", "--out", "there.mp4"], 1, "there.mp4 is there already; nothing was changed"),
+    (["pole", "--out", "film.avi"], 2, "neither .mp4 nor .gif"),
+    (["pole", "--out", "film.mp4", "--gif"], 2, "leave one of them out"),
+    (["pole", "--out", "runs.mp4/x.mp4"], 1, "cannot be written"),
+    (["pole", "--out", "folder.mp4"], 2, "is a folder"),
+    (["pole", "--against", "pole:1"], 2, "--form compare"),
+    (["pole", "--form", "compare", "--against", "walker"], 2, "only runs on one environment"),
+    (["pole", "--form", "compare", "--against", "a", "b", "c", "d"], 2, "at most 4"),
+])
+def test_bad_input_is_one_line_and_changes_nothing(here, capsys, arguments, code, words):
+    (here / "there.mp4").write_bytes(b"a film")
+    (here / "runs.mp4").write_bytes(b"a file")
+    (here / "folder.mp4").mkdir()
+    before = snapshot(here)
+    assert main(["render", *arguments]) == code
+    output, errors = capsys.readouterr()
+    assert output == "" and len(errors.splitlines()) == 1 and words in errors and errors.startswith("error: ")
+    assert snapshot(here) == before
+
+
+def test_a_file_is_replaced_where_that_was_asked_for(here, capsys):
+    (here / "there.mp4").write_bytes(b"a film")
+    assert main(["render", "pole", "--out", "there.mp4", "--overwrite", "--seconds", "0.1", "--json"]) == 0
+    output, errors = capsys.readouterr()
+    assert json.loads(output)["path"] == "there.mp4" and json.loads(output)["frames"] == 6
+    assert "there.mp4" in errors and "will be replaced" in errors
+    assert probe(here / "there.mp4")[1] == 6
+
+
+def test_a_run_without_a_checkpoint_says_so(here):
+    for file in (here / "runs" / "pole" / "checkpoints").iterdir():
+        file.unlink()
+    with pytest.raises(ColabRLError, match="has no checkpoint yet"):
+        render("pole")
+
+
+def test_an_environment_that_does_not_render_says_so(here):
+    class Blind(Mystery):
+        metadata = {"render_modes": []}
+
+        def __init__(self):
+            super().__init__()
+
+    class Odd(CartPoleEnv):
+        def render(self):
+            return [[0]]
+
+    with pytest.raises(EnvironmentFault, match=r"Blind does not render as rgb_array; nothing was written"):
+        make_environment(Blind, render_mode="rgb_array")
+    with pytest.raises(EnvironmentFault, match=r"give env=a function that makes it with render_mode='rgb_array'"):
+        make_environment(lambda: gymnasium.make("CartPole-v1"), render_mode="rgb_array")
+    assert make_environment(Mystery, render_mode="rgb_array").render_mode == "rgb_array"
+    with pytest.raises(EnvironmentFault, match="gives no"):
+        render("pole", env=Odd)
+
+
+@pytest.mark.parametrize("missing", ["ffmpeg", "moviepy"])
+def test_what_is_missing_is_named(here, missing):
+    (here / "shadow").mkdir()
+    if missing == "moviepy":
+        (here / "shadow" / "moviepy.py").write_text("raise ImportError('No module named moviepy')")
+    else:
+        (here / "shadow" / "imageio_ffmpeg.py").write_text(
+            "def get_ffmpeg_exe():\n    raise RuntimeError('No ffmpeg exe could be found.')\n"
+            "def get_ffmpeg_version(): return ''\n")
+    path = os.pathsep.join([str(here / "shadow"), str(Path(__file__).parents[1])])
+    done = subprocess.run([sys.executable, "-m", "colab_rl", "render", "pole"], capture_output=True, text=True,
+                          env={**os.environ, "PYTHONPATH": path}, timeout=120)
+    assert done.returncode == 1 and "Traceback" not in done.stderr and done.stdout == ""
+    assert {"ffmpeg": "no FFmpeg is found", "moviepy": "pip install moviepy"}[missing] in done.stderr.splitlines()[-1]

@@ -116,8 +116,8 @@ def render(run: str, *, form: str = "episode", checkpoint: str | int = "best", a
              "seconds": seconds, "checkpoints": [take.manifest.stem for take in takes]}
     name = _name(form, takes[-1 if form == "evolution" else 0].manifest, seed, words, suffix)
     path = Path(out) if out is not None else places.local(run).root / "videos" / name
-    if out is None and path.exists():
-        say(f"{path} is there from before, with the same settings: it is made anew")
+    if path.exists():
+        say(f"{path} is there from before, and will be replaced")
     comment = json.dumps({"colab_rl": {**words, "returns": returns}})
     _write(reel, path, fps, comment)
     stored, problem = _stored(places, identity, name, path)
