@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import contextlib
 import math
+import os
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 
@@ -51,6 +52,9 @@ class Camera:
     """
 
     def __init__(self, source: EnvironmentSource):
+        if not any(name in os.environ for name in ("DISPLAY", "WAYLAND_DISPLAY")):
+            os.environ.setdefault("SDL_VIDEODRIVER", "dummy")  # else pygame looks for a display, and says so
+        os.environ.setdefault("PYGAME_HIDE_SUPPORT_PROMPT", "1")
         self.environment: gymnasium.Env = make_environment(source, render_mode="rgb_array")
         self.fps = float(self.environment.metadata.get("render_fps") or UNTIMED)
 
