@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
+import http.server
 import json
 import os
+import queue
 import re
 import shutil
+import signal
 import subprocess
 import sys
+import threading
+import urllib.parse
 from pathlib import Path
 
 import gymnasium
@@ -553,3 +558,48 @@ def test_what_is_missing_is_named(here, missing):
                           env={**os.environ, "PYTHONPATH": path}, timeout=120)
     assert done.returncode == 1 and "Traceback" not in done.stderr and done.stdout == ""
     assert {"ffmpeg": "no FFmpeg is found", "moviepy": "pip install moviepy"}[missing] in done.stderr.splitlines()[-1]
+
+
+@pytest.mark.skipif(not (shutil.which("chromium") or shutil.which("google-chrome")), reason="no Chromium here")
+def test_a_film_plays_in_a_browser(tmp_path):
+    film = tmp_path / "film.mp4"
+    with VideoWriter(film, (120, 80), 25) as writer:
+        for frame in moving_square(100, (480, 80)):
+            writer.write(frame[:, :120].copy())
+    said: queue.Queue = queue.Queue()
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_GET(self):
+            if self.path.startswith("/said"):
+                said.put(json.loads(urllib.parse.unquote(self.path.partition("?")[2])))
+            page = b"""<video muted autoplay playsinline src="film.mp4"></video><script>
+                const film = document.querySelector("video");
+                const tell = () => fetch("/said?" + JSON.stringify({time: film.currentTime, width: film.videoWidth,
+                    duration: film.duration, error: film.error && film.error.message}));
+                film.onerror = tell;
+                film.ontimeupdate = () => film.currentTime > 0.5 && tell();</script>"""
+            content = film.read_bytes() if self.path == "/film.mp4" else page
+            self.send_response(200)
+            self.send_header("Content-Type", "video/mp4" if self.path == "/film.mp4" else "text/html")
+            self.send_header("Content-Length", str(len(content)))
+            self.end_headers()
+            self.wfile.write(content)
+
+        def log_message(self, *arguments):
+            pass
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        browser = subprocess.Popen(
+            [shutil.which("chromium") or shutil.which("google-chrome"), "--headless=new", "--no-sandbox",
+             "--disable-gpu", "--autoplay-policy=no-user-gesture-required", f"--user-data-dir={tmp_path / 'profile'}",
+             f"http://127.0.0.1:{server.server_port}/"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+            start_new_session=True)
+        try:
+            heard = said.get(timeout=90)
+        finally:
+            os.killpg(browser.pid, signal.SIGKILL)
+            browser.wait()
+            server.shutdown()
+    assert heard["error"] is None and heard["time"] > 0.5 and heard["width"] == 120
+    assert heard["duration"] == pytest.approx(4.0, abs=0.1)
