@@ -90,7 +90,7 @@ def _parser() -> argparse.ArgumentParser:
     render.add_argument("--out", metavar="FILE", help=".mp4 or .gif (default: in the run's videos/)")
     render.add_argument("--gif", action="store_true", help="a GIF in the run's videos/, for a README")
     render.add_argument("--overlay", default="all", metavar="PANELS",
-                        help="all, none, or some of caption,numbers,traces,actions")
+                        help="all, none, or some of caption,numbers,traces,actions,progress")
     render.add_argument("--size", type=int, metavar="W", help="width in pixels (default 600; compare 960; GIF 480)")
     render.add_argument("--speed", type=float, default=1.0, help="1 is real time")
     render.add_argument("--seconds", type=float, help="shown of each episode at most (default: all; evolution 6)")

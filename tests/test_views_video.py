@@ -25,14 +25,14 @@ from helpers import TINY, flip, snapshot
 
 from colab_rl import ColabRLError, UsageError, evaluate, record, render
 from colab_rl.cli import main
-from colab_rl.environments import channels_of, describe, make_environment
+from colab_rl.environments import describe, make_environment
 from colab_rl.errors import EnvironmentFault
 from colab_rl.evaluation import record_episode, replay
 from colab_rl.views import shown
 from colab_rl.views.drawing import curve, draw_text, font
 from colab_rl.views.encoder import VideoWriter, make_preview
 from colab_rl.views.overlay import Overlay, free_share, parse_panels
-from colab_rl.views.panels import BACKGROUND, LIMBS, PANELS, RAISED, SINGLE, Actions, Numbers, Scene, Traces
+from colab_rl.views.panels import BACKGROUND, LIMBS, PANELS, SINGLE, Actions, Numbers, Scene, Traces
 from colab_rl.views.reels import pace
 
 FFMPEG = imageio_ffmpeg.get_ffmpeg_exe()
@@ -135,7 +135,7 @@ def test_text_stands_where_it_is_anchored():
         image = Image.new("RGB", (100, 30))
         draw_text(image, 50, 10, "82.50", 13, (255, 255, 255), anchor)
         rows, columns[anchor] = np.nonzero(np.asarray(image)[..., 0] > 60)
-        assert 10 <= rows.min() and rows.max() <= 20
+        assert rows.min() >= 10 and rows.max() <= 20
     assert columns["left"].min() >= 49 and columns["right"].max() <= 51
 
 
@@ -225,7 +225,7 @@ def test_other_environments_get_their_own_panels(env_id, groups, labels):
     overlay = Overlay(scene_of(episode, spaces), picture.shape[1::-1], free_share([episode]), PANELS, 600, 1.0)
     frame = overlay(picture, 3)
     assert frame.shape[:2] == overlay.size[::-1] and overlay.size[0] == 600 and overlay.size[1] % 2 == 0
-    left, top, right, bottom = overlay.window
+    _, top, _, bottom = overlay.window
     assert (bottom - top) == overlay.picture[1]  # nothing of it is covered
 
 

@@ -69,25 +69,29 @@ def draw_box(image: Image.Image, x: float, y: float, width: float, height: float
         image.paste(color, (left, top, right, bottom))
 
 
+def polyline(x: np.ndarray, y: np.ndarray, size: tuple[int, int], width: float) -> Image.Image:
+    """A line through (K,) points in pixels as a mask of `size`; it has a gap where `y` is not finite."""
+    large = Image.new("L", (size[0] * SMOOTH, size[1] * SMOOTH))
+    draw = ImageDraw.Draw(large)
+    for run in _finite_runs(x * SMOOTH, y * SMOOTH):
+        draw.line(run, fill=255, width=max(1, round(width * SMOOTH)), joint="curve")
+    return large.reduce(SMOOTH)
+
+
 def curve(values: np.ndarray, low: float, high: float, height: int, pixels: int, width: float) -> Image.Image:
     """A line through (T,) values as a mask, `pixels` columns a step and `height` rows, with `high` at the top.
 
     width: of the line, in pixels. Where a value is not finite the line has a gap.
     """
-    margin = width / 2
     share = (np.asarray(values, np.float64) - low) / max(high - low, 1e-12)
-    y = (margin + (height - 2 * margin) * (1 - np.clip(share, 0, 1))) * SMOOTH
-    x = (np.arange(len(values)) + 0.5) * pixels * SMOOTH
-    mask = Image.new("L", (max(1, len(values)) * pixels, height))
+    y = width / 2 + (height - width) * (1 - np.clip(share, 0, 1))
+    x = (np.arange(len(values)) + 0.5) * pixels
+    mask = Image.new("L", (len(values) * pixels, height))
     steps = max(1, 4096 // pixels)  # a long episode is drawn in pieces: the large image would be gigabytes
     for first in range(0, len(values), steps):
         piece = slice(max(0, first - 2), first + steps + 2)
-        size = (min(steps, len(values) - first) * pixels * SMOOTH, height * SMOOTH)
-        large = Image.new("L", size)
-        draw = ImageDraw.Draw(large)
-        for run in _finite_runs(x[piece] - first * pixels * SMOOTH, y[piece]):
-            draw.line(run, fill=255, width=max(1, round(width * SMOOTH)), joint="curve")
-        mask.paste(large.reduce(SMOOTH), (first * pixels, 0))
+        size = min(steps, len(values) - first) * pixels, height
+        mask.paste(polyline(x[piece] - first * pixels, y[piece], size, width), (first * pixels, 0))
     return mask
 
 

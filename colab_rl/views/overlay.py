@@ -5,7 +5,7 @@
     +--------------------------+
     |        the picture       |
     +--------------------------+
-    | actions, contacts        |  footer: over the ground
+    | actions, progress        |  footer: over the ground
     +--------------------------+
 
 The picture gives way: where the subject would come under a strip, or where it may be anywhere, the strip stands
@@ -24,7 +24,7 @@ from colab_rl.telemetry import Episode
 from colab_rl.views.drawing import draw_text, text_width
 from colab_rl.views.panels import BACKGROUND, PANELS, TEXT, Panel, Scene
 
-FOOTER = ("actions",)
+FOOTER = ("actions", "progress")
 MARGIN = 0.02      # of the picture's height between the subject and a strip
 LEAST_SEEN = 0.5   # of the picture's height
 WIDEST = 3 / 2     # a picture higher than this shape is fitted by its height

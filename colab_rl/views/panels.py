@@ -17,7 +17,7 @@ from PIL import Image
 from colab_rl.spaces import Spaces
 from colab_rl.telemetry import Episode
 from colab_rl.views import shown
-from colab_rl.views.drawing import Color, curve, draw_box, draw_light, draw_text, shorten, text_width
+from colab_rl.views.drawing import Color, curve, draw_box, draw_light, draw_text, polyline, shorten, text_width
 
 BACKGROUND: Color = (15, 20, 32)
 RAISED: Color = (34, 42, 60)       # boxes on it, and lights that are off
@@ -37,6 +37,7 @@ class Scene(NamedTuple):
     caption: who it is, after how much training, and its score.
     together: the episodes that are shown in one video, which share their axes.
     frame_seconds: time between two steps as the environment has it, in s.
+    milestones: steps of training and return of each take of an evolution, of which the present one is number `place`.
     """
 
     episode: Episode
@@ -44,6 +45,8 @@ class Scene(NamedTuple):
     caption: tuple[str, str, str]
     together: Sequence[Episode]
     frame_seconds: float
+    milestones: Sequence[tuple[int, float]] = ()
+    place: int = 0
 
 
 class Panel(ABC):
@@ -245,5 +248,43 @@ class Actions(Panel):
         return self.bar[0] * float(np.clip(-action.low / (action.high - action.low), 0, 1))
 
 
+class Progress(Panel):
+    """The returns of an evolution's episodes over the steps of training, with the present one marked; else nothing."""
+
+    units = 46
+
+    def __init__(self, scene: Scene, width: int, scale: float):
+        super().__init__(scene, width, scale)
+        if not scene.milestones:
+            self.height = 0
+            return
+        steps, returns = np.array(scene.milestones, np.float64).T
+        self.radius = self.px(3)
+        self.plot = width - 2 * self.pad, self.height - self.px(22)
+        inner = np.array(self.plot) - 2 * self.radius - self.px(2)
+        spread = max(float(np.ptp(returns)), 1e-9)
+        self.x = self.radius + self.px(1) + inner[0] * steps / max(steps.max(), 1)
+        self.y = self.radius + self.px(1) + inner[1] * (returns.max() - returns) / spread
+
+    def still(self, image: Image.Image, x: int, y: int) -> None:
+        """See Panel."""
+        if not self.height:
+            return
+        _, achieved = self.scene.milestones[self.scene.place]
+        draw_text(image, x + self.pad, y + self.px(6), "return of this seed by steps of training", self.small, MUTED)
+        draw_text(image, x + self.width - self.pad, y + self.px(6), f"{achieved:.2f}", self.small, SINGLE, "right")
+        left, top = x + self.pad, y + self.px(20)
+        draw_box(image, left, top, *self.plot, RAISED)
+        line = polyline(self.x, self.y, self.plot, 1.8 * self.scale)
+        image.paste(FAINT, (left, top, left + line.width, top + line.height), line)
+        for i, (at, height) in enumerate(zip(self.x, self.y, strict=True)):
+            draw_light(image, left + round(at) - self.radius, top + round(height) - self.radius, 2 * self.radius,
+                       SINGLE if i == self.scene.place else MUTED)
+
+    def frame(self, image: Image.Image, x: int, y: int, t: int) -> None:
+        """See Panel: nothing changes."""
+
+
 # Above the picture, and below it.
-PANELS: dict[str, type[Panel]] = {"caption": Caption, "numbers": Numbers, "traces": Traces, "actions": Actions}
+PANELS: dict[str, type[Panel]] = {"caption": Caption, "numbers": Numbers, "traces": Traces, "actions": Actions,
+                                "progress": Progress}

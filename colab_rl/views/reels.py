@@ -75,6 +75,7 @@ class Reel:
     """`len(reel)` frames, (height, width, 3) uint8, each reused by the next, of `size` = (width, height)."""
 
     size: tuple[int, int]
+    learning = False  # whether the takes are of one run's training, one after the other
 
     def __init__(self, takes: Sequence[Take], spaces: Spaces, source: EnvironmentSource, style: Style):
         self.takes = takes
@@ -99,7 +100,10 @@ class Reel:
 
     def overlay(self, take: Take, width: int, scale: float) -> Overlay:
         """The overlay of a take; all takes' have one size."""
-        scene = Scene(take.episode, self.spaces, take.caption, self.together, 1 / self.step_fps)
+        learning = self.takes if self.learning else ()
+        milestones = [(other.manifest.step, other.episode.total_return) for other in learning]
+        scene = Scene(take.episode, self.spaces, take.caption, self.together, 1 / self.step_fps, milestones,
+                      self.takes.index(take))
         return Overlay(scene, self.picture, self.free, self.style.panels, width, scale)
 
     def play(self, take: Take, overlay: Overlay) -> Iterator[np.ndarray]:
@@ -127,6 +131,7 @@ class Sequel(Reel):
 
     def __init__(self, takes: Sequence[Take], spaces: Spaces, source: EnvironmentSource, style: Style):
         super().__init__(takes, spaces, source, style)
+        self.learning = len(takes) > 1
         self.overlays = [self.overlay(take, style.width, style.width / UNSCALED) for take in takes]
         self.size = self.overlays[0].size
 

@@ -21,7 +21,7 @@ MOST_COMPARED = 4
 EVOLUTION_TAKES = 6
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Take:
     """One policy's episode, and what is said of it."""
 

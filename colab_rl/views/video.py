@@ -74,7 +74,7 @@ def render(run: str, *, form: str = "episode", checkpoint: str | int = "best", a
     against: 1 to 3 of `RUN` or `RUN:CHECKPOINT`; where none is given, the run's first checkpoint.
     seed: of the episodes, which are those of `evaluate`.
     out: the file, .mp4 or .gif; in the run's own videos/ where not given, as GIF with `gif`.
-    overlay: `all`, `none`, or of caption, numbers, traces, actions those that are wanted, with commas between.
+    overlay: `all`, `none`, or some of caption, numbers, traces, actions, progress, with commas between.
     size: width in pixels, even. speed: 1 is the environment's own.
     seconds: shown of each episode, at most; evolution shows 6 where not given.
     overwrite: whether a file that is there may be replaced.
