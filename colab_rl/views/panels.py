@@ -212,7 +212,7 @@ class Actions(Panel):
         for i, action in enumerate(self.actions):
             if action.choice is None:
                 left, (width, height) = self._column(x, i), self.bar
-                draw_text(image, left, y + self.px(6), shorten(action.label, size, width), size, MUTED)
+                draw_text(image, left, y + self.px(6), self._label(action, width), size, MUTED)
                 draw_box(image, left, y + self.px(24), width, height, RAISED)
                 draw_box(image, left + self._zero(action), y + self.px(22), 1, height + self.px(4), MUTED)
         if self.contacts:
@@ -243,6 +243,11 @@ class Actions(Panel):
 
     def _column(self, x: int, i: int) -> int:
         return round(x + self.pad + i * self.share)
+
+    def _label(self, action: shown.Action, width: int) -> str:
+        """The action's name; where there is no room, its words' first letters: `hip 1` is `h1`."""
+        fits = text_width(action.label, self.small) <= width
+        return action.label if fits else shorten("".join(word[0] for word in action.label.split()), self.small, width)
 
     def _zero(self, action: shown.Action) -> float:
         return self.bar[0] * float(np.clip(-action.low / (action.high - action.low), 0, 1))
