@@ -15,19 +15,23 @@ if TYPE_CHECKING:
     from colab_rl.inspection import evaluate, record, status, verify
     from colab_rl.telemetry import Episode
     from colab_rl.training import TrainingResult, train
+    from colab_rl.views import dashboards
+    from colab_rl.views.report import report
     from colab_rl.views.video import Video, render
 
 _HOMES = {"train": "training", "TrainingResult": "training", "status": "inspection", "verify": "inspection",
           "evaluate": "inspection", "record": "inspection", "Channels": "environments.channels",
-          "Drawing": "environments.channels", "Episode": "telemetry", "render": "views.video", "Video": "views.video",
-          "ColabRLError": "errors", "UsageError": "errors"}
+          "Drawing": "environments.channels", "Episode": "telemetry", "report": "views.report",
+          "render": "views.video", "Video": "views.video", "ColabRLError": "errors", "UsageError": "errors"}
 
-__all__ = ["Channels", "ColabRLError", "Drawing", "Episode", "TrainingResult", "UsageError", "Video", "evaluate",
-           "record", "render", "status", "train", "verify"]
+__all__ = ["Channels", "ColabRLError", "Drawing", "Episode", "TrainingResult", "UsageError", "Video", "dashboards",
+           "evaluate", "record", "render", "report", "status", "train", "verify"]
 
 
 def __getattr__(name: str) -> Any:
     """Imports what is asked for: worker processes and `--help` need not pay for torch."""
+    if name == "dashboards":
+        return importlib.import_module("colab_rl.views.dashboards")
     if name not in _HOMES:
         raise AttributeError(f"module 'colab_rl' has no attribute {name!r}")
     return getattr(importlib.import_module(f"colab_rl.{_HOMES[name]}"), name)

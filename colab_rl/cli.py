@@ -96,6 +96,12 @@ def _parser() -> argparse.ArgumentParser:
     render.add_argument("--seconds", type=float, help="shown of each episode at most (default: all; evolution 6)")
     render.add_argument("--overwrite", action="store_true", help="replace the file where there is one")
 
+    report = command("report", _report, "write the dashboards as one HTML file; several runs are compared")
+    report.add_argument("runs", nargs="+", metavar="RUN[:CHECKPOINT]")
+    report.add_argument("--out", metavar="FILE", help="default RUN-report.html in this folder")
+    report.add_argument("--checkpoint", default="best", metavar="WHICH", help="best, latest or a generation")
+    report.add_argument("--episodes", type=int, default=100, help="behind each score; 0 leaves the scores out")
+
     presets = command("presets", _presets, "the tuned settings, and all settings there are")
     for added in (status, evaluate, verify, render, presets):
         added.add_argument("--json", action="store_true", help="as JSON")
@@ -193,6 +199,14 @@ def _render(options: argparse.Namespace) -> int:
         print(f"error: the video is whole here, and its copy did not reach the store: {video.store_error}; "
               "the same command tries again", file=sys.stderr)
     return 1 if video.store_error else 0
+
+
+def _report(options: argparse.Namespace) -> int:
+    from colab_rl.views.report import report
+
+    print(report(options.runs, out=options.out, checkpoint=options.checkpoint, episodes=options.episodes,
+                 **_places(options)))
+    return 0
 
 
 def _presets(options: argparse.Namespace) -> int:

@@ -81,11 +81,13 @@ def verify(run: str, *, root: Location = None, store: Location = None) -> dict[s
 
 
 def evaluate(run: str, *, checkpoint: str | int = "best", episodes: int = 100, seed: int = 0,
-             env: EnvironmentSource | None = None, root: Location = None, store: Location = None) -> EvaluationResult:
+             env: EnvironmentSource | None = None, recordings: int = 0, root: Location = None,
+             store: Location = None) -> EvaluationResult:
     """Deterministic episodes of a checkpoint's policy on stock gymnasium, with seeds seed, seed + 1, ...
 
     checkpoint: `best`, `latest` or a generation.
     env: needed where the run trains on a function.
+    recordings: how many of the episodes, from the first, are recorded (see telemetry.Episode).
     Raises UsageError for an unknown run or a bad number, ColabRLError where the checkpoint cannot be read.
     """
     if not 1 <= episodes <= 1_000_000:
@@ -97,7 +99,8 @@ def evaluate(run: str, *, checkpoint: str | int = "best", episodes: int = 100, s
     spaces = describe(source)
     algorithm = load_algorithm(identity, find_checkpoint(identity, places, checkpoint), spaces)
     with torch_threads(identity.threads), contextlib.closing(Evaluator(source, spaces)) as evaluator:
-        return evaluator.evaluate(lambda obs: algorithm.act(obs, deterministic=True), episodes, seed, progress=True)
+        return evaluator.evaluate(lambda obs: algorithm.act(obs, deterministic=True), episodes, seed, progress=True,
+                                  record=recordings, values=algorithm.values)
 
 
 def record(run: str, *, checkpoint: str | int = "best", seed: int = 0, env: EnvironmentSource | None = None,

@@ -77,6 +77,14 @@ class MLP(nn.Module):
             x = self._activate(functional.linear(x, weight, bias))
         return functional.linear(x, *output)
 
+    def dead_units(self, x: Tensor) -> float:
+        """Share of hidden units that say the same of every row: their deviation over (B, ...) is below 1e-3."""
+        deviations = []
+        for weight, bias in self._parameters_of_layers[:-1]:
+            x = self._activate(functional.linear(x, weight, bias))
+            deviations.append(x.std(0))
+        return float((torch.cat(deviations) < 1e-3).float().mean()) if deviations else 0.0
+
     def vjp(self, x: Tensor) -> tuple[Tensor, Pullback]:
         """`forward`, and what turns the (B, sizes[-1]) gradient by the outputs into `.grad`, overwriting it.
 
@@ -138,6 +146,10 @@ class CategoricalPolicy(nn.Module):
             pullback_logits(by_logits.scatter_add_(-1, taken, by_log_prob))
 
         return log_p.gather(-1, taken).squeeze(-1), entropy.mean(), pullback
+
+    def dead_units(self, obs: Tensor) -> float:
+        """See MLP."""
+        return self.logits.dead_units(obs)
 
     def to_environment(self, actions: np.ndarray) -> np.ndarray:
         """(B,) int64 choices as the environment counts them."""
@@ -201,6 +213,10 @@ class GaussianPolicy(nn.Module):
 
         return -0.5 * z_squared.sum(-1) - log_volume, log_volume + 0.5 * len(log_std), pullback
 
+    def dead_units(self, obs: Tensor) -> float:
+        """See MLP."""
+        return self.mean.dead_units(obs)
+
     def to_environment(self, actions: np.ndarray) -> np.ndarray:
         """(B, A) float32 actions clipped to the bounds, in the environment's unit."""
         return np.clip(np.clip(actions, -self.limit, self.limit) * self.half_range + self.middle, self.low, self.high)
@@ -231,6 +247,10 @@ class ValueNetwork(nn.Module):
     def forward(self, obs: Tensor) -> Tensor:
         """(B,) values of (B, obs_dim) observations."""
         return self.value(obs).squeeze(-1)
+
+    def dead_units(self, obs: Tensor) -> float:
+        """See MLP."""
+        return self.value.dead_units(obs)
 
     def vjp(self, obs: Tensor) -> tuple[Tensor, Pullback]:
         """(B,) values, and the pullback of the loss's (B,) gradient by them."""

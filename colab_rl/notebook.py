@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import base64
+import html
 import os
 import shutil
 import sys
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from colab_rl.runs import TENSORBOARD, Places
 from colab_rl.views.encoder import make_preview
@@ -52,3 +55,66 @@ def show_video(video: Video) -> None:
     else:
         display(HTML(f'<video {width} controls autoplay loop muted playsinline '
                      f'src="data:video/mp4;base64,{content}"></video>'))
+
+
+def list_runs(store: str | os.PathLike | None = None, root: str | os.PathLike | None = None) -> list[str]:
+    """Prints every run with its score, steps and date, the newest first; returns their names in that order."""
+    from colab_rl.views.history import overview
+
+    rows = overview(Places(root, store))
+    if not rows:
+        print("no runs yet: 01_train.ipynb begins one")
+    for row in rows:
+        score = "not evaluated" if row.score is None else f"score {row.score:.1f}"
+        print(f"{row.name:24} {row.env_id:28} {score:16} {row.step:>12,} steps   {row.date}")
+    return [row.name for row in rows]
+
+
+def show_dashboards(run: str, checkpoint: str | int = "best", compare: str = "",
+                    store: str | os.PathLike | None = None, root: str | os.PathLike | None = None) -> None:
+    """The dashboards of a run, or of several, in the cell's output; pickers above choose others.
+
+    compare: other runs, `NAME` or `NAME:CHECKPOINT`, separated by commas.
+    """
+    from IPython.display import display
+
+    from colab_rl.views.report import build_page
+
+    def framed(names: list[str]) -> dict[str, str]:
+        page = build_page(names, checkpoint=checkpoint, episodes=0, root=root, store=store)
+        # A frame of its own: the page's script and style and the notebook's leave each other alone.
+        return {"text/html": f'<iframe srcdoc="{html.escape(page)}" '
+                             'style="width:100%;height:900px;border:0"></iframe>'}
+
+    names = [run, *(name.strip() for name in compare.split(",") if name.strip())]
+    show_pickers = _pickers(run, Places(root, store), lambda chosen: handle.update(framed(chosen), raw=True))
+    if show_pickers is not None:
+        display(show_pickers)
+    handle = display(framed(names), raw=True, display_id=True)
+
+
+def _pickers(run: str, places: Places, show: Callable[[list[str]], None]) -> Any:
+    """Drop-down lists of runs and their checkpoints, and a button; None where there are no widgets."""
+    try:
+        import ipywidgets
+    except ImportError:
+        return None
+    from colab_rl.views.history import checkpoint_names
+
+    runs = ipywidgets.Dropdown(options=places.names(), value=run.partition(":")[0], description="Run")
+    checkpoints = ipywidgets.Dropdown(options=checkpoint_names(runs.value, places), description="Checkpoint")
+    button = ipywidgets.Button(description="Show")
+
+    def refill(_change: object) -> None:
+        checkpoints.options = checkpoint_names(runs.value, places)
+
+    def clicked(_button: object) -> None:
+        button.disabled, button.description = True, "Reading ..."
+        try:
+            show([f"{runs.value}:{checkpoints.value}"])
+        finally:
+            button.disabled, button.description = False, "Show"
+
+    runs.observe(refill, "value")
+    button.on_click(clicked)
+    return ipywidgets.HBox([runs, checkpoints, button])

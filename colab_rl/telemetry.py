@@ -180,11 +180,14 @@ def _arrays(episode: Episode, length: int) -> dict[str, np.ndarray]:
     arrays = {name: values if name in exact else _rounded(values) for name, values in episode.series.items()}
     arrays = {name: values[:length + len(values) - episode.length] for name, values in arrays.items()}
     if episode.outlines:
-        poses = episode.poses[:length + 1]
-        arrays["pose"] = poses[:, 0]
-        arrays["poses_of_others"] = _relative(poses).astype(np.float16)
-    for i, line in enumerate(episode.terrain):
-        arrays[f"terrain_{i}"] = line.astype(np.float32)
+        # Time last: neighbours in time are alike, and compress.
+        poses = episode.poses[:length + 1].transpose(1, 2, 0).copy()
+        poses[1:, :2] -= poses[:1, :2]
+        arrays["first_pose"] = _rounded(poses[0])
+        arrays["other_poses"] = poses[1:].astype(np.float16)
+    gap = np.full((1, 2), np.nan)  # between two lines of the terrain
+    lines = [part for line in episode.terrain for part in (line, gap)]
+    arrays["terrain"] = np.concatenate([*lines, np.zeros((0, 2))]).astype(np.float32)
     return arrays
 
 
@@ -196,16 +199,10 @@ def _rounded(values: np.ndarray) -> np.ndarray:
     return np.where(np.isfinite(values), rounded, values)
 
 
-def _relative(poses: np.ndarray) -> np.ndarray:
-    offsets = poses[:, 1:].copy()
-    offsets[..., :2] -= poses[:, :1, :2]
-    return offsets
-
-
 def _description(episode: Episode) -> dict[str, Any]:
     return {"environment": episode.environment, "seed": episode.seed, "terminated": episode.terminated,
             "return": episode.total_return, "steps": episode.steps, "step_seconds": episode.step_seconds,
-            "units": dict(episode.units), "terrain": len(episode.terrain),
+            "units": dict(episode.units),
             "outlines": {name: np.asarray(outline).tolist() for name, outline in episode.outlines.items()}}
 
 
@@ -219,11 +216,13 @@ def _episode(description: Mapping[str, Any], file: Mapping[str, np.ndarray], num
                 for name, outline in description["outlines"].items()}
     poses = np.zeros((length + 1, 0, 3), np.float32)
     if outlines:
-        first = file[f"{number}/pose"].astype(np.float32).reshape(length + 1, 1, 3)
-        others = file[f"{number}/poses_of_others"].astype(np.float32).reshape(length + 1, len(outlines) - 1, 3)
-        others[..., :2] += first[..., :2]
-        poses = np.concatenate([first, others], axis=1)
-    terrain = [file[f"{number}/terrain_{i}"].reshape(-1, 2) for i in range(int(description["terrain"]))]
+        first = file[f"{number}/first_pose"].astype(np.float32).reshape(1, 3, length + 1)
+        others = file[f"{number}/other_poses"].astype(np.float32).reshape(len(outlines) - 1, 3, length + 1)
+        others[:, :2] += first[:, :2]
+        poses = np.concatenate([first, others]).transpose(2, 0, 1)
+    points = file[f"{number}/terrain"].astype(np.float64).reshape(-1, 2)
+    gaps = np.flatnonzero(np.isnan(points[:, 0]))
+    terrain = [line[~np.isnan(line[:, 0])] for line in np.split(points, gaps) if len(line) > 1]
     seconds = description["step_seconds"]
     return Episode(str(description["environment"]), int(description["seed"]), bool(description["terminated"]),
                    float(description["return"]), int(description["steps"]), float(seconds) if seconds else None,

@@ -69,6 +69,7 @@ class Trainer:
         self._seconds_before = 0.0                       # trained in earlier sessions
         self._began = time.perf_counter()
         self._checkpoint_seconds = 0.0                   # spent since the newest row
+        self._resumed = False                            # whether the next row is the first one of a later session
 
     def load(self, state: dict[str, Any], manifest: Manifest | None, changes: list[str]) -> None:
         """Goes on from a state.
@@ -88,6 +89,7 @@ class Trainer:
         self.iteration, self.step = state["iteration"], state["step"]
         if manifest:
             self.manifest = manifest
+            self._resumed = True
             self.target_reached = manifest.finished and manifest.step < manifest.total_steps == self.total_steps
             self._seconds_before = manifest.seconds
             self._verified = {other.stem: other for other in self.recorder.local.whole()}
@@ -191,6 +193,9 @@ class Trainer:
         row |= {"seconds": self.seconds, "time/collect": collected - started, "time/update": updated - collected,
                 "time/evaluate": ended - updated, "time/checkpoint": self._checkpoint_seconds,
                 "time/steps_per_second": steps / (ended - started + self._checkpoint_seconds)}
+        if self._resumed:
+            row["session/resumed"] = 1
+        self._resumed = False
         self._checkpoint_seconds = 0.0
         self._rows.append(row)
         self.recorder.tensorboard.add(row)

@@ -28,6 +28,8 @@ from colab_rl.networks import ValueNetwork, make_policy
 from colab_rl.normalization import ObservationNormalizer, RewardNormalizer
 from colab_rl.spaces import Spaces
 
+DEAD_UNIT_ROWS = 512  # observations over which a unit has to vary
+
 
 def scheduled(start: float, schedule: str, progress: float) -> float:
     """`start` throughout, or falling linearly to 0 as `progress` goes from 0 to 1."""
@@ -88,10 +90,13 @@ class PPO(Algorithm):
             if config.target_kl is not None and float(means[3]) > config.target_kl:
                 break
         self.observation_normalizer.update(rollout.obs[:-1][rollout.valid])
+        rows = transitions[0][::max(1, len(transitions[0]) // DEAD_UNIT_ROWS)]
 
         names = ("loss/policy", "loss/value", "policy/entropy", "policy/approx_kl", "policy/clip_fraction")
         metrics = dict(zip(names, (sums / epochs).tolist(), strict=True))
         metrics |= value_metrics | self.optimizer.metrics()
+        metrics |= {f"optimizer/{name}/dead_units": network.dead_units(rows)
+                    for name, network in (("policy", self.policy), ("value", self.value))}
         metrics |= {"policy/std": self.policy.std(), "policy/epochs": float(epochs),
                     "optimizer/learning_rate": learning_rate}
         broken = [name for name, value in metrics.items() if not np.isfinite(value) and name != "policy/std"]

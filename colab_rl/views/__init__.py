@@ -1,1 +1,1 @@
-"""What a person looks at: they read a run, and never train."""
+"""Views of a run: they read it, and never train."""

@@ -24,7 +24,8 @@ RAISED: Color = (34, 42, 60)       # boxes on it, and lights that are off
 FAINT: Color = (72, 84, 108)       # zero lines
 MUTED: Color = (158, 172, 198)     # labels
 TEXT: Color = (243, 246, 251)
-LIMBS: tuple[Color, Color] = (86, 180, 233), (245, 166, 35)  # the first and the second of two
+# The first and the second of two: red and a light blue of Paul Tol's "bright" scheme, as in the dashboards.
+LIMBS: tuple[Color, Color] = (238, 102, 119), (102, 204, 238)
 SINGLE: Color = (94, 211, 160)     # a series that belongs to neither
 SMALL, MIDDLE, LARGE = 12, 13, 19  # letters
 LEAST = 11                         # pixels, whatever the scale

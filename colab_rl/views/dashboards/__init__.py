@@ -1,0 +1,19 @@
+"""Figures of a run: plain functions from tables and episodes to `plotly.graph_objects.Figure`.
+
+    from colab_rl import dashboards, record
+    dashboards.gait(record("walker")).show()
+    dashboards.learning(dashboards.Curves("mine", {"step": steps, "episode/return": returns})).show()
+
+All interaction is inside the figures, so that they work wherever Plotly shows one.
+"""
+
+from colab_rl.views.dashboards.comparison import Contender, bootstrap_interval, comparison, scores
+from colab_rl.views.dashboards.gait import gait
+from colab_rl.views.dashboards.health import diagnose
+from colab_rl.views.dashboards.learning import learning
+from colab_rl.views.dashboards.optimizer import optimizer
+from colab_rl.views.dashboards.phases import phase_portraits
+from colab_rl.views.dashboards.tables import Curves, Mark, table_of
+
+__all__ = ["Contender", "Curves", "Mark", "bootstrap_interval", "comparison", "diagnose", "gait", "learning",
+           "optimizer", "phase_portraits", "scores", "table_of"]

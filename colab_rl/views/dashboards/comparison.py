@@ -1,0 +1,129 @@
+"""Runs and checkpoints beside each other: a table of numbers, and the scores behind its first row."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import plotly.graph_objects as go
+
+from colab_rl.telemetry import Episode
+from colab_rl.views.dashboards import measures
+from colab_rl.views.dashboards.style import COLORS, TEMPLATE, empty, plain, rounded
+from colab_rl.views.dashboards.tables import Curves
+
+RESAMPLES = 10_000
+NONE = "-"
+
+
+@dataclass(frozen=True)
+class Contender:
+    """One checkpoint of one run, as it is compared.
+
+    returns: (E,) of evaluation episodes. episodes: their recordings, as many as there are.
+    curves: of its run; step: where the checkpoint lies on them. solved_at: the score that counts as solved.
+    """
+
+    label: str
+    returns: np.ndarray
+    episodes: Sequence[Episode] = ()
+    curves: Curves = field(default_factory=lambda: Curves("", {}))
+    step: int = 0
+    solved_at: float | None = None
+
+
+def bootstrap_interval(returns: np.ndarray, share: float = 0.95) -> tuple[float, float]:
+    """The percentile interval of the mean (Efron 1979), from resamples that are the same each time."""
+    generator = np.random.default_rng(0)
+    means = generator.choice(returns, (RESAMPLES, len(returns))).mean(1)
+    low, high = np.quantile(means, [(1 - share) / 2, (1 + share) / 2])
+    return float(low), float(high)
+
+
+def solved(contender: Contender) -> tuple[float, float]:
+    """Steps and seconds until an evaluation of the run first reached `solved_at`; NaN where none did."""
+    scores = contender.curves.column("evaluation/score")
+    if contender.solved_at is None or not len(scores):
+        return float("nan"), float("nan")
+    there = np.flatnonzero(scores >= contender.solved_at)
+    if not len(there):
+        return float("nan"), float("nan")
+    return float(contender.curves.column("step")[there[0]]), float(contender.curves.column("seconds")[there[0]])
+
+
+def rows_of(contenders: Sequence[Contender]) -> list[tuple[str, list[str]]]:
+    """The table as text: a name and a cell for each contender; rows that nobody has a number for are left out."""
+    goals = {contender.solved_at for contender in contenders} - {None}
+    goal = f"{goals.pop():g}" if len(goals) == 1 else "solved"
+
+    def each(words: str, measure: Callable[[Contender], float], form: str) -> tuple[str, list[str]]:
+        values = [measure(contender) for contender in contenders]
+        return words, [form.format(value) if np.isfinite(value) else NONE for value in values]
+
+    def gait(words: str, measure: Callable[[Episode], float], form: str) -> tuple[str, list[str]]:
+        return each(words, lambda contender: measures.mean_of(measure, contender.episodes), form)
+
+    scores, intervals, worst = [], [], []
+    for contender in contenders:
+        returns = contender.returns
+        scores.append(f"{returns.mean():.1f} ± {returns.std():.1f}" if len(returns) else NONE)
+        worst.append(f"{returns.min():.1f} to {returns.max():.1f}" if len(returns) else NONE)
+        intervals.append("{:.1f} to {:.1f}".format(*bootstrap_interval(returns)) if len(returns) > 1 else NONE)
+    rows = [("Score ± deviation", scores), ("95 % interval of the mean", intervals), ("Lowest to highest", worst),
+            each("Episodes", lambda contender: float(len(contender.returns)), "{:.0f}"),
+            each("Trained for, steps", lambda contender: float(contender.step), "{:,.0f}"),
+            each(f"Steps to {goal}", lambda contender: solved(contender)[0], "{:,.0f}"),
+            each(f"Minutes to {goal}", lambda contender: solved(contender)[1] / 60, "{:.1f}"),
+            gait("Speed, m/s", measures.speed, "{:.2f}"),
+            gait("Energy per metre, J/m", measures.energy_per_metre, "{:.0f}"),
+            gait("Stride frequency, Hz", measures.stride_frequency, "{:.2f}")]
+    return [(words, cells) for words, cells in rows if any(cell != NONE for cell in cells)]
+
+
+def comparison(contenders: Sequence[Contender]) -> go.Figure:
+    """The table, a column for each contender."""
+    if not contenders:
+        return empty("There is nothing to compare.")
+    rows = rows_of(contenders)
+    columns = [[words for words, _ in rows], *([cells[i] for _, cells in rows] for i in range(len(contenders)))]
+    headings = ["", *(plain(contender.label) for contender in contenders)]
+    colors = ["#8A8F98", *(COLORS[i % len(COLORS)] for i in range(len(contenders)))]
+    look = {"align": ["left"] + ["right"] * len(contenders), "fill": {"color": "rgba(0,0,0,0)"},
+            "line": {"color": "rgba(128,128,128,0.3)"}}
+    figure = go.Figure(layout={"template": TEMPLATE, "height": 84 + 27 * len(rows),
+                               "margin": {"l": 4, "r": 4, "t": 6, "b": 4}})
+    figure.add_trace(go.Table(
+        columnwidth=[1.5] + [1] * len(contenders),
+        header={"values": [f"<b>{heading}</b>" for heading in headings], "height": 66,
+                "font": {"color": colors}, **look},
+        cells={"values": [[plain(cell) for cell in column] for column in columns], "height": 26, **look}))
+    return figure
+
+
+def scores(contenders: Sequence[Contender]) -> go.Figure:
+    """Every episode's return as a point, and the mean with its 95 % interval over them."""
+    contenders = [contender for contender in contenders if len(contender.returns)]
+    if not contenders:
+        return empty("No episodes were evaluated.")
+    figure = go.Figure(layout={"template": TEMPLATE, "height": 70 + 84 * len(contenders)})
+    generator = np.random.default_rng(0)
+    for row, contender in enumerate(contenders):
+        color = COLORS[row % len(COLORS)]
+        returns = contender.returns
+        jitter = row + 0.12 + generator.uniform(0, 0.3, len(returns))
+        figure.add_trace({"type": "scatter", "mode": "markers", "x": rounded(returns, 6), "y": rounded(jitter),
+                          "marker": {"color": color, "size": 5, "opacity": 0.5}, "showlegend": False,
+                          "hovertemplate": "return %{x:.1f}<extra></extra>"})
+        mean = float(returns.mean())
+        low, high = bootstrap_interval(returns) if len(returns) > 1 else (mean, mean)
+        figure.add_trace({"type": "scatter", "mode": "markers", "x": [mean], "y": [row - 0.12], "showlegend": False,
+                          "error_x": {"symmetric": False, "array": [high - mean], "arrayminus": [mean - low],
+                                      "color": color, "thickness": 2}, "marker": {"color": color, "size": 10},
+                          "hovertemplate": f"mean {mean:.2f}, 95 % interval {low:.2f} to {high:.2f}<extra></extra>"})
+        figure.add_annotation(text=f"<b>{plain(contender.label)}</b>", x=0, xref="paper", xanchor="left", y=row + 0.52,
+                              yanchor="bottom", showarrow=False, font={"color": color}, yshift=-2)
+    figure.update_yaxes(visible=False, range=[-0.4, len(contenders)])
+    figure.update_xaxes(title={"text": "return of an episode (dot: mean, bar: its 95 % interval)"})
+    figure.update_layout(margin={"t": 12, "b": 44, "l": 14, "r": 14})
+    return figure

@@ -1,0 +1,97 @@
+"""Numbers about a gait, from an episode's telemetry."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from colab_rl.telemetry import Episode
+
+SHORTEST_SWING = 0.06  # s; a foot that lifts for less has bounced
+
+
+def contact_names(episode: Episode) -> list[str]:
+    """The channels that say whether a foot is on the ground."""
+    return [name for name in episode.series if name.startswith("contact_")]
+
+
+def duty_factor(contact: np.ndarray) -> float:
+    """Share of the time that a foot is on the ground (Alexander 1984, doi:10.1177/027836498400300205)."""
+    return float(np.mean(contact > 0.5))
+
+
+def touchdowns(contact: np.ndarray, step_seconds: float) -> np.ndarray:
+    """Steps at which a foot lands, after it was in the air for `SHORTEST_SWING` at least."""
+    on = contact > 0.5
+    landings = np.flatnonzero(on[1:] & ~on[:-1]) + 1
+    liftoffs = np.flatnonzero(~on[1:] & on[:-1]) + 1
+    kept = []
+    for landing in landings:
+        before = liftoffs[liftoffs < landing]
+        if not len(before) or (landing - before[-1]) * step_seconds >= SHORTEST_SWING:
+            kept.append(landing)
+    return np.array(kept, int)
+
+
+def stride_frequency(episode: Episode) -> float:
+    """Landings of the same foot a second, in Hz, mean of the feet; NaN with fewer than two landings or no contacts."""
+    seconds = episode.step_seconds
+    rates = []
+    for name in contact_names(episode) if seconds else []:
+        landings = touchdowns(episode[name], seconds or 1)
+        if len(landings) > 1:
+            rates.append((len(landings) - 1) / ((landings[-1] - landings[0]) * (seconds or 1)))
+    return float(np.mean(rates)) if rates else float("nan")
+
+
+def distance(episode: Episode) -> float:
+    """Metres that the body came forward; NaN without a position."""
+    if episode.units.get("position_x") != "m":
+        return float("nan")
+    position = episode["position_x"].astype(float)
+    return float(position[-1] - position[0])
+
+
+def speed(episode: Episode) -> float:
+    """Mean forward speed in m/s; NaN without a position or a time."""
+    return distance(episode) / (episode.length * episode.step_seconds) if episode.step_seconds else float("nan")
+
+
+def energy_per_metre(episode: Episode) -> float:
+    """Work of the motors over the distance, in J/m: the sum of |torque x joint speed|, as motors that recover nothing.
+
+    NaN without torques, or where the body came less than a metre.
+    """
+    joints = [name.removesuffix("_torque") for name in episode.series if name.endswith("_torque")]
+    joints = [joint for joint in joints if f"{joint}_speed" in episode.series]
+    far = distance(episode)
+    if not joints or not episode.step_seconds or not far > 1:
+        return float("nan")
+    power = sum(np.abs(episode[f"{joint}_torque"].astype(float) * episode[f"{joint}_speed"]) for joint in joints)
+    return float(np.sum(power[1:]) * episode.step_seconds / far)
+
+
+def mean_of(measure, episodes: Sequence[Episode]) -> float:  # type: ignore[no-untyped-def]
+    """The mean of a measure over the episodes that have it; NaN where none does."""
+    values = np.array([measure(episode) for episode in episodes])
+    known = values[np.isfinite(values)]
+    return float(known.mean()) if len(known) else float("nan")
+
+
+def contact_sentence(episode: Episode) -> str:
+    """Duty factors and stride frequency in words."""
+    names = contact_names(episode)
+    shares = " and ".join(f"{100 * duty_factor(episode[name]):.0f} %" for name in names)
+    rate = stride_frequency(episode)
+    return f"duty factor {shares}" + (f", {rate:.2g} strides/s" if np.isfinite(rate) else "")
+
+
+def gait_sentence(episode: Episode) -> str:
+    """What an episode was, in a line."""
+    parts = [f"return {episode.total_return:.1f}", f"{episode.steps:,} steps"]
+    if np.isfinite(speed(episode)):
+        parts.append(f"{speed(episode):.1f} m/s")
+    if np.isfinite(energy_per_metre(episode)):
+        parts.append(f"{energy_per_metre(episode):.0f} J/m")
+    return ", ".join(parts)

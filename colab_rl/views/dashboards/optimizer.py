@@ -1,0 +1,107 @@
+"""Is the optimizer healthy? Gradients, steps and Adam's moments of each network."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import plotly.graph_objects as go
+
+from colab_rl.views.dashboards.health import FEWEST_ROWS, diagnose, networks
+from colab_rl.views.dashboards.learning import add_x_buttons
+from colab_rl.views.dashboards.style import (
+    COLORS,
+    DASHES,
+    GREEN,
+    RED,
+    YELLOW,
+    Line,
+    Panel,
+    empty,
+    plain,
+    stacked,
+    wrapped,
+)
+from colab_rl.views.dashboards.tables import X_AXES, Curves
+
+# Panel's title, its columns' kinds with what they are called there, and whether its axis is logarithmic.
+PANELS: tuple[tuple[str, dict[str, str], bool], ...] = (
+    ("Gradient norm", {"gradient_norm": "", "clipped_gradient_norm": "after clipping"}, True),
+    ("Parameter norm", {"parameter_norm": ""}, False),
+    ("Update norm", {"update_norm": ""}, True),
+    ("Update over parameters", {"ratio": ""}, True),
+    ("Norm of Adam's first moment", {"adam_first_moment_norm": ""}, True),
+    ("Norm of Adam's second moment", {"adam_second_moment_norm": ""}, True),
+    ("Dead hidden units", {"dead_units": ""}, False),
+)
+
+
+def optimizer(runs: Curves | Sequence[Curves]) -> go.Figure:
+    """The optimizer of a run, or of several, by network; what is unhealthy is said above and marked broadly."""
+    runs = [runs] if isinstance(runs, Curves) else list(runs)
+    runs = [run for run in runs if networks(run)]
+    if not runs:
+        return empty("There are no optimizer metrics yet: they come with the first iteration.")
+    panels = []
+    for title, kinds, log in PANELS:
+        lines = _lines(runs, kinds)
+        if lines:
+            panels.append(Panel(title, "share" if title.startswith(("Dead", "Update over")) else "norm", lines, log=log,
+                                extra={"y": {"rangemode": "tozero"}} if not log else {}))
+    figure = stacked(panels, X_AXES["Steps"], top=44, above=_sentences(runs))
+    add_x_buttons(figure, panels)
+    return figure
+
+
+def _lines(runs: Sequence[Curves], kinds: dict[str, str]) -> list[Line]:
+    """A colour each network where one run is shown, otherwise a colour each run and a dash each network."""
+    lines = []
+    for number, run in enumerate(runs):
+        unhealthy = {finding.column for finding in diagnose(run)}
+        for i, network in enumerate(networks(run)):
+            color = COLORS[(i if len(runs) == 1 else number) % len(COLORS)]
+            for kind, words in kinds.items():
+                column = f"optimizer/{network}/{kind}"
+                values = _values(run, network, kind)
+                if not np.isfinite(values).any():
+                    continue
+                name = " ".join(filter(None, (run.label if len(runs) > 1 else "", network, words)))
+                dash = "dot" if words else "solid" if len(runs) == 1 else DASHES[i % len(DASHES)]
+                bad = column in unhealthy or (kind == "ratio" and f"optimizer/{network}/update_norm" in unhealthy)
+                lines.append(run.line(name, values, color=color, dash=dash, opacity=0.8 if words else 1.0))
+                if bad:
+                    lines.append(_marked(run, name, values))
+    return lines
+
+
+def _values(run: Curves, network: str, kind: str) -> np.ndarray:
+    if kind != "ratio":
+        return run.column(f"optimizer/{network}/{kind}")
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return run.column(f"optimizer/{network}/update_norm") / run.column(f"optimizer/{network}/parameter_norm")
+
+
+def _marked(run: Curves, name: str, values: np.ndarray) -> Line:
+    """A broad stroke over the rows that were judged."""
+    tail = np.full(len(values), np.nan)
+    known = np.flatnonzero(np.isfinite(values))
+    judged = known[-max(FEWEST_ROWS, len(known) // 5):]
+    tail[judged] = values[judged]
+    return run.line(f"{name}, unhealthy", tail, color=YELLOW, width=8, opacity=0.5, in_title=False)
+
+
+def _sentences(runs: Sequence[Curves]) -> list[str]:
+    """What is said above the panels, in lines."""
+    lines: list[str] = []
+    for run in runs:
+        prefix = f"{run.label}: " if len(runs) > 1 else ""
+        findings = diagnose(run)
+        if run.rows < FEWEST_ROWS:
+            lines += wrapped(f"{prefix}too few rows yet to judge the optimizer's health.")
+        elif not findings:
+            lines.append(f'<span style="color:{GREEN}">✓</span> '
+                         f"{plain(prefix)}nothing unhealthy in the last fifth of the run.")
+        for finding in findings:
+            first, *rest = wrapped(prefix + finding.sentence)
+            lines += [f'<span style="color:{RED}"><b>!</b></span> {first}', *(f"   {line}" for line in rest)]
+    return lines

@@ -1,0 +1,69 @@
+"""What the figures of learning are drawn from: a run's table of metrics, and its checkpoints."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from colab_rl.views.dashboards.style import Line
+
+Table = Mapping[str, np.ndarray]  # a (rows,) float64 array a column (docs/metrics.md), NaN where a cell is empty
+X_AXES = {"Steps": "environment steps", "Wall time": "minutes of training", "Iterations": "iterations"}
+
+
+@dataclass(frozen=True)
+class Mark:
+    """A checkpoint on the curves; score: None where it was not evaluated."""
+
+    generation: int
+    iteration: int
+    step: int
+    seconds: float
+    score: float | None = None
+
+
+@dataclass(frozen=True)
+class Curves:
+    """A run's metrics, under the name that the figures give it."""
+
+    label: str
+    table: Table
+    checkpoints: Sequence[Mark] = ()
+
+    @property
+    def rows(self) -> int:
+        """Rows of the table."""
+        return len(next(iter(self.table.values()), ()))
+
+    def column(self, name: str) -> np.ndarray:
+        """A column; NaN where the table has none of that name."""
+        return np.asarray(self.table.get(name, np.full(self.rows, np.nan)), np.float64)
+
+    def has(self, name: str) -> bool:
+        """Whether a column has any number in it."""
+        return bool(np.isfinite(self.column(name)).any())
+
+    def names(self, prefix: str) -> list[str]:
+        """Columns with numbers whose names begin so."""
+        return [name for name in self.table if name.startswith(prefix) and self.has(name)]
+
+    def xs(self, chosen: np.ndarray | slice = slice(None)) -> tuple[np.ndarray, ...]:
+        """The rows' steps, minutes and iterations."""
+        columns = (self.column("step"), self.column("seconds") / 60, self.column("iteration"))
+        return tuple(column[chosen] for column in columns)
+
+    def line(self, name: str, y: np.ndarray | str, **look: object) -> Line:
+        """A line over the rows; `y` is a column's name or (rows,) values."""
+        values = self.column(y) if isinstance(y, str) else y
+        chosen = np.flatnonzero(np.isfinite(values)) if look.get("kind") == "points" else slice(None)
+        xs = self.xs(chosen)
+        return Line(name, xs[0], values[chosen], also_x=xs, group=self.label, **look)  # type: ignore[arg-type]
+
+
+def table_of(rows: Iterable[Mapping[str, float]]) -> dict[str, np.ndarray]:
+    """The rows of metrics tables as columns."""
+    rows = list(rows)
+    names = dict.fromkeys(name for row in rows for name in row)
+    return {name: np.array([row.get(name, np.nan) for row in rows], np.float64) for name in names}

@@ -1,0 +1,196 @@
+"""What a run left behind, read for the views: its metrics, its checkpoints, recorded episodes.
+
+Reads this machine and the store, whichever has it, while a run trains too. What is missing
+or damaged is left out, and said in `missing`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterable
+from typing import NamedTuple
+
+import numpy as np
+
+from colab_rl.checkpoints import Damaged, FileRecord, Manifest, Tier
+from colab_rl.checkpoints.recovery import Checkpoint, load
+from colab_rl.checkpoints.retention import best
+from colab_rl.environments import EnvironmentSource
+from colab_rl.errors import ColabRLError, StorageError, UsageError
+from colab_rl.inspection import record_checkpoint
+from colab_rl.metrics import Row, from_csv
+from colab_rl.progress import progress_bar, say
+from colab_rl.runs import Identity, Places
+from colab_rl.telemetry import Episode, from_npz
+from colab_rl.trainer import EVALUATION_SEED
+from colab_rl.views.dashboards.tables import Curves, Mark, table_of
+
+
+class Overview(NamedTuple):
+    """A run in a list: its best score, its newest checkpoint's step, and when that was saved."""
+
+    name: str
+    env_id: str
+    score: float | None
+    step: int
+    date: str
+
+
+def overview(places: Places) -> list[Overview]:
+    """Every run that can be read, the newest first; only manifests are read."""
+    rows = []
+    for name in places.names():
+        try:
+            identity = places.require(name)
+            manifests = _manifests([tier for tier in places.tiers(identity) if tier], [])
+        except ColabRLError as error:
+            say(f"{name}: {error}")
+            continue
+        best_one, newest = best(manifests), manifests[-1] if manifests else None
+        rows.append(Overview(name, identity.env_id, best_one.score if best_one else None, newest.step if newest else 0,
+                             (newest.created if newest else identity.created)[:16].replace("T", " ")))
+    return sorted(rows, key=lambda row: row.date, reverse=True)
+
+
+def checkpoint_names(run: str, places: Places) -> list[tuple[str, str]]:
+    """What a list offers of a run's checkpoints: words and `best`, `latest` or a generation."""
+    manifests = _manifests([tier for tier in places.tiers(places.require(run)) if tier], [])
+    offers = [("best", "best"), ("latest", "latest")]
+    for manifest in reversed(manifests):
+        score = "" if manifest.score is None else f", score {manifest.score:.1f}"
+        offers.append((f"generation {manifest.generation}, step {manifest.step:,}{score}", str(manifest.generation)))
+    return offers
+
+
+def _manifests(tiers: Iterable[Tier], missing: list[str]) -> list[Manifest]:
+    """The checkpoints that the places hold, oldest first; a place that cannot be read is said in `missing`."""
+    held: dict[str, Manifest] = {}
+    for tier in tiers:
+        try:
+            held |= {manifest.stem: manifest for manifest in tier.manifests()}
+        except StorageError as error:
+            missing.append(f"{tier.storage.place} cannot be read: {error}")
+    return sorted(held.values(), key=lambda manifest: (manifest.generation, manifest.created))
+
+
+class History:
+    """One run.
+
+    checkpoints: manifests of what either place holds, oldest first.
+    curves: its metrics up to the newest of them. missing: sentences on what is not there.
+    """
+
+    def __init__(self, identity: Identity, places: Places):
+        self.identity = identity
+        self.missing: list[str] = []
+        self._tiers = [tier for tier in places.tiers(identity) if tier]
+        self.checkpoints = _manifests(self._tiers, self.missing)
+        if not self.checkpoints:
+            self.missing.append(f"{identity.name} has no checkpoint yet.")
+        self.curves = Curves(identity.name, table_of(self._rows()), [
+            Mark(manifest.generation, manifest.iteration, manifest.step, manifest.seconds, manifest.score)
+            for manifest in self.checkpoints])
+        if self.checkpoints and not self.curves.has("evaluation/score"):
+            self.missing.append(f"{identity.name} was not evaluated yet: evaluations come every "
+                                f"{identity.config['eval_every']} iterations.")
+
+    @property
+    def newest(self) -> Manifest | None:
+        """The newest checkpoint."""
+        return self.checkpoints[-1] if self.checkpoints else None
+
+    def find(self, which: str | int) -> Manifest:
+        """The `best` or `latest` checkpoint, or that of a generation. Raises UsageError where there is none."""
+        if not self.checkpoints:
+            raise UsageError(f"{self.identity.name} has no checkpoint yet")
+        if which == "latest":
+            return self.checkpoints[-1]
+        if which == "best":
+            return best(self.checkpoints) or self.checkpoints[-1]
+        for manifest in reversed(self.checkpoints):
+            if str(which).isdecimal() and manifest.generation == int(which):
+                return manifest
+        there = ", ".join(str(manifest.generation) for manifest in self.checkpoints)
+        raise UsageError(f"checkpoint {which!r} of {self.identity.name} is not there: best, latest, or one of {there}")
+
+    def spread(self, count: int) -> list[Manifest]:
+        """At most `count` checkpoints over the whole run: the first, the best, the newest, and some between."""
+        if len(self.checkpoints) <= count:
+            return list(self.checkpoints)
+        best_one = best(self.checkpoints)
+        picked = {0, len(self.checkpoints) - 1} | ({self.checkpoints.index(best_one)} if best_one else set())
+        for position in np.linspace(0, len(self.checkpoints) - 1, count).round().astype(int).tolist():
+            if len(picked) < count:
+                picked.add(position)
+        return [self.checkpoints[i] for i in sorted(picked)]
+
+    def load(self, manifest: Manifest) -> Checkpoint:
+        """A checkpoint's files, verified. Raises ColabRLError where neither place has them whole."""
+        problem: ColabRLError = Damaged(f"generation {manifest.generation} is gone")
+        for tier in self._tiers:
+            try:
+                if manifest.name in tier.names():
+                    return load(tier, manifest.name)
+            except ColabRLError as error:
+                problem = error
+        raise problem
+
+    def episodes(self, manifests: Iterable[Manifest], source: EnvironmentSource | None) -> dict[str, Episode]:
+        """The first evaluation episode of each checkpoint, by a label that says which it is.
+
+        Where a checkpoint has no telemetry, or a damaged one, the episode is played and recorded here;
+        `source` makes its environment. What cannot be had is left out, and said.
+        """
+        manifests = list(manifests)
+        found = {}
+        for manifest in progress_bar(len(manifests), "reading telemetry", "checkpoint", iterable=manifests):
+            episode = self._recorded(manifest)
+            if episode is None and source is not None:
+                try:
+                    episode = record_checkpoint(self.identity, self.load(manifest), EVALUATION_SEED, source)
+                except ColabRLError as error:
+                    self.missing.append(f"generation {manifest.generation}: {error}")
+            if episode is None and source is None:
+                self.missing.append(f"generation {manifest.generation} has no telemetry, and its environment is not "
+                                    "at hand to record it now.")
+            if episode is not None:
+                found[f"generation {manifest.generation}, step {manifest.step:,}"] = episode
+        return found
+
+    def _recorded(self, manifest: Manifest) -> Episode | None:
+        names = [name for name in manifest.files if name.startswith("telemetry/")]
+        for name in names:
+            data = self._read(name, manifest.files[name])
+            if data is not None:
+                with contextlib.suppress(ValueError, IndexError):
+                    return from_npz(data)[0]
+        if names:
+            self.missing.append(f"The telemetry of generation {manifest.generation} is missing or damaged.")
+        return None
+
+    def _rows(self) -> list[Row]:
+        """All rows up to the newest checkpoint, each once; a table that is damaged leaves a gap."""
+        newest = self.newest
+        if newest is None:
+            return []
+        rows: list[Row] = []
+        for name, record in {**newest.history, **newest.files}.items():
+            if not name.startswith("metrics/"):
+                continue
+            data = self._read(name, record)
+            try:
+                if data is None:
+                    raise ValueError
+                rows += from_csv(data)
+            except ValueError:
+                self.missing.append(f"The table {name} is missing or damaged: the curves have a gap there.")
+        return rows
+
+    def _read(self, name: str, record: FileRecord) -> bytes | None:
+        """A file from the first place that has it whole."""
+        for tier in self._tiers:
+            with contextlib.suppress(Damaged, StorageError):
+                data = tier.storage.get(name)
+                record.check(name, data)
+                return data
+        return None

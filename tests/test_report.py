@@ -1,0 +1,199 @@
+"""The report and its notebook, from real runs: alone, compared, while they train, and where something is missing."""
+
+import json
+import re
+import shutil
+from pathlib import Path
+
+import gymnasium
+import nbclient
+import nbformat
+import pytest
+
+import colab_rl
+from colab_rl import StorageError, UsageError
+from colab_rl.runs import Places
+from colab_rl.views import history as history_module
+from colab_rl.views.history import History
+from colab_rl.views.report import build_page, report
+from tests.browser import CHROMIUM, visit
+from tests.helpers import TINY, flip
+
+SETTINGS = dict(setting.split("=") for setting in TINY)
+NOTEBOOK = Path(__file__).parents[1] / "notebooks" / "02_analyze.ipynb"
+
+
+def make_cart():
+    return gymnasium.make("CartPole-v1")
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """Two runs on CartPole and one on Pendulum, in a root and a store."""
+    folder = tmp_path_factory.mktemp("trained")
+    (folder / "store").mkdir()
+    places = {"root": folder / "runs", "store": folder / "store"}
+    for name, env, seed in (("first", "CartPole-v1", 0), ("second", "CartPole-v1", 1), ("pendulum", "Pendulum-v1", 0)):
+        colab_rl.train(name, env=env, seed=seed, total_steps=500, settings=SETTINGS, backend="gymnasium", **places)
+    return folder
+
+
+@pytest.fixture
+def places(trained, tmp_path):
+    """A copy of them that a test may damage."""
+    shutil.copytree(trained, tmp_path / "copy")
+    return {"root": tmp_path / "copy" / "runs", "store": tmp_path / "copy" / "store"}
+
+
+def missing_in(page):
+    return re.sub("<[^>]*>", " ", (re.search(r'<ul class="missing".*?</ul>', page) or [""])[0])
+
+
+def figures_in(page):
+    return [json.loads(text) for text in
+            re.findall(r'<script type="application/json" id="figure\d+-data">(.*?)</script>', page, re.DOTALL)]
+
+
+def table_in(page):
+    """Name and cells of the comparison's table."""
+    table = next(trace for figure in figures_in(page) for trace in figure["data"] if trace["type"] == "table")
+    first, *others = table["cells"]["values"]
+    return {name: [column[i] for column in others] for i, name in enumerate(first)}
+
+
+def test_a_report_is_one_file_with_a_copy_in_the_store_and_the_numbers_of_evaluate(places, tmp_path):
+    path = report("first", out=tmp_path / "out" / "report.html", episodes=10, **places)
+    page = path.read_text()
+    assert (places["store"] / "first" / "reports" / "report.html").read_bytes() == path.read_bytes()
+    assert not re.search(r"(src|href)=.?(https?:)?//", page.replace(page[page.index("<script>"):
+                                                                         page.index("</script></head>")], ""))
+    assert missing_in(page) == ""
+    result = colab_rl.evaluate("first", episodes=10, **places)
+    table = table_in(page)
+    assert table["Score ± deviation"] == [f"{result.returns.mean():.1f} ± {result.returns.std():.1f}"]
+    assert table["Lowest to highest"] == [f"{result.returns.min():.1f} to {result.returns.max():.1f}"]
+    assert len(figures_in(page)) == 6
+    report("first", out=path, episodes=0, **places)  # a report is replaced by a newer one
+
+
+def test_a_bare_machine_with_only_the_store_gives_the_same(places, tmp_path):
+    here = figures_in(build_page(["first"], episodes=5, **places))
+    bare = figures_in(build_page(["first"], episodes=5, root=tmp_path / "nothing", store=places["store"]))
+    assert here == bare
+
+
+def test_runs_and_checkpoints_are_compared(places):
+    page = build_page(["first", "first:2", "second:latest"], episodes=5, **places)
+    assert len(table_in(page)["Score ± deviation"]) == 3
+    assert "second:" in page and missing_in(page) == ""
+    other = build_page(["first", "pendulum"], episodes=2, **places)
+    assert "different environments (CartPole-v1, Pendulum-v1)" in missing_in(other)
+    assert len(table_in(other)["Score ± deviation"]) == 2
+
+
+def test_checkpoints_without_telemetry_are_recorded_as_training_would_have(places):
+    root = Places(**places)
+    history = History(root.require("first"), root)
+    evaluated = next(manifest for manifest in history.checkpoints
+                     if any(name.startswith("telemetry/") for name in manifest.files))
+    stored = history.episodes([evaluated], None)
+    assert len(stored) == 1 and history.missing == []
+    for place in places.values():
+        shutil.rmtree(place / "first" / "telemetry")
+    # The file counts among what a checkpoint needs: another that never had one is recorded here.
+    plain = next(manifest for manifest in history.checkpoints if not any(
+        name.startswith("telemetry/") for name in manifest.files))
+    assert len(history.episodes([plain], "CartPole-v1")) == 1
+    assert history.episodes([plain], None) == {} and "no telemetry" in history.missing[-1]
+    assert history.episodes([evaluated], "CartPole-v1") == {}
+    assert any("telemetry of generation" in sentence for sentence in history.missing)
+
+
+def test_what_is_damaged_or_missing_is_said_and_the_rest_is_shown(places):
+    for place in places.values():
+        for kind in ("telemetry", "metrics"):
+            for path in sorted((place / "first" / kind).iterdir())[:2]:
+                flip(path, 40)
+    page = build_page(["first"], checkpoint="latest", episodes=0, **places)
+    assert "telemetry of generation" in missing_in(page) and "the curves have a gap" in missing_in(page)
+    assert len(figures_in(page)) == 4
+
+
+def test_a_run_without_evaluation_or_iteration_shows_what_there_is(tmp_path):
+    places = {"root": tmp_path / "runs", "store": "none"}
+    colab_rl.train("new", env=make_cart, total_steps=64, settings={**SETTINGS, "eval_every": 100, "num_steps": 64},
+                   backend="gymnasium", **places)
+    page = build_page(["new"], episodes=5, **places)
+    said = missing_in(page)
+    assert "a function" in said and "telemetry" in said or "was not evaluated yet" in said
+    assert len(figures_in(page)) == 4
+    page = build_page(["new"], episodes=3, env=make_cart, **places)
+    assert table_in(page)["Episodes"] == ["3"]
+
+
+@pytest.mark.parametrize(("call", "error", "words"), [
+    ({"runs": "frist"}, UsageError, "did you mean 'first'"),
+    ({"runs": "first:99"}, UsageError, "not there: best, latest, or one of 1"),
+    ({"runs": "first", "checkpoint": "good"}, UsageError, "best, latest"),
+    ({"runs": ["first", "first"]}, UsageError, "different"),
+    ({"runs": "first", "episodes": -1}, UsageError, "episodes"),
+    ({"runs": "first", "out": "."}, UsageError, "is a folder"),
+    ({"runs": "first", "out": "notes.txt"}, UsageError, "no report"),
+    ({"runs": "first", "episodes": 0, "out": "notes.txt/r.html"}, StorageError, "notes.txt"),
+])
+def test_bad_input_is_one_line(places, tmp_path, monkeypatch, call, error, words):
+    monkeypatch.chdir(tmp_path)
+    Path("notes.txt").write_text("precious")
+    with pytest.raises(error, match=words):
+        report(**call, **places)
+    assert Path("notes.txt").read_text() == "precious"
+
+
+def test_a_store_that_cannot_be_written_leaves_the_report(places, tmp_path):
+    (places["store"] / "first" / "reports").write_text("a file where a folder should be")
+    with pytest.raises(StorageError, match="the report is in"):
+        report("first", out=tmp_path / "r.html", episodes=0, **places)
+    assert (tmp_path / "r.html").exists()
+
+
+def test_the_command_line_writes_it(places, run_cli, tmp_path):
+    done = run_cli("report", "first", "second", "--root", places["root"], "--store", places["store"],
+                   "--episodes", "2")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip() == "first-second-report.html"
+    assert (tmp_path / "first-second-report.html").stat().st_size < 10e6
+    failed = run_cli("report", "none", "--root", places["root"])
+    assert failed.returncode == 2 and "Traceback" not in failed.stderr
+
+
+def test_the_list_of_runs(places, capsys):
+    from colab_rl.notebook import list_runs
+
+    assert set(list_runs(**places)) == {"first", "second", "pendulum"}
+    assert re.search(r"pendulum +Pendulum-v1 +score -\d+", capsys.readouterr().out)
+    offers = history_module.checkpoint_names("first", Places(**places))
+    assert offers[0] == ("best", "best") and any("score" in words for words, _ in offers)
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="no Chromium here")
+def test_the_notebook_runs_twice_and_its_dashboards_draw(places, tmp_path):
+    book = nbformat.read(NOTEBOOK, as_version=4)
+    cell = next(cell for cell in book.cells if "parameters" in cell.metadata.get("tags", []))
+    cell.source = (f"RUN_NAME = 'first'\nSTORE = {str(places['store'])!r}\nCHECKPOINT = 'best'\n"
+                   "COMPARE = 'second, pendulum'")
+    for _ in range(2):
+        client = nbclient.NotebookClient(book, timeout=240, kernel_name="python3",
+                                         resources={"metadata": {"path": tmp_path}})
+        client.execute()
+    html = "".join(output["data"]["text/html"] for cell in client.nb.cells if cell.cell_type == "code"
+                   for output in cell.outputs if "text/html" in output.get("data", {}))
+    assert html.count("<iframe") == 1
+    (tmp_path / "book.html").write_text(f"<body data-drawn='x'>{html}</body>")
+    answers, errors = visit(tmp_path / "book.html", [
+        "new Promise(done => { const look = setInterval(() => { const page = document.querySelector('iframe')"
+        ".contentDocument; if (page.body && page.body.dataset.drawn) { clearInterval(look); done([..."
+        "page.querySelectorAll('.figure')].map(f => f.querySelectorAll('.js-line[d], .point, .column-cell').length)); }"
+        "}, 50); })"], tmp_path / "profile")
+    assert errors == []
+    assert len(answers[0]) >= 4 and sum(count > 0 for count in answers[0]) >= 3
+    assert (tmp_path / "first-second-pendulum-report.html").exists()
