@@ -1,6 +1,6 @@
 """Train, understand and show a reinforcement-learning policy on Google Colab.
 
-    from colab_rl import train, status, evaluate, verify
+    from colab_rl import train, status, evaluate, verify, render
     train("walker", env="BipedalWalker-v3", store="/content/drive/MyDrive/colab_rl")
 """
 
@@ -18,14 +18,15 @@ if TYPE_CHECKING:
     from colab_rl.training import TrainingResult, train
     from colab_rl.views import dashboards
     from colab_rl.views.report import report
+    from colab_rl.views.video import Video, render
 
 _HOMES = {"train": "training", "TrainingResult": "training", "status": "inspection", "verify": "inspection",
           "evaluate": "inspection", "record": "inspection", "bench": "benchmark", "Channels": "environments.channels",
           "Drawing": "environments.channels", "Episode": "telemetry", "report": "views.report",
-          "ColabRLError": "errors", "UsageError": "errors"}
+          "render": "views.video", "Video": "views.video", "ColabRLError": "errors", "UsageError": "errors"}
 
-__all__ = ["Channels", "ColabRLError", "Drawing", "Episode", "TrainingResult", "UsageError", "bench", "dashboards",
-           "evaluate", "record", "report", "status", "train", "verify"]
+__all__ = ["Channels", "ColabRLError", "Drawing", "Episode", "TrainingResult", "UsageError", "Video", "bench",
+           "dashboards", "evaluate", "record", "render", "report", "status", "train", "verify"]
 
 
 def __getattr__(name: str) -> Any:

@@ -79,6 +79,23 @@ def _parser() -> argparse.ArgumentParser:
     verify = command("verify", _verify, "read every file of every checkpoint against its manifest")
     verify.add_argument("run")
 
+    render = command("render", _render, "a video of a policy, with its telemetry drawn over it")
+    render.add_argument("run")
+    render.add_argument("--form", default="episode", help="episode (the default), compare: side by side on one seed, "
+                        "evolution: how it learned")
+    render.add_argument("--checkpoint", default="best", metavar="WHICH", help="best, latest or a generation")
+    render.add_argument("--against", metavar="RUN[:WHICH]", nargs="+", action="extend", default=[],
+                        help="1 to 3 others for compare (default: the run's first checkpoint)")
+    render.add_argument("--seed", type=int, default=0, help="the episode's, as in evaluate")
+    render.add_argument("--out", metavar="FILE", help=".mp4 or .gif (default: in the run's videos/)")
+    render.add_argument("--gif", action="store_true", help="a GIF in the run's videos/, for a README")
+    render.add_argument("--overlay", default="all", metavar="PANELS",
+                        help="all, none, or some of caption,numbers,traces,actions,progress")
+    render.add_argument("--size", type=int, metavar="W", help="width in pixels (default 600; compare 960; GIF 480)")
+    render.add_argument("--speed", type=float, default=1.0, help="1 is real time")
+    render.add_argument("--seconds", type=float, help="shown of each episode at most (default: all; evolution 6)")
+    render.add_argument("--overwrite", action="store_true", help="replace the file where there is one")
+
     report = command("report", _report, "write the dashboards as one HTML file; several runs are compared")
     report.add_argument("runs", nargs="+", metavar="RUN[:CHECKPOINT]")
     report.add_argument("--out", metavar="FILE", help="default RUN-report.html in this folder")
@@ -86,10 +103,9 @@ def _parser() -> argparse.ArgumentParser:
     report.add_argument("--episodes", type=int, default=100, help="behind each score; 0 leaves the scores out")
 
     presets = command("presets", _presets, "the tuned settings, and all settings there are")
-
     bench = command("bench", _bench, "how fast this machine trains, and which settings suit it")
     bench.add_argument("--env", metavar="ID", help="Gymnasium id (default BipedalWalker-v3); module:Id-v0 for your own")
-    for added in (status, evaluate, verify, presets, bench):
+    for added in (status, evaluate, verify, render, presets, bench):
         added.add_argument("--json", action="store_true", help="as JSON")
     return parser
 
@@ -169,6 +185,22 @@ def _verify(options: argparse.Namespace) -> int:
         print(f"{found['run']}: {found['checkpoints']} checkpoints, {found['files']} files read, "
               f"{len(found['bad'])} bad")
     return 1 if found["bad"] else 0
+
+
+def _render(options: argparse.Namespace) -> int:
+    from colab_rl.views.video import render
+
+    video = render(options.run, form=options.form, checkpoint=options.checkpoint, against=options.against,
+                   seed=options.seed, out=options.out, gif=options.gif, overlay=options.overlay, size=options.size,
+                   speed=options.speed, seconds=options.seconds, overwrite=options.overwrite, **_places(options))
+    if options.json:
+        print(json.dumps({**dataclasses.asdict(video), "path": str(video.path)}, indent=1))
+    else:
+        print(video.summary())
+    if video.store_error:
+        print(f"error: the video is whole here, and its copy did not reach the store: {video.store_error}; "
+              "the same command tries again", file=sys.stderr)
+    return 1 if video.store_error else 0
 
 
 def _report(options: argparse.Namespace) -> int:

@@ -95,6 +95,23 @@ def test_a_killed_kernel_and_a_lost_disk_change_nothing_in_the_end(tmp_path):
     assert hash_in(output_of(after)) == hash_in(undisturbed.stdout)
 
 
+def test_the_render_notebook_shows_a_film_and_does_so_again(tmp_path):
+    client_of(tmp_path, 600, tmp_path / "store").execute()
+    book = nbformat.read(next(path for path in NOTEBOOKS if path.stem == "03_render"), as_version=4)
+    cell = next(cell for cell in book.cells if "parameters" in cell.metadata.get("tags", []))
+    cell.source += f"\nRUN_NAME, STORE, SECONDS, OUTPUT = 'book', {str(tmp_path / 'store')!r}, 0.5, 'film.mp4'\n"
+    for _ in range(2):
+        client = nbclient.NotebookClient(book, timeout=240, kernel_name="python3",
+                                         resources={"metadata": {"path": tmp_path}})
+        client.execute()
+        outputs = [output for cell in client.nb.cells if cell.cell_type == "code" for output in cell.outputs]
+        shown = [output.data["text/html"] for output in outputs if "text/html" in output.get("data", {})]
+        assert len(shown) == 1 and shown[0].startswith("<video") and "src=\"data:video/mp4;base64,AAAA" in shown[0]
+        assert "return" in output_of(client) and (tmp_path / "film.mp4").exists()
+    assert "will be replaced" in output_of(client)
+    assert len(list((tmp_path / "store" / "book" / "videos").glob("episode-*.mp4"))) == 1
+
+
 def test_an_error_is_one_line_and_no_traceback(tmp_path):
     client = client_of(tmp_path / "here", -5, "none")
     with pytest.raises(nbclient.exceptions.CellExecutionError):

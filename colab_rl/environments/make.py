@@ -7,6 +7,8 @@ as a function that makes one; `make_environment` takes both.
 from __future__ import annotations
 
 import importlib
+import inspect
+import warnings
 from collections.abc import Callable
 
 import gymnasium
@@ -15,23 +17,33 @@ import numpy as np
 from colab_rl.errors import EnvironmentFault, UsageError, nearest
 from colab_rl.spaces import Spaces
 
-EnvironmentSource = str | Callable[[], gymnasium.Env]
+EnvironmentSource = str | Callable[..., gymnasium.Env]
 
 
-def make_environment(source: EnvironmentSource) -> gymnasium.Env:
-    """A new environment. Raises UsageError for an unknown id, EnvironmentFault where making it fails."""
+def make_environment(source: EnvironmentSource, render_mode: str | None = None) -> gymnasium.Env:
+    """A new environment. Raises UsageError for an unknown id, EnvironmentFault where making it fails.
+
+    render_mode: what its `render` shall give. A function is given it where it takes an argument
+        of that name. Raises EnvironmentFault where the environment does not have it.
+    """
     try:
         if not isinstance(source, str):
-            return source()
+            takes_it = render_mode and "render_mode" in inspect.signature(source).parameters
+            return _rendering(source(render_mode=render_mode) if takes_it else source(), source, render_mode)
         module, _, name = source.rpartition(":")
         if module:
             _import_user_module(module, source)
         if name not in gymnasium.registry:
             raise UsageError(f"unknown environment {source!r}{nearest(name, gymnasium.registry)}")
-        return gymnasium.make(source, disable_env_checker=True)
+        if render_mode is None:
+            return gymnasium.make(source, disable_env_checker=True)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of a mode that is not there, which is said below
+            return _rendering(gymnasium.make(source, disable_env_checker=True, render_mode=render_mode), source,
+                              render_mode)
     except gymnasium.error.DependencyNotInstalled as error:
         raise EnvironmentFault(f"{source} needs a package that is missing: {error}") from error
-    except UsageError:
+    except (UsageError, EnvironmentFault):
         raise
     except Exception as error:
         raise EnvironmentFault(f"{environment_name(source)} could not be made: "
@@ -65,6 +77,17 @@ def environment_name(source: EnvironmentSource) -> str:
     if isinstance(source, str):
         return source
     return "custom:" + getattr(source, "__qualname__", type(source).__name__)
+
+
+def _rendering(environment: gymnasium.Env, source: EnvironmentSource, render_mode: str | None) -> gymnasium.Env:
+    """The environment, if it renders in that mode."""
+    if render_mode is None or environment.render_mode == render_mode:
+        return environment
+    modes = environment.metadata.get("render_modes") or []
+    environment.close()
+    hint = f"; give env=a function that makes it with render_mode={render_mode!r}" if render_mode in modes else ""
+    raise EnvironmentFault(f"{environment_name(source)} does not render as {render_mode}{hint}; "
+                           "nothing was written")
 
 
 def _import_user_module(module: str, source: str) -> None:
