@@ -25,13 +25,11 @@ from colab_rl.checkpoints.manifest import checksum
 from colab_rl.config import Config, make_config
 from colab_rl.environments import EnvironmentSource
 from colab_rl.errors import ColabRLError, StorageError, UsageError, nearest
-from colab_rl.progress import say
-from colab_rl.storage import FolderStorage, NotFound, Storage
+from colab_rl.storage import FolderStorage, NotFound, Storage, open_store
 
 FORMAT = 1
 TENSORBOARD = "tensorboard"
 RUN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}")
-DRIVE_ON_COLAB = Path("/content/drive/MyDrive")
 
 
 class DamagedIdentity(ColabRLError):
@@ -102,8 +100,8 @@ class Places:
     """Where this machine's runs are, and the store beyond it.
 
     root: `$COLAB_RL_ROOT` or `runs` where not given.
-    store: a folder's path or `none`; `$COLAB_RL_STORE` where not given, else on Colab the
-        mounted Drive's `colab_rl` folder, else none.
+    store: a folder's path, `drive:FOLDER` or `none`; `$COLAB_RL_STORE` where not given, else on
+        Colab the mounted Drive's `colab_rl` folder, else none.
     make_store: makes the store's folder where it is missing and the one above it is there.
     Raises UsageError or StorageError where the store is not there.
     """
@@ -111,8 +109,7 @@ class Places:
     def __init__(self, root: str | os.PathLike | None = None, store: str | os.PathLike | None = None,
                  make_store: bool = False):
         self.root = Path(root or os.environ.get("COLAB_RL_ROOT") or "runs")
-        self.store = _store_folder(os.fspath(store) if store else os.environ.get("COLAB_RL_STORE"),
-                                   make_store)
+        self.store = open_store(os.fspath(store) if store else os.environ.get("COLAB_RL_STORE"), make_store)
 
     def local(self, name: str) -> FolderStorage:
         """This machine's folder of a run."""
@@ -120,7 +117,7 @@ class Places:
 
     def remote(self, name: str) -> Storage | None:
         """The store's folder of a run, None without a store."""
-        return FolderStorage(self.store / name, within=self.store) if self.store else None
+        return self.store.at(name) if self.store else None
 
     def tensorboard(self, name: str) -> Path:
         """The local folder of a run's event files."""
@@ -128,15 +125,10 @@ class Places:
 
     def names(self) -> list[str]:
         """Every run, here and in the store."""
-        found = set()
-        for folder in filter(None, (self.root, self.store)):
-            try:
-                if folder.exists() and not folder.is_dir():
-                    raise StorageError(f"{folder} is not a folder")
-                names = {entry.parent.name for entry in folder.glob("*/run.json")}
-                found |= {name for name in names if RUN_NAME.fullmatch(name)}
-            except OSError as error:
-                raise StorageError(f"{folder} cannot be listed: {error.strerror}") from error
+        found: set[str] = set()
+        for storage in filter(None, (FolderStorage(self.root), self.store)):
+            names = [name for name in storage.folders() if RUN_NAME.fullmatch(name)]
+            found |= {name.removesuffix("/run.json") for name in storage.stats(f"{name}/run.json" for name in names)}
         return sorted(found)
 
     def find(self, name: str) -> Identity | None:
@@ -176,7 +168,7 @@ class Places:
         identity = self.find(name)
         if identity is None:
             names = self.names()
-            where = f"{self.root}" + (f" or {self.store}" if self.store else "")
+            where = f"{self.root}" + (f" or {self.store.place}" if self.store else "")
             listed = f" (there is: {', '.join(names[:10])})" if names else ""
             raise UsageError(f"no run {name!r} in {where}{nearest(name, names)}{listed}")
         return identity
@@ -237,27 +229,6 @@ def locked(storage: FolderStorage) -> Iterator[None]:
         yield
     finally:
         os.close(descriptor)
-
-
-def _store_folder(store: str | None, make: bool) -> Path | None:
-    if not store and "COLAB_RELEASE_TAG" in os.environ and DRIVE_ON_COLAB.is_dir():
-        store = str(DRIVE_ON_COLAB / "colab_rl")
-    if not store or store.lower() == "none":
-        return None
-    if store.startswith("drive:"):
-        raise UsageError("this version has no store on Drive by its API yet: mount Drive and give the folder's path")
-    folder = Path(store).expanduser()
-    try:
-        if make and not folder.exists() and folder.parent.is_dir():
-            folder.mkdir()
-            say(f"made the folder {folder} for the store")
-        if not folder.is_dir():
-            reason = "it is a file" if folder.exists() else "there is no such folder"
-            raise StorageError(f"store {store} is not there ({reason}); nothing was changed; "
-                               "make the folder or mount it, or give --store none")
-    except OSError as error:
-        raise StorageError(f"store {store} cannot be used: {error.strerror}; nothing was changed") from error
-    return folder
 
 
 def _holds_something(folder: Path) -> bool:

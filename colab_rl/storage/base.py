@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 from abc import ABC, abstractmethod
-from typing import NamedTuple
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import NamedTuple, TypeVar
 
 from colab_rl.errors import StorageError
+
+
+AT_ONCE = 12  # calls to a place that answers slowly
+
+T = TypeVar("T")
 
 
 class Stat(NamedTuple):
@@ -31,6 +39,10 @@ class Storage(ABC):
     # Whether what it reads back has arrived. A mount answers from this machine's cache: there a
     # file that reads back is written, and no more is known.
     proves: bool
+    # Whether what it lists is all there is. A Drive and a mount may answer with an old listing.
+    consistent: bool
+    # Another way to the same files, that proves what it says, where this one does not: Drive itself behind its mount.
+    witness: Storage | None = None
 
     @abstractmethod
     def put(self, name: str, data: bytes) -> None:
@@ -55,6 +67,32 @@ class Storage(ABC):
     @abstractmethod
     def delete(self, name: str) -> None:
         """Removes a file; one that is not there is no error."""
+
+    @abstractmethod
+    def folders(self) -> list[str]:
+        """Names of the folders that lie directly in it."""
+
+    @abstractmethod
+    def at(self, path: str) -> Storage:
+        """The storage of a folder in this one, made when a file is put there; this one must be there for that."""
+
+    def stats(self, names: Iterable[str]) -> dict[str, Stat]:
+        """`stat` of many files at once; those that are not there are left out."""
+        def stat_of(name: str) -> tuple[str, Stat] | None:
+            with contextlib.suppress(NotFound):
+                return name, self.stat(name)
+            return None
+
+        return dict(filter(None, in_parallel(stat_of, names)))
+
+    def remove_temporary_files(self) -> None:  # noqa: B027
+        """Clears what writers that were killed left half written, where such a thing stays."""
+
+
+def in_parallel(function: Callable[[str], T], names: Iterable[str]) -> Iterator[T]:
+    """The function's answer for each name, in their order, several being asked at once."""
+    with ThreadPoolExecutor(AT_ONCE, thread_name_prefix="storage") as pool:
+        yield from pool.map(function, names)
 
 
 def check_name(name: str) -> None:
