@@ -104,6 +104,11 @@ class Trainer:
         return self.step >= self.total_steps or self.target_reached
 
     @property
+    def _overtaken(self) -> bool:
+        """Whether a newer session has the run."""
+        return bool(self.recorder.replicator and self.recorder.replicator.overtaken)
+
+    @property
     def seconds(self) -> float:
         """Wall time of training so far, over all sessions."""
         return self._seconds_before + time.perf_counter() - self._began
@@ -115,7 +120,7 @@ class Trainer:
             self.save()  # that the disk can be written shows before hours are spent, and an extension is kept
         with progress_bar(self.total_steps, self.name, "step", initial=min(self.step, self.total_steps), delay=0,
                           smoothing=0.1) as progress:
-            while not self.finished and stop.signal_number is None:
+            while not self.finished and stop.signal_number is None and not self._overtaken:
                 before = self.step
                 row = self._iterate()
                 progress.set_postfix_str(self._describe(row), refresh=False)
@@ -210,9 +215,9 @@ class Trainer:
         where = "local"
         replicator = self.recorder.replicator
         if replicator:
-            where = f"local, {replicator.pending} pending"
-            if replicator.is_verified(self.manifest):
-                where = "verified" if replicator.proves else "written"
+            where = replicator.state(self.manifest)
+            where += f", {replicator.pending} pending" if replicator.pending else ""
+            where += f", {replicator.unconfirmed} not yet on Drive" if replicator.unconfirmed else ""
             where += f" ({replicator.error})" if replicator.error else ""
         episode_return = f"return {row['episode/return']:.1f}, " if "episode/return" in row else ""
         return f"{episode_return}checkpoint {self.manifest.generation}: {where}"

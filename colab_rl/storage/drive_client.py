@@ -76,6 +76,8 @@ class DriveClient:
         auth = GoogleAuth(settings_file=None, http_timeout=SILENCE)
         auth.credentials = _LongLived(credentials, self._connections)
         auth.service = build_from_document(_api(endpoint), http=auth.Get_Http_Object())
+        files = auth.service.files()
+        auth.service.files = lambda: files  # each call of it would make its thirty methods anew
         self._drive = GoogleDrive(auth)
         self._ids: list[str] = []
         self._ids_lock = threading.Lock()
