@@ -174,15 +174,23 @@ def _states(tier: Tier | None) -> dict[str, tuple[Manifest | None, str]]:
     except StorageError as error:
         say(f"{tier.storage.place} cannot be listed: {error}")
         return states
-    for name in names:
+
+    def state_of(name: str) -> tuple[Manifest | None, str] | None:
         manifest = None
         try:
             manifest = tier.read(name)
             tier.check(manifest)
-            states[name] = manifest, "verified" if tier.storage.proves else "written"
+            return manifest, "verified" if tier.storage.proves else "written"
         except (Damaged, StorageError):
-            if _is_there(tier, name):
-                states[name] = manifest, "bad"
+            return (manifest, "bad") if _is_there(tier, name) else None
+
+    found = zip(names, tier.storage.each(state_of, names), strict=True)
+    states = {name: state for name, state in found if state}
+    written = {name: manifest for name, (manifest, state) in states.items() if manifest and state == "written"}
+    try:
+        states |= {manifest.name: (manifest, "verified") for manifest in tier.confirmed(written.values())}
+    except StorageError as error:
+        say(f"{tier.storage.place} cannot be verified on Drive: {error}")
     return states
 
 

@@ -15,6 +15,7 @@ import fcntl
 import json
 import os
 import re
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,6 +30,7 @@ from colab_rl.storage import FolderStorage, NotFound, Storage, open_store
 
 FORMAT = 1
 TENSORBOARD = "tensorboard"
+SECOND_LOOKS = (0.5, 1.5)  # seconds before each, where a listing that is empty may be an old one
 RUN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}")
 
 
@@ -138,18 +140,12 @@ class Places:
         """
         check_run_name(name)
         storages = [storage for storage in (self.local(name), self.remote(name)) if storage]
-        found: list[Identity] = []
-        damaged: DamagedIdentity | None = None
-        for storage in storages:
-            try:
-                found.append(Identity.from_bytes(storage.get("run.json"), storage.place))
-            except NotFound:
-                continue
-            except DamagedIdentity as error:
-                damaged = error
-            except StorageError:  # of the store: the replicator says so; of this machine: nothing can be done
-                if not found:
-                    raise
+        found, damaged = _identities(storages)
+        for pause in () if all(storage.consistent for storage in storages) else SECOND_LOOKS:
+            if found or damaged:
+                break
+            time.sleep(pause)  # a run is never begun over another because one listing was empty
+            found, damaged = _identities(storages)
         if len({identity.run_id for identity in found}) == 2:
             raise ColabRLError(f"{storages[0].place} and {storages[1].place} hold two different runs of the same "
                                "name; nothing was changed; choose another name, or move one of them")
@@ -178,6 +174,23 @@ class Places:
         remote = self.remote(identity.name)
         return (Tier(self.local(identity.name), identity.run_id),
                 Tier(remote, identity.run_id) if remote else None)
+
+
+def _identities(storages: list[Storage]) -> tuple[list[Identity], DamagedIdentity | None]:
+    """What the storages hold of a run's identity, and what is wrong with one that is damaged."""
+    found: list[Identity] = []
+    damaged: DamagedIdentity | None = None
+    for storage in storages:
+        try:
+            found.append(Identity.from_bytes(storage.get("run.json"), storage.place))
+        except NotFound:
+            continue
+        except DamagedIdentity as error:
+            damaged = error
+        except StorageError:  # of the store: the replicator says so; of this machine: nothing can be done
+            if not found:
+                raise
+    return found, damaged
 
 
 def write_identity(identity: Identity, local: FolderStorage, remote: Storage | None) -> bytes:
