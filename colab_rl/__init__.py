@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from colab_rl.errors import ColabRLError, UsageError
     from colab_rl.inspection import evaluate, status, verify
+    from colab_rl.push import push
     from colab_rl.training import TrainingResult, train
 
 _HOMES = {"train": "training", "TrainingResult": "training", "status": "inspection", "verify": "inspection",
-          "evaluate": "inspection", "ColabRLError": "errors", "UsageError": "errors"}
+          "evaluate": "inspection", "push": "push", "ColabRLError": "errors", "UsageError": "errors"}
 
-__all__ = ["ColabRLError", "TrainingResult", "UsageError", "evaluate", "status", "train", "verify"]
+__all__ = ["ColabRLError", "TrainingResult", "UsageError", "evaluate", "push", "status", "train", "verify"]
 
 
 def __getattr__(name: str) -> Any:

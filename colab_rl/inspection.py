@@ -50,9 +50,12 @@ def verify(run: str, *, root: Location = None, store: Location = None) -> dict[s
     identity = places.require(run)
     bad: list[str] = []
     checkpoints = files = 0
-    for tier in filter(None, places.tiers(identity)):
+    local, remote = places.tiers(identity)
+    for tier in filter(None, (local, remote)):
         seen: set[str] = set()
         names = tier.names()
+        if tier is not remote and not names and not tier.storage.list(""):
+            continue  # a bare machine
         for name in progress_bar(len(names), f"reading {tier.storage.place}", "checkpoint", iterable=names):
             try:
                 manifest = tier.read(name)

@@ -420,7 +420,7 @@ def test_a_read_only_share_is_read_and_not_written(drive, store):
 
 
 def naive(drive: FakeDrive) -> GoogleDrive:
-    from colab_rl.storage.drive_client import _LongLived, _api, build_from_document
+    from colab_rl.storage.drive_client import _api, _LongLived, build_from_document
 
     auth = GoogleAuth(settings_file=None)
     login = Credentials(None, refresh_token="none", client_id="none", client_secret="none",

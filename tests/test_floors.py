@@ -11,10 +11,10 @@ FLOORS = [
     {"config", "presets", "machine", "stopping", "storage"},
     {"environments", "checkpoints", "networks", "metrics", "normalization"},
     {"algorithms", "evaluation", "runs"},
-    {"request", "trainer"},
+    {"push", "request", "trainer"},
     {"training"},
     {"inspection"},
-    {"cli", "notebook"},
+    {"cli", "colab", "notebook"},
     {"__main__", "__init__"},
 ]
 FLOOR_OF = {name: number for number, names in enumerate(FLOORS) for name in names}

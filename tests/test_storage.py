@@ -16,7 +16,6 @@ from fake_drive import FakeDrive
 from colab_rl.errors import StorageError
 from colab_rl.storage import FolderStorage, NotFound, Stat, Storage
 
-
 # Every storage passes the same suite: a function that opens the same one, empty at first, for a test.
 STORAGES: dict[str, Callable[[Path, FakeDrive], Storage]] = {
     "folder": lambda folder, drive: FolderStorage(folder / "store"),

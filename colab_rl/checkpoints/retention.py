@@ -56,7 +56,7 @@ def sweep(tier: Tier, newest: Manifest) -> None:
 
 
 def orphans(tier: Tier, newest: Manifest) -> set[str]:
-    """Files older than `newest` that no manifest names. Those of a generation whose manifest cannot be read are none."""
+    """Files older than `newest` that no manifest names; not those of a generation whose manifest cannot be read."""
     named: set[str] = set()
     unreadable: set[int | None] = set()
 

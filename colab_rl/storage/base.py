@@ -11,7 +11,6 @@ from typing import NamedTuple, TypeVar
 
 from colab_rl.errors import StorageError
 
-
 AT_ONCE = 12  # calls to a place that answers slowly, and to several at a time
 
 T = TypeVar("T")
@@ -92,6 +91,10 @@ class Storage(ABC):
             return
         with ThreadPoolExecutor(AT_ONCE, thread_name_prefix="storage") as pool:
             yield from pool.map(function, names)
+
+    def free_bytes(self) -> int | None:
+        """Bytes that are left in the place, None where it has no limit of its own."""
+        return None
 
     def remove_temporary_files(self) -> None:  # noqa: B027
         """Clears what writers that were killed left half written, where such a thing stays."""

@@ -18,14 +18,15 @@ ANSWERS = (HttpError, OSError, httplib2.HttpLib2Error, http.client.HTTPException
 PASSES = {408, 425, 429}
 RATES = {"rateLimitExceeded", "userRateLimitExceeded", "backendError", "internalError"}
 LOG_IN = "the login to Drive has ended or was withdrawn; log in again (docs/drive.md)"
+READ_ONLY = "this login may read the folder and not write to it; ask its owner to be an editor"
 ADVICE = {
     "storageQuotaExceeded": "Drive is full; free space there and empty its trash (a service account has no space of "
                             "its own: give it a folder in a shared drive)",
     "quotaExceeded": "Drive is full; free space there and empty its trash",
     "teamDriveFileLimitExceeded": "the shared drive holds as many files as it may",
     "numChildrenInNonRootLimitExceeded": "the folder holds as many files as it may",
-    "insufficientFilePermissions": "this login may read the folder and not write to it; ask its owner to be an editor",
-    "insufficientParentPermissions": "this login may read the folder and not write to it; ask its owner to be an editor",
+    "insufficientFilePermissions": READ_ONLY,
+    "insufficientParentPermissions": READ_ONLY,
     "insufficientPermissions": "this login was not given access to Drive; log in again (docs/drive.md)",
     "accessNotConfigured": "the login's project has no Drive API; enable it there (docs/drive.md)",
     "domainPolicy": "the account's administrators do not allow apps to use Drive",
@@ -66,7 +67,8 @@ def understand(error: BaseException, doing: str) -> tuple[StorageError, float]:
         return StorageRefused(f"Drive: {LOG_IN}"), after
     if status >= 500 or status in PASSES or reason in RATES or (status == 403 and not reason):
         return StorageError(text), after
-    return StorageRefused(f"Drive did not let {doing}: {ADVICE.get(reason, message or f'error {status} {reason}')}"), 0.0
+    advice = ADVICE.get(reason, message or f"error {status} {reason}")
+    return StorageRefused(f"Drive did not let {doing}: {advice}"), 0.0
 
 
 def _http_error(error: BaseException | None) -> HttpError | None:

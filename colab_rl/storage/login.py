@@ -66,8 +66,8 @@ def save_login(client_secrets: str | os.PathLike) -> Path:
 
     client_secrets: the OAuth client's JSON file, of the kind "desktop app". Raises UsageError, StorageRefused.
     """
-    from oauth2client.clientsecrets import InvalidClientSecretsError
     from oauth2client.client import FlowExchangeError
+    from oauth2client.clientsecrets import InvalidClientSecretsError
     from pydrive2.auth import AuthError, GoogleAuth
     from pydrive2.settings import InvalidConfigError
 
