@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple, TypeVar
 
@@ -68,7 +68,7 @@ class Storage(ABC):
         """Removes a file; one that is not there is no error."""
 
     @abstractmethod
-    def folders(self) -> list[str]:
+    def folders(self) -> Sequence[str]:
         """Names of the folders that lie directly in it."""
 
     @abstractmethod

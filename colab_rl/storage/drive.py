@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from colab_rl.errors import StorageError, UsageError
 from colab_rl.progress import say
@@ -28,14 +28,14 @@ class DriveStorage(Storage):
     proves = True      # size and MD5 are Drive's own
     consistent = False # a listing may be an old one
 
-    def __init__(self, client: DriveClient, tops: list[str], place: str, path: str = ""):
+    def __init__(self, client: DriveClient, tops: Sequence[str], place: str, path: str = ""):
         self.place = _join(place, path)
         self._place = place
         self._client = client
         self._path = path
         self._lock = threading.RLock()                      # around the two below
-        self._folders: dict[str, list[str]] = {"": tops}    # ids by path, the oldest first
-        self._entries: dict[str, list[Entry]] = {}          # by path, as they were last seen, the one that counts first
+        self._folders: dict[str, Sequence[str]] = {"": tops}    # ids by path, the oldest first
+        self._entries: dict[str, Sequence[Entry]] = {}          # by path, as they were last seen, the one that counts first
         self._looked: dict[str, float] = {}                 # when a path was listed last
 
     def put(self, name: str, data: bytes) -> None:
@@ -88,7 +88,8 @@ class DriveStorage(Storage):
 
     def stats(self, names: Iterable[str]) -> dict[str, Stat]:
         """See Storage. One listing a folder."""
-        wanted, found = set(names), {}
+        wanted: set[str] = set(names)
+        found: dict[str, Stat] = {}
         for folder in {name.rpartition("/")[0] for name in wanted}:
             below = self._below(f"{folder}/" if folder else "", deep=False)
             found |= {name: Stat(entry.size, entry.md5 or "") for name, entry in below.items() if name in wanted}
@@ -113,7 +114,7 @@ class DriveStorage(Storage):
                 self._client.delete(found)
             self._entries.pop(full, None)
 
-    def folders(self) -> list[str]:
+    def folders(self) -> Sequence[str]:
         """Names of the folders that lie directly in it."""
         with self._lock:
             ids = self._ids(self._path)
@@ -169,7 +170,7 @@ class DriveStorage(Storage):
                     found[name] = chosen[0]
         return found
 
-    def _listed(self, path: str) -> list[Entry]:
+    def _listed(self, path: str) -> Sequence[Entry]:
         """All that lies in the folders of a path; what is known of it is renewed."""
         entries = [entry for id in self._ids(path) for entry in self._client.list_folder(id)]
         for known in [known for known in self._entries if known.rpartition("/")[0] == path]:
@@ -179,7 +180,7 @@ class DriveStorage(Storage):
         self._looked[path] = time.monotonic()
         return entries
 
-    def _ids(self, path: str) -> list[str]:
+    def _ids(self, path: str) -> Sequence[str]:
         """Ids of the folders of a path, the oldest first; none where it is not there."""
         if path not in self._folders:
             above, _, title = path.rpartition("/")
@@ -198,7 +199,7 @@ class DriveStorage(Storage):
             ids = self._folders[path] = [self._client.create(self._folder(above), title, None).id]
         return ids[0]
 
-    def _of_title(self, full: str) -> list[Entry]:
+    def _of_title(self, full: str) -> Sequence[Entry]:
         """The files of a path, the one that counts first, by a listing that is fresh."""
         folder = full.rpartition("/")[0]
         if time.monotonic() - self._looked.get(folder, -FRESH) >= FRESH:
@@ -232,7 +233,7 @@ def open_drive(client: DriveClient, place: str, make: bool) -> DriveStorage:
     if not all(title.strip() and title not in (".", "..") for title in titles) or wanted.startswith("http"):
         raise UsageError(f"store {place!r}: after drive: comes a folder of My Drive, such as drive:colab_rl, or a "
                          "folder's address, https://drive.google.com/drive/folders/...")
-    tops = ["root"]
+    tops: Sequence[str] = ["root"]
     for number, title in enumerate(titles):
         entries = [entry for top in tops for entry in client.list_folder(top)]
         ids = _folder_ids(entries, title)
@@ -265,12 +266,12 @@ def _is_plain(title: str) -> bool:
     return "/" not in title
 
 
-def _folder_ids(entries: list[Entry], title: str) -> list[str]:
+def _folder_ids(entries: Sequence[Entry], title: str) -> Sequence[str]:
     folders = [entry for entry in entries if entry.is_folder and entry.title == title]
     return [entry.id for entry in sorted(folders, key=lambda entry: (entry.created, entry.id))]
 
 
-def _chosen(entries: list[Entry], title: str) -> list[Entry]:
+def _chosen(entries: Sequence[Entry], title: str) -> Sequence[Entry]:
     """The files of a title, the one that counts first."""
     files = [entry for entry in entries if entry.title == title and entry.md5]
     return sorted(files, key=lambda entry: (entry.size, entry.created, entry.id), reverse=True)

@@ -9,7 +9,7 @@ import io
 import os
 import shutil
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from colab_rl.errors import StorageError
@@ -109,7 +109,7 @@ class FolderStorage(Storage):
             for path in self.root.rglob(TEMPORARY + "*"):
                 path.unlink(missing_ok=True)
 
-    def folders(self) -> list[str]:
+    def folders(self) -> Sequence[str]:
         """See Storage."""
         with self._explained("listed", self.place):
             self._check_there()
