@@ -52,17 +52,19 @@ def connect(store: str = "", verify: bool = False) -> str | None:
 
 def mount_drive() -> None:
     """Mounts Drive, or uses the mount that is there, which asks nobody. Raises NotConnected."""
-    if _is_alive():
+    state = _mount_state()
+    if state == "alive":
         return
     from google.colab import drive
 
     try:
-        drive.mount(str(MOUNTED_DRIVE))
+        # By force only what is dead: it ends the client, with what it has not sent yet.
+        drive.mount(str(MOUNTED_DRIVE), force_remount=state == "dead")
     except KeyboardInterrupt:
         raise
     except Exception as error:  # Colab's own: MessageError, ValueError, pexpect.TIMEOUT, which has no common base
         raise NotConnected(f"Drive was not mounted: {_reason(error)}; {OFFERS}") from error
-    if not _is_alive():
+    if _mount_state() != "alive":
         raise NotConnected(f"Drive was mounted and shows no {MY_DRIVE}; {OFFERS}")
 
 
@@ -100,7 +102,7 @@ def finish(run: str, store: str = "", when_done: str = KEEP, root: str | os.Path
     print(f"{run}: generation {result.generation} is {result.state} in the store")
     if when_done == KEEP or not on_colab():
         return
-    if _is_alive():
+    if _mount_state() == "alive":
         from google.colab import drive
 
         say("unmounting Drive, which writes through what it still holds; this may take minutes")
@@ -135,12 +137,15 @@ def set_up(store: str = "", verify: bool = True, root: str | os.PathLike | None 
     return place
 
 
-def _is_alive() -> bool:
-    """Whether Drive is mounted and answers. A dead mount raises, an ended one left an empty folder."""
+def _mount_state() -> str:
+    """`alive`, `absent`, or `dead`: there, and nothing in it answers (errno 107, errno 5)."""
     try:
-        return any((MOUNTED_DRIVE / MY_DRIVE).iterdir()) or os.path.ismount(MOUNTED_DRIVE)
+        os.stat(MOUNTED_DRIVE / MY_DRIVE)
+        return "alive"
+    except FileNotFoundError:
+        return "absent"
     except OSError:
-        return False
+        return "dead"
 
 
 def _reason(error: Any) -> str:

@@ -8,7 +8,7 @@ from pathlib import Path
 from colab_rl.errors import StorageError
 from colab_rl.progress import say
 from colab_rl.storage.base import Storage
-from colab_rl.storage.folder import FolderStorage, is_fuse
+from colab_rl.storage.folder import FolderStorage
 
 MOUNTED_DRIVE = Path("/content/drive")  # where Colab mounts Drive
 MY_DRIVE = "MyDrive"                    # the folder of a mount that is the account's own Drive
@@ -32,7 +32,7 @@ def open_store(place: str | None, make: bool) -> Storage | None:
         return _open_drive(place, make)
     folder = Path(place).expanduser()
     try:
-        if folder.is_relative_to(MOUNTED_DRIVE) and not is_fuse(folder):
+        if folder.is_relative_to(MOUNTED_DRIVE) and not (MOUNTED_DRIVE / MY_DRIVE).is_dir():
             raise StorageError(f"store {place} is not there (Drive is not mounted); nothing was changed; "
                                "run notebooks/00_setup.ipynb, or give --store drive:FOLDER or none")
         if make and not folder.exists() and folder.parent.is_dir():
