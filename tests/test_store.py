@@ -28,7 +28,7 @@ from colab_rl.storage import FolderStorage, login
 from colab_rl.storage import drive_client as client_module
 
 IDENTITY = b'{"format": 1, "name": "walker"}'
-STEPS = 1000
+STEPS = 500
 LONG = 60.0
 
 
