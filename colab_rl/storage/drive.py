@@ -35,7 +35,7 @@ class DriveStorage(Storage):
         self._path = path
         self._lock = threading.RLock()                      # around the two below
         self._folders: dict[str, Sequence[str]] = {"": tops}    # ids by path, the oldest first
-        self._entries: dict[str, Sequence[Entry]] = {}          # by path, as they were last seen, the one that counts first
+        self._entries: dict[str, Sequence[Entry]] = {}      # by path; the one that counts first
         self._looked: dict[str, float] = {}                 # when a path was listed last
 
     def put(self, name: str, data: bytes) -> None:
