@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from colab_rl.errors import ColabRLError, UsageError
     from colab_rl.inspection import evaluate, status, verify
-    from colab_rl.push import push
+    from colab_rl.pushing import push
     from colab_rl.training import TrainingResult, train
 
 _HOMES = {"train": "training", "TrainingResult": "training", "status": "inspection", "verify": "inspection",
-          "evaluate": "inspection", "push": "push", "ColabRLError": "errors", "UsageError": "errors"}
+          "evaluate": "inspection", "push": "pushing", "ColabRLError": "errors", "UsageError": "errors"}
 
 __all__ = ["ColabRLError", "TrainingResult", "UsageError", "evaluate", "push", "status", "train", "verify"]
 

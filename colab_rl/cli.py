@@ -170,7 +170,7 @@ def _verify(options: argparse.Namespace) -> int:
 
 
 def _push(options: argparse.Namespace) -> int:
-    from colab_rl.push import push
+    from colab_rl.pushing import push
 
     result = push(options.run, **_places(options))
     print(f"{result.run}: generation {result.generation} is {result.state} in the store")

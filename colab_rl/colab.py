@@ -12,7 +12,7 @@ from typing import Any
 
 from colab_rl.errors import ColabRLError, StorageError
 from colab_rl.progress import say
-from colab_rl.push import push
+from colab_rl.pushing import push
 from colab_rl.runs import Places
 from colab_rl.storage.stores import MOUNTED_DRIVE, MY_DRIVE, open_store
 

@@ -21,7 +21,7 @@ from colab_rl.environments import VectorEnvironment
 from colab_rl.errors import ColabRLError
 from colab_rl.evaluation import EvaluationResult, Evaluator
 from colab_rl.metrics import Row, TensorBoardView, to_csv
-from colab_rl.progress import progress_bar
+from colab_rl.progress import progress_bar, say
 from colab_rl.stopping import StopRequest
 
 EVALUATION_SEED = 1_000_000  # of training's own evaluations, apart from those that `evaluate` uses by default
@@ -67,6 +67,7 @@ class Trainer:
         self._seconds_before = 0.0                       # trained in earlier sessions
         self._began = time.perf_counter()
         self._checkpoint_seconds = 0.0                   # spent since the newest row
+        self._said_slow = False                          # that the store is slower than the checkpoints come
 
     def load(self, state: dict[str, Any], manifest: Manifest | None, changes: list[str]) -> None:
         """Goes on from a state.
@@ -161,7 +162,11 @@ class Trainer:
         prune(recorder.local, self._verified, self.config.keep_last, self.config.keep_every)
         recorder.tensorboard.flush()
         if recorder.replicator:
-            recorder.replicator.wait(LONGEST_WAIT)
+            in_time = recorder.replicator.wait(LONGEST_WAIT)
+            if not in_time and not recorder.replicator.error and not self._overtaken and not self._said_slow:
+                self._said_slow = True
+                say("the store takes longer for a checkpoint than training for the next one: training goes on, and "
+                    "the progress line tells how many are pending")
             recorder.replicator.submit(self.manifest)
         self._checkpoint_seconds += time.perf_counter() - started
 

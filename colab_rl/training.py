@@ -22,7 +22,7 @@ from colab_rl.evaluation import Evaluator
 from colab_rl.machine import available_device, differences, torch_threads, versions
 from colab_rl.metrics import TensorBoardView, from_csv
 from colab_rl.progress import say
-from colab_rl.push import finish, replicating
+from colab_rl.pushing import finish, replicating
 from colab_rl.request import Request, checkpoint_of
 from colab_rl.runs import Identity, Places, check_run_name, locked, write_identity
 from colab_rl.spaces import Spaces

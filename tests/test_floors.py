@@ -11,7 +11,7 @@ FLOORS = [
     {"config", "presets", "machine", "stopping", "storage"},
     {"environments", "checkpoints", "networks", "metrics", "normalization"},
     {"algorithms", "evaluation", "runs"},
-    {"push", "request", "trainer"},
+    {"pushing", "request", "trainer"},
     {"training"},
     {"inspection"},
     {"cli", "colab", "notebook"},

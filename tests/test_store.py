@@ -409,7 +409,7 @@ def test_a_mount_with_a_login_is_verified_on_drives_side(tmp_path, mount, drive,
 def test_what_only_the_mount_has_is_not_verified_and_makes_no_room(tmp_path, mount, drive, monkeypatch):
     drive.mirror = mount.behind / "MyDrive"
     monkeypatch.setattr(replication, "CONFIRM_PAUSE", 0.1)
-    monkeypatch.setattr("colab_rl.push.LAST_WAIT", 1.0)
+    monkeypatch.setattr("colab_rl.pushing.LAST_WAIT", 1.0)
     store = str(mount.point / "MyDrive" / "colab_rl")
     session(tmp_path / "root", store, steps=500)
     found, = status("cart", root=tmp_path / "root", store=store)
@@ -425,7 +425,7 @@ def test_a_mount_that_dies_loses_at_most_what_it_had_not_written(tmp_path, mount
     through = mount.behind / "MyDrive" / "colab_rl" / "cart" / "checkpoints"
     results: list = []
     thread = threading.Thread(target=lambda: results.append(session(tmp_path / "first", str(folder), steps=STEPS)))
-    monkeypatch.setattr("colab_rl.push.FAILING_WAIT", 3.0)
+    monkeypatch.setattr("colab_rl.pushing.FAILING_WAIT", 3.0)
     monkeypatch.setattr("colab_rl.trainer.LONGEST_WAIT", 0.5)
     thread.start()
     deadline = time.monotonic() + LONG

@@ -123,9 +123,6 @@ class Replicator:
                     break
                 except Overtaken as error:
                     self._stop(str(error))
-                except ClaimLost as error:
-                    say(f"{error}: bringing everything again")
-                    self._begin_again()
                 except ColabRLError as error:
                     if self._closing:
                         return
@@ -150,9 +147,14 @@ class Replicator:
                 asked = time.monotonic()
 
     def _replicate(self, manifest: Manifest) -> None:
+        if self._prepared:
+            try:
+                self._claim.check()
+            except ClaimLost as error:
+                say(f"{error}: bringing everything again")
+                self._begin_again()
         if not self._prepared:
             self._prepare()
-        self._claim.check()
         records = {name: record for name, record in {**manifest.history, **manifest.files}.items()
                    if name not in self._whole}
         self._whole |= self._remote.holding(records)
@@ -167,7 +169,7 @@ class Replicator:
         with self._changed:
             self._written[manifest.stem] = manifest
         self._make_room()
-        self._sweep(manifest)
+        self._sweep()
 
     def _holds_manifest(self, manifest: Manifest) -> bool:
         """Whether the store has the checkpoint: this one, or the same state as another session wrote it."""
@@ -258,9 +260,10 @@ class Replicator:
         self._orphans = orphans(self._remote, whole[0]) if whole else set()
         self._prepared = True
 
-    def _sweep(self, newest: Manifest) -> None:
+    def _sweep(self) -> None:
         """Deletes what a killed session left. Only what looks so twice: a listing may be an old one."""
         if self._orphans:
+            newest = max(self._written.values(), key=lambda manifest: manifest.generation)
             for name in self._orphans & orphans(self._remote, newest):
                 self._remote.storage.delete(name)
             self._orphans = set()

@@ -11,6 +11,7 @@ import contextlib
 import hashlib
 import io
 import json
+import logging
 import random
 import socket
 import threading
@@ -41,6 +42,9 @@ IDS_AT_ONCE = 100
 FIELDS = "id,title,mimeType,fileSize,md5Checksum,createdDate,labels/trashed"
 
 T = TypeVar("T")
+
+# It warns of every answer that is tried again here, over the progress line.
+logging.getLogger("googleapiclient.http").setLevel(logging.ERROR)
 
 
 class Entry(NamedTuple):

@@ -47,6 +47,9 @@ def open_store(place: str | None, make: bool) -> Storage | None:
     storage = FolderStorage(folder)
     if not storage.proves:
         storage.witness = _witness(folder)
+        if make and storage.witness is None:
+            say(f"{folder} is a mount, which answers from this machine's cache, and nobody is logged in to Drive "
+                "itself: checkpoints there are `written` and never `verified` (docs/drive.md)")
     return storage
 
 
