@@ -112,8 +112,9 @@ def test_faults_all_the_way_change_nothing_in_the_end(tmp_path, drive, undisturb
 
 
 @pytest.mark.parametrize("trouble", ["quota", "revoked", "403"])
-def test_training_goes_on_where_drive_refuses(tmp_path, drive, undisturbed, trouble):
+def test_training_goes_on_where_drive_refuses(tmp_path, drive, undisturbed, monkeypatch, trouble):
     drive.open()
+    monkeypatch.setattr(replication, "LONGEST_PAUSE", 60.0)
     if trouble == "revoked":
         drive.fault("insert", "401", times=10_000)
     else:
@@ -121,7 +122,7 @@ def test_training_goes_on_where_drive_refuses(tmp_path, drive, undisturbed, trou
     result = session(tmp_path, "drive:colab_rl")
     assert result.finished and result.state_sha256 == undisturbed
     assert result.pending and result.store_error
-    assert drive.count("insert") < 40  # no storm
+    assert drive.count("insert") <= 3  # no storm: one try, with a new token twice
     drive.clear_faults()
     assert push("cart", root=tmp_path, store="drive:colab_rl").state == "verified"
     found, = status("cart", root=tmp_path, store="drive:colab_rl")

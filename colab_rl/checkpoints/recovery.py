@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import time
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
@@ -97,11 +96,11 @@ def bring_home(checkpoint: Checkpoint, local: Tier, remote: Tier | None, say: Sa
         local.commit(manifest, checkpoint.contents)
     found = _read(local, manifest.history)
     if remote:
-        fetched = _read(remote, {name: record for name, record in manifest.history.items() if name not in found})
-        for name, data in fetched.items():
+        def keep(name: str, data: bytes) -> None:
             local.storage.set_aside(name)
             local.write(name, data, manifest.history[name])
-        found |= fetched
+
+        found |= _read(remote, {name: record for name, record in manifest.history.items() if name not in found}, keep)
     for name in manifest.history:
         if name not in found:
             say(f"{name} is missing or damaged: the run's curves have a gap there, and nothing else is lost")
@@ -110,14 +109,17 @@ def bring_home(checkpoint: Checkpoint, local: Tier, remote: Tier | None, say: Sa
     return tables
 
 
-def _read(tier: Tier, records: Mapping[str, FileRecord]) -> dict[str, bytes]:
-    """Those of the files that a tier has whole."""
+def _read(tier: Tier, records: Mapping[str, FileRecord],
+          keep: Callable[[str, bytes], None] = lambda name, data: None) -> dict[str, bytes]:
+    """Those of the files that a tier has whole; each is given to `keep` as it comes."""
     def read(name: str) -> bytes | None:
-        with contextlib.suppress(Damaged, StorageError):
+        try:
             data = tier.storage.get(name)
             records[name].check(name, data)
-            return data
-        return None
+        except (Damaged, StorageError):
+            return None
+        keep(name, data)
+        return data
 
     contents = progress_bar(len(records), f"reading {tier.storage.place}", "file",
                             iterable=zip(records, tier.storage.each(read, records), strict=True))

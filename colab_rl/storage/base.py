@@ -11,7 +11,7 @@ from typing import NamedTuple, TypeVar
 
 from colab_rl.errors import StorageError
 
-AT_ONCE = 12  # calls to a place that answers slowly, and to several at a time
+AT_ONCE = 16  # calls to a place that answers slowly, and to several at a time
 
 T = TypeVar("T")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import re
 import threading
 import time
@@ -30,7 +31,6 @@ class DriveStorage(Storage):
 
     def __init__(self, client: DriveClient, tops: Sequence[str], place: str, path: str = ""):
         self.place = _join(place, path)
-        self._place = place
         self._client = client
         self._path = path
         self._lock = threading.RLock()                      # around the two below
@@ -123,7 +123,10 @@ class DriveStorage(Storage):
     def at(self, path: str) -> DriveStorage:
         """The storage of a folder in this one, made when a file is put there."""
         check_name(path)
-        return DriveStorage(self._client, self._folders[""], self._place, _join(self._path, path))
+        storage = copy.copy(self)  # what is known of the store is known to both
+        storage._path = _join(self._path, path)
+        storage.place = _join(self.place, path)
+        return storage
 
     def free_bytes(self) -> int | None:
         """Bytes that the account has left, None where it has no limit of its own."""
@@ -134,7 +137,8 @@ class DriveStorage(Storage):
         return _join(self._path, name)
 
     def _forget(self) -> None:
-        self._folders = {"": self._folders[""]}
+        for path in [path for path in self._folders if path]:
+            del self._folders[path]
         self._entries.clear()
         self._looked.clear()
 
