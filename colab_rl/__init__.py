@@ -10,15 +10,17 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from colab_rl.benchmark import bench
     from colab_rl.errors import ColabRLError, UsageError
     from colab_rl.inspection import evaluate, status, verify
     from colab_rl.pushing import push
     from colab_rl.training import TrainingResult, train
 
 _HOMES = {"train": "training", "TrainingResult": "training", "status": "inspection", "verify": "inspection",
-          "evaluate": "inspection", "push": "pushing", "ColabRLError": "errors", "UsageError": "errors"}
+          "evaluate": "inspection", "push": "pushing", "bench": "benchmark", "ColabRLError": "errors",
+          "UsageError": "errors"}
 
-__all__ = ["ColabRLError", "TrainingResult", "UsageError", "evaluate", "push", "status", "train", "verify"]
+__all__ = ["ColabRLError", "TrainingResult", "UsageError", "bench", "evaluate", "push", "status", "train", "verify"]
 
 
 def __getattr__(name: str) -> Any:

@@ -23,6 +23,11 @@ class EvaluationResult:
     returns: np.ndarray
     lengths: np.ndarray
 
+    def and_then(self, more: EvaluationResult) -> EvaluationResult:
+        """These episodes and those that follow them."""
+        return EvaluationResult(np.concatenate([self.returns, more.returns]),
+                                np.concatenate([self.lengths, more.lengths]))
+
     def summary(self) -> dict[str, float | int]:
         """What `evaluate --json` prints."""
         return {"mean": float(self.returns.mean()), "std": float(self.returns.std()),
@@ -38,7 +43,7 @@ class EvaluationResult:
 class Evaluator:
     """Worker processes for evaluation episodes, started by the first evaluation and kept for the next."""
 
-    def __init__(self, source: EnvironmentSource, spaces: Spaces, slots: int = 16):
+    def __init__(self, source: EnvironmentSource, spaces: Spaces, slots: int = 20):
         self._queue: list[tuple[int, int]] = []  # (episode, seed) still to begin, the next one last
         self._running = np.full(slots, -1)
         self._envs: GymnasiumVectorEnvironment | None = None

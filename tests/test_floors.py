@@ -13,7 +13,7 @@ FLOORS = [
     {"algorithms", "evaluation", "runs"},
     {"pushing", "request", "trainer"},
     {"training"},
-    {"inspection"},
+    {"inspection", "benchmark"},
     {"cli", "colab", "notebook"},
     {"__main__", "__init__"},
 ]
