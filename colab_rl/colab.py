@@ -14,7 +14,7 @@ from colab_rl.errors import ColabRLError, StorageError
 from colab_rl.progress import say
 from colab_rl.pushing import push
 from colab_rl.runs import Places
-from colab_rl.storage.stores import MOUNTED_DRIVE, MY_DRIVE, open_store
+from colab_rl.storage.stores import MOUNTED_DRIVE, MY_DRIVE
 
 KEEP, UNMOUNT, GIVE_BACK = "keep the machine", "unmount Drive", "give the machine back"
 OFFERS = ('set STORE to "drive:colab_rl" for Drive without a mount, to a folder, or to "none" for this machine alone, '
@@ -114,27 +114,6 @@ def finish(run: str, store: str = "", when_done: str = KEEP, root: str | os.Path
         from google.colab import runtime
 
         runtime.unassign()
-
-
-def set_up(store: str = "", verify: bool = True, root: str | os.PathLike | None = None) -> str | None:
-    """Connects the store, tries it, and shows what is there; says what is wrong instead of raising it.
-
-    Returns the store's name, None where there is none.
-    """
-    from colab_rl.notebook import show_runs, try_store
-
-    try:
-        place = connect(store, verify)
-        opened = open_store(place or os.environ.get("COLAB_RL_STORE"), make=True)
-        if opened is None:
-            print(f"no store: runs stay on this machine; {OFFERS}")
-        else:
-            try_store(opened)
-    except ColabRLError as error:
-        print(f"no store: {error}")
-        place = "none"
-    show_runs(root, place)
-    return place
 
 
 def _mount_state() -> str:

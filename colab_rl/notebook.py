@@ -9,10 +9,11 @@ import time
 import uuid
 from pathlib import Path
 
-from colab_rl.errors import StorageError
+from colab_rl import colab
+from colab_rl.errors import ColabRLError, StorageError
 from colab_rl.inspection import status
 from colab_rl.runs import TENSORBOARD, Places
-from colab_rl.storage import Storage
+from colab_rl.storage import Storage, open_store
 
 
 def show_tensorboard(root: str | os.PathLike | None = None) -> None:
@@ -28,6 +29,25 @@ def show_tensorboard(root: str | os.PathLike | None = None) -> None:
     if not shutil.which("tensorboard") and beside_python.exists():
         os.environ.setdefault("TENSORBOARD_BINARY", str(beside_python))
     notebook.start(f"--logdir {folder} --reload_interval 15")
+
+
+def set_up(store: str = "", verify: bool = True, root: str | os.PathLike | None = None) -> str | None:
+    """Connects the store, tries it, and shows what is there; says what is wrong instead of raising it.
+
+    Returns the store's name, None where there is none.
+    """
+    try:
+        place = colab.connect(store, verify)
+        opened = open_store(place or os.environ.get("COLAB_RL_STORE"), make=True)
+        if opened is None:
+            print(f"no store: runs stay on this machine; {colab.OFFERS}")
+        else:
+            try_store(opened)
+    except ColabRLError as error:
+        print(f"no store: {error}")
+        place = "none"
+    show_runs(root, place)
+    return place
 
 
 def try_store(storage: Storage) -> None:

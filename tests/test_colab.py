@@ -17,7 +17,7 @@ from fake_drive import FakeDrive
 from google.oauth2.credentials import Credentials
 from helpers import TINY
 
-from colab_rl import ColabRLError, colab, train
+from colab_rl import ColabRLError, colab, notebook, train
 from colab_rl.config import parse_settings
 from colab_rl.storage import FolderStorage, stores
 
@@ -114,7 +114,7 @@ def test_a_mount_that_fails_is_one_line_with_what_else_there_is(google_colab, er
         colab.connect("")
     assert "drive:colab_rl" in str(caught.value) and '"none"' in str(caught.value)
     google_colab.answers["mount"] = error
-    assert colab.set_up("") == "none"
+    assert notebook.set_up("") == "none"
     shown = capsys.readouterr().out
     assert reason in shown and "drive:colab_rl" in shown and "Traceback" not in shown
 
@@ -162,20 +162,20 @@ def test_a_shell_on_colab_asks_nobody(monkeypatch):
 
 
 def test_set_up_makes_the_folder_tries_it_and_shows_the_runs(google_colab, capsys):
-    place = colab.set_up("", verify=False)
+    place = notebook.set_up("", verify=False)
     first = capsys.readouterr().out
     assert "written, read back and removed" in first and "GB free" in first and "no runs yet" in first
     assert list(Path(place).iterdir()) == []  # no probe is left
     small_run(place)
-    colab.set_up("", verify=False)
+    notebook.set_up("", verify=False)
     assert "cart: CartPole-v1, ppo" in (shown := capsys.readouterr().out)
     assert "in the store" in shown
 
 
 def test_set_up_works_without_a_mount(google_colab, drive, capsys):
-    colab.set_up("drive:colab_rl")
+    notebook.set_up("drive:colab_rl")
     small_run("drive:colab_rl")
-    colab.set_up("drive:colab_rl")
+    notebook.set_up("drive:colab_rl")
     shown = capsys.readouterr().out
     assert "15.0 GB" in shown or "16.1 GB free" in shown
     assert "verified in the store" in shown
@@ -186,7 +186,7 @@ def test_set_up_outside_colab_says_that_there_is_no_store(monkeypatch, tmp_path,
     monkeypatch.delenv("COLAB_RELEASE_TAG", raising=False)
     monkeypatch.delenv("COLAB_RL_STORE", raising=False)
     monkeypatch.setenv("COLAB_RL_ROOT", str(tmp_path))
-    colab.set_up("")
+    notebook.set_up("")
     assert "no store" in capsys.readouterr().out
 
 

@@ -13,8 +13,8 @@ FLOORS = [
     {"algorithms", "evaluation", "runs"},
     {"pushing", "request", "trainer"},
     {"training"},
-    {"inspection", "benchmark"},
-    {"cli", "colab", "notebook"},
+    {"benchmark", "colab", "inspection"},
+    {"cli", "notebook"},
     {"__main__", "__init__"},
 ]
 FLOOR_OF = {name: number for number, names in enumerate(FLOORS) for name in names}
