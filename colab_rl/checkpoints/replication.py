@@ -205,6 +205,8 @@ class Replicator:
             found = {manifest.stem for manifest in self._remote.confirmed(waiting)} if waiting else set()
             with self._changed:
                 self._confirmed |= found
+                if waiting and not self._pending:  # an error of the witness, if there was one, has passed
+                    self.error, self.refused = None, False
                 self._changed.notify_all()
             if found:
                 self._make_room()

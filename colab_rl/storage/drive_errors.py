@@ -13,8 +13,9 @@ from googleapiclient.errors import HttpError
 from colab_rl.errors import StorageError, StorageRefused
 from colab_rl.storage.base import NotFound
 
-# What a call may raise. ValueError and KeyError: an answer that is not what it should be, such as a page of HTML.
-ANSWERS = (HttpError, OSError, httplib2.HttpLib2Error, http.client.HTTPException, GoogleAuthError, ValueError, KeyError)
+# What a call may raise. The last four: an answer that is not what it should be, such as a page of HTML.
+ANSWERS = (HttpError, OSError, httplib2.HttpLib2Error, http.client.HTTPException, GoogleAuthError,
+           ValueError, KeyError, TypeError, AttributeError)
 PASSES = {408, 425, 429}
 RATES = {"rateLimitExceeded", "userRateLimitExceeded", "backendError", "internalError"}
 LOG_IN = "the login to Drive has ended or was withdrawn; log in again (docs/drive.md)"
