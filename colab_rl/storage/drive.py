@@ -226,17 +226,13 @@ def open_drive(client: DriveClient, place: str, make: bool) -> DriveStorage:
 
     make: makes a path's last folder where it is missing. Raises UsageError, or StorageError where it is not there.
     """
-    wanted = place.removeprefix("drive:")
-    address = ADDRESS.fullmatch(wanted)
+    address = ADDRESS.fullmatch(place.removeprefix("drive:"))
     if address:
         entry = client.entry(address["id"])
         if not entry.is_folder:
             raise StorageError(f"store {place} is a file and no folder; nothing was changed")
         return DriveStorage(client, [entry.id], f"drive:{entry.title}")
-    titles = wanted.strip("/").split("/")
-    if not all(title.strip() and title not in (".", "..") for title in titles) or wanted.startswith("http"):
-        raise UsageError(f"store {place!r}: after drive: comes a folder of My Drive, such as drive:colab_rl, or a "
-                         "folder's address, https://drive.google.com/drive/folders/...")
+    titles = titles_in(place)
     tops: Sequence[str] = ["root"]
     for number, title in enumerate(titles):
         entries = [entry for top in tops for entry in client.list_folder(top)]
@@ -255,6 +251,18 @@ def open_drive(client: DriveClient, place: str, make: bool) -> DriveStorage:
             say(f"Drive holds {len(ids)} folders named {title}: all are read, and the oldest takes what is new")
         tops = ids
     return DriveStorage(client, tops, f"drive:{'/'.join(titles)}")
+
+
+def titles_in(place: str) -> Sequence[str]:
+    """The folders that a `drive:FOLDER` names, one in the other; none for an address. Raises UsageError for neither."""
+    wanted = place.removeprefix("drive:")
+    if ADDRESS.fullmatch(wanted):
+        return []
+    titles = wanted.strip("/").split("/")
+    if not all(title.strip() and title not in (".", "..") for title in titles) or wanted.startswith("http"):
+        raise UsageError(f"store {place!r}: after drive: comes a folder of My Drive, such as drive:colab_rl, or a "
+                         "folder's address, https://drive.google.com/drive/folders/...")
+    return titles
 
 
 def _join(*parts: str) -> str:

@@ -55,10 +55,11 @@ def open_store(place: str | None, make: bool) -> Storage | None:
 
 def _open_drive(place: str, make: bool) -> Storage:
     # Google's libraries take half a second to import, and most runs need none of them.
-    from colab_rl.storage.drive import open_drive
+    from colab_rl.storage.drive import open_drive, titles_in
     from colab_rl.storage.drive_client import DriveClient
     from colab_rl.storage.login import credentials, endpoint
 
+    titles_in(place)  # a name that is none needs no login to be refused
     return open_drive(DriveClient(credentials(), endpoint()), place, make)
 
 
