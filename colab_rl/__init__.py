@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from colab_rl.environments.channels import Channels, Drawing
     from colab_rl.errors import ColabRLError, UsageError
     from colab_rl.inspection import evaluate, record, status, verify
+    from colab_rl.pushing import push
     from colab_rl.telemetry import Episode
     from colab_rl.training import TrainingResult, train
     from colab_rl.views import dashboards
@@ -21,12 +22,13 @@ if TYPE_CHECKING:
     from colab_rl.views.video import Video, render
 
 _HOMES = {"train": "training", "TrainingResult": "training", "status": "inspection", "verify": "inspection",
-          "evaluate": "inspection", "record": "inspection", "bench": "benchmark", "Channels": "environments.channels",
-          "Drawing": "environments.channels", "Episode": "telemetry", "report": "views.report",
-          "render": "views.video", "Video": "views.video", "ColabRLError": "errors", "UsageError": "errors"}
+          "evaluate": "inspection", "record": "inspection", "bench": "benchmark", "push": "pushing",
+          "Channels": "environments.channels", "Drawing": "environments.channels", "Episode": "telemetry",
+          "report": "views.report", "render": "views.video", "Video": "views.video", "ColabRLError": "errors",
+          "UsageError": "errors"}
 
 __all__ = ["Channels", "ColabRLError", "Drawing", "Episode", "TrainingResult", "UsageError", "Video", "bench",
-           "dashboards", "evaluate", "record", "render", "report", "status", "train", "verify"]
+           "dashboards", "evaluate", "push", "record", "render", "report", "status", "train", "verify"]
 
 
 def __getattr__(name: str) -> Any:

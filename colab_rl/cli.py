@@ -43,8 +43,9 @@ def _parser() -> argparse.ArgumentParser:
     # Before or after the command: SUPPRESS keeps the second parser from undoing what the first one read.
     places = _Parser(add_help=False, argument_default=argparse.SUPPRESS)
     places.add_argument("--root", metavar="DIR", help="this machine's runs (default $COLAB_RL_ROOT, else runs)")
-    places.add_argument("--store", metavar="PLACE", help="where checkpoints go beyond this machine: a folder, or none "
-                        "(default $COLAB_RL_STORE, else on Colab the mounted Drive's colab_rl folder)")
+    places.add_argument("--store", metavar="PLACE", help="where checkpoints go beyond this machine: a folder, "
+                        "drive:FOLDER, or none (default $COLAB_RL_STORE, else on Colab the mounted Drive's colab_rl "
+                        "folder)")
     parser = _Parser(prog="colab_rl", parents=[places], description="Train, understand and show a "
                                      "reinforcement-learning policy.")
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
@@ -95,6 +96,12 @@ def _parser() -> argparse.ArgumentParser:
     render.add_argument("--speed", type=float, default=1.0, help="1 is real time")
     render.add_argument("--seconds", type=float, help="shown of each episode at most (default: all; evolution 6)")
     render.add_argument("--overwrite", action="store_true", help="replace the file where there is one")
+
+    push = command("push", _push, "bring what the store lacks of a run there, and wait for it")
+    push.add_argument("run")
+
+    login = command("login", _login, "log in to Google Drive in a browser, and save that for --store drive:FOLDER")
+    login.add_argument("client_secrets", metavar="CLIENT_SECRETS", help="an OAuth client's JSON file (docs/drive.md)")
 
     report = command("report", _report, "write the dashboards as one HTML file; several runs are compared")
     report.add_argument("runs", nargs="+", metavar="RUN[:CHECKPOINT]")
@@ -208,6 +215,21 @@ def _report(options: argparse.Namespace) -> int:
 
     print(report(options.runs, out=options.out, checkpoint=options.checkpoint, episodes=options.episodes,
                  **_places(options)))
+    return 0
+
+
+def _push(options: argparse.Namespace) -> int:
+    from colab_rl.pushing import push
+
+    result = push(options.run, **_places(options))
+    print(f"{result.run}: generation {result.generation} is {result.state} in the store")
+    return 0
+
+
+def _login(options: argparse.Namespace) -> int:
+    from colab_rl.storage.login import save_login
+
+    print(f"logged in; saved for you alone in {save_login(options.client_secrets)}")
     return 0
 
 

@@ -38,6 +38,10 @@ class StorageError(ColabRLError):
     """A storage could not do what was asked; trying again later may help."""
 
 
+class StorageRefused(StorageError):
+    """A storage will not do it until a person changes something: no space, no right, no login."""
+
+
 def nearest(word: str, candidates: Iterable[str]) -> str:
     """A hint such as `; did you mean 'gamma'?`, or the empty string where nothing is near."""
     by_lower_case = {candidate.lower(): candidate for candidate in candidates}

@@ -51,9 +51,12 @@ def verify(run: str, *, root: Location = None, store: Location = None) -> dict[s
     identity = places.require(run)
     bad: list[str] = []
     checkpoints = files = 0
-    for tier in filter(None, places.tiers(identity)):
+    local, remote = places.tiers(identity)
+    for tier in filter(None, (local, remote)):
         seen: set[str] = set()
         names = tier.names()
+        if tier is not remote and not names and not tier.storage.list(""):
+            continue  # a bare machine
         for name in progress_bar(len(names), f"reading {tier.storage.place}", "checkpoint", iterable=names):
             try:
                 manifest = tier.read(name)
@@ -96,8 +99,15 @@ def evaluate(run: str, *, checkpoint: str | int = "best", episodes: int = 100, s
     places = Places(root, store)
     identity = places.require(run)
     source = identity.environment(env, "evaluate")
+    return evaluate_checkpoint(identity, find_checkpoint(identity, places, checkpoint), episodes, seed, source,
+                               recordings)
+
+
+def evaluate_checkpoint(identity: Identity, checkpoint: Checkpoint, episodes: int, seed: int,
+                        source: EnvironmentSource, recordings: int = 0) -> EvaluationResult:
+    """See `evaluate`."""
     spaces = describe(source)
-    algorithm = load_algorithm(identity, find_checkpoint(identity, places, checkpoint), spaces)
+    algorithm = load_algorithm(identity, checkpoint, spaces)
     with torch_threads(identity.threads), contextlib.closing(Evaluator(source, spaces)) as evaluator:
         return evaluator.evaluate(lambda obs: algorithm.act(obs, deterministic=True), episodes, seed, progress=True,
                                   record=recordings, values=algorithm.values)
@@ -208,15 +218,23 @@ def _states(tier: Tier | None) -> dict[str, tuple[Manifest | None, str]]:
     except StorageError as error:
         say(f"{tier.storage.place} cannot be listed: {error}")
         return states
-    for name in names:
+
+    def state_of(name: str) -> tuple[Manifest | None, str] | None:
         manifest = None
         try:
             manifest = tier.read(name)
             tier.check(manifest)
-            states[name] = manifest, "verified" if tier.storage.proves else "written"
+            return manifest, "verified" if tier.storage.proves else "written"
         except (Damaged, StorageError):
-            if _is_there(tier, name):
-                states[name] = manifest, "bad"
+            return (manifest, "bad") if _is_there(tier, name) else None
+
+    found = zip(names, tier.storage.each(state_of, names), strict=True)
+    states = {name: state for name, state in found if state}
+    written = {name: manifest for name, (manifest, state) in states.items() if manifest and state == "written"}
+    try:
+        states |= {manifest.name: (manifest, "verified") for manifest in tier.confirmed(written.values())}
+    except StorageError as error:
+        say(f"{tier.storage.place} cannot be verified on Drive: {error}")
     return states
 
 

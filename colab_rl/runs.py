@@ -15,6 +15,7 @@ import fcntl
 import json
 import os
 import re
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,13 +26,12 @@ from colab_rl.checkpoints.manifest import checksum
 from colab_rl.config import Config, make_config
 from colab_rl.environments import EnvironmentSource
 from colab_rl.errors import ColabRLError, StorageError, UsageError, nearest
-from colab_rl.progress import say
-from colab_rl.storage import FolderStorage, NotFound, Storage
+from colab_rl.storage import FolderStorage, NotFound, Storage, open_store
 
 FORMAT = 1
 TENSORBOARD = "tensorboard"
+SECOND_LOOKS = (0.5, 1.5)  # seconds before each, where a listing that is empty may be an old one
 RUN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}")
-DRIVE_ON_COLAB = Path("/content/drive/MyDrive")
 
 
 class DamagedIdentity(ColabRLError):
@@ -102,8 +102,8 @@ class Places:
     """Where this machine's runs are, and the store beyond it.
 
     root: `$COLAB_RL_ROOT` or `runs` where not given.
-    store: a folder's path or `none`; `$COLAB_RL_STORE` where not given, else on Colab the
-        mounted Drive's `colab_rl` folder, else none.
+    store: a folder's path, `drive:FOLDER` or `none`; `$COLAB_RL_STORE` where not given, else on
+        Colab the mounted Drive's `colab_rl` folder, else none.
     make_store: makes the store's folder where it is missing and the one above it is there.
     Raises UsageError or StorageError where the store is not there.
     """
@@ -111,8 +111,7 @@ class Places:
     def __init__(self, root: str | os.PathLike | None = None, store: str | os.PathLike | None = None,
                  make_store: bool = False):
         self.root = Path(root or os.environ.get("COLAB_RL_ROOT") or "runs")
-        self.store = _store_folder(os.fspath(store) if store else os.environ.get("COLAB_RL_STORE"),
-                                   make_store)
+        self.store = open_store(os.fspath(store) if store else os.environ.get("COLAB_RL_STORE"), make_store)
 
     def local(self, name: str) -> FolderStorage:
         """This machine's folder of a run."""
@@ -120,7 +119,7 @@ class Places:
 
     def remote(self, name: str) -> Storage | None:
         """The store's folder of a run, None without a store."""
-        return FolderStorage(self.store / name, within=self.store) if self.store else None
+        return self.store.at(name) if self.store else None
 
     def tensorboard(self, name: str) -> Path:
         """The local folder of a run's event files."""
@@ -128,15 +127,10 @@ class Places:
 
     def names(self) -> list[str]:
         """Every run, here and in the store."""
-        found = set()
-        for folder in filter(None, (self.root, self.store)):
-            try:
-                if folder.exists() and not folder.is_dir():
-                    raise StorageError(f"{folder} is not a folder")
-                names = {entry.parent.name for entry in folder.glob("*/run.json")}
-                found |= {name for name in names if RUN_NAME.fullmatch(name)}
-            except OSError as error:
-                raise StorageError(f"{folder} cannot be listed: {error.strerror}") from error
+        found: set[str] = set()
+        for storage in filter(None, (FolderStorage(self.root), self.store)):
+            names = [name for name in storage.folders() if RUN_NAME.fullmatch(name)]
+            found |= {name.removesuffix("/run.json") for name in storage.stats(f"{name}/run.json" for name in names)}
         return sorted(found)
 
     def find(self, name: str) -> Identity | None:
@@ -146,18 +140,12 @@ class Places:
         """
         check_run_name(name)
         storages = [storage for storage in (self.local(name), self.remote(name)) if storage]
-        found: list[Identity] = []
-        damaged: DamagedIdentity | None = None
-        for storage in storages:
-            try:
-                found.append(Identity.from_bytes(storage.get("run.json"), storage.place))
-            except NotFound:
-                continue
-            except DamagedIdentity as error:
-                damaged = error
-            except StorageError:  # of the store: the replicator says so; of this machine: nothing can be done
-                if not found:
-                    raise
+        found, damaged = _identities(storages)
+        for pause in () if all(storage.consistent for storage in storages) else SECOND_LOOKS:
+            if found or damaged:
+                break
+            time.sleep(pause)  # a run is never begun over another because one listing was empty
+            found, damaged = _identities(storages)
         if len({identity.run_id for identity in found}) == 2:
             raise ColabRLError(f"{storages[0].place} and {storages[1].place} hold two different runs of the same "
                                "name; nothing was changed; choose another name, or move one of them")
@@ -176,7 +164,7 @@ class Places:
         identity = self.find(name)
         if identity is None:
             names = self.names()
-            where = f"{self.root}" + (f" or {self.store}" if self.store else "")
+            where = f"{self.root}" + (f" or {self.store.place}" if self.store else "")
             listed = f" (there is: {', '.join(names[:10])})" if names else ""
             raise UsageError(f"no run {name!r} in {where}{nearest(name, names)}{listed}")
         return identity
@@ -186,6 +174,23 @@ class Places:
         remote = self.remote(identity.name)
         return (Tier(self.local(identity.name), identity.run_id),
                 Tier(remote, identity.run_id) if remote else None)
+
+
+def _identities(storages: list[Storage]) -> tuple[list[Identity], DamagedIdentity | None]:
+    """What the storages hold of a run's identity, and what is wrong with one that is damaged."""
+    found: list[Identity] = []
+    damaged: DamagedIdentity | None = None
+    for storage in storages:
+        try:
+            found.append(Identity.from_bytes(storage.get("run.json"), storage.place))
+        except NotFound:
+            continue
+        except DamagedIdentity as error:
+            damaged = error
+        except StorageError:  # of the store: the replicator says so; of this machine: nothing can be done
+            if not found:
+                raise
+    return found, damaged
 
 
 def write_identity(identity: Identity, local: FolderStorage, remote: Storage | None) -> bytes:
@@ -237,27 +242,6 @@ def locked(storage: FolderStorage) -> Iterator[None]:
         yield
     finally:
         os.close(descriptor)
-
-
-def _store_folder(store: str | None, make: bool) -> Path | None:
-    if not store and "COLAB_RELEASE_TAG" in os.environ and DRIVE_ON_COLAB.is_dir():
-        store = str(DRIVE_ON_COLAB / "colab_rl")
-    if not store or store.lower() == "none":
-        return None
-    if store.startswith("drive:"):
-        raise UsageError("this version has no store on Drive by its API yet: mount Drive and give the folder's path")
-    folder = Path(store).expanduser()
-    try:
-        if make and not folder.exists() and folder.parent.is_dir():
-            folder.mkdir()
-            say(f"made the folder {folder} for the store")
-        if not folder.is_dir():
-            reason = "it is a file" if folder.exists() else "there is no such folder"
-            raise StorageError(f"store {store} is not there ({reason}); nothing was changed; "
-                               "make the folder or mount it, or give --store none")
-    except OSError as error:
-        raise StorageError(f"store {store} cannot be used: {error.strerror}; nothing was changed") from error
-    return folder
 
 
 def _holds_something(folder: Path) -> bool:

@@ -22,7 +22,7 @@ from colab_rl.environments import VectorEnvironment
 from colab_rl.errors import ColabRLError
 from colab_rl.evaluation import EvaluationResult, Evaluator
 from colab_rl.metrics import Row, TensorBoardView, to_csv
-from colab_rl.progress import progress_bar
+from colab_rl.progress import progress_bar, say
 from colab_rl.stopping import StopRequest
 from colab_rl.telemetry import to_npz
 
@@ -74,6 +74,7 @@ class Trainer:
         self._began = time.perf_counter()
         self._checkpoint_seconds = 0.0                   # spent since the newest row
         self._resumed = False                            # whether the next row is the first one of a later session
+        self._said_slow = False                          # that the store is slower than the checkpoints come
 
     def load(self, state: dict[str, Any], manifest: Manifest | None, changes: list[str]) -> None:
         """Goes on from a state.
@@ -112,6 +113,11 @@ class Trainer:
         return self.step >= self.total_steps or self.target_reached
 
     @property
+    def _overtaken(self) -> bool:
+        """Whether a newer session has the run."""
+        return bool(self.recorder.replicator and self.recorder.replicator.overtaken)
+
+    @property
     def seconds(self) -> float:
         """Wall time of training so far, over all sessions."""
         return self._seconds_before + time.perf_counter() - self._began
@@ -123,7 +129,7 @@ class Trainer:
             self.save()  # that the disk can be written shows before hours are spent, and an extension is kept
         with progress_bar(self.total_steps, self.name, "step", initial=min(self.step, self.total_steps), delay=0,
                           smoothing=0.1) as progress:
-            while not self.finished and stop.signal_number is None:
+            while not self.finished and stop.signal_number is None and not self._overtaken:
                 before = self.step
                 row = self._iterate()
                 progress.set_postfix_str(self._describe(row), refresh=False)
@@ -167,7 +173,11 @@ class Trainer:
         prune(recorder.local, self._verified, self.config.keep_last, self.config.keep_every)
         recorder.tensorboard.flush()
         if recorder.replicator:
-            recorder.replicator.wait(LONGEST_WAIT)
+            in_time = recorder.replicator.wait(LONGEST_WAIT)
+            if not in_time and not recorder.replicator.error and not self._overtaken and not self._said_slow:
+                self._said_slow = True
+                say("the store takes longer for a checkpoint than training for the next one: training goes on, and "
+                    "the progress line tells how many are pending")
             recorder.replicator.submit(self.manifest)
         self._checkpoint_seconds += time.perf_counter() - started
 
@@ -240,9 +250,9 @@ class Trainer:
         where = "local"
         replicator = self.recorder.replicator
         if replicator:
-            where = f"local, {replicator.pending} pending"
-            if replicator.is_verified(self.manifest):
-                where = "verified" if replicator.proves else "written"
+            where = replicator.state(self.manifest)
+            where += f", {replicator.pending} pending" if replicator.pending else ""
+            where += f", {replicator.unconfirmed} not yet on Drive" if replicator.unconfirmed else ""
             where += f" ({replicator.error})" if replicator.error else ""
         episode_return = f"return {row['episode/return']:.1f}, " if "episode/return" in row else ""
         return f"{episode_return}checkpoint {self.manifest.generation}: {where}"

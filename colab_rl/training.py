@@ -21,15 +21,13 @@ from colab_rl.errors import ColabRLError, Divergence, EnvironmentFault, StorageE
 from colab_rl.evaluation import Evaluator
 from colab_rl.machine import available_device, differences, torch_threads, versions
 from colab_rl.metrics import TensorBoardView, from_csv
-from colab_rl.progress import progress_bar, say
+from colab_rl.progress import say
+from colab_rl.pushing import finish, replicating
 from colab_rl.request import Request, checkpoint_of
 from colab_rl.runs import Identity, Places, check_run_name, locked, write_identity
 from colab_rl.spaces import Spaces
 from colab_rl.stopping import StopRequest
 from colab_rl.trainer import Recorder, Trainer
-
-LAST_WAIT = 120.0    # seconds that the end of a session waits for a store that answers
-FAILING_WAIT = 10.0  # and for one that does not
 
 
 @dataclass(frozen=True)
@@ -100,9 +98,8 @@ class _Session:
         self.spaces = spaces
         self.backend = backend
         self.local, self.remote = places.tiers(identity)
-        storage = places.local(identity.name)
-        storage.remove_temporary_files()
-        self.identity_bytes = write_identity(identity, storage, places.remote(identity.name))
+        self.local.storage.remove_temporary_files()
+        self.identity_bytes = write_identity(identity, places.local(identity.name), places.remote(identity.name))
 
     def run(self, total_steps: int, stop: StopRequest) -> TrainingResult:
         """Goes on from the newest whole checkpoint, and brings what the session wrote to the store."""
@@ -114,7 +111,7 @@ class _Session:
             tables = bring_home(checkpoint, self.local, self.remote, say)
             sweep(self.local, checkpoint.manifest)
             total_steps = max(total_steps, checkpoint.manifest.total_steps)
-        with self._replicator() as replicator:
+        with replicating(self.identity, self.places, self.identity_bytes) as replicator:
             rows = (row for table in tables for row in from_csv(table))
             with contextlib.closing(TensorBoardView(self.places.tensorboard(self.identity.name), rows)) as tensorboard:
                 if checkpoint and checkpoint.manifest.finished and checkpoint.manifest.total_steps == total_steps:
@@ -122,21 +119,11 @@ class _Session:
                 else:
                     newest = self._train(total_steps, checkpoint, tensorboard, replicator, stop)
             if replicator:
-                _finish_replication(replicator)
+                finish(replicator)
+                if replicator.overtaken:
+                    raise ColabRLError(f"{replicator.overtaken}; this one has stopped; kept here: generation "
+                                       f"{newest.generation}, step {newest.step:,}; nothing of the other was changed")
             return _result(self.identity.name, newest, self.local, replicator, stop.signal_number)
-
-    @contextlib.contextmanager
-    def _replicator(self) -> Any:
-        """The thread that fills the store, None without one; what the store lacks is submitted first."""
-        if self.remote is None:
-            yield None
-            return
-        replicator = Replicator(self.local, self.remote, self.identity_bytes,
-                                self.config.keep_last, self.config.keep_every)
-        for manifest in reversed(list(self.local.whole())):
-            replicator.submit(manifest)
-        with contextlib.closing(replicator):
-            yield replicator
 
     def _origin(self) -> Checkpoint | None:
         """The other run's checkpoint that this run begins from, None where it begins from nothing."""
@@ -202,18 +189,6 @@ def _run(trainer: Trainer, stop: StopRequest) -> None:
                       f"--from {trainer.name}:{manifest.generation} --set learning_rate=...")
         raise type(error)(f"iteration {trainer.iteration + 1} failed: {error}; kept: generation "
                           f"{manifest.generation}, step {manifest.step:,}; {advice}") from error
-
-
-def _finish_replication(replicator: Replicator) -> None:
-    """Waits, with progress, until nothing is pending, the store fails, or the time is up."""
-    if replicator.wait(1.0):
-        return
-    waited = 1.0
-    with progress_bar(replicator.pending, "bringing to the store", "checkpoint") as progress:
-        while waited < (FAILING_WAIT if replicator.error else LAST_WAIT) and replicator.pending:
-            replicator.wait(1.0, despite_errors=True)
-            waited += 1.0
-            progress.update(progress.total - progress.n - replicator.pending)
 
 
 def _merged(settings: Mapping[str, Any], **options: Any) -> dict[str, Any]:

@@ -258,7 +258,7 @@ WRONG_USAGE = {
     "branch from no generation": ([*TRAIN_POLE, "--from", "walker:last"], "RUN:GENERATION"),
     "branch from digits that are none": ([*TRAIN_POLE, "--from", "walker:\N{SUPERSCRIPT TWO}"], "RUN:GENERATION"),
     "branch without more steps": (["train", "new", "--from", "walker"], "larger --total-steps"),
-    "store on Drive by its API": (["status", "--store", "drive:colab_rl"], "mount Drive"),
+    "store on Drive without a folder": (["status", "--store", "drive:"], "drive:colab_rl"),
 }
 
 

@@ -26,7 +26,7 @@ def parameters(total_steps, store):
 
 def client_of(folder, total_steps, store):
     """01_train with small parameters, to be run in `folder`."""
-    book = nbformat.read(NOTEBOOKS[0], as_version=4)
+    book = nbformat.read(NOTEBOOKS[0].with_name("01_train.ipynb"), as_version=4)
     cell = next(cell for cell in book.cells if "parameters" in cell.metadata.get("tags", []))
     cell.source = parameters(total_steps, store)
     folder.mkdir(exist_ok=True)

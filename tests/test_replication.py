@@ -89,6 +89,15 @@ def save(local: Tier, replicator: Replicator, *checkpoints) -> None:
         replicator.submit(checkpoint.manifest)
 
 
+def files_of(folder: Path) -> dict[str, bytes]:
+    """Every file of the run; sessions' claims are none of it."""
+    return {name: content for name, content in snapshot(folder).items() if not name.startswith("sessions/")}
+
+
+def puts(store: Store) -> list[str]:
+    return [name for name in store.names_of("put") if not name.startswith("sessions/")]
+
+
 def in_store(store: Store) -> list[int]:
     return generations(make_tier(store.root))
 
@@ -98,7 +107,7 @@ def test_run_json_comes_first_and_every_manifest_after_its_files(local, store, s
     replicator = start()
     save(local, replicator, *line)
     assert replicator.wait(LONG)
-    names = store.names_of("put")
+    names = puts(store)
     assert names[0] == "run.json"
     assert store.get("run.json") == IDENTITY
     assert names == ["run.json", *line[0].manifest.files, line[0].manifest.name,
@@ -109,7 +118,7 @@ def test_the_store_ends_with_the_same_files(local, store, start, tmp_path):
     replicator = start(keep_last=10)
     save(local, replicator, *make_line(4))
     assert replicator.wait(LONG)
-    assert snapshot(store.root) == {**snapshot(tmp_path / "local"), "run.json": IDENTITY}
+    assert files_of(store.root) == {**snapshot(tmp_path / "local"), "run.json": IDENTITY}
 
 
 def test_pending_and_verified_tell_where_a_checkpoint_is(local, store, start):
@@ -120,12 +129,12 @@ def test_pending_and_verified_tell_where_a_checkpoint_is(local, store, start):
     assert store.entered.wait(LONG)
     assert replicator.pending == 2
     assert not replicator.wait(0.01)
-    assert not any(replicator.is_verified(one.manifest) for one in line)
+    assert not any(replicator.state(one.manifest) == "verified" for one in line)
     assert replicator.error is None  # slow is not wrong
     store.open.set()
     assert replicator.wait(LONG)
     assert replicator.pending == 0
-    assert all(replicator.is_verified(one.manifest) for one in line)
+    assert all(replicator.state(one.manifest) == "verified" for one in line)
     assert replicator.error is None
 
 
@@ -140,7 +149,7 @@ def test_a_store_that_fails_is_tried_until_it_does_not(local, store, start, call
     assert time.monotonic() - asked < LONG / 2  # at once: the store has failed
     assert "No space left on device" in replicator.error
     assert replicator.pending == 3
-    assert not replicator.is_verified(line[0].manifest)
+    assert replicator.state(line[0].manifest) != "verified"
     store.fails = lambda failing, name: False
     assert replicator.wait(LONG, despite_errors=True)
     assert replicator.error is None
@@ -176,7 +185,7 @@ def test_a_store_that_lies_is_found_out(local, store, start, suffix):
     save(local, replicator, *line[1:])
     assert not replicator.wait(LONG)
     assert "other than it was written" in replicator.error
-    assert not replicator.is_verified(line[1].manifest)
+    assert replicator.state(line[1].manifest) != "verified"
     assert in_store(store) == [1]
     store.lies = lambda name: False
     assert replicator.wait(LONG, despite_errors=True)
@@ -218,7 +227,7 @@ def test_what_the_store_lost_is_brought_again_by_the_next_session(local, store, 
     for checkpoint in line:
         replicator.submit(checkpoint.manifest)
     assert replicator.wait(LONG)
-    found = snapshot(store.root)
+    found = files_of(store.root)
     assert found.pop(line[1].manifest.state_file + ".bad")  # set aside, not overwritten
     assert found == {**snapshot(tmp_path / "local"), "run.json": IDENTITY}
 
@@ -235,8 +244,8 @@ def test_what_the_store_has_is_not_written_again(local, store, start):
     for checkpoint in line:
         replicator.submit(checkpoint.manifest)
     assert replicator.wait(LONG)
-    assert all(replicator.is_verified(one.manifest) for one in line)
-    assert store.names_of("put") == []
+    assert all(replicator.state(one.manifest) == "verified" for one in line)
+    assert puts(store) == []
 
 
 def test_the_store_keeps_by_the_same_rules_what_earlier_sessions_brought(local, store, start):
@@ -268,7 +277,7 @@ def test_what_is_damaged_here_is_never_brought_as_good(local, store, start, kind
     replicator.submit(line[2].manifest)
     assert replicator.wait(LONG, despite_errors=True)
     assert "generation 3 cannot go to the store" in capsys.readouterr().err
-    assert not replicator.is_verified(line[2].manifest)
+    assert replicator.state(line[2].manifest) != "verified"
     assert line[2].manifest.name not in store.list("")
     assert in_store(store) == [1, 2]
     save(local, replicator, line[3])  # its history names the damaged table: a gap there, and nothing else
@@ -282,13 +291,13 @@ def test_what_is_damaged_here_and_whole_in_the_store_stays_there(local, store, s
     save(local, replicator, *line)
     assert replicator.wait(LONG)
     replicator.close()
-    before = snapshot(store.root)
+    before = files_of(store.root)
     damage_here(local, line[1].manifest.state_file)
     replicator = start()
     replicator.submit(line[1].manifest)
     assert replicator.wait(LONG)
-    assert replicator.is_verified(line[1].manifest)
-    assert snapshot(store.root) == before
+    assert replicator.state(line[1].manifest) == "verified"
+    assert files_of(store.root) == before
 
 
 def test_a_generation_pruned_here_meanwhile_is_skipped_without_an_error(local, store, start):
@@ -338,7 +347,7 @@ def test_a_disk_that_cannot_be_read_for_a_moment_is_read_again(bad_disk, store, 
     bad_disk.storage.fails = lambda call, name: call == "get" and name == line[0].manifest.state_file and failing()
     save(bad_disk, replicator, *line)
     assert replicator.wait(LONG, despite_errors=True)
-    assert all(replicator.is_verified(one.manifest) for one in line)
+    assert all(replicator.state(one.manifest) == "verified" for one in line)
     assert in_store(store) == [1, 2]
 
 
@@ -355,7 +364,7 @@ def test_a_disk_that_fails_altogether_for_a_moment_does_not_end_replication(bad_
     failing.clear()
     save(bad_disk, replicator, line[1])
     assert replicator.wait(5.0, despite_errors=True)
-    assert replicator.is_verified(line[1].manifest)
+    assert replicator.state(line[1].manifest) == "verified"
 
 
 def test_close_ends_at_once_a_session_whose_store_fails(local, store, start, monkeypatch):

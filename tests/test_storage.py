@@ -7,23 +7,34 @@ import errno
 import hashlib
 import io
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from fake_drive import FakeDrive
 
 from colab_rl.errors import StorageError
 from colab_rl.storage import FolderStorage, NotFound, Stat, Storage
 
-# Every storage passes the same suite: a factory that makes an empty one for a test's folder.
-STORAGES: list[Callable[[Path], Storage]] = [lambda folder: FolderStorage(folder / "store")]
+# Every storage passes the same suite: a function that opens the same one, empty at first, for a test.
+STORAGES: dict[str, Callable[[Path, FakeDrive], Storage]] = {
+    "folder": lambda folder, drive: FolderStorage(folder / "store"),
+    "drive": lambda folder, drive: drive.open(),
+}
 
 BAD_NAMES = ["", ".", "..", "../out", "a/../../out", "/etc/out", "a//b", "a/", "a\n", "a b", "C:\\out", "a\0b", "ä"]
 
 
-@pytest.fixture(params=STORAGES, ids=["folder"])
-def storage(request, tmp_path: Path) -> Storage:
-    return request.param(tmp_path)
+@pytest.fixture(params=STORAGES.values(), ids=list(STORAGES))
+def reopen(request, tmp_path: Path) -> Iterator[Callable[[], Storage]]:
+    """Opens the test's storage, as a new session does."""
+    with FakeDrive() as drive:
+        yield lambda: request.param(tmp_path, drive)
+
+
+@pytest.fixture
+def storage(reopen) -> Storage:
+    return reopen()
 
 
 @pytest.mark.parametrize("data", [b"", b"x", bytes(range(256)) * 20_000], ids=["empty", "small", "5 MB"])
@@ -86,6 +97,60 @@ def test_list_does_not_lead_out(storage, prefix, tmp_path):
     (tmp_path / "secret").write_text("secret")
     with pytest.raises(ValueError, match="not a"):
         storage.list(prefix)
+
+
+def test_a_new_session_finds_what_the_one_before_wrote(storage, reopen):
+    storage.put("checkpoints/a.json", b"one")
+    storage.put("run.json", b"two")
+    again = reopen()
+    assert again.get("checkpoints/a.json") == b"one"
+    assert again.list("") == {"checkpoints/a.json": 3, "run.json": 3}
+    again.delete("checkpoints/a.json")
+    with pytest.raises(NotFound):
+        storage.get("checkpoints/a.json")
+
+
+def test_stats_of_many_files_are_those_of_each(storage, reopen):
+    names = {f"{folder}/{number}" for folder in ("a", "b/c") for number in range(4)}
+    for name in names:
+        storage.put(name, name.encode())
+    for opened in (storage, reopen()):
+        assert opened.stats({*names, "a/none", "none/none"}) == {name: storage.stat(name) for name in names}
+
+
+def test_folders_are_named_and_entered(storage):
+    storage.put("run.json", b"1")
+    assert storage.folders() == []
+    inner = storage.at("walker")
+    assert inner.list("") == {}
+    inner.put("run.json", b"22")
+    inner.put("checkpoints/a", b"333")
+    storage.at("lander").put("run.json", b"4444")
+    assert storage.folders() == ["lander", "walker"]
+    assert inner.list("") == {"run.json": 2, "checkpoints/a": 3}
+    assert storage.at("walker").get("checkpoints/a") == b"333"
+    assert storage.get("run.json") == b"1"
+
+
+def test_set_aside_renames_and_keeps_the_content(storage, reopen):
+    for content in (b"old", b"new"):
+        storage.put("a/file", content)
+        storage.set_aside("a/file")
+    storage.set_aside("a/file")
+    for opened in (storage, reopen()):
+        assert opened.list("") == {"a/file.bad": 3, "a/file.2.bad": 3}
+        assert [opened.get(name) for name in ("a/file.bad", "a/file.2.bad")] == [b"old", b"new"]
+        with pytest.raises(NotFound):
+            opened.stat("a/file")
+
+
+def test_what_is_deleted_can_be_put_again(storage):
+    for content in (b"one", b"another"):
+        storage.put("a/file", content)
+        assert storage.get("a/file") == content
+        storage.delete("a/file")
+        with pytest.raises(NotFound):
+            storage.get("a/file")
 
 
 # A folder alone.
@@ -244,13 +309,6 @@ def test_an_interrupted_put_leaves_nothing(folder, monkeypatch):
         folder.put("a/file", b"new")
     assert [path.name for path in (folder.root / "a").iterdir()] == ["file"]
     assert folder.get("a/file") == b"old"
-
-
-def test_set_aside_renames_and_keeps_the_content(folder):
-    folder.set_aside("a/file")
-    folder.set_aside("a/file")
-    assert folder.list("") == {"a/file.bad": 3}
-    assert folder.get("a/file.bad") == b"old"
 
 
 def test_a_store_that_is_gone_is_not_made_anew_on_this_disk(tmp_path):

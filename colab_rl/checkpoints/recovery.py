@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
-from colab_rl.checkpoints.manifest import Damaged, Manifest, generation_of, numbered_generation
+from colab_rl.checkpoints.manifest import Damaged, FileRecord, Manifest, generation_of, numbered_generation
 from colab_rl.checkpoints.tier import Tier
 from colab_rl.errors import ColabRLError, StorageError
+from colab_rl.progress import progress_bar
 from colab_rl.storage import NotFound
 
 PAUSES = (0.1, 0.3, 1.0)  # seconds between tries to read
@@ -93,23 +94,36 @@ def bring_home(checkpoint: Checkpoint, local: Tier, remote: Tier | None, say: Sa
             if not local.holds(name, record):
                 local.storage.set_aside(name)
         local.commit(manifest, checkpoint.contents)
-    tables = []
-    for name, record in manifest.history.items():
-        for tier in filter(None, (local, remote)):
-            try:
-                data = tier.storage.get(name)
-                record.check(name, data)
-            except (Damaged, StorageError):
-                continue
-            if tier is not local:
-                local.storage.set_aside(name)
-                local.write(name, data, record)
-            tables.append(data)
-            break
-        else:
+    found = _read(local, manifest.history)
+    if remote:
+        def keep(name: str, data: bytes) -> None:
+            local.storage.set_aside(name)
+            local.write(name, data, manifest.history[name])
+
+        found |= _read(remote, {name: record for name, record in manifest.history.items() if name not in found}, keep)
+    for name in manifest.history:
+        if name not in found:
             say(f"{name} is missing or damaged: the run's curves have a gap there, and nothing else is lost")
+    tables = [found[name] for name in manifest.history if name in found]
     tables += [data for name, data in checkpoint.contents.items() if name.startswith("metrics/")]
     return tables
+
+
+def _read(tier: Tier, records: Mapping[str, FileRecord],
+          keep: Callable[[str, bytes], None] = lambda name, data: None) -> dict[str, bytes]:
+    """Those of the files that a tier has whole; each is given to `keep` as it comes."""
+    def read(name: str) -> bytes | None:
+        try:
+            data = tier.storage.get(name)
+            records[name].check(name, data)
+        except (Damaged, StorageError):
+            return None
+        keep(name, data)
+        return data
+
+    contents = progress_bar(len(records), f"reading {tier.storage.place}", "file",
+                            iterable=zip(records, tier.storage.each(read, records), strict=True))
+    return {name: data for name, data in contents if data is not None}
 
 
 def _is_damaged(tier: Tier, name: str) -> bool:
@@ -131,7 +145,13 @@ def _set_aside(local: Tier, name: str) -> None:
 
 def _names(tier: Tier, say: Say, optional: bool) -> set[str]:
     try:
-        return set(tier.names())
+        names = set(tier.names())
+        for pause in () if optional or tier.storage.consistent else PAUSES:
+            if names:
+                break
+            time.sleep(pause)  # an empty listing may be an old one
+            names = set(tier.names())
+        return names
     except StorageError as error:
         if not optional:
             raise

@@ -13,14 +13,16 @@ import threading
 import time
 from collections.abc import Iterator
 
+from colab_rl.checkpoints.claim import Claim, ClaimLost, Overtaken
 from colab_rl.checkpoints.manifest import Damaged, FileRecord, Manifest
-from colab_rl.checkpoints.retention import prune
+from colab_rl.checkpoints.retention import orphans, prune
 from colab_rl.checkpoints.tier import Tier
-from colab_rl.errors import ColabRLError, StorageError
+from colab_rl.errors import ColabRLError, StorageError, StorageRefused
 from colab_rl.progress import say
 from colab_rl.storage import NotFound
 
 FIRST_PAUSE, LONGEST_PAUSE = 0.5, 60.0  # seconds between tries
+CONFIRM_PAUSE = 10.0                    # seconds between questions whether a mount has written through
 
 
 class Replicator:
@@ -28,6 +30,12 @@ class Replicator:
 
     identity: content of run.json, written before the first checkpoint.
     error: what the store last answered, None while it does what it should.
+    refused: whether that will not pass by itself.
+    overtaken: which newer session has the run, None while this one has; nothing is written after.
+
+    A checkpoint is `written` once it was read back from the store, and `verified` where that proves
+    that it arrived, or where the storage's witness has it too. Where there is a witness, nothing
+    makes room for what is only written.
     """
 
     def __init__(self, local: Tier, remote: Tier, identity: bytes, keep_last: int, keep_every: int):
@@ -37,12 +45,17 @@ class Replicator:
         self._keep = (keep_last, keep_every)
         self._changed = threading.Condition()
         self._pending: list[Manifest] = []
-        self._verified: dict[str, Manifest] = {}  # by stem: in the store, read back in this session
+        self._claim = Claim(remote.storage)
+        self._written: dict[str, Manifest] = {}   # by stem: in the store, read back in this session
+        self._confirmed: set[str] = set()         # stems of those that the witness has too
         self._whole: set[str] = set()             # names of files that were read back in this session
         self._tried: set[str] = set()             # names of files that this session has begun to write
+        self._orphans: set[str] = set()           # names of what no manifest was seen to name
         self._closing = False
         self._prepared = False
         self.error: str | None = None
+        self.refused = False
+        self.overtaken: str | None = None
         self._thread = threading.Thread(target=self._run, name="replication", daemon=True)
         self._thread.start()
 
@@ -53,19 +66,24 @@ class Replicator:
             self._changed.notify_all()
 
     @property
-    def proves(self) -> bool:
-        """Whether reading back from the store proves that a checkpoint has arrived."""
-        return self._remote.storage.proves
-
-    @property
     def pending(self) -> int:
-        """How many checkpoints are not verified in the store yet."""
+        """How many checkpoints were not read back from the store yet."""
         with self._changed:
             return len(self._pending)
 
-    def is_verified(self, manifest: Manifest) -> bool:
-        """Whether the checkpoint was read back from the store, whole."""
-        return manifest.stem in self._verified
+    @property
+    def unconfirmed(self) -> int:
+        """How many checkpoints the store's witness was not seen to hold yet; 0 without a witness."""
+        with self._changed:
+            return len(self._unconfirmed())
+
+    def state(self, manifest: Manifest) -> str:
+        """`local`, `written` or `verified`: what is known of a checkpoint that the local tier holds."""
+        with self._changed:
+            if manifest.stem not in self._written:
+                return "local"
+            proven = self._remote.storage.proves or manifest.stem in self._confirmed
+            return "verified" if proven else "written"
 
     def wait(self, timeout: float, despite_errors: bool = False) -> bool:
         """Waits until nothing is pending; returns whether that is so.
@@ -73,9 +91,15 @@ class Replicator:
         Gives up after `timeout` seconds, and at once when the store fails, unless `despite_errors`.
         """
         with self._changed:
-            self._changed.wait_for(lambda: not self._pending or (self.error is not None and not despite_errors),
-                                   timeout)
+            self._changed.wait_for(lambda: not self._pending or self.overtaken is not None
+                                   or (self.error is not None and not despite_errors), timeout)
             return not self._pending
+
+    def wait_confirmed(self, timeout: float) -> bool:
+        """Waits until the witness holds everything; returns whether that is so. Gives up after `timeout` seconds."""
+        with self._changed:
+            self._changed.wait_for(lambda: not self._pending and not self._unconfirmed(), timeout)
+            return not self._pending and not self._unconfirmed()
 
     def close(self) -> None:
         """Ends the thread after the file it is writing; what is pending stays so until the next session."""
@@ -87,7 +111,7 @@ class Replicator:
     def _run(self) -> None:
         for manifest in self._submitted():
             pause = FIRST_PAUSE
-            while not self._closing:
+            while not self._closing and not self.overtaken:
                 try:
                     self._replicate(manifest)
                     self._done(manifest)
@@ -97,35 +121,97 @@ class Replicator:
                         say(f"generation {manifest.generation} cannot go to the store: {error}")
                     self._done(manifest)
                     break
+                except Overtaken as error:
+                    self._stop(str(error))
                 except ColabRLError as error:
                     if self._closing:
                         return
-                    self._failed(str(error))
-                    self._pause(pause)
+                    self._failed(error)
+                    self._pause(LONGEST_PAUSE if self.refused else pause)
                     pause = min(2 * pause, LONGEST_PAUSE) * random.uniform(0.8, 1.2)
 
     def _submitted(self) -> Iterator[Manifest]:
+        """The oldest of what is pending; between two of them, and while nothing is, the witness is asked."""
+        asked = time.monotonic()
         while True:
             with self._changed:
-                self._changed.wait_for(lambda: self._pending or self._closing)
-                if self._closing:
+                self._changed.wait_for(lambda: self._pending or self._closing,
+                                       CONFIRM_PAUSE if self._unconfirmed() else None)
+                if self._closing or self.overtaken:
                     return
-                manifest = self._pending[0]
-            yield manifest
+                manifest = self._pending[0] if self._pending else None
+            if manifest:
+                yield manifest
+            if time.monotonic() - asked >= CONFIRM_PAUSE:
+                self._confirm()
+                asked = time.monotonic()
 
     def _replicate(self, manifest: Manifest) -> None:
+        if self._prepared:
+            try:
+                self._claim.check()
+            except ClaimLost as error:
+                say(f"{error}: bringing everything again")
+                self._begin_again()
         if not self._prepared:
             self._prepare()
-        for name, record in {**manifest.history, **manifest.files}.items():
+        records = {name: record for name, record in {**manifest.history, **manifest.files}.items()
+                   if name not in self._whole}
+        self._whole |= self._remote.holding(records)
+        for name, record in records.items():
             if self._closing:
                 raise StorageError("the session ends")
             self._bring(name, record, optional=name in manifest.history)
+        if not self._holds_manifest(manifest):
+            data = manifest.to_bytes()
+            self._write(manifest.name, data, FileRecord.of(data))
+        self._claim.check()
+        with self._changed:
+            self._written[manifest.stem] = manifest
+        self._make_room()
+        self._sweep()
+
+    def _holds_manifest(self, manifest: Manifest) -> bool:
+        """Whether the store has the checkpoint: this one, or the same state as another session wrote it."""
         data = manifest.to_bytes()
-        record = FileRecord.of(data)
-        if not self._remote.holds(manifest.name, record):
-            self._write(manifest.name, data, record)
-        self._verified[manifest.stem] = manifest
-        prune(self._remote, self._verified, *self._keep)
+        if self._remote.holds(manifest.name, FileRecord.of(data)):
+            return True
+        try:
+            other = self._remote.read(manifest.name)
+            self._remote.check(other)
+        except (Damaged, NotFound):
+            return False
+        return other.state_sha256 == manifest.state_sha256
+
+    def _make_room(self) -> None:
+        """Retention, among the checkpoints of which most is known."""
+        certain = {stem: manifest for stem, manifest in self._written.items()
+                   if self._remote.storage.witness is None or stem in self._confirmed}
+        before = set(certain)
+        prune(self._remote, certain, *self._keep)
+        with self._changed:
+            for stem in before - set(certain):
+                del self._written[stem]
+
+    def _unconfirmed(self) -> list[Manifest]:
+        if self._remote.storage.witness is None:
+            return []
+        return [manifest for stem, manifest in self._written.items() if stem not in self._confirmed]
+
+    def _confirm(self) -> None:
+        """Asks the witness what has arrived."""
+        try:
+            waiting = self._unconfirmed()
+            found = {manifest.stem for manifest in self._remote.confirmed(waiting)} if waiting else set()
+            with self._changed:
+                self._confirmed |= found
+                if waiting and not self._pending:  # an error of the witness, if there was one, has passed
+                    self.error, self.refused = None, False
+                self._changed.notify_all()
+            if found:
+                self._make_room()
+        except ColabRLError as error:
+            self._failed(error)
 
     def _write(self, name: str, data: bytes, record: FileRecord) -> None:
         """Puts a file where the store has none, or a damaged one, which is set aside."""
@@ -140,17 +226,16 @@ class Replicator:
     def _bring(self, name: str, record: FileRecord, optional: bool) -> None:
         if name in self._whole:
             return
-        if not self._remote.holds(name, record):
-            try:
-                data = self._local.storage.get(name)
-                record.check(name, data)
-            except (Damaged, StorageError) as error:
-                if optional:
-                    return
-                if not isinstance(error, (Damaged, NotFound)):
-                    raise
-                raise Damaged(str(error)) from error
-            self._write(name, data, record)
+        try:
+            data = self._local.storage.get(name)
+            record.check(name, data)
+        except (Damaged, StorageError) as error:
+            if optional:
+                return
+            if not isinstance(error, (Damaged, NotFound)):
+                raise
+            raise Damaged(str(error)) from error
+        self._write(name, data, record)
         self._whole.add(name)
 
     def _is_local(self, manifest: Manifest) -> bool:
@@ -161,13 +246,41 @@ class Replicator:
             return True
 
     def _prepare(self) -> None:
-        """Writes run.json where there is none, and learns which checkpoints the store holds, for retention."""
+        """Writes run.json where there is none, claims the run, learns which checkpoints the store holds, for
+        retention, and clears what a killed session left.
+        """
         record = FileRecord.of(self._identity)
         if not self._remote.holds("run.json", record):
             self._check_other_run()
             self._write("run.json", self._identity, record)
-        self._verified.update((manifest.stem, manifest) for manifest in self._remote.whole())
+        self._claim.take()
+        self._claim.check()
+        whole = self._remote.whole()
+        with self._changed:
+            self._written.update((manifest.stem, manifest) for manifest in whole)
+        self._remote.storage.remove_temporary_files()
+        self._orphans = orphans(self._remote, whole[0]) if whole else set()
         self._prepared = True
+
+    def _sweep(self) -> None:
+        """Deletes what a killed session left. Only what looks so twice: a listing may be an old one."""
+        if self._orphans:
+            newest = max(self._written.values(), key=lambda manifest: manifest.generation)
+            for name in self._orphans & orphans(self._remote, newest):
+                self._remote.storage.delete(name)
+            self._orphans = set()
+
+    def _begin_again(self) -> None:
+        """Another folder has taken the store's place: nothing that is known of it holds."""
+        here = list(reversed(self._local.whole()))
+        with self._changed:
+            self._written.clear()
+            self._confirmed.clear()
+            known = {manifest.stem for manifest in here}
+            self._pending = here + [manifest for manifest in self._pending if manifest.stem not in known]
+        self._whole.clear()
+        self._tried.clear()
+        self._prepared = False
 
     def _check_other_run(self) -> None:
         """Raises StorageError where the store's folder belongs to another run."""
@@ -180,12 +293,17 @@ class Replicator:
     def _done(self, manifest: Manifest) -> None:
         with self._changed:
             self._pending.remove(manifest)
-            self.error = None
+            self.error, self.refused = None, False
             self._changed.notify_all()
 
-    def _failed(self, error: str) -> None:
+    def _failed(self, error: ColabRLError) -> None:
         with self._changed:
-            self.error = error
+            self.error, self.refused = str(error), isinstance(error, StorageRefused)
+            self._changed.notify_all()
+
+    def _stop(self, overtaken: str) -> None:
+        with self._changed:
+            self.overtaken = overtaken
             self._changed.notify_all()
 
     def _pause(self, seconds: float) -> None:

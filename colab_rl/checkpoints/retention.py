@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterable
 
 from colab_rl.checkpoints.manifest import Damaged, Manifest, generation_of, numbered_generation
@@ -49,22 +50,28 @@ def prune(tier: Tier, verified: dict[str, Manifest], keep_last: int, keep_every:
 
 
 def sweep(tier: Tier, newest: Manifest) -> None:
-    """Deletes files older than `newest` that no manifest names: what a killed save or prune left.
+    """Deletes what a killed save or prune left. Only where no other writer lives."""
+    for name in orphans(tier, newest):
+        tier.storage.delete(name)
 
-    Only where no other writer lives. Files of a generation whose manifest cannot be read stay.
-    """
+
+def orphans(tier: Tier, newest: Manifest) -> set[str]:
+    """Files older than `newest` that no manifest names; not those of a generation whose manifest cannot be read."""
     named: set[str] = set()
     unreadable: set[int | None] = set()
-    for name in tier.names():
-        try:
-            manifest = tier.read(name)
+
+    def read(name: str) -> Manifest | None:
+        with contextlib.suppress(Damaged, StorageError):
+            return tier.read(name)
+        return None
+
+    names = tier.names()
+    for name, manifest in zip(names, tier.storage.each(read, names), strict=True):
+        if manifest:
             named |= {*manifest.files, *manifest.history}
-        except (Damaged, StorageError):
+        else:
             unreadable.add(generation_of(name))
-    for folder in SWEPT:
-        for name in tier.storage.list(folder):
-            generation = numbered_generation(name)
-            if generation is None or name in named or generation_of(name) is not None or name.endswith(".bad"):
-                continue
-            if generation < newest.generation and generation not in unreadable:
-                tier.storage.delete(name)
+    return {name for folder in SWEPT for name in tier.storage.list(folder)
+            if name not in named and generation_of(name) is None and not name.endswith(".bad")
+            and (generation := numbered_generation(name)) is not None
+            and generation < newest.generation and generation not in unreadable}

@@ -7,7 +7,7 @@ no whole manifest, or not every file it names, does not exist.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 
 from colab_rl.checkpoints.manifest import Damaged, FileRecord, Manifest, generation_of
 from colab_rl.errors import StorageError
@@ -37,11 +37,12 @@ class Tier:
 
     def holds(self, name: str, record: FileRecord) -> bool:
         """Whether the place has that file, whole."""
-        try:
-            stat = self.storage.stat(name)
-        except NotFound:
-            return False
-        return (stat.size, stat.md5) == (record.size, record.md5)
+        return bool(self.holding({name: record}))
+
+    def holding(self, records: Mapping[str, FileRecord]) -> set[str]:
+        """Those of the files that the place has, whole."""
+        found = self.storage.stats(records)
+        return {name for name, stat in found.items() if stat == (records[name].size, records[name].md5)}
 
     def names(self) -> list[str]:
         """Names of all manifest files, newest generation first."""
@@ -54,22 +55,42 @@ class Tier:
 
     def manifests(self) -> Iterator[Manifest]:
         """Every manifest that can be read, newest first."""
-        for name in self.names():
+        def manifest(name: str) -> Manifest | None:
             with contextlib.suppress(Damaged, StorageError):
-                yield self.read(name)
+                return self.read(name)
+            return None
 
-    def whole(self) -> Iterator[Manifest]:
+        yield from filter(None, self.storage.each(manifest, self.names()))
+
+    def whole(self) -> list[Manifest]:
         """Every checkpoint whose files are all here and unchanged, newest first."""
-        for manifest in self.manifests():
-            with contextlib.suppress(Damaged, StorageError):
-                self.check(manifest)
-                yield manifest
+        manifests = list(self.manifests())
+        try:
+            held = self.holding({name: record for manifest in manifests for name, record in manifest.files.items()})
+        except StorageError:  # one file that cannot be read hides no other checkpoint
+            return [manifest for manifest in manifests if self._can_check(manifest)]
+        return [manifest for manifest in manifests if held.issuperset(manifest.files)]
+
+    def _can_check(self, manifest: Manifest) -> bool:
+        with contextlib.suppress(Damaged, StorageError):
+            self.check(manifest)
+            return True
+        return False
 
     def check(self, manifest: Manifest) -> None:
         """Raises Damaged unless every file that the checkpoint needs is here, whole."""
-        for name, record in manifest.files.items():
-            if not self.holds(name, record):
-                raise Damaged(f"{name} in {self.storage.place} is missing, cut or changed")
+        for name in set(manifest.files) - self.holding(manifest.files):
+            raise Damaged(f"{name} in {self.storage.place} is missing, cut or changed")
+
+    def confirmed(self, manifests: Collection[Manifest]) -> list[Manifest]:
+        """Those of the checkpoints whose every file the storage's witness holds, whole. Raises StorageError."""
+        if self.storage.witness is None:
+            return []
+        records = {manifest.stem: {**manifest.files, manifest.name: FileRecord.of(manifest.to_bytes())}
+                   for manifest in manifests}
+        held = Tier(self.storage.witness, self.run_id).holding(
+            {name: record for files in records.values() for name, record in files.items()})
+        return [manifest for manifest in manifests if held.issuperset(records[manifest.stem])]
 
     def load(self, manifest: Manifest) -> dict[str, bytes]:
         """Content of every file of a checkpoint, checked by SHA-256. Raises Damaged or StorageError."""

@@ -2,5 +2,6 @@
 
 from colab_rl.storage.base import NotFound, Stat, Storage
 from colab_rl.storage.folder import FolderStorage
+from colab_rl.storage.stores import open_store
 
-__all__ = ["FolderStorage", "NotFound", "Stat", "Storage"]
+__all__ = ["FolderStorage", "NotFound", "Stat", "Storage", "open_store"]

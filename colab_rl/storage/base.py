@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 from abc import ABC, abstractmethod
-from typing import NamedTuple
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import NamedTuple, TypeVar
 
 from colab_rl.errors import StorageError
+
+AT_ONCE = 16  # calls to a place that answers slowly, and to several at a time
+
+T = TypeVar("T")
 
 
 class Stat(NamedTuple):
@@ -31,6 +38,10 @@ class Storage(ABC):
     # Whether what it reads back has arrived. A mount answers from this machine's cache: there a
     # file that reads back is written, and no more is known.
     proves: bool
+    # Whether what it lists is all there is. A Drive and a mount may answer with an old listing.
+    consistent: bool
+    # Another way to the same files, that proves what it says, where this one does not: Drive itself behind its mount.
+    witness: Storage | None = None
 
     @abstractmethod
     def put(self, name: str, data: bytes) -> None:
@@ -55,6 +66,38 @@ class Storage(ABC):
     @abstractmethod
     def delete(self, name: str) -> None:
         """Removes a file; one that is not there is no error."""
+
+    @abstractmethod
+    def folders(self) -> Sequence[str]:
+        """Names of the folders that lie directly in it."""
+
+    @abstractmethod
+    def at(self, path: str) -> Storage:
+        """The storage of a folder in this one, made when a file is put there; this one must be there for that."""
+
+    def stats(self, names: Iterable[str]) -> dict[str, Stat]:
+        """`stat` of many files at once; those that are not there are left out."""
+        def stat_of(name: str) -> tuple[str, Stat] | None:
+            with contextlib.suppress(NotFound):
+                return name, self.stat(name)
+            return None
+
+        return dict(filter(None, self.each(stat_of, names)))
+
+    def each(self, function: Callable[[str], T], names: Iterable[str]) -> Iterator[T]:
+        """The function's answer for each name, in their order; many at a time where the place is a slow one."""
+        if self.proves and self.consistent:  # a disk
+            yield from map(function, names)
+            return
+        with ThreadPoolExecutor(AT_ONCE, thread_name_prefix="storage") as pool:
+            yield from pool.map(function, names)
+
+    def free_bytes(self) -> int | None:
+        """Bytes that are left in the place, None where it has no limit of its own."""
+        return None
+
+    def remove_temporary_files(self) -> None:  # noqa: B027
+        """Clears what writers that were killed left half written, where such a thing stays."""
 
 
 def check_name(name: str) -> None:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import contextlib
 import errno
 import hashlib
+import io
 import os
+import shutil
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from colab_rl.errors import StorageError
@@ -28,15 +30,14 @@ class FolderStorage(Storage):
         self.root = root
         self.within = within
         self.place = str(root)
-        self.proves = not _is_fuse(root)
+        self.proves = self.consistent = not is_fuse(root)
 
     def put(self, name: str, data: bytes) -> None:
         """See Storage."""
         target = self._path(name)
         temporary = target.with_name(f"{TEMPORARY}{uuid.uuid4().hex[:8]}-{target.name}")
         with self._explained("written", name):
-            if self.within and not self.within.is_dir():
-                raise FileNotFoundError(errno.ENOENT, f"{self.within} is not there any more")
+            self._check_there()
             _make_folder(target.parent)
             try:
                 with open(temporary, "xb") as file:
@@ -55,6 +56,7 @@ class FolderStorage(Storage):
     def get(self, name: str) -> bytes:
         """See Storage."""
         with self._explained("read", name):
+            self._check_there()
             return self._path(name).read_bytes()
 
     def list(self, prefix: str) -> dict[str, int]:
@@ -63,8 +65,7 @@ class FolderStorage(Storage):
         if prefix:
             check_name(prefix.removesuffix("/"))
         with self._explained("listed", prefix):
-            if self.within and not self.within.is_dir():
-                raise FileNotFoundError(errno.ENOENT, "no such folder")
+            self._check_there()
             for folder, _, files in os.walk(self.root / prefix, onerror=_raise_unless_missing):
                 for file in files:
                     if not file.startswith(TEMPORARY):
@@ -76,7 +77,7 @@ class FolderStorage(Storage):
     def stat(self, name: str) -> Stat:
         """See Storage. Reads the file, past this machine's cache of it where the system allows."""
         digest, size = hashlib.md5(usedforsecurity=False), 0
-        with self._explained("read", name), open(self._path(name), "rb", buffering=0) as file:
+        with self._explained("read", name), self._opened(name) as file:
             if hasattr(os, "posix_fadvise"):
                 with contextlib.suppress(OSError):
                     os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
@@ -88,12 +89,14 @@ class FolderStorage(Storage):
     def delete(self, name: str) -> None:
         """See Storage."""
         with self._explained("deleted", name):
+            self._check_there()
             self._path(name).unlink(missing_ok=True)
 
     def set_aside(self, name: str) -> None:
         """See Storage."""
         path = self._path(name)
         with self._explained("set aside", name), contextlib.suppress(FileNotFoundError):
+            self._check_there()
             target, number = path.with_name(f"{path.name}.bad"), 1
             while target.exists():
                 number += 1
@@ -101,10 +104,44 @@ class FolderStorage(Storage):
             path.rename(target)
 
     def remove_temporary_files(self) -> None:
-        """Clears what writers that were killed left behind. Only where no other writer lives."""
+        """See Storage. A writer that lives must put its file again."""
         with self._explained("cleared", self.place):
             for path in self.root.rglob(TEMPORARY + "*"):
                 path.unlink(missing_ok=True)
+
+    def folders(self) -> Sequence[str]:
+        """See Storage."""
+        with self._explained("listed", self.place):
+            self._check_there()
+            try:
+                return sorted(entry.name for entry in os.scandir(self.root) if entry.is_dir())
+            except FileNotFoundError:
+                return []
+
+    def at(self, path: str) -> FolderStorage:
+        """See Storage."""
+        check_name(path)
+        storage = FolderStorage(self.root / path, within=self.root)
+        storage.witness = self.witness and self.witness.at(path)
+        return storage
+
+    def free_bytes(self) -> int | None:
+        """Bytes that are left where it lies."""
+        with self._explained("asked for its free space", self.place):
+            return shutil.disk_usage(self.root).free
+
+    def _opened(self, name: str) -> io.FileIO:
+        self._check_there()
+        return open(self._path(name), "rb", buffering=0)
+
+    def _check_there(self) -> None:
+        """Raises OSError where the folder above is gone, or the mount it lay on: a mount that ended leaves an empty
+        folder of this machine, which is no store.
+        """
+        if self.within and not self.within.is_dir():
+            raise FileNotFoundError(errno.ENOENT, f"{self.within} is not there any more")
+        if not self.proves and not is_fuse(self.root):
+            raise OSError(errno.ENOTCONN, "it is not mounted any more")
 
     def _path(self, name: str) -> Path:
         check_name(name)
@@ -135,7 +172,7 @@ def _make_folder(folder: Path) -> None:
         _fsync_folder(folder.parent)
 
 
-def _is_fuse(folder: Path) -> bool:
+def is_fuse(folder: Path) -> bool:
     """Whether the folder lies on a FUSE mount, such as Colab's Drive."""
     try:
         mounts = [line.split() for line in Path("/proc/mounts").read_text().splitlines()]

@@ -17,7 +17,7 @@ from colab_rl.checkpoints.retention import best
 from colab_rl.environments import EnvironmentSource, describe
 from colab_rl.errors import ColabRLError, StorageError, UsageError
 from colab_rl.evaluation import EvaluationResult
-from colab_rl.inspection import evaluate
+from colab_rl.inspection import evaluate_checkpoint, find_checkpoint
 from colab_rl.progress import say
 from colab_rl.runs import Places
 from colab_rl.views import dashboards
@@ -90,7 +90,7 @@ def build_page(names: Sequence[str], *, checkpoint: str | int = "best", episodes
     if len(environments) > 1:
         missing.append(f"These runs have different environments ({', '.join(environments)}): their scores are not of "
                        "one kind, and only channels that all of them have are compared.")
-    contenders = [_contend(choice, episodes, env, places, missing) for choice in choices]
+    contenders = [_contend(choice, episodes, places, missing) for choice in choices]
     sections = _alone(choices[0], contenders[0]) if len(choices) == 1 else _beside(choices, contenders)
     missing += [sentence for choice in choices for sentence in choice.history.missing if sentence not in missing]
     made = datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d %H:%M UTC")
@@ -112,16 +112,15 @@ def _choose(name: str, checkpoint: str | int, env: EnvironmentSource | None, pla
     return Choice(history, manifest, source)
 
 
-def _contend(choice: Choice, episodes: int, env: EnvironmentSource | None, places: Places,
-             missing: list[str]) -> Contender:
+def _contend(choice: Choice, episodes: int, places: Places, missing: list[str]) -> Contender:
     """Evaluates a checkpoint as the command `evaluate` does."""
     identity, manifest = choice.history.identity, choice.checkpoint
     result = EvaluationResult(np.zeros(0), np.zeros(0, np.int64))
     if manifest and choice.source is not None and episodes:
         say(f"{choice.label}: {episodes} episodes")
         try:
-            result = evaluate(identity.name, checkpoint=manifest.generation, episodes=episodes, env=env,
-                              recordings=min(RECORDINGS, episodes), root=places.root, store=places.store or "none")
+            checkpoint = find_checkpoint(identity, places, manifest.generation)
+            result = evaluate_checkpoint(identity, checkpoint, episodes, 0, choice.source, min(RECORDINGS, episodes))
         except ColabRLError as error:
             missing.append(f"{choice.label} could not be evaluated: {error}")
     goal = None

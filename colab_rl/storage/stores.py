@@ -1,0 +1,83 @@
+"""Opening a store by what a person calls it: a folder, `drive:FOLDER`, or `none`."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from colab_rl.errors import StorageError
+from colab_rl.progress import say
+from colab_rl.storage.base import Storage
+from colab_rl.storage.folder import FolderStorage
+
+MOUNTED_DRIVE = Path("/content/drive")  # where Colab mounts Drive
+MY_DRIVE = "MyDrive"                    # the folder of a mount that is the account's own Drive
+
+
+def open_store(place: str | None, make: bool) -> Storage | None:
+    """The store of that name, None for `none`; without a name on Colab the mounted Drive's `colab_rl` folder.
+
+    make: makes the store's folder where it is missing and the one above it is there.
+    Raises UsageError, or StorageError where it is not there.
+    """
+    if not place and "COLAB_RELEASE_TAG" in os.environ:
+        if (MOUNTED_DRIVE / MY_DRIVE).is_dir():
+            place = str(MOUNTED_DRIVE / MY_DRIVE / "colab_rl")
+        elif make:
+            say("Drive is not mounted and no store is given: checkpoints stay on this machine and end with it; "
+                "run notebooks/00_setup.ipynb first, or give --store drive:colab_rl")
+    if not place or place.lower() == "none":
+        return None
+    if place.startswith("drive:"):
+        return _open_drive(place, make)
+    folder = Path(place).expanduser()
+    try:
+        if folder.is_relative_to(MOUNTED_DRIVE) and not (MOUNTED_DRIVE / MY_DRIVE).is_dir():
+            raise StorageError(f"store {place} is not there (Drive is not mounted); nothing was changed; "
+                               "run notebooks/00_setup.ipynb, or give --store drive:FOLDER or none")
+        if make and not folder.exists() and folder.parent.is_dir():
+            folder.mkdir()
+            say(f"made the folder {folder} for the store")
+        if not folder.is_dir():
+            reason = "it is a file" if folder.exists() else "there is no such folder"
+            raise StorageError(f"store {place} is not there ({reason}); nothing was changed; "
+                               "make the folder or mount it, or give --store none")
+    except OSError as error:
+        raise StorageError(f"store {place} cannot be used: {error.strerror}; nothing was changed") from error
+    storage = FolderStorage(folder)
+    if not storage.proves:
+        storage.witness = _witness(folder)
+        if make and storage.witness is None:
+            say(f"{folder} is a mount, which answers from this machine's cache, and nobody is logged in to Drive "
+                "itself: checkpoints there are `written` and never `verified` (docs/drive.md)")
+    return storage
+
+
+def _open_drive(place: str, make: bool) -> Storage:
+    # Google's libraries take half a second to import, and most runs need none of them.
+    from colab_rl.storage.drive import open_drive, titles_in
+    from colab_rl.storage.drive_client import DriveClient
+    from colab_rl.storage.login import credentials, endpoint
+
+    titles_in(place)  # a name that is none needs no login to be refused
+    return open_drive(DriveClient(credentials(), endpoint()), place, make)
+
+
+def _witness(folder: Path) -> Storage | None:
+    """Drive itself, behind a mounted folder of My Drive, where somebody is logged in; else None."""
+    parts = folder.resolve().parts
+    if MY_DRIVE not in parts:
+        return None
+    titles = parts[parts.index(MY_DRIVE) + 1:]
+    from colab_rl.storage.drive import DriveStorage
+    from colab_rl.storage.drive_client import DriveClient
+    from colab_rl.storage.login import credentials, endpoint, may_have_login
+
+    if not titles or not may_have_login():
+        return None
+    try:
+        # From My Drive on: what the mount has just made appears in Drive some time later.
+        return DriveStorage(DriveClient(credentials(), endpoint()), ["root"], "Drive", "/".join(titles))
+    except StorageError as error:
+        say(f"checkpoints are written to the mounted Drive and cannot be verified there: {error}")
+        return None

@@ -1,0 +1,472 @@
+"""The whole way of a run through its store: Drive by its API, a FUSE mount with write-back, two sessions at once."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+import stat
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from fake_drive import FakeDrive
+from helpers import RUN_ID, TINY, generations, make_line, make_tier
+
+from colab_rl import ColabRLError, UsageError, push, status, train, verify
+from colab_rl.checkpoints import Replicator, Tier, replication
+from colab_rl.checkpoints.claim import Claim, ClaimLost, Overtaken
+from colab_rl.config import parse_settings
+from colab_rl.errors import StorageRefused
+from colab_rl.runs import Places
+from colab_rl.storage import FolderStorage, login
+from colab_rl.storage import drive_client as client_module
+
+IDENTITY = b'{"format": 1, "name": "walker"}'
+STEPS = 500
+LONG = 60.0
+
+
+@pytest.fixture(autouse=True)
+def short_pauses(monkeypatch):
+    monkeypatch.setattr(client_module, "FIRST_PAUSE", 0.01)
+    monkeypatch.setattr(client_module, "LONGEST_PAUSE", 0.05)
+    monkeypatch.setattr(replication, "FIRST_PAUSE", 0.01)
+    monkeypatch.setattr(replication, "LONGEST_PAUSE", 0.2)
+    monkeypatch.setattr("colab_rl.runs.SECOND_LOOKS", (0.01, 0.02))
+
+
+@pytest.fixture
+def drive(monkeypatch) -> Iterator[FakeDrive]:
+    with FakeDrive() as drive:
+        monkeypatch.setenv("COLAB_RL_DRIVE_ENDPOINT", drive.url)
+        yield drive
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory) -> str:
+    """state_sha256 of the run that nothing happened to."""
+    return session(tmp_path_factory.mktemp("undisturbed"), "none").state_sha256
+
+
+def session(root: Path, store: str, steps: int = STEPS):
+    return train("cart", env="CartPole-v1", backend="gymnasium", total_steps=steps, root=root, store=store,
+                 settings=parse_settings(TINY))
+
+
+def killed(root: Path, store: str, after: Callable[[], bool], steps: int = STEPS) -> None:
+    """A session in a process of its own, killed once `after` holds."""
+    command = [sys.executable, "-m", "colab_rl", "train", "cart", "--env", "CartPole-v1", "--backend", "gymnasium",
+               "--total-steps", str(steps), "--root", str(root), "--store", store, "--set", *TINY]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    deadline = time.monotonic() + LONG
+    while not after() and process.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.01)
+    process.kill()
+    process.wait()
+    assert time.monotonic() < deadline
+
+
+def manifests(drive: FakeDrive) -> list[str]:
+    return sorted(name for name in drive.tree() if "/checkpoints/" in name and name.endswith(".json"))
+
+
+# Drive by its API.
+
+
+def test_a_bare_machine_goes_on_from_drive_exactly(tmp_path, drive, undisturbed):
+    for _ in range(2):
+        before = len(manifests(drive))
+        killed(tmp_path / "first", "drive:colab_rl", lambda before=before: len(manifests(drive)) >= before + 2)
+        shutil.rmtree(tmp_path / "first")
+    result = session(tmp_path / "second", "drive:colab_rl")
+    assert result.state_sha256 == undisturbed
+    assert result.pending == 0 and result.store_error is None
+    found, = status("cart", root=tmp_path / "second", store="drive:colab_rl")
+    assert {row["store"] for row in found["checkpoints"]} == {"verified"}
+    assert verify("cart", root=tmp_path / "second", store="drive:colab_rl")["bad"] == []
+    verified = verify("cart", root=tmp_path / "third", store="drive:colab_rl")
+    assert verified["bad"] == [] and verified["checkpoints"] == len(found["checkpoints"])
+
+
+def test_faults_all_the_way_change_nothing_in_the_end(tmp_path, drive, undisturbed):
+    for kind in ("token", "ids", "list", "get", "download", "insert", "session", "delete"):
+        for action in ("500", "html", "reset", "rate"):
+            drive.fault(kind, action if kind != "token" else "503", times=1, after=3)
+    drive.fault("session", "drop", times=3, after=4)
+    drive.fault("session", "cut", times=2, after=9)
+    drive.fault("session", "flip", times=2, after=15)
+    drive.fault("session", "lost", times=1, after=20)
+    session(tmp_path / "first", "drive:colab_rl", steps=500)
+    result = session(tmp_path / "second", "drive:colab_rl", steps=500)
+    whole = session(tmp_path / "third", "none", steps=500)
+    assert result.state_sha256 == whole.state_sha256
+    assert result.pending == 0
+    assert verify("cart", root=tmp_path / "second", store="drive:colab_rl")["bad"] == []
+    assert not [name for name in drive.tree() if "#" in name]
+
+
+@pytest.mark.parametrize("trouble", ["quota", "revoked", "403"])
+def test_training_goes_on_where_drive_refuses(tmp_path, drive, undisturbed, monkeypatch, trouble):
+    drive.open()
+    monkeypatch.setattr(replication, "LONGEST_PAUSE", 60.0)
+    if trouble == "revoked":
+        drive.fault("insert", "401", times=10_000)
+    else:
+        drive.fault("insert", trouble, times=10_000)
+    result = session(tmp_path, "drive:colab_rl")
+    assert result.finished and result.state_sha256 == undisturbed
+    assert result.pending and result.store_error
+    assert drive.count("insert") <= 4  # no storm: the store, and one try, with a new token twice
+    drive.clear_faults()
+    assert push("cart", root=tmp_path, store="drive:colab_rl").state == "verified"
+    found, = status("cart", root=tmp_path, store="drive:colab_rl")
+    assert found["pending"] == 0
+
+
+def test_one_empty_listing_begins_no_run_over_another(tmp_path, drive):
+    first = session(tmp_path / "first", "drive:colab_rl", steps=300)
+    drive.fault("list", "empty", title="^cart$", times=1)
+    drive.fault("list", "empty", title="^checkpoints$", times=1)
+    again = session(tmp_path / "second", "drive:colab_rl", steps=300)
+    assert (again.generation, again.state_sha256) == (first.generation, first.state_sha256)
+
+
+def test_what_a_killed_prune_left_in_drive_is_swept(tmp_path, drive):
+    session(tmp_path, "drive:colab_rl", steps=500)
+    folder = drive.at("colab_rl/cart/checkpoints").id
+    drive.add("00000002-00000000.safetensors", b"left over", parent=folder)
+    drive.add("00000002-00000000.json", b"torn", parent=folder)       # a damaged one is for a person to look at
+    drive.add("00000004-00000000.safetensors", b"left over", parent=folder)
+    drive.add("a stranger's.safetensors", b"mine", parent=folder)
+    session(tmp_path, "drive:colab_rl", steps=600)
+    left = {name.rpartition("/")[2] for name in drive.tree() if b"left over" in drive.tree()[name]}
+    assert left == {"00000002-00000000.safetensors"}
+    assert drive.at("colab_rl/cart/checkpoints/a stranger's.safetensors")
+
+
+def test_resume_of_a_long_run_takes_few_calls(tmp_path, drive):
+    session(tmp_path / "first", "drive:colab_rl", steps=2500)
+    drive.calls.clear()
+    place = Places(tmp_path / "second", "drive:colab_rl")
+    identity = place.require("cart")
+    local, remote = place.tiers(identity)
+    from colab_rl.checkpoints.recovery import bring_home, newest_whole
+    checkpoint = newest_whole(local, remote, print)
+    tables = bring_home(checkpoint, local, remote, print)
+    assert len(tables) == checkpoint.manifest.generation > 30
+    assert drive.count("list") <= 5
+    assert len(drive.calls) <= len(tables) + 12
+
+
+def test_no_secret_reaches_a_run(tmp_path, drive, monkeypatch, capfd):
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    path = login.write_login({"type": "authorized_user", "client_id": "client", "client_secret": "hush-client",
+                              "refresh_token": "hush-refresh", "token_uri": drive.url + "token"})
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
+    drive.fault("insert", "401", times=2)
+    session(tmp_path / "root", "drive:colab_rl", steps=300)
+    secrets = [header.removeprefix("Bearer ").encode() for header in drive.seen if header] + [b"hush-"]
+    written = {**drive.tree(), **{str(file): file.read_bytes() for file in (tmp_path / "root").rglob("*")
+                                  if file.is_file()}, "output": "".join(capfd.readouterr()).encode()}
+    for name, content in written.items():
+        assert not [secret for secret in secrets if secret in content], name
+
+
+def test_a_saved_login_is_used_and_a_damaged_one_is_said(tmp_path, monkeypatch):
+    monkeypatch.delenv("COLAB_RL_DRIVE_ENDPOINT", raising=False)
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    login.write_login({"type": "authorized_user", "client_id": "client", "client_secret": "hush",
+                       "refresh_token": "hush-refresh", "token_uri": "http://127.0.0.1:1/token"})
+    assert login.credentials().refresh_token == "hush-refresh"
+    login.saved_login().write_text("{torn")
+    with pytest.raises(StorageRefused, match="cannot be read") as caught:
+        login.credentials()
+    assert "hush" not in str(caught.value)
+
+
+def test_a_service_account_is_found_by_its_key(tmp_path, monkeypatch):
+    key = subprocess.run(["openssl", "genrsa", "-traditional", "2048"], capture_output=True, text=True).stdout
+    account = {"type": "service_account", "project_id": "p", "private_key_id": "1", "private_key": key,
+               "client_email": "robot@p.iam.gserviceaccount.com", "token_uri": "http://127.0.0.1:1/token"}
+    (tmp_path / "key.json").write_text(json.dumps(account))
+    monkeypatch.delenv("COLAB_RL_DRIVE_ENDPOINT", raising=False)
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", str(tmp_path / "key.json"))
+    found = login.credentials()
+    assert found.service_account_email == account["client_email"]
+    assert list(found.scopes) == list(login.SCOPES)
+
+
+def test_without_a_login_it_is_said_what_to_do(tmp_path, monkeypatch):
+    monkeypatch.delenv("COLAB_RL_DRIVE_ENDPOINT", raising=False)
+    for name in ("XDG_CONFIG_HOME", "HOME", "CLOUDSDK_CONFIG"):
+        monkeypatch.setenv(name, str(tmp_path))
+    monkeypatch.setenv("NO_GCE_CHECK", "true")
+    with pytest.raises(StorageRefused, match="log in first"):
+        train("cart", env="CartPole-v1", root=tmp_path / "runs", store="drive:colab_rl")
+    assert not (tmp_path / "runs").exists()
+
+
+# Push.
+
+
+def test_push_brings_what_is_missing_and_no_more(tmp_path, drive):
+    session(tmp_path / "root", "none", steps=300)
+    result = push("cart", root=tmp_path / "root", store="drive:colab_rl")
+    assert result.state == "verified"
+    before = drive.tree()
+    assert push("cart", root=tmp_path / "root", store="drive:colab_rl") == result
+    assert {name for name in before if "sessions" not in name} == {
+        name for name in drive.tree() if "sessions" not in name}
+    with pytest.raises(UsageError, match="no store"):
+        push("cart", root=tmp_path / "root", store="none")
+
+
+def test_push_does_not_take_a_run_from_a_session_that_is_ahead(tmp_path, drive):
+    session(tmp_path / "old", "drive:colab_rl", steps=300)
+    newer = session(tmp_path / "new", "drive:colab_rl", steps=600)
+    claims = [name for name in drive.tree() if "sessions" in name]
+    assert push("cart", root=tmp_path / "old", store="drive:colab_rl").generation == newer.generation
+    assert [name for name in drive.tree() if "sessions" in name] == claims
+
+
+# Two sessions.
+
+
+@pytest.fixture(params=["folder", "drive"])
+def storages(request, tmp_path, drive) -> Callable:
+    """Opens the run's folder in the store, anew for each session."""
+    if request.param == "drive":
+        return lambda: drive.open().at("walker")
+    return lambda: FolderStorage(tmp_path / "store")
+
+
+def test_the_session_that_came_last_has_the_run(storages):
+    first, second = Claim(storages()), Claim(storages())
+    first.take()
+    first.check()
+    second.take()
+    second.check()
+    with pytest.raises(Overtaken, match="newer session has the run now"):
+        first.check()
+    first.take()  # coming back changes nothing
+    with pytest.raises(Overtaken):
+        first.check()
+    second.check()
+    assert len(storages().list("sessions/")) <= 2
+
+
+def test_a_claim_that_is_gone_is_told_from_one_that_was_overtaken(storages):
+    claim = Claim(storages())
+    claim.take()
+    for name in storages().list("sessions/"):
+        storages().delete(name)
+    with pytest.raises(ClaimLost):
+        claim.check()
+
+
+def test_an_older_session_stops_and_deletes_nothing_of_the_newer(storages, tmp_path):
+    line = make_line(12)
+    sessions = []
+    for name in ("old", "new"):
+        local = make_tier(tmp_path / name)
+        sessions.append((local, Replicator(local, Tier(storages(), RUN_ID), IDENTITY, 2, 100)))
+        for checkpoint in line[:4] if name == "old" else line[4:6]:
+            local.commit(*checkpoint)
+            sessions[-1][1].submit(checkpoint.manifest)
+        assert sessions[-1][1].wait(LONG)
+    (old, older), (_, newer) = sessions
+    store = Tier(storages(), RUN_ID)
+    before = generations(store)
+    for checkpoint in line[6:9]:
+        old.commit(*checkpoint)
+        older.submit(checkpoint.manifest)
+    older.wait(LONG, despite_errors=True)
+    assert "newer session has the run now" in (older.overtaken or "")
+    assert older.pending == 3
+    assert generations(store) == before
+    assert newer.overtaken is None
+    for _, replicator in sessions:
+        replicator.close()
+
+
+def test_a_training_session_that_is_overtaken_ends_cleanly(tmp_path, drive):
+    taken = threading.Event()
+
+    def take() -> None:
+        while not [name for name in manifests(drive) if "/00000003-" in name]:
+            time.sleep(0.01)
+        Claim(drive.open().at("cart")).take()
+        taken.set()
+
+    thread = threading.Thread(target=take, daemon=True)
+    thread.start()
+    with pytest.raises(ColabRLError, match=r"newer session has the run.*stopped; kept here: generation \d") as caught:
+        session(tmp_path / "first", "drive:colab_rl", steps=20_000)
+    assert caught.value.exit_code == 1
+    assert taken.is_set()
+    found, = status("cart", root=tmp_path / "first", store="none")
+    assert not found["finished"] and found["checkpoints"][0]["local"] == "verified"
+
+
+def test_a_store_that_became_another_folder_is_filled_again(storages, tmp_path):
+    line = make_line(3)
+    local = make_tier(tmp_path / "local", line[:2])
+    with contextlib.closing(Replicator(local, Tier(storages(), RUN_ID), IDENTITY, 5, 100)) as replicator:
+        for checkpoint in line[:2]:
+            replicator.submit(checkpoint.manifest)
+        assert replicator.wait(LONG)
+        storage = storages()
+        for name in storage.list(""):
+            storage.delete(name)
+        local.commit(*line[2])
+        replicator.submit(line[2].manifest)
+        assert replicator.wait(LONG, despite_errors=True)
+    assert generations(Tier(storages(), RUN_ID)) == [1, 2, 3]
+    assert storages().get("run.json") == IDENTITY
+
+
+# A FUSE mount that writes back later.
+
+needs_fuse = pytest.mark.skipif(not (os.path.exists("/dev/fuse") and shutil.which("rclone")),
+                                reason="needs /dev/fuse and rclone (apt-get install rclone fuse3)")
+
+
+class Mount:
+    """A folder mounted by rclone: what is written shows at once, and arrives in `behind` after `delay`."""
+
+    def __init__(self, folder: Path, delay: str):
+        self.behind, self.point, self.cache = folder / "behind", folder / "drive", folder / "cache"
+        self.delay = delay
+        self.process: subprocess.Popen | None = None
+        for made in (self.behind / "MyDrive", self.point):
+            made.mkdir(parents=True)
+
+    def mount(self) -> None:
+        self.process = subprocess.Popen(
+            ["rclone", "mount", str(self.behind), str(self.point), "--vfs-cache-mode", "writes", "--vfs-write-back",
+             self.delay, "--cache-dir", str(self.cache), "--config", "/dev/null", "--dir-cache-time", "1s"],
+            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        deadline = time.monotonic() + 20
+        while not os.path.ismount(self.point):
+            assert time.monotonic() < deadline, "rclone did not mount"
+            time.sleep(0.05)
+
+    def kill(self) -> None:
+        """Ends it as a crash does: what was not written through is lost."""
+        assert self.process
+        self.process.kill()
+        self.process.wait()
+        shutil.rmtree(self.cache, ignore_errors=True)
+
+    def unmount(self) -> None:
+        subprocess.run(["fusermount3", "-uz", str(self.point)], stderr=subprocess.DEVNULL)
+        if self.process:
+            self.process.terminate()
+            self.process.wait()
+
+
+@pytest.fixture
+def mount(request, tmp_path) -> Iterator[Mount]:
+    mount = Mount(tmp_path / "mounted", getattr(request, "param", "1s"))
+    try:
+        mount.mount()
+        yield mount
+    finally:
+        mount.unmount()
+
+
+@needs_fuse
+def test_a_mount_without_a_login_is_written_and_never_verified(tmp_path, mount, monkeypatch):
+    monkeypatch.setattr(login, "may_have_login", lambda: False)
+    store = str(mount.point / "MyDrive" / "colab_rl")
+    result = session(tmp_path / "root", store, steps=300)
+    assert result.pending == 0
+    found, = status("cart", root=tmp_path / "root", store=store)
+    assert {row["store"] for row in found["checkpoints"]} == {"written"}
+
+
+@needs_fuse
+def test_a_mount_with_a_login_is_verified_on_drives_side(tmp_path, mount, drive, monkeypatch):
+    drive.mirror = mount.behind / "MyDrive"
+    monkeypatch.setattr(replication, "CONFIRM_PAUSE", 0.2)
+    store = str(mount.point / "MyDrive" / "colab_rl")
+    session(tmp_path / "root", store, steps=300)
+    result = push("cart", root=tmp_path / "root", store=store)
+    assert result.state == "verified"
+    found, = status("cart", root=tmp_path / "root", store=store)
+    assert {row["store"] for row in found["checkpoints"]} == {"verified"}
+
+
+@needs_fuse
+@pytest.mark.parametrize("mount", ["1h"], indirect=True)
+def test_what_only_the_mount_has_is_not_verified_and_makes_no_room(tmp_path, mount, drive, monkeypatch):
+    drive.mirror = mount.behind / "MyDrive"
+    monkeypatch.setattr(replication, "CONFIRM_PAUSE", 0.1)
+    monkeypatch.setattr("colab_rl.pushing.LAST_WAIT", 1.0)
+    store = str(mount.point / "MyDrive" / "colab_rl")
+    session(tmp_path / "root", store, steps=500)
+    found, = status("cart", root=tmp_path / "root", store=store)
+    assert {row["store"] for row in found["checkpoints"]} == {"written"}
+    assert len(found["checkpoints"]) >= 8  # retention would have left five
+
+
+@needs_fuse
+def test_a_mount_that_dies_loses_at_most_what_it_had_not_written(tmp_path, mount, undisturbed, monkeypatch):
+    monkeypatch.delenv("COLAB_RL_DRIVE_ENDPOINT", raising=False)
+    folder = mount.point / "MyDrive" / "colab_rl"
+    folder.mkdir()
+    through = mount.behind / "MyDrive" / "colab_rl" / "cart" / "checkpoints"
+    results: list = []
+    thread = threading.Thread(target=lambda: results.append(session(tmp_path / "first", str(folder), steps=STEPS)))
+    monkeypatch.setattr("colab_rl.pushing.FAILING_WAIT", 3.0)
+    monkeypatch.setattr("colab_rl.trainer.LONGEST_WAIT", 0.5)
+    thread.start()
+    deadline = time.monotonic() + LONG
+    while not list(through.glob("*.json")) and thread.is_alive() and time.monotonic() < deadline:
+        time.sleep(0.02)
+    mount.kill()
+    thread.join(LONG)
+    assert results[0].state_sha256 == undisturbed  # training went on
+    mount.unmount()
+    assert not any(mount.point.iterdir())          # nothing was written onto this machine's disk in its place
+    with pytest.raises(ColabRLError, match=r"not there|cannot be used"):
+        session(tmp_path / "first", str(folder))
+    mount.mount()
+    shutil.rmtree(tmp_path / "first")              # and the machine is lost too
+    assert session(tmp_path / "second", str(folder)).state_sha256 == undisturbed
+
+
+@needs_fuse
+def test_a_mount_that_comes_back_is_used_again(tmp_path, mount, monkeypatch):
+    monkeypatch.delenv("COLAB_RL_DRIVE_ENDPOINT", raising=False)
+    folder = mount.point / "MyDrive" / "colab_rl"
+    folder.mkdir()
+    line = make_line(3)
+    local = make_tier(tmp_path / "local")
+    store = FolderStorage(folder).at("walker")
+    with contextlib.closing(Replicator(local, Tier(store, RUN_ID), IDENTITY, 5, 100)) as replicator:
+        local.commit(*line[0])
+        replicator.submit(line[0].manifest)
+        assert replicator.wait(LONG)
+        time.sleep(2.5)  # written through
+        mount.kill()
+        local.commit(*line[1])
+        replicator.submit(line[1].manifest)
+        assert not replicator.wait(LONG)
+        assert replicator.error and replicator.pending
+        mount.unmount()  # now a plain empty folder of this disk
+        time.sleep(1.0)
+        assert replicator.pending and not any(mount.point.iterdir())
+        mount.mount()
+        local.commit(*line[2])
+        replicator.submit(line[2].manifest)
+        assert replicator.wait(LONG, despite_errors=True)
+    assert generations(Tier(store, RUN_ID)) == [1, 2, 3]
