@@ -11,7 +11,7 @@ import nbformat
 import pytest
 
 import colab_rl
-from colab_rl import StorageError, UsageError
+from colab_rl.errors import StorageError, UsageError
 from colab_rl.runs import Places
 from colab_rl.views import history as history_module
 from colab_rl.views.history import History
@@ -83,7 +83,7 @@ def test_a_bare_machine_with_only_the_store_gives_the_same(places, tmp_path):
 
 
 def test_runs_and_checkpoints_are_compared(places):
-    page = build_page(["first", "first:2", "second:latest"], episodes=5, **places)
+    page = build_page(["first", "first:3", "second:latest"], episodes=5, **places)
     assert len(table_in(page)["Score ± deviation"]) == 3
     assert "second:" in page and missing_in(page) == ""
     other = build_page(["first", "pendulum"], episodes=2, **places)
@@ -113,7 +113,7 @@ def test_what_is_damaged_or_missing_is_said_and_the_rest_is_shown(places):
     for place in places.values():
         for kind in ("telemetry", "metrics"):
             for path in sorted((place / "first" / kind).iterdir())[:2]:
-                flip(path, 40)
+                flip(path, 5)
     page = build_page(["first"], checkpoint="latest", episodes=0, **places)
     assert "telemetry of generation" in missing_in(page) and "the curves have a gap" in missing_in(page)
     assert len(figures_in(page)) == 4
