@@ -12,15 +12,16 @@ import time
 import uuid
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from colab_rl import colab
 from colab_rl.errors import ColabRLError, StorageError
 from colab_rl.inspection import status
 from colab_rl.runs import TENSORBOARD, Places
 from colab_rl.storage import Storage, open_store
-from colab_rl.views.encoder import make_preview
-from colab_rl.views.video import Video
+
+if TYPE_CHECKING:
+    from colab_rl.views.video import Video
 
 MOST_INLINE = 8_000_000  # bytes of a film inside a notebook
 
@@ -46,6 +47,8 @@ def show_video(video: Video) -> None:
     Larger films inside a notebook have crashed browser tabs.
     """
     from IPython.display import HTML, display
+
+    from colab_rl.views.encoder import make_preview
 
     print(video.summary())
     with tempfile.TemporaryDirectory() as folder:
