@@ -15,22 +15,20 @@ import fcntl
 import json
 import os
 import re
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from colab_rl.checkpoints import NewerFormat, Tier
 from colab_rl.checkpoints.manifest import checksum
 from colab_rl.config import Config, make_config
 from colab_rl.environments import EnvironmentSource
 from colab_rl.errors import ColabRLError, StorageError, UsageError, nearest
-from colab_rl.storage import FolderStorage, NotFound, Storage, open_store
+from colab_rl.storage import FolderStorage, NotFound, Storage, looked_again, open_store
 
 FORMAT = 1
 TENSORBOARD = "tensorboard"
-SECOND_LOOKS = (0.5, 1.5)  # seconds before each, where a listing that is empty may be an old one
 RUN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}")
 
 
@@ -140,19 +138,15 @@ class Places:
         """
         check_run_name(name)
         storages = [storage for storage in (self.local(name), self.remote(name)) if storage]
-        found, damaged = _identities(storages)
-        for pause in () if all(storage.consistent for storage in storages) else SECOND_LOOKS:
-            if found or damaged:
-                break
-            time.sleep(pause)  # a run is never begun over another because one listing was empty
-            found, damaged = _identities(storages)
+        consistent = all(storage.consistent for storage in storages)
+        found, damaged = _identities(storages) if consistent else looked_again(lambda: _identities(storages))
         if len({identity.run_id for identity in found}) == 2:
             raise ColabRLError(f"{storages[0].place} and {storages[1].place} hold two different runs of the same "
                                "name; nothing was changed; choose another name, or move one of them")
         if found:
             return found[0]
         if damaged:
-            raise damaged
+            raise damaged[0]
         for storage in storages:
             if isinstance(storage, FolderStorage) and _holds_something(storage.root):
                 raise ColabRLError(f"{storage.place} is not a run: it has no run.json; nothing was changed; "
@@ -176,21 +170,29 @@ class Places:
                 Tier(remote, identity.run_id) if remote else None)
 
 
-def _identities(storages: list[Storage]) -> tuple[list[Identity], DamagedIdentity | None]:
-    """What the storages hold of a run's identity, and what is wrong with one that is damaged."""
-    found: list[Identity] = []
-    damaged: DamagedIdentity | None = None
+class _Looked(NamedTuple):
+    """What storages hold of a run's identity, and what is wrong with one that is damaged; false where nothing is."""
+
+    found: list[Identity]
+    damaged: list[DamagedIdentity]
+
+    def __bool__(self) -> bool:
+        return bool(self.found or self.damaged)
+
+
+def _identities(storages: list[Storage]) -> _Looked:
+    looked = _Looked([], [])
     for storage in storages:
         try:
-            found.append(Identity.from_bytes(storage.get("run.json"), storage.place))
+            looked.found.append(Identity.from_bytes(storage.get("run.json"), storage.place))
         except NotFound:
             continue
         except DamagedIdentity as error:
-            damaged = error
+            looked.damaged.append(error)
         except StorageError:  # of the store: the replicator says so; of this machine: nothing can be done
-            if not found:
+            if not looked.found:
                 raise
-    return found, damaged
+    return looked
 
 
 def write_identity(identity: Identity, local: FolderStorage, remote: Storage | None) -> bytes:

@@ -12,6 +12,12 @@ from typing import Any
 import pytest
 
 
+@pytest.fixture(autouse=True)
+def no_second_looks_later(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What looks again at an empty listing does so at once."""
+    monkeypatch.setattr("colab_rl.storage.base.SECOND_LOOKS", (0.0, 0.0))
+
+
 @pytest.fixture
 def run_cli(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
     """`run_cli("train", "walker")`: the command line, with its runs in tmp_path/runs and no store."""

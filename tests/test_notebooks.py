@@ -62,6 +62,17 @@ def test_run_all_trains_and_run_all_again_changes_nothing(tmp_path):
     assert list((tmp_path / "here" / "runs" / "tensorboard" / "book").iterdir())
 
 
+def test_set_up_runs_from_top_to_bottom_twice(tmp_path):
+    for shown in ("written, read back and removed", "no runs yet"):
+        book = nbformat.read(NOTEBOOKS[0].with_name("00_setup.ipynb"), as_version=4)
+        cell = next(cell for cell in book.cells if "parameters" in cell.metadata.get("tags", []))
+        cell.source = f"RUN_NAME = 'book'\nSTORE = {str(tmp_path / 'store')!r}\nVERIFY = True\n"
+        client = nbclient.NotebookClient(book, timeout=240, kernel_name="python3",
+                                         resources={"metadata": {"path": tmp_path}})
+        client.execute()
+        assert shown in output_of(client)
+
+
 def test_a_killed_kernel_and_a_lost_disk_change_nothing_in_the_end(tmp_path):
     steps = 3000
     settings = [f"{name}={value}" for name, value in SETTINGS.items()]

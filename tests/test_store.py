@@ -38,7 +38,6 @@ def short_pauses(monkeypatch):
     monkeypatch.setattr(client_module, "LONGEST_PAUSE", 0.05)
     monkeypatch.setattr(replication, "FIRST_PAUSE", 0.01)
     monkeypatch.setattr(replication, "LONGEST_PAUSE", 0.2)
-    monkeypatch.setattr("colab_rl.runs.SECOND_LOOKS", (0.01, 0.02))
 
 
 @pytest.fixture
@@ -131,10 +130,12 @@ def test_training_goes_on_where_drive_refuses(tmp_path, drive, undisturbed, monk
 
 def test_one_empty_listing_begins_no_run_over_another(tmp_path, drive):
     first = session(tmp_path / "first", "drive:colab_rl", steps=300)
+    drive.fault("list", "empty", title="^My Drive$", times=1)
     drive.fault("list", "empty", title="^cart$", times=1)
     drive.fault("list", "empty", title="^checkpoints$", times=1)
     again = session(tmp_path / "second", "drive:colab_rl", steps=300)
     assert (again.generation, again.state_sha256) == (first.generation, first.state_sha256)
+    assert sum(file.title == "colab_rl" for file in drive.files.values()) == 1
 
 
 def test_what_a_killed_prune_left_in_drive_is_swept(tmp_path, drive):

@@ -10,7 +10,7 @@ from colab_rl.checkpoints.manifest import Damaged, FileRecord, Manifest, generat
 from colab_rl.checkpoints.tier import Tier
 from colab_rl.errors import ColabRLError, StorageError
 from colab_rl.progress import progress_bar
-from colab_rl.storage import NotFound
+from colab_rl.storage import NotFound, looked_again
 
 PAUSES = (0.1, 0.3, 1.0)  # seconds between tries to read
 Say = Callable[[str], None]
@@ -145,13 +145,7 @@ def _set_aside(local: Tier, name: str) -> None:
 
 def _names(tier: Tier, say: Say, optional: bool) -> set[str]:
     try:
-        names = set(tier.names())
-        for pause in () if optional or tier.storage.consistent else PAUSES:
-            if names:
-                break
-            time.sleep(pause)  # an empty listing may be an old one
-            names = set(tier.names())
-        return names
+        return set(tier.names() if optional or tier.storage.consistent else looked_again(tier.names))
     except StorageError as error:
         if not optional:
             raise

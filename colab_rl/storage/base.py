@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import re
+import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -12,6 +13,7 @@ from typing import NamedTuple, TypeVar
 from colab_rl.errors import StorageError
 
 AT_ONCE = 16  # calls to a place that answers slowly, and to several at a time
+SECOND_LOOKS = (0.5, 1.5)  # seconds before each, where a listing that is empty may be an old one
 
 T = TypeVar("T")
 
@@ -98,6 +100,17 @@ class Storage(ABC):
 
     def remove_temporary_files(self) -> None:  # noqa: B027
         """Clears what writers that were killed left half written, where such a thing stays."""
+
+
+def looked_again(look: Callable[[], T]) -> T:
+    """What `look` finds, asked again where that is nothing: nothing is begun or made because one listing was empty."""
+    found = look()
+    for pause in SECOND_LOOKS:
+        if found:
+            break
+        time.sleep(pause)
+        found = look()
+    return found
 
 
 def check_name(name: str) -> None:

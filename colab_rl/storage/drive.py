@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import functools
 import re
 import threading
 import time
@@ -10,7 +11,7 @@ from collections.abc import Iterable, Sequence
 
 from colab_rl.errors import StorageError, UsageError
 from colab_rl.progress import say
-from colab_rl.storage.base import NotFound, Stat, Storage, check_name
+from colab_rl.storage.base import NotFound, Stat, Storage, check_name, looked_again
 from colab_rl.storage.drive_client import DriveClient, Entry
 
 FRESH = 5.0  # seconds for which a listing holds when this session writes
@@ -235,15 +236,15 @@ def open_drive(client: DriveClient, place: str, make: bool) -> DriveStorage:
     titles = titles_in(place)
     tops: Sequence[str] = ["root"]
     for number, title in enumerate(titles):
-        entries = [entry for top in tops for entry in client.list_folder(top)]
+        entries = looked_again(functools.partial(_titled, client, tops, title))
         ids = _folder_ids(entries, title)
         if not ids and not (make and number == len(titles) - 1):
-            reason = ("it is a file" if any(entry.title == title for entry in entries)
+            reason = ("it is a file" if entries
                       else f"there is no folder {title!r} in {'/'.join(titles[:number]) or 'My Drive'}")
             raise StorageError(f"store {place} is not there ({reason}); nothing was changed; make the folder in Drive, "
                                "or give --store none")
         if not ids:
-            if any(entry.title == title for entry in entries):
+            if entries:
                 raise StorageError(f"store {place} is a file and no folder; nothing was changed; choose another name")
             ids = [client.create(tops[0], title, None).id]
             say(f"made the folder {title} in Drive for the store")
@@ -263,6 +264,10 @@ def titles_in(place: str) -> Sequence[str]:
         raise UsageError(f"store {place!r}: after drive: comes a folder of My Drive, such as drive:colab_rl, or a "
                          "folder's address, https://drive.google.com/drive/folders/...")
     return titles
+
+
+def _titled(client: DriveClient, folder_ids: Sequence[str], title: str) -> list[Entry]:
+    return [entry for id in folder_ids for entry in client.list_folder(id) if entry.title == title]
 
 
 def _join(*parts: str) -> str:
