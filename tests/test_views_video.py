@@ -423,7 +423,7 @@ def test_a_whole_episode_has_a_frame_for_every_state(here):
 def test_the_store_gets_a_verified_copy(here):
     video = render("pole", store=here / "store", seconds=0.2)
     copy = here / "store" / "pole" / "videos" / video.path.name
-    assert video.store == str(copy) and copy.read_bytes() == video.path.read_bytes()
+    assert (video.store, video.store_state) == (str(copy), "verified") and copy.read_bytes() == video.path.read_bytes()
     elsewhere = render("pole", store=here / "store", seconds=0.2, root=here / "bare", out=here / "x.mp4")
     assert elsewhere.store == str(copy)  # the same film of a machine that has only the store
     assert not (here / "bare" / "pole" / "videos").exists()

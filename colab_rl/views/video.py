@@ -36,7 +36,8 @@ class Video:
 
     path: the file. frames, fps, size: of it, (width, height) in pixels.
     returns: of each episode in it, by run and generation, such as `{"walker:12": 312.4}`; those of `evaluate`.
-    store: where its copy lies in the store, None without a store; store_error: why it does not.
+    store: where its copy lies in the store, None where there is none; store_error: why not.
+    store_state: of the copy: `verified`, `written` (to a mount, which proves no more) or `absent`.
     """
 
     path: Path
@@ -47,6 +48,7 @@ class Video:
     size: tuple[int, int]
     returns: dict[str, float]
     store: str | None
+    store_state: str
     store_error: str | None
 
     @property
@@ -60,7 +62,7 @@ class Video:
         lines = [f"{self.path}: {self.seconds:.1f} s, {width}x{height}, {self.fps:g} frames/s, "
                  f"{self.path.stat().st_size / 1e6:.1f} MB"]
         lines += [f"{name}: return {value!r} on seed {self.seed}" for name, value in self.returns.items()]
-        return "\n".join(lines + ([f"copy in the store, read back: {self.store}"] if self.store else []))
+        return "\n".join(lines + ([f"copy in the store, {self.store_state}: {self.store}"] if self.store else []))
 
 
 def render(run: str, *, form: str = "episode", checkpoint: str | int = "best", against: Sequence[str] = (),
@@ -120,8 +122,7 @@ def render(run: str, *, form: str = "episode", checkpoint: str | int = "best", a
         say(f"{path} is there from before, and will be replaced")
     comment = json.dumps({"colab_rl": {**words, "returns": returns}})
     _write(reel, path, fps, comment)
-    stored, problem = _stored(places, identity, name, path)
-    return Video(path, form, seed, len(reel), fps, reel.size, returns, stored, problem)
+    return Video(path, form, seed, len(reel), fps, reel.size, returns, *_stored(places, identity, name, path))
 
 
 def check_free(path: Path, overwrite: bool) -> None:
@@ -139,11 +140,11 @@ def _write(reel: Reel, path: Path, fps: float, comment: str) -> None:
             writer.write(frame)
 
 
-def _stored(places: Places, identity: Identity, name: str, path: Path) -> tuple[str | None, str | None]:
-    """Copies the file into the run's videos/ in the store, and reads it back; where it is, or why it is not."""
+def _stored(places: Places, identity: Identity, name: str, path: Path) -> tuple[str | None, str, str | None]:
+    """Copies the file into the run's videos/ in the store, and reads it back; the last three fields of Video."""
     remote = places.remote(identity.name)
     if remote is None:
-        return None, None
+        return None, "absent", None
     tier = Tier(remote, identity.run_id)
     try:
         if "run.json" not in remote.list(""):  # without it the folder would be no run's
@@ -152,8 +153,8 @@ def _stored(places: Places, identity: Identity, name: str, path: Path) -> tuple[
         data = path.read_bytes()
         tier.write(f"videos/{name}", data, FileRecord.of(data))
     except (StorageError, OSError) as error:
-        return None, str(error)
-    return f"{remote.place}/videos/{name}", None
+        return None, "absent", str(error)
+    return f"{remote.place}/videos/{name}", "verified" if remote.proves else "written", None
 
 
 def _name(form: str, manifest: Manifest, seed: int, words: dict, suffix: str) -> str:
