@@ -148,7 +148,7 @@ class Places:
         if damaged:
             raise damaged[0]
         for storage in storages:
-            if isinstance(storage, FolderStorage) and _holds_something(storage.root):
+            if _holds_something(storage):
                 raise ColabRLError(f"{storage.place} is not a run: it has no run.json; nothing was changed; "
                                    "choose another name, or move it away")
         return None
@@ -246,8 +246,10 @@ def locked(storage: FolderStorage) -> Iterator[None]:
         os.close(descriptor)
 
 
-def _holds_something(folder: Path) -> bool:
-    try:
-        return folder.exists() and (not folder.is_dir() or any(not p.name.startswith(".") for p in folder.iterdir()))
-    except OSError as error:
-        raise StorageError(f"{folder} cannot be read: {error.strerror}") from error
+def _holds_something(storage: Storage) -> bool:
+    """Whether somebody's files lie there. Empty folders and a session's claim are what a run leaves whose first
+    file never arrived.
+    """
+    if isinstance(storage, FolderStorage) and storage.root.is_file():
+        return True
+    return any(not name.startswith((".", "sessions/")) for name in storage.list(""))

@@ -334,6 +334,22 @@ def test_a_store_that_became_another_folder_is_filled_again(storages, tmp_path):
     assert storages().get("run.json") == IDENTITY
 
 
+@pytest.mark.parametrize("left", ["sessions", "strangers"])
+def test_a_run_whose_first_file_never_arrived_can_begin_and_a_strangers_folder_is_left_alone(tmp_path, drive, left):
+    name = "sessions/00000001-0123abcd.json" if left == "sessions" else "holiday.jpg"
+    drive.add(f"colab_rl/walker/{name}", b"{}")
+    (tmp_path / "store" / "walker" / "checkpoints").mkdir(parents=True)
+    (tmp_path / "store" / "walker" / name).parent.mkdir(exist_ok=True)
+    (tmp_path / "store" / "walker" / name).write_bytes(b"{}")
+    for store in ("drive:colab_rl", tmp_path / "store"):
+        if left == "sessions":
+            assert Places(tmp_path / "root", store).find("walker") is None
+        else:
+            with pytest.raises(ColabRLError, match="is not a run"):
+                Places(tmp_path / "root", store).find("walker")
+    assert drive.tree() == {f"colab_rl/walker/{name}": b"{}"}
+
+
 # A FUSE mount that writes back later.
 
 needs_fuse = pytest.mark.skipif(not (os.path.exists("/dev/fuse") and shutil.which("rclone")),
