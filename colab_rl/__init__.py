@@ -10,6 +10,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from colab_rl.benchmark import bench
     from colab_rl.environments.channels import Channels, Drawing
     from colab_rl.errors import ColabRLError, UsageError
     from colab_rl.inspection import evaluate, record, status, verify
@@ -20,10 +21,10 @@ if TYPE_CHECKING:
 
 _HOMES = {"train": "training", "TrainingResult": "training", "status": "inspection", "verify": "inspection",
           "evaluate": "inspection", "record": "inspection", "Channels": "environments.channels",
-          "Drawing": "environments.channels", "Episode": "telemetry", "report": "views.report",
+          "Drawing": "environments.channels", "Episode": "telemetry", "report": "views.report", "bench": "benchmark",
           "ColabRLError": "errors", "UsageError": "errors"}
 
-__all__ = ["Channels", "ColabRLError", "Drawing", "Episode", "TrainingResult", "UsageError", "dashboards",
+__all__ = ["Channels", "ColabRLError", "Drawing", "Episode", "TrainingResult", "UsageError", "bench", "dashboards",
            "evaluate", "record", "report", "status", "train", "verify"]
 
 

@@ -86,7 +86,10 @@ def _parser() -> argparse.ArgumentParser:
     report.add_argument("--episodes", type=int, default=100, help="behind each score; 0 leaves the scores out")
 
     presets = command("presets", _presets, "the tuned settings, and all settings there are")
-    for added in (status, evaluate, verify, presets):
+
+    bench = command("bench", _bench, "how fast this machine trains, and which settings suit it")
+    bench.add_argument("--env", metavar="ID", help="Gymnasium id (default BipedalWalker-v3); module:Id-v0 for your own")
+    for added in (status, evaluate, verify, presets, bench):
         added.add_argument("--json", action="store_true", help="as JSON")
     return parser
 
@@ -190,6 +193,37 @@ def _presets(options: argparse.Namespace) -> int:
         print(f"\nEvery setting of {algorithm}, with its default:")
         for field in dataclasses.fields(kind):
             print(f"  {f'{field.name}={_plain(field.default)}':36} {field.metadata['help']}")
+    return 0
+
+
+def _bench(options: argparse.Namespace) -> int:
+    from colab_rl.benchmark import bench
+
+    found = bench(options.env)
+    if options.json:
+        print(json.dumps(found, indent=1))
+        return 0
+    print(f"{found['env_id']}, {'tuned preset' if found['tuned'] else 'no tuned preset, the default settings'}: "
+          f"num_envs={found['num_envs']} num_steps={found['num_steps']}")
+    for speed in found["environments"]:
+        where = f"{speed['backend']}, {speed['num_envs']} environments"
+        print(f"  {where:30} {speed['steps_per_second']:>9,.0f} steps/s, random actions")
+    for backend, reason in found["missing"].items():
+        print(f"  {backend:30} not measured: {reason}")
+    for speed in found["updates"]:
+        where = f"update on {speed['device']}, threads {speed['threads']}"
+        print(f"  {where:30} {speed['transitions_per_second']:>9,.0f} transitions/s")
+    for speed in found["training"]:
+        where = f"training on {speed['backend']}, {speed['device']}"
+        print(f"  {where:30} {speed['steps_per_second']:>9,.0f} steps/s, collect and update")
+    best = found["recommendation"]
+    settings = "".join(f" {name}={best[name]}" for name in ("num_envs", "num_steps") if best[name] != found[name])
+    print(f"Recommended: python -m colab_rl train NAME --env {found['env_id']} --backend {best['backend']} "
+          f"--device {best['device']}{' --set' if settings else ''}{settings}")
+    if best["threads"] > 1:
+        print(f"  updates are faster on {best['threads']} threads, but a training takes one")
+    print(f"Estimate: {best['estimated_seconds'] / 60:.1f} min for all {found['total_steps']:,} steps of the preset on "
+          f"{best['backend']}, {best['device']}; evaluations not counted")
     return 0
 
 

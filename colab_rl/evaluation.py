@@ -37,6 +37,11 @@ class EvaluationResult:
     lengths: np.ndarray
     episodes: tuple[Episode, ...] = ()
 
+    def and_then(self, more: EvaluationResult) -> EvaluationResult:
+        """These episodes and those that follow them."""
+        return EvaluationResult(np.concatenate([self.returns, more.returns]),
+                                np.concatenate([self.lengths, more.lengths]), self.episodes + more.episodes)
+
     def summary(self) -> dict[str, float | int]:
         """What `evaluate --json` prints."""
         return {"mean": float(self.returns.mean()), "std": float(self.returns.std()),
@@ -52,7 +57,7 @@ class EvaluationResult:
 class Evaluator:
     """Worker processes for evaluation episodes, started by the first evaluation and kept for the next."""
 
-    def __init__(self, source: EnvironmentSource, spaces: Spaces, slots: int = 16):
+    def __init__(self, source: EnvironmentSource, spaces: Spaces, slots: int = 20):
         self._source = source
         self._spaces = spaces
         self._queue: list[tuple[int, int]] = []  # (episode, seed) still to begin, the next one last

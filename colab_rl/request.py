@@ -77,10 +77,9 @@ class Request:
         and its own is missing here. Raises UsageError or ColabRLError, and changes nothing, otherwise.
         """
         missing = why_not(identity.backend, env, spaces)
-        if missing and self.backend == "auto":
+        if missing and self.backend != "gymnasium":
             raise ColabRLError(f"{identity.name} trains on EnvPool, and here {missing}; nothing was changed; "
-                               "install it with pip install 'colab-rl[fast]', or go on with "
-                               "--backend gymnasium, which is not bit-exact")
+                               "go on with --backend gymnasium, which is not bit-exact")
         if self.backend == "gymnasium" != identity.backend and not missing:
             raise UsageError(f"run {identity.name} exists and differs: backend is {identity.backend}, not gymnasium; "
                              "nothing was changed; leave the option out to continue it, or give a new name")

@@ -8,6 +8,7 @@ beside it and decide nothing.
 from __future__ import annotations
 
 import datetime
+import math
 import time
 from typing import Any, NamedTuple
 
@@ -26,8 +27,11 @@ from colab_rl.stopping import StopRequest
 from colab_rl.telemetry import to_npz
 
 EVALUATION_SEED = 1_000_000  # of training's own evaluations, apart from those that `evaluate` uses by default
-TARGET_EPISODES = 20         # fewest episodes that may stop a run at its target score
 RECORDED_EPISODES = 2        # of an evaluation, its first ones
+# A target score stops a run where an evaluation's first episodes reach it, and all of these together do too:
+# twenty episodes without a fall say little.
+TARGET_EPISODES, CONFIRMING_EPISODES = 20, 100
+NEAR_TARGET = 0.1            # share of the target score that training's own return may lack to be near it
 LONGEST_WAIT = 20.0          # seconds that a checkpoint waits for the one before it to reach the store
 
 
@@ -179,13 +183,13 @@ class Trainer:
         self.step += steps
         row: Row = {"iteration": self.iteration, "step": self.step, **self.algorithm.episodes.metrics(), **metrics}
         new_best = False
-        if self.iteration % config.eval_every == 0 or self.finished:
+        if self._evaluation_is_due():
             result = self._evaluate()
             criterion = result.criterion(config.best_by)
             new_best = self.best_criterion is None or criterion > self.best_criterion
             self.best_criterion = criterion if new_best else self.best_criterion
-            self.target_reached = config.target_score is not None and result.returns.mean() >= config.target_score
             summary = result.summary()
+            self.target_reached = config.target_score is not None and summary["mean"] >= config.target_score
             row |= {"evaluation/score": summary["mean"], "evaluation/std": summary["std"],
                     "evaluation/min": summary["min"], "evaluation/max": summary["max"],
                     "evaluation/length": summary["mean_length"]}
@@ -205,13 +209,28 @@ class Trainer:
             self.save()
         return row
 
+    def _evaluation_is_due(self) -> bool:
+        """Every `eval_every` iterations and at the end; four times as often near a target score."""
+        every, target = self.config.eval_every, self.config.target_score
+        if target is not None:
+            episode_return = self.algorithm.episodes.metrics().get("episode/return", -math.inf)
+            every = max(1, every // 4) if episode_return >= target - NEAR_TARGET * abs(target) else every
+        return self.iteration % every == 0 or self.finished
+
     def _evaluate(self) -> EvaluationResult:
-        episodes = self.config.eval_episodes
-        if self.config.target_score is not None:
+        def evaluate(episodes: int, seed: int, record: int = 0) -> EvaluationResult:
+            return self.evaluator.evaluate(lambda obs: self.algorithm.act(obs, deterministic=True), episodes, seed,
+                                           record=record, values=self.algorithm.values)
+
+        episodes, target = self.config.eval_episodes, self.config.target_score
+        if target is not None:
             episodes = max(episodes, TARGET_EPISODES)
-        result = self.evaluator.evaluate(lambda obs: self.algorithm.act(obs, deterministic=True),
-                                         episodes, EVALUATION_SEED, record=RECORDED_EPISODES,
-                                         values=self.algorithm.values)
+        result = evaluate(episodes, EVALUATION_SEED, RECORDED_EPISODES)
+        # Twice as many each time, so that what twenty lucky episodes reached costs few more to refuse.
+        while target is not None and episodes < CONFIRMING_EPISODES and result.returns.mean() >= target:
+            more = min(episodes, CONFIRMING_EPISODES - episodes)
+            result = result.and_then(evaluate(more, EVALUATION_SEED + episodes))
+            episodes += more
         self._evaluated = self.iteration, result
         return result
 

@@ -208,8 +208,7 @@ def test_ppo_notices_parameters_that_break_in_the_last_step_of_an_update(network
         algorithm = make("ppo", "Pendulum-v1", minibatch_size=120, update_epochs=1)
         iterate(algorithm, envs)
         state = deserialize(serialize(algorithm.state_dict()))
-        moments = state["optimizer"]["exp_avg"].split(algorithm.optimizer.sizes)
-        moments[algorithm.optimizer.names.index(network)].fill_(math.nan)
+        state["optimizers"][network]["exp_avg"].fill_(math.nan)
         algorithm.load_state_dict(state)
         algorithm.collect(envs)
         with pytest.raises(Divergence, match=f"optimizer/{network}/"):
@@ -250,9 +249,10 @@ def test_ppo_takes_the_gradient_of_the_loss_as_the_paper_writes_it(env_id):
         iterate(algorithm, envs)
         algorithm.collect(envs)
         obs, actions, old_log_prob, advantage, target = (t.clone() for t in algorithm._transitions()[0])
-    with torch.no_grad():  # a policy that has moved since it acted
-        noise = torch.randn(algorithm.optimizer.flat.shape, generator=torch.Generator().manual_seed(0))
-        algorithm.optimizer.flat.add_(0.05 * noise)
+    optimizers = algorithm.optimizers.values()
+    with torch.no_grad():  # networks that have moved since the policy acted
+        for optimizer in optimizers:
+            optimizer.flat.add_(0.05 * torch.randn(optimizer.flat.shape, generator=torch.Generator().manual_seed(0)))
     if env_id == "CartPole-v1":
         reference: Any = torch.distributions.Categorical(logits=algorithm.policy.logits(obs))
     else:
@@ -262,17 +262,19 @@ def test_ppo_takes_the_gradient_of_the_loss_as_the_paper_writes_it(env_id):
     normalised = (advantage - advantage.mean()) / (advantage.std() + 1e-8)
     policy_loss = -torch.min(ratio * normalised, ratio.clamp(0.95, 1.05) * normalised).mean()
     value_loss = (algorithm.value(obs) - target).square().mean()
-    algorithm.optimizer.gradient.zero_()
+    for optimizer in optimizers:
+        optimizer.gradient.zero_()
     (policy_loss + 0.7 * value_loss - 0.3 * reference.entropy().mean()).backward()
-    expected = algorithm.optimizer.gradient.clone()
+    expected = [optimizer.gradient.clone() for optimizer in optimizers]
 
-    log_ratio, objective, error = torch.empty((3, len(obs)))
+    log_ratio, objective = torch.empty((2, len(obs)))
     with torch.inference_mode():
-        entropy = algorithm._policy_gradient(obs, actions, old_log_prob, advantage, 0.3, log_ratio, objective)
-        algorithm._value_gradient(obs, target, error)
+        entropy = algorithm._policy_gradient(0.3, obs, actions, old_log_prob, advantage, log_ratio, objective)
+        loss = algorithm._value_gradient(obs, target)
     assert 0.1 < ((ratio - 1).abs() > 0.05).float().mean() < 0.9
-    torch.testing.assert_close(algorithm.optimizer.gradient, expected, atol=1e-6, rtol=1e-4)
-    for found, literal in ((-objective.mean(), policy_loss), (error.square().mean(), value_loss),
+    for optimizer, gradient in zip(optimizers, expected, strict=True):
+        torch.testing.assert_close(optimizer.gradient, gradient, atol=1e-6, rtol=1e-4)
+    for found, literal in ((-objective.mean(), policy_loss), (loss, value_loss),
                            (log_ratio.exp(), ratio), (entropy, reference.entropy().mean())):
         torch.testing.assert_close(found, literal)
 

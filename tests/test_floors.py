@@ -14,7 +14,7 @@ FLOORS = [
     {"algorithms", "evaluation", "runs"},
     {"request", "trainer"},
     {"training"},
-    {"inspection"},
+    {"inspection", "benchmark"},
     {"views"},
     {"cli", "notebook"},
     {"__main__", "__init__"},

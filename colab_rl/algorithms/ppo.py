@@ -46,8 +46,8 @@ class PPO(Algorithm):
         networks = (spaces, config.hidden_sizes, config.activation, self.generator)
         self.policy = make_policy(*networks, config.log_std_init).to(device)
         self.value = ValueNetwork(*networks).to(device)
-        self.optimizer = ClippedAdam({"policy": self.policy, "value": self.value}, config.learning_rate,
-                                     config.max_grad_norm)
+        self.optimizers = {name: ClippedAdam(network, config.learning_rate, config.max_grad_norm)
+                           for name, network in (("policy", self.policy), ("value", self.value))}
         self.observation_normalizer = ObservationNormalizer(spaces.obs_dim, config.normalize_observations)
         self.reward_normalizer = RewardNormalizer(config.num_envs, config.gamma, config.normalize_rewards)
         self.episodes = EpisodeTracker(config.num_envs)
@@ -79,22 +79,26 @@ class PPO(Algorithm):
         config, rollout = self.config, self.rollout
         learning_rate = scheduled(config.learning_rate, config.learning_rate_schedule, progress)
         ent_coef = scheduled(config.ent_coef, config.ent_coef_schedule, progress)
-        self.optimizer.begin(learning_rate)
+        for optimizer in self.optimizers.values():
+            optimizer.begin(learning_rate)
         transitions, value_metrics = self._transitions()
-        sums = torch.zeros(5, device=self.device)
-        epochs = 0
+        sums, value_losses = torch.zeros(4, device=self.device), []
         for _ in range(config.update_epochs):
-            means = self._epoch(transitions, ent_coef)
+            obs, actions, old_log_prob, advantage, target = self._shuffled(transitions)
+            means = self._policy_epoch(obs, actions, old_log_prob, advantage, ent_coef)
+            value_losses.append(self._value_epoch(obs, target))
             sums += means
-            epochs += 1
-            if config.target_kl is not None and float(means[3]) > config.target_kl:
+            if config.target_kl is not None and float(means[2]) > config.target_kl:
                 break
         self.observation_normalizer.update(rollout.obs[:-1][rollout.valid])
         rows = transitions[0][::max(1, len(transitions[0]) // DEAD_UNIT_ROWS)]
 
-        names = ("loss/policy", "loss/value", "policy/entropy", "policy/approx_kl", "policy/clip_fraction")
+        epochs = len(value_losses)
+        names = ("loss/policy", "policy/entropy", "policy/approx_kl", "policy/clip_fraction")
         metrics = dict(zip(names, (sums / epochs).tolist(), strict=True))
-        metrics |= value_metrics | self.optimizer.metrics()
+        metrics |= {"loss/value": float(torch.stack(value_losses).mean()), **value_metrics}
+        metrics |= {f"optimizer/{network}/{name}": value for network, optimizer in self.optimizers.items()
+                    for name, value in optimizer.metrics().items()}
         metrics |= {f"optimizer/{name}/dead_units": network.dead_units(rows)
                     for name, network in (("policy", self.policy), ("value", self.value))}
         metrics |= {"policy/std": self.policy.std(), "policy/epochs": float(epochs),
@@ -132,7 +136,7 @@ class PPO(Algorithm):
         return {
             "policy": self.policy.state_dict(),
             "value": self.value.state_dict(),
-            "optimizer": self.optimizer.state_dict(),
+            "optimizers": {name: optimizer.state_dict() for name, optimizer in self.optimizers.items()},
             "observation_normalizer": self.observation_normalizer.state_dict(),
             "reward_normalizer": self.reward_normalizer.state_dict(),
             "episodes": self.episodes.state_dict(),
@@ -143,7 +147,8 @@ class PPO(Algorithm):
         """See Algorithm."""
         self.policy.load_state_dict(state["policy"])
         self.value.load_state_dict(state["value"])
-        self.optimizer.load_state_dict(state["optimizer"])
+        for name, optimizer in self.optimizers.items():
+            optimizer.load_state_dict(state["optimizers"][name])
         self.observation_normalizer.load_state_dict(state["observation_normalizer"])
         self.reward_normalizer.load_state_dict(state["reward_normalizer"])
         self.episodes.load_state_dict(state["episodes"])
@@ -171,34 +176,34 @@ class PPO(Algorithm):
         old_log_prob, _, _ = self.policy.vjp(obs, actions)
         return [obs, actions, old_log_prob, advantage, target], {"value/explained_variance": 1 - unexplained}
 
-    def _epoch(self, transitions: list[Tensor], ent_coef: float) -> Tensor:
-        """A pass over the transitions, shuffled, in minibatches; (5,) means of what it saw.
-
-        These are policy loss, value loss, entropy, approximate KL and the share of ratios out of range.
-        """
-        config = self.config
+    def _shuffled(self, transitions: list[Tensor]) -> list[tuple[Tensor, ...]]:
+        """Each of the transitions' tensors, shuffled and split into minibatches."""
         order = torch.randperm(len(transitions[0]), generator=self.generator).to(self.device)
-        if len(order) % config.minibatch_size == 1:
+        size = self.config.minibatch_size
+        if len(order) % size == 1:
             order = order[:-1]  # one row has no standard deviation
-        # What the metrics are made of, once an epoch and not once a step.
-        log_ratios, objectives, errors = torch.empty((3, len(order)), device=self.device)
-        entropies = []
         # One gather an epoch, and slices of it, instead of a gather for every minibatch.
-        columns = [*(tensor[order] for tensor in transitions), log_ratios, objectives, errors]
-        for minibatch in zip(*(column.split(config.minibatch_size) for column in columns), strict=True):
-            obs, actions, old_log_prob, advantage, target, log_ratio, objective, error = minibatch
-            entropies.append(self._policy_gradient(obs, actions, old_log_prob, advantage, ent_coef,
-                                                   log_ratio, objective))
-            self._value_gradient(obs, target, error)
-            self.optimizer.step()
+        return [tensor[order].split(size) for tensor in transitions]
+
+    def _policy_epoch(self, obs: tuple[Tensor, ...], actions: tuple[Tensor, ...], old_log_prob: tuple[Tensor, ...],
+                      advantage: tuple[Tensor, ...], ent_coef: float) -> Tensor:
+        """A step on each minibatch; (4,) means of loss, entropy, approximate KL and the share of clipped ratios."""
+        # What the metrics are made of is kept in two arrays: means once an epoch, not once a step.
+        sizes = [len(minibatch) for minibatch in obs]
+        log_ratios, objectives = torch.empty((2, sum(sizes)), device=self.device)
+        entropies = []
+        columns = (obs, actions, old_log_prob, advantage, log_ratios.split(sizes), objectives.split(sizes))
+        for minibatch in zip(*columns, strict=True):
+            entropies.append(self._policy_gradient(ent_coef, *minibatch))
+            self.optimizers["policy"].step()
         ratios = log_ratios.exp()
         return torch.stack([
-            -objectives.mean(), errors.square().mean(), torch.stack(entropies).mean(),
+            -objectives.mean(), torch.stack(entropies).mean(),
             ((ratios - 1) - log_ratios).mean(),  # k3 of Schulman, joschu.net/blog/kl-approx.html
-            ((ratios - 1).abs() > config.clip_range).float().mean()])
+            ((ratios - 1).abs() > self.config.clip_range).float().mean()])
 
-    def _policy_gradient(self, obs: Tensor, actions: Tensor, old_log_prob: Tensor, advantage: Tensor,
-                         ent_coef: float, log_ratio: Tensor, objective: Tensor) -> Tensor:
+    def _policy_gradient(self, ent_coef: float, obs: Tensor, actions: Tensor, old_log_prob: Tensor,
+                         advantage: Tensor, log_ratio: Tensor, objective: Tensor) -> Tensor:
         """The gradient of the clipped objective of a minibatch; fills log_ratio and objective, returns the entropy."""
         clip_range = self.config.clip_range
         log_prob, entropy, pullback = self.policy.vjp(obs, actions)
@@ -213,8 +218,17 @@ class PPO(Algorithm):
         pullback(by_log_prob, -ent_coef)
         return entropy
 
-    def _value_gradient(self, obs: Tensor, target: Tensor, error: Tensor) -> None:
-        """The gradient of the value loss of a minibatch; fills error."""
+    def _value_epoch(self, obs: tuple[Tensor, ...], target: tuple[Tensor, ...]) -> Tensor:
+        """A step on each minibatch; () mean of the loss, less its coefficient."""
+        losses = []
+        for minibatch in zip(obs, target, strict=True):
+            losses.append(self._value_gradient(*minibatch))
+            self.optimizers["value"].step()
+        return torch.stack(losses).mean()
+
+    def _value_gradient(self, obs: Tensor, target: Tensor) -> Tensor:
+        """The gradient of the value loss of a minibatch; returns the loss, less its coefficient."""
         value, pullback = self.value.vjp(obs)
-        torch.sub(value, target, out=error)
+        error = value - target
         pullback(error * (2 * self.config.vf_coef / len(obs)))
+        return error.square().mean()

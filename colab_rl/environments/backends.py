@@ -31,8 +31,7 @@ def choose_backend(name: str, source: EnvironmentSource, spaces: Spaces) -> str:
     """
     reason = why_not_envpool(source, spaces) if name != "gymnasium" else None
     if name == "envpool" and reason:
-        raise UsageError(f"no EnvPool here: {reason}; install it with pip install 'colab-rl[fast]', "
-                         "or use --backend gymnasium")
+        raise UsageError(f"no EnvPool here: {reason}; use --backend gymnasium")
     if name == "auto" and reason:
         say(f"environments stepped by gymnasium, not by EnvPool: {reason}")
     return "gymnasium" if name == "gymnasium" or reason else "envpool"

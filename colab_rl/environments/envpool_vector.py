@@ -25,7 +25,8 @@ from colab_rl.errors import EnvironmentFault
 from colab_rl.progress import progress_bar
 from colab_rl.spaces import Spaces
 
-OLDEST, FIRST_HEAVY = (1, 1), (1, 2)  # from 1.2 on it wants 300 MB of another simulator's assets to be imported
+INSTALL = "pip install 'colab-rl[fast]' installs it"
+OLDEST = (1, 2)  # with gymnasium's version of Box2D; policies trained on the one before fell more often there
 
 
 class EnvPoolVectorEnvironment(VectorEnvironment):
@@ -90,8 +91,8 @@ class EnvPoolVectorEnvironment(VectorEnvironment):
             self._pool = _envpool().make(
                 self.name, env_type="gymnasium", num_envs=self.num_envs, num_threads=min(_cores(), self.num_envs),
                 seed=seeds.tolist(), max_episode_steps=gymnasium.spec(self.name).max_episode_steps)
+            self.observations = self._pool.reset()[0]
         self._segment, self._taken = segment, 0
-        self.observations = self._pool.reset()[0]
         self.ended = np.zeros(self.num_envs, bool)
         return self.observations
 
@@ -111,21 +112,24 @@ def why_not_envpool(source: EnvironmentSource, spaces: Spaces) -> str | None:
     if not isinstance(source, str):
         return "it steps no environments that are functions"
     try:
-        version = importlib.metadata.version("envpool")
+        version = importlib.metadata.version("envpool") or ""  # None of a package that was half removed
     except importlib.metadata.PackageNotFoundError:
-        return "it is not installed"
+        version = ""
+    if not version:
+        return f"it is not installed ({INSTALL})"
     numbers = tuple(int(part) for part in version.split(".")[:2] if part.isdigit())
-    if not OLDEST <= numbers < FIRST_HEAVY:
-        return f"{version} is installed, and 1.1 is needed"
+    if numbers < OLDEST:
+        return f"{version} is installed, and 1.2 is needed ({INSTALL})"
     try:
         envpool = _envpool()
     except Exception as error:  # whatever a half-installed package raises
-        return f"it cannot be imported ({type(error).__name__}: {error})"
+        what = " ".join(f"{type(error).__name__}: {error}".split())
+        return f"it cannot be imported ({what}; {INSTALL})"
     if source not in envpool.list_all_envs():
         return f"it has no {source}"
     with _without_warnings():
-        space = envpool.make_spec(source)
-    shape, actions = space.observation_space.shape, space.action_space
+        spec = envpool.make_spec(source)
+        shape, actions = spec.observation_space.shape, spec.action_space
     if isinstance(actions, gymnasium.spaces.Discrete):
         same = spaces.discrete and spaces.action_dim == actions.n
     else:

@@ -1,0 +1,75 @@
+"""`target_score`: when a run evaluates, and when it stops."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import cloudpickle
+import gymnasium
+import numpy as np
+import pytest
+from gymnasium import spaces
+from helpers import TINY
+
+from colab_rl import evaluate, train
+from colab_rl.config import parse_settings
+from colab_rl.metrics import from_csv
+from colab_rl.trainer import EVALUATION_SEED
+
+cloudpickle.register_pickle_by_value(sys.modules[__name__])
+SETTINGS = {**parse_settings(TINY), "eval_every": 4, "total_steps": 1000, "learning_rate": 1e-9}
+
+
+class Rewarded(gymnasium.Env):
+    """Episodes of ten steps. Every step rewards an action beyond a half: noise earns 6 an episode, the mean nothing.
+
+    The seeds of an evaluation's first twenty episodes give ten more.
+    """
+
+    observation_space = spaces.Box(-1, 1, (2,), np.float32)
+    action_space = spaces.Box(-1, 1, (1,), np.float32)
+
+    def reset(self, *, seed: int | None = None, options: dict | None = None) -> tuple[np.ndarray, dict]:
+        self.steps, self.gift = 0, 10.0 * (seed in range(EVALUATION_SEED, EVALUATION_SEED + 20))
+        return np.zeros(2, np.float32), {}
+
+    def step(self, action: np.ndarray) -> tuple[np.ndarray, float, bool, bool, dict]:
+        self.steps += 1
+        reward = float(abs(action[0]) > 0.5) + self.gift * (self.steps == 1)
+        return np.zeros(2, np.float32), reward, self.steps == 10, False, {}
+
+
+def rows_of(root: Path) -> list[dict[str, Any]]:
+    return [row for table in sorted((root / "run" / "metrics").iterdir()) for row in from_csv(table.read_bytes())]
+
+
+def evaluated(root: Path) -> list[int]:
+    return [row["iteration"] for row in rows_of(root) if "evaluation/score" in row]
+
+
+def test_a_run_stops_where_100_episodes_reach_the_target(tmp_path):
+    result = train("run", env="CartPole-v1", settings={**SETTINGS, "target_score": 8}, root=tmp_path)
+    assert result.finished and result.step < 700
+    assert evaluated(tmp_path)[-1] == result.iteration
+    again = evaluate("run", checkpoint="latest", episodes=100, seed=EVALUATION_SEED, root=tmp_path)
+    assert result.best_score == again.returns.mean() >= 8
+    assert train("run", root=tmp_path).iteration == result.iteration  # it stays finished
+
+
+@pytest.mark.parametrize(("target", "stops"), [(2.0, True), (2.1, False)])
+def test_the_mean_over_100_episodes_decides_and_not_that_of_the_first_twenty(tmp_path, target, stops):
+    result = train("run", env=Rewarded, settings={**SETTINGS, "target_score": target}, root=tmp_path)
+    assert result.finished and (result.step < 1000) is stops
+    assert result.best_score == 2.0  # twenty of 100 episodes earn ten
+
+
+@pytest.mark.parametrize(("target", "every"), [(100, 4), (6, 1)], ids=["far", "near"])
+def test_evaluations_come_four_times_as_often_near_the_target(tmp_path, target, every):
+    result = train("run", env=Rewarded, settings={**SETTINGS, "target_score": target}, root=tmp_path)
+    rows = [row for row in rows_of(tmp_path) if row.get("episode/return", 0) >= 5.4]
+    assert len(rows) > 4
+    due = {row["iteration"] for row in rows if row["iteration"] % every == 0} | {result.iteration}
+    due |= {row["iteration"] for row in rows_of(tmp_path) if row["iteration"] % 4 == 0}
+    assert set(evaluated(tmp_path)) == due
