@@ -57,7 +57,7 @@ def learning(runs: Curves | Sequence[Curves]) -> go.Figure:
     for title, unit, columns in (*PANELS, *_further(runs)):
         lines = _lines(runs, columns)
         if lines:
-            small = {"tickformat": "~e"} if title == "Learning rate" else {}
+            small = {"tickformat": "~e"} if unit in ("step size", "nats") and max_of(lines) < 0.01 else {}
             panels.append(Panel(title, unit, lines, extra={"y": small}))
     panels += _budget(runs)
     above = [_legend(runs)] if len(runs) > 1 else []
@@ -185,6 +185,12 @@ def _budget(runs: Sequence[Curves]) -> list[Panel]:
     if lines:
         panels.append(Panel("Speed", "steps/s", lines, extra={"y": {"rangemode": "tozero"}}))
     return panels
+
+
+def max_of(lines: Sequence[Line]) -> float:
+    """The largest number in some lines, 0 where there is none."""
+    values = np.concatenate([line.y for line in lines])
+    return float(np.abs(values[np.isfinite(values)]).max(initial=0.0))
 
 
 def _legend(runs: Sequence[Curves]) -> str:
