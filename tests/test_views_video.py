@@ -363,14 +363,15 @@ def test_what_breaks_off_leaves_no_file_and_harms_none(tmp_path, suffix, error):
     assert {entry.name: entry.read_bytes() for entry in tmp_path.iterdir()} == {path.name: b"the one before"}
 
 
-def test_a_full_disk_is_one_line_and_no_file(tmp_path):
-    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=200k", "tmpfs", tmp_path], capture_output=True).returncode:
+@pytest.mark.parametrize(("frames", "room"), [(100, "200k"), (5, "16k")])  # full in the middle, and at the very end
+def test_a_full_disk_is_one_line_and_no_file(tmp_path, frames, room):
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={room}", "tmpfs", tmp_path], capture_output=True).returncode:
         pytest.skip("no small disk can be made here")
     try:
         noise = np.random.default_rng(0).integers(0, 255, (200, 300, 3), np.uint8)
         with pytest.raises(ColabRLError, match=r"no space is left on the disk; no video was written"), \
                 VideoWriter(tmp_path / "out.mp4", (300, 200), 25) as writer:
-            for i in range(100):
+            for i in range(frames):
                 writer.write(np.roll(noise, 7 * i, axis=1))
         assert list(tmp_path.iterdir()) == []
     finally:
