@@ -174,6 +174,7 @@ def faults(options: argparse.Namespace, folder: pathlib.Path) -> dict:
             time.sleep(rng.uniform(0.1, 1.0))
             if rng.random() < 0.7:
                 happened[store.hurt(rng)] += 1
+                del happened["nothing"]
         if process.poll() is None:
             process.kill()
             kills += 1
@@ -192,11 +193,13 @@ def faults(options: argparse.Namespace, folder: pathlib.Path) -> dict:
     _, remote = places.tiers(places.require("run"))
     newest = remote.whole()[0]
     names = remote.storage.list("")
-    return {"store": options.store, "seed": options.seed, "events": sum(happened.values()) + kills, "kills": kills,
+    found = {"store": options.store, "seed": options.seed, "events": sum(happened.values()) + kills, "kills": kills,
             "machines lost": wiped, "sessions": sessions, "what": dict(happened), "equal": state == expected,
             "orphans": len(orphans(remote, newest)), "set aside": sum(name.endswith(".bad") for name in names),
             "duplicates": sum("#" in name for name in store.server.tree()) if isinstance(store, Drive) else 0,
             "newest in the store is the end": newest.state_sha256 == expected}
+    store.close()
+    return found
 
 
 def slow(options: argparse.Namespace, folder: pathlib.Path) -> dict:
