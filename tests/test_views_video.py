@@ -365,7 +365,8 @@ def test_what_breaks_off_leaves_no_file_and_harms_none(tmp_path, suffix, error):
 
 @pytest.mark.parametrize(("frames", "room"), [(100, "200k"), (5, "16k")])  # full in the middle, and at the very end
 def test_a_full_disk_is_one_line_and_no_file(tmp_path, frames, room):
-    if subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={room}", "tmpfs", tmp_path], capture_output=True).returncode:
+    mount = ["mount", "-t", "tmpfs", "-o", f"size={room}", "tmpfs", tmp_path]
+    if subprocess.run(mount, capture_output=True).returncode:
         pytest.skip("no small disk can be made here")
     try:
         noise = np.random.default_rng(0).integers(0, 255, (200, 300, 3), np.uint8)
