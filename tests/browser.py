@@ -14,8 +14,11 @@ CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", 
 
 
 def visit(path: Path, scripts: list[str], profile: Path, width: int = 1080, dark: bool = False,
-          offline: bool = True) -> tuple[list, list[str]]:
-    """Opens a file, runs the scripts one after the other; what each gave, and the console's errors."""
+          offline: bool = True, before: str = "") -> tuple[list, list[str]]:
+    """Opens a file, runs the scripts one after the other; what each gave, and the console's errors.
+
+    before: a script that runs before any of the page's own.
+    """
     process = subprocess.Popen(
         [CHROMIUM, "--headless", "--no-sandbox", "--disable-gpu", "--remote-debugging-port=0",
          f"--user-data-dir={profile}", "about:blank"], stderr=subprocess.PIPE, text=True)
@@ -23,14 +26,14 @@ def visit(path: Path, scripts: list[str], profile: Path, width: int = 1080, dark
         for line in process.stderr:
             found = re.search(r"ws://\S+:(\d+)/", line)
             if found:
-                return asyncio.run(_visit(int(found[1]), path, scripts, width, dark, offline))
+                return asyncio.run(_visit(int(found[1]), path, scripts, width, dark, offline, before))
         raise RuntimeError("Chromium did not start")
     finally:
         process.kill()
         process.wait()
 
 
-async def _visit(port, path, scripts, width, dark, offline):
+async def _visit(port, path, scripts, width, dark, offline, before):
     from tornado.websocket import websocket_connect
 
     targets = json.load(urllib.request.urlopen(f"http://127.0.0.1:{port}/json"))
@@ -58,6 +61,7 @@ async def _visit(port, path, scripts, width, dark, offline):
     await call("Emulation.setDeviceMetricsOverride", width=width, height=900, deviceScaleFactor=1, mobile=False)
     await call("Emulation.setEmulatedMedia",
                features=[{"name": "prefers-color-scheme", "value": "dark" if dark else "light"}])
+    await call("Page.addScriptToEvaluateOnNewDocument", source=before)
     await call("Page.navigate", url=path.absolute().as_uri())
     drawn = ("new Promise(done => { const look = setInterval(() => { if (document.body && document.body.dataset.drawn)"
              " { clearInterval(look); done(true); } }, 20); })")

@@ -269,3 +269,19 @@ def test_a_page_draws_everything_and_answers_to_clicks_offline(tmp_path, walk, w
     assert last == pytest.approx(400 * 1.5 / 60) and "minutes of training" in axis
     assert moved == [False, 60, 1.2] and plays == "plays"
     assert back == ("rgb(21, 24, 28)" if dark else "rgb(255, 255, 255)")
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="no Chromium here")
+def test_text_is_there_at_once_and_the_figure_that_is_looked_at_is_drawn_first(tmp_path):
+    figures = [dashboards.learning(curves()) for _ in range(4)]
+    (tmp_path / "page.html").write_text(page("title", [], [Section("all", "", figures)]))
+    watch = ("window.order = []; new MutationObserver(changes => { for (const {target} of changes)"
+             "if (target.matches('.js-plotly-plot') && !order.includes(target.id)) { order.push(target.id);"
+             "scrollTo(0, document.body.scrollHeight); } })"
+             ".observe(document, {subtree: true, attributeFilter: ['class']});")
+    (order, painted, library), errors = visit(tmp_path / "page.html", [
+        "order", "performance.getEntriesByName('first-contentful-paint')[0].startTime",
+        "performance.getEntriesByType('navigation')[0].domInteractive"], tmp_path / "profile", before=watch)
+    assert errors == []
+    assert order == ["figure0", "figure3", "figure2", "figure1"]
+    assert painted < library / 2

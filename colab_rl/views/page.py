@@ -42,18 +42,27 @@ function recolor(holder) {
   const {text, back} = colors();
   Plotly.relayout(holder, {"font.color": text, "hoverlabel.font.color": text, "hoverlabel.bgcolor": back});
 }
-async function draw() {
-  for (const holder of document.querySelectorAll(".figure")) {
-    const figure = JSON.parse(document.getElementById(holder.id + "-data").textContent);
-    if (narrow.matches) {   // a finger scrolls the page, and does not zoom
-      figure.layout.dragmode = false;
-      for (const axis of ["l", "r"]) figure.layout.margin[axis] = Math.min(figure.layout.margin[axis], 54);
-    }
-    const {text, back} = colors();
-    figure.layout.font = {...figure.layout.font, color: text};
-    figure.layout.hoverlabel = {...figure.layout.hoverlabel, bgcolor: back, font: {color: text}};
-    await Plotly.newPlot(holder, figure.data, figure.layout, {responsive: true, displayModeBar: false});
-    if (figure.frames.length) await Plotly.addFrames(holder, figure.frames);
+async function draw(holder) {
+  const figure = JSON.parse(document.getElementById(holder.id + "-data").textContent);
+  if (narrow.matches) {   // a finger scrolls the page, and does not zoom
+    figure.layout.dragmode = false;
+    for (const axis of ["l", "r"]) figure.layout.margin[axis] = Math.min(figure.layout.margin[axis], 54);
+  }
+  const {text, back} = colors();
+  figure.layout.font = {...figure.layout.font, color: text};
+  figure.layout.hoverlabel = {...figure.layout.hoverlabel, bgcolor: back, font: {color: text}};
+  await Plotly.newPlot(holder, figure.data, figure.layout, {responsive: true, displayModeBar: false});
+  if (figure.frames.length) await Plotly.addFrames(holder, figure.frames);
+}
+function unseen(holder) {   // pixels between it and what is on the screen
+  const {top, bottom} = holder.getBoundingClientRect();
+  return Math.max(top - innerHeight, -bottom, 0);
+}
+async function drawAll() {
+  const waiting = [...document.querySelectorAll(".figure")];
+  while (waiting.length) {   // the nearest to the reader first, who may have scrolled meanwhile
+    waiting.sort((one, other) => unseen(one) - unseen(other));
+    await draw(waiting.shift());
     await new Promise(done => setTimeout(done, 0));   // the page stays alive between figures
   }
   document.body.dataset.drawn = "all";
@@ -61,7 +70,7 @@ async function draw() {
 dark.addEventListener("change", () => document.querySelectorAll(".figure").forEach(recolor));
 // Plotly rejects an animation that another one interrupts, with no reason: that is no error.
 addEventListener("unhandledrejection", event => { if (event.reason === undefined) event.preventDefault(); });
-draw();
+drawAll();
 """
 
 # Nothing is fetched from anywhere, whatever a name in the page says.
@@ -103,5 +112,6 @@ def page(title: str, facts: Sequence[tuple[str, str]], sections: Sequence[Sectio
     return ("<!DOCTYPE html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">"
             f'<meta http-equiv="Content-Security-Policy" content="{POLICY}">'
             '<meta name="viewport" content="width=device-width, initial-scale=1">'
-            f"<title>{html.escape(title)}</title><style>{STYLE}</style>"
-            f"<script>{get_plotlyjs()}</script></head>\n<body>{''.join(parts)}\n<script>{SCRIPT}</script></body></html>\n")
+            f"<title>{html.escape(title)}</title><style>{STYLE}</style></head>\n<body>{''.join(parts)}\n"
+            # Last, since it takes a second to load: what is written above it can be read by then.
+            f"<script>{get_plotlyjs()}</script><script>{SCRIPT}</script></body></html>\n")

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import gymnasium
 import numpy as np
 
-from colab_rl.checkpoints import FileRecord, Manifest
+from colab_rl.checkpoints import Manifest
 from colab_rl.checkpoints.retention import best
 from colab_rl.environments import EnvironmentSource, describe
 from colab_rl.errors import ColabRLError, StorageError, UsageError
@@ -22,6 +22,7 @@ from colab_rl.progress import say
 from colab_rl.runs import Places
 from colab_rl.views import dashboards
 from colab_rl.views.dashboards import Contender
+from colab_rl.views.copies import copy_to_store
 from colab_rl.views.history import History
 from colab_rl.views.page import Section, page
 
@@ -67,12 +68,10 @@ def report(runs: str | Sequence[str], *, out: Location = None, checkpoint: str |
         raise StorageError(f"{target} cannot be written: {error.strerror}; give another file with --out") from error
     places = Places(root, store)
     identity = places.require(names[0].partition(":")[0])
-    _, remote = places.tiers(identity)
-    if remote:
-        try:
-            remote.write(f"reports/{target.name}", data, FileRecord.of(data))
-        except (StorageError, ValueError) as error:
-            raise StorageError(f"the report is in {target}, but no copy of it is in the store: {error}") from error
+    try:
+        copy_to_store(places, identity, f"reports/{target.name}", data)
+    except (StorageError, ValueError) as error:
+        raise StorageError(f"the report is in {target}, but no copy of it is in the store: {error}") from error
     return target
 
 

@@ -10,12 +10,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from colab_rl.checkpoints import FileRecord, Manifest, Tier
+from colab_rl.checkpoints import Manifest
 from colab_rl.environments import EnvironmentSource, describe
 from colab_rl.errors import ColabRLError, StorageError, UsageError, nearest
 from colab_rl.inspection import Location
 from colab_rl.progress import progress_bar, say
 from colab_rl.runs import Identity, Places
+from colab_rl.views.copies import copy_to_store
 from colab_rl.views.encoder import VideoWriter, check_encoder, check_suffix, check_writable
 from colab_rl.views.overlay import parse_panels
 from colab_rl.views.reels import Camera, Reel, Sequel, SideBySide, Style, pace
@@ -142,19 +143,13 @@ def _write(reel: Reel, path: Path, fps: float, comment: str) -> None:
 
 def _stored(places: Places, identity: Identity, name: str, path: Path) -> tuple[str | None, str, str | None]:
     """Copies the file into the run's videos/ in the store, and reads it back; the last three fields of Video."""
-    remote = places.remote(identity.name)
-    if remote is None:
-        return None, "absent", None
-    tier = Tier(remote, identity.run_id)
     try:
-        if "run.json" not in remote.list(""):  # without it the folder would be no run's
-            run_json = places.local(identity.name).get("run.json")
-            tier.write("run.json", run_json, FileRecord.of(run_json))
-        data = path.read_bytes()
-        tier.write(f"videos/{name}", data, FileRecord.of(data))
+        tier = copy_to_store(places, identity, f"videos/{name}", path.read_bytes())
     except (StorageError, OSError) as error:
         return None, "absent", str(error)
-    return f"{remote.place}/videos/{name}", "verified" if remote.proves else "written", None
+    if tier is None:
+        return None, "absent", None
+    return f"{tier.storage.place}/videos/{name}", "verified" if tier.storage.proves else "written", None
 
 
 def _name(form: str, manifest: Manifest, seed: int, words: dict, suffix: str) -> str:

@@ -1,0 +1,23 @@
+"""Copies of reports and videos in the store, beside the run's checkpoints."""
+
+from __future__ import annotations
+
+from colab_rl.checkpoints import FileRecord, Tier
+from colab_rl.runs import Identity, Places
+
+
+def copy_to_store(places: Places, identity: Identity, name: str, data: bytes) -> Tier | None:
+    """Writes a file into the run's folder in the store and reads it back; None where there is no store.
+
+    A run that never came to the store gets its run.json there first: without it the folder would be no run's, and
+    the run would be refused from then on.
+    Raises StorageError where it fails.
+    """
+    local, remote = places.tiers(identity)
+    if remote is None:
+        return None
+    if "run.json" not in remote.storage.list(""):
+        run_json = local.storage.get("run.json")
+        remote.write("run.json", run_json, FileRecord.of(run_json))
+    remote.write(name, data, FileRecord.of(data))
+    return remote
