@@ -95,14 +95,20 @@ def show_dashboards(run: str, checkpoint: str | int = "best", compare: str = "",
         return {"text/html": f'<iframe srcdoc="{html.escape(page)}" '
                              'style="width:100%;height:900px;border:0"></iframe>'}
 
-    names = [run, *(name.strip() for name in compare.split(",") if name.strip())]
-    show_pickers = _pickers(run, Places(root, store), lambda chosen: handle.update(framed(chosen), raw=True))
-    if show_pickers is not None:
-        display(show_pickers)
-    handle = display(framed(names), raw=True, display_id=True)
+    def show(chosen: str) -> None:
+        try:
+            handle.update(framed([chosen]), raw=True)
+        except ColabRLError as error:  # a widget's callback would hide it in the kernel's log
+            handle.update({"text/html": f"<p>{html.escape(str(error))}</p>"}, raw=True)
+
+    first = framed([run, *(name.strip() for name in compare.split(",") if name.strip())])
+    pickers = _pickers(run, Places(root, store), show)
+    if pickers is not None:
+        display(pickers)
+    handle = display(first, raw=True, display_id=True)
 
 
-def _pickers(run: str, places: Places, show: Callable[[list[str]], None]) -> Any:
+def _pickers(run: str, places: Places, show: Callable[[str], None]) -> Any:
     """Drop-down lists of runs and their checkpoints, and a button; None where there are no widgets."""
     try:
         import ipywidgets
@@ -120,7 +126,7 @@ def _pickers(run: str, places: Places, show: Callable[[list[str]], None]) -> Any
     def clicked(_button: object) -> None:
         button.disabled, button.description = True, "Reading ..."
         try:
-            show([f"{runs.value}:{checkpoints.value}"])
+            show(f"{runs.value}:{checkpoints.value}")
         finally:
             button.disabled, button.description = False, "Show"
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import shutil
@@ -13,8 +14,12 @@ import torch
 from helpers import TINY, flip, snapshot
 
 from colab_rl import status
-from colab_rl.checkpoints.manifest import checksum
+from colab_rl.checkpoints import FileRecord
+from colab_rl.checkpoints.manifest import checksum, numbered
+from colab_rl.checkpoints.serialization import deserialize, serialize
 from colab_rl.cli import main
+from colab_rl.inspection import find_checkpoint
+from colab_rl.runs import Places
 
 STATUS = {"run", "env_id", "algorithm", "backend", "seed", "iteration", "step", "total_steps", "finished", "exact",
           "score", "best_score", "state_sha256", "checkpoints", "pending"}
@@ -116,6 +121,28 @@ def test_status_and_the_other_readers_change_no_file(command, here):
     for arguments in (["status"], ["status", "walker"], ["verify", "walker"], ["evaluate", "walker", "--episodes", "1"],
                       ["presets"]):
         assert command(*arguments)[0] == 0
+    assert snapshot(here) == before
+
+
+@pytest.mark.parametrize("change", [
+    lambda algorithm: {},
+    lambda algorithm: {"algorithm": {}},
+    lambda algorithm: {"algorithm": {**algorithm, "policy": {f"old.{name}": v for name, v in
+                                                             algorithm["policy"].items()}}},
+    lambda algorithm: {"algorithm": {**algorithm, "policy": 3}},
+], ids=["nothing", "no keys", "other names", "a number"])
+def test_a_checkpoint_with_other_state_keys_is_one_line(command, here, change):
+    places = Places(here / "runs", "none")
+    identity = places.require("walker")
+    manifest, contents = find_checkpoint(identity, places, "latest")
+    data = serialize(change(deserialize(contents[manifest.state_file])["algorithm"]))
+    record = FileRecord.of(data)
+    name = numbered("checkpoints", 99, record, "safetensors")
+    places.tiers(identity)[0].commit(dataclasses.replace(manifest, generation=99, files={name: record}), {name: data})
+    before = snapshot(here)
+    code, output, errors = command("evaluate", "walker", "--checkpoint", 99, "--episodes", 1)
+    assert (code, output) == (1, "")
+    assert errors.count("\n") == 1 and "generation 99 of walker is whole but cannot be loaded" in errors
     assert snapshot(here) == before
 
 

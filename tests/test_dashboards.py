@@ -179,6 +179,7 @@ def test_the_comparison_shows_the_numbers_of_its_returns(walk):
 @pytest.mark.parametrize("make", [
     lambda walk: dashboards.learning([]), lambda walk: dashboards.learning(dashboards.Curves("none", {})),
     lambda walk: dashboards.optimizer(dashboards.Curves("none", {})), lambda walk: dashboards.gait({}),
+    lambda walk: dashboards.phase_portraits({}),
     lambda walk: dashboards.comparison([]), lambda walk: dashboards.scores([]),
     lambda walk: dashboards.learning(curves(rows=1)), lambda walk: dashboards.optimizer(curves(rows=1)),
     lambda walk: dashboards.learning(curves(**{"episode/return": np.full(400, np.nan)})),

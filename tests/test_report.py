@@ -1,6 +1,8 @@
 """The report and its notebook, from real runs: alone, compared, while they train, and where something is missing."""
 
+import html
 import json
+import os
 import re
 import shutil
 from pathlib import Path
@@ -9,9 +11,12 @@ import gymnasium
 import nbclient
 import nbformat
 import pytest
+from plotly.offline import get_plotlyjs
 
 import colab_rl
+from colab_rl.cli import main
 from colab_rl.errors import StorageError, UsageError
+from colab_rl.notebook import list_runs, show_dashboards
 from colab_rl.runs import Places
 from colab_rl.views import history as history_module
 from colab_rl.views.history import History
@@ -23,12 +28,16 @@ SETTINGS = dict(setting.split("=") for setting in TINY)
 NOTEBOOK = Path(__file__).parents[1] / "notebooks" / "02_analyze.ipynb"
 
 
-def make_cart():
-    return gymnasium.make("CartPole-v1")
+@pytest.fixture(autouse=True, scope="module")
+def one_core():
+    """One worker process each: their number changes nothing, and starting them is what costs."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "sched_getaffinity", lambda process: {0})
+        yield
 
 
 @pytest.fixture(scope="module")
-def trained(tmp_path_factory):
+def trained(one_core, tmp_path_factory):
     """Two runs on CartPole and one on Pendulum, in a root and a store."""
     folder = tmp_path_factory.mktemp("trained")
     (folder / "store").mkdir()
@@ -65,8 +74,7 @@ def test_a_report_is_one_file_with_a_copy_in_the_store_and_the_numbers_of_evalua
     path = report("first", out=tmp_path / "out" / "report.html", episodes=10, **places)
     page = path.read_text()
     assert (places["store"] / "first" / "reports" / "report.html").read_bytes() == path.read_bytes()
-    assert not re.search(r"(src|href)=.?(https?:)?//", page.replace(page[page.index("<script>"):
-                                                                         page.index("</script></head>")], ""))
+    assert not re.search(r"(src|href)=.?(https?:)?//", page.replace(get_plotlyjs(), ""))
     assert missing_in(page) == ""
     result = colab_rl.evaluate("first", episodes=10, **places)
     table = table_in(page)
@@ -120,6 +128,9 @@ def test_what_is_damaged_or_missing_is_said_and_the_rest_is_shown(places):
 
 
 def test_a_run_without_evaluation_or_iteration_shows_what_there_is(tmp_path):
+    def make_cart():  # one that no worker process has to import this file for
+        return gymnasium.make("CartPole-v1")
+
     places = {"root": tmp_path / "runs", "store": "none"}
     colab_rl.train("new", env=make_cart, total_steps=64, settings={**SETTINGS, "eval_every": 100, "num_steps": 64},
                    backend="gymnasium", **places)
@@ -156,38 +167,114 @@ def test_a_store_that_cannot_be_written_leaves_the_report(places, tmp_path):
     assert (tmp_path / "r.html").exists()
 
 
-def test_the_command_line_writes_it(places, run_cli, tmp_path):
-    done = run_cli("report", "first", "second", "--root", places["root"], "--store", places["store"],
-                   "--episodes", "0")
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.strip() == "first-second-report.html"
-    assert (tmp_path / "first-second-report.html").stat().st_size < 10e6
-    failed = run_cli("report", "none", "--root", places["root"])
-    assert failed.returncode == 2 and "Traceback" not in failed.stderr
+def test_the_command_line_writes_it(places, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    where = ["--root", str(places["root"]), "--store", str(places["store"])]
+    assert main(["report", "first", "second", *where, "--episodes", "0"]) == 0
+    assert capsys.readouterr().out.strip() == "first-second-report.html"
+    assert Path("first-second-report.html").stat().st_size < 10e6
+    assert main(["report", "frist", *where]) == 2
+    assert "did you mean 'first'" in capsys.readouterr().err
+
+
+def test_a_run_that_never_came_to_the_store_is_found_after_its_report_did(places, tmp_path):
+    shutil.rmtree(places["store"] / "first")
+    path = report("first", out=tmp_path / "r.html", episodes=0, **places)
+    assert (places["store"] / "first" / "reports" / "r.html").read_bytes() == path.read_bytes()
+    bare = Places(tmp_path / "bare", places["store"])
+    assert bare.require("first") == Places(**places).require("first")
+    assert "first" in bare.names()
+    assert colab_rl.status("first", **places)[0]["checkpoints"][0]["store"] == "absent"
+    missing = build_page(["first"], episodes=0, root=tmp_path / "bare", store=places["store"])
+    assert "no checkpoint yet" in missing_in(missing)
 
 
 def test_the_list_of_runs(places, capsys):
-    from colab_rl.notebook import list_runs
-
     assert set(list_runs(**places)) == {"first", "second", "pendulum"}
     assert re.search(r"pendulum +Pendulum-v1 +score -\d+", capsys.readouterr().out)
     offers = history_module.checkpoint_names("first", Places(**places))
     assert offers[0] == ("best", "best") and any("score" in words for words, _ in offers)
 
 
+class Output:
+    """What a cell displays, in place of a notebook's front end."""
+
+    def __init__(self):
+        self.shown = []
+
+    def display(self, shown, raw=False, display_id=False):
+        self.shown.append(shown)
+        return self if display_id else None
+
+    def update(self, shown, raw=False):
+        self.shown[-1] = shown
+
+    @property
+    def title(self):
+        """Of the page in the frame."""
+        return re.search("<h1>(.*?)</h1>", html.unescape(self.shown[-1]["text/html"]))[1]
+
+    @property
+    def facts(self):
+        """Of the page in the frame, by name."""
+        return dict(re.findall("<dt>(.*?)</dt><dd>(.*?)</dd>", html.unescape(self.shown[-1]["text/html"])))
+
+
+@pytest.fixture
+def output(monkeypatch):
+    made = Output()
+    monkeypatch.setattr("IPython.display.display", made.display)
+    return made
+
+
+def test_the_pickers_show_another_run_and_another_checkpoint(places, output):
+    show_dashboards("first", **places)
+    pickers, _ = output.shown
+    runs, checkpoints, button = pickers.children
+    assert runs.options == ("first", "pendulum", "second") and runs.value == output.title == "first"
+    offered = checkpoints.options
+    runs.value = "pendulum"
+    assert checkpoints.options != offered and checkpoints.value == "best"
+    assert checkpoints.options == tuple(history_module.checkpoint_names("pendulum", Places(**places)))
+    assert output.title == "first"  # until the button is pressed
+    button.click()
+    assert output.title == "pendulum" and len(output.shown) == 2
+    assert (button.disabled, button.description) == (False, "Show")
+    best = output.shown[-1]
+    checkpoints.value = checkpoints.options[-1][1]
+    button.click()
+    assert output.title == "pendulum" and output.shown[-1] != best
+
+
+def test_the_pickers_say_what_is_wrong_with_a_choice(places, output):
+    show_dashboards("first", **places)
+    _, checkpoints, button = output.shown[0].children
+    checkpoints.value = checkpoints.options[-1][1]
+    for place in places.values():
+        shutil.rmtree(place / "first" / "checkpoints")
+        (place / "first" / "run.json").write_text("{}")
+    button.click()
+    assert "damaged run.json" in output.shown[-1]["text/html"] and not button.disabled
+    with pytest.raises(UsageError, match="did you mean 'second'"):
+        show_dashboards("secnd", **places)
+
+
 @pytest.mark.skipif(CHROMIUM is None, reason="no Chromium here")
-def test_the_notebook_runs_and_its_dashboards_draw(places, tmp_path):
+def test_the_notebook_runs_twice_and_its_dashboards_draw(places, tmp_path):
     book = nbformat.read(NOTEBOOK, as_version=4)
     cell = next(cell for cell in book.cells if "parameters" in cell.metadata.get("tags", []))
     cell.source = (f"RUN_NAME = 'first'\nSTORE = {str(places['store'])!r}\nCHECKPOINT = 'best'\n"
                    "COMPARE = 'second'")
     client = nbclient.NotebookClient(book, timeout=240, kernel_name="python3",
                                      resources={"metadata": {"path": tmp_path}})
-    client.execute()
-    html = "".join(output["data"]["text/html"] for cell in client.nb.cells if cell.cell_type == "code"
+    with client.setup_kernel():
+        for _ in range(2):  # Run all, and Run all again
+            for index, cell in enumerate(book.cells):
+                client.execute_cell(cell, index)
+    shown = "".join(output["data"]["text/html"] for cell in client.nb.cells if cell.cell_type == "code"
                    for output in cell.outputs if "text/html" in output.get("data", {}))
-    assert html.count("<iframe") == 1
-    (tmp_path / "book.html").write_text(f"<body data-drawn='x'>{html}</body>")
+    assert shown.count("<iframe") == 1
+    (tmp_path / "book.html").write_text(f"<body data-drawn='x'>{shown}</body>")
     answers, errors = visit(tmp_path / "book.html", [
         "new Promise(done => { const look = setInterval(() => { const frame = document.querySelector("
         "'iframe'); const page = frame && frame.contentDocument; "

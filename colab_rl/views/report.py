@@ -21,8 +21,8 @@ from colab_rl.inspection import evaluate_checkpoint, find_checkpoint
 from colab_rl.progress import say
 from colab_rl.runs import Places
 from colab_rl.views import dashboards
-from colab_rl.views.dashboards import Contender
 from colab_rl.views.copies import copy_to_store
+from colab_rl.views.dashboards import Contender
 from colab_rl.views.history import History
 from colab_rl.views.page import Section, page
 
@@ -211,7 +211,7 @@ def _check_target(target: Path) -> None:
     try:
         if target.is_dir():
             raise UsageError(f"{target} is a folder: give a file with --out")
-        if target.exists() and MARK.encode() not in target.read_bytes()[-20_000:]:
+        if target.exists() and f"<footer>{MARK}".encode() not in target.read_bytes():
             raise UsageError(f"{target} is there and is no report: it was left alone; give another file with --out")
     except OSError as error:
         raise StorageError(f"{target} cannot be read: {error.strerror}") from error

@@ -35,7 +35,7 @@ def phase_portraits(episodes: Episode | Mapping[str, Episode], overlay: bool = F
     first: the label of the episode shown before the slider is touched, the last one where not given.
     """
     shown = {"": episodes} if isinstance(episodes, Episode) else dict(episodes)
-    portraits = _portraits(list(shown.values()))
+    portraits = _portraits(list(shown.values())) if shown else []
     if not portraits:
         return empty("These episodes have no angles and speeds to hold against each other.")
     figure = go.Figure(layout={"template": TEMPLATE})
