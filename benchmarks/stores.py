@@ -29,6 +29,7 @@ sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
 from fake_drive import FakeDrive  # noqa: E402
 
 from colab_rl.checkpoints.retention import orphans  # noqa: E402
+from colab_rl.metrics import from_csv  # noqa: E402
 from colab_rl.runs import Places  # noqa: E402
 
 SMALL = ("num_envs=2", "num_steps=64", "minibatch_size=64", "update_epochs=1", "checkpoint_every=2", "keep_last=2",
@@ -212,12 +213,8 @@ def slow(options: argparse.Namespace, folder: pathlib.Path) -> dict:
                 ended(start(f"run{turn}", root, store, "--env", "BipedalWalker-v3", "--total-steps",
                             str(options.steps), endpoint=server.url))
                 tables = sorted((root / f"run{turn}" / "metrics").glob("*.csv"))
-                rows = [line.split(",") for table in tables for line in table.read_text().splitlines()]
-                head = rows[0]
-                rows = [row for row in rows if row != head]
-                seconds, step = head.index("seconds"), head.index("step")
-                rates[name].append((int(rows[-1][step]) - int(rows[0][step]))
-                                   / (float(rows[-1][seconds]) - float(rows[0][seconds])))
+                rows = [row for table in tables for row in from_csv(table.read_bytes())]
+                rates[name].append((rows[-1]["step"] - rows[0]["step"]) / (rows[-1]["seconds"] - rows[0]["seconds"]))
     means = {name: sum(found) / len(found) for name, found in rates.items()}
     return {"rates": rates, "slow over none": means["slow"] / means["none"]}
 
