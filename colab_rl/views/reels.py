@@ -12,6 +12,7 @@ from __future__ import annotations
 import contextlib
 import math
 import os
+from abc import ABC, abstractmethod
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 
@@ -71,7 +72,7 @@ class Camera:
         self.environment.close()
 
 
-class Reel:
+class Reel(ABC):
     """`len(reel)` frames, (height, width, 3) uint8, each reused by the next, of `size` = (width, height)."""
 
     size: tuple[int, int]
@@ -119,11 +120,13 @@ class Reel:
                     if following < 0:
                         return
 
+    @abstractmethod
     def __len__(self) -> int:
-        raise NotImplementedError
+        """Number of frames."""
 
+    @abstractmethod
     def __iter__(self) -> Iterator[np.ndarray]:
-        raise NotImplementedError
+        """The frames, (H, W, 3) uint8, in their order."""
 
 
 class Sequel(Reel):
