@@ -8,12 +8,13 @@ import torch
 
 from colab_rl.algorithms.base import Algorithm
 from colab_rl.algorithms.ppo import PPO
+from colab_rl.algorithms.sac import SAC
 from colab_rl.spaces import Spaces
 
 if TYPE_CHECKING:
     from colab_rl.config import Config
 
-ALGORITHMS = {"ppo": PPO}
+ALGORITHMS = {"ppo": PPO, "sac": SAC}
 
 
 def make_algorithm(name: str, config: Config, spaces: Spaces, device: torch.device) -> Algorithm:
