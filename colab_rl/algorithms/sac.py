@@ -75,17 +75,13 @@ class SAC(Algorithm):
         shape = (config.num_steps, config.num_envs)
         by_chance = self.steps < config.learning_starts
         # All noise of the iteration in one call.
-        noise = (self._random_actions(shape) if by_chance else
-                 torch.randn(*shape, self.policy.action_dim, generator=self.generator).to(self.device))
+        noise = self._random_actions(shape) if by_chance else self._noise(*shape)
+        sample = (lambda obs, noise: noise) if by_chance else self.policy.sampler()
         rewards, valid, done = np.empty(shape), np.empty(shape, bool), np.empty(shape, bool)
         observations = envs.observations
         replay.begin(observations)
         for t in range(config.num_steps):
-            if by_chance:
-                actions = noise[t].numpy()
-            else:
-                obs = torch.from_numpy(normalize(observations)).to(self.device)
-                actions = self.policy.sample(obs, noise[t])[0].numpy(force=True)
+            actions = sample(normalize(observations), noise[t].numpy())
             valid[t] = ~envs.ended
             step = envs.step(self.policy.to_environment(actions))
             rewards[t], done[t] = step.rewards, step.terminated | step.truncated
@@ -129,20 +125,16 @@ class SAC(Algorithm):
     @torch.inference_mode()
     def act(self, obs: np.ndarray, deterministic: bool) -> np.ndarray:
         """See Algorithm."""
-        rows = torch.from_numpy(self.observation_normalizer(obs)).to(self.device)
-        if deterministic:
-            # Row by row, as in PPO: an episode must not depend on which others are evaluated beside it.
-            actions = torch.cat([self.policy.mode(row) for row in rows.split(1)])
-        else:
-            noise = torch.randn(len(rows), self.policy.action_dim, generator=self.generator).to(self.device)
-            actions, _ = self.policy.sample(rows, noise)
-        return self.policy.to_environment(actions.numpy(force=True))
+        policy, rows = self.policy, self.observation_normalizer(obs)
+        actions = policy.mode(rows) if deterministic else policy.sampler()(rows, self._noise(len(rows)).numpy())
+        return policy.to_environment(actions)
 
     @torch.inference_mode()
     def values(self, obs: np.ndarray) -> np.ndarray:
         """See Algorithm: the smaller Q of the deterministic action."""
         rows = torch.from_numpy(self.observation_normalizer(obs)).to(self.device)
-        return self.critic(rows, self.policy.mode(rows)).amin(0).numpy(force=True)
+        actions = torch.from_numpy(self.policy.mode(self.observation_normalizer(obs))).to(self.device)
+        return self.critic(rows, actions).amin(0).numpy(force=True)
 
     def cut_episodes(self) -> None:
         """See Algorithm. Their last transitions look on to the observations that were there."""
@@ -176,6 +168,10 @@ class SAC(Algorithm):
         self.generator.set_state(state["generator"])
         self.steps, self.gradient_steps, self._held = state["steps"], state["gradient_steps"], state["held"]
 
+    def _noise(self, *shape: int) -> Tensor:
+        """(*shape, A) standard normal."""
+        return torch.randn(*shape, self.policy.action_dim, generator=self.generator)
+
     def _random_actions(self, shape: tuple[int, int]) -> Tensor:
         """(T, N, A) uniform actions, each held for `random_hold` steps on average."""
         drawn = torch.rand(*shape, self.policy.action_dim, generator=self.generator) * 2 - 1
@@ -201,7 +197,7 @@ class SAC(Algorithm):
         and smaller Q of the policy's own actions. Nothing leaves the device before all steps are taken.
         """
         groups, size = batch.rewards.shape
-        noise = torch.randn(groups, 2, size, self.policy.action_dim, generator=self.generator).to(self.device)
+        noise = self._noise(groups, 2, size).to(self.device)
         values = torch.empty(groups, 2, size, device=self.device)
         targets, log_probs, own_values = torch.empty(3, groups, size, device=self.device)
         discounts = self.config.gamma * ~batch.terminated

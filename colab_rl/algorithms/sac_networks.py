@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from colab_rl.networks import ACTIVATIONS, MLP, ActionRange, Pullback, aten
+from colab_rl.networks import ACTIVATIONS, MLP, ActionRange, Pullback, Sampler, aten
 from colab_rl.spaces import Spaces
 
 LOG_STD_LOW, LOG_STD_HIGH = -10.0, 2.0  # beyond which it gets no gradient
@@ -33,9 +33,19 @@ class SquashedGaussianPolicy(nn.Module):
         self.mean_and_log_std = MLP([spaces.obs_dim, *hidden_sizes, 2 * spaces.action_dim], activation, 0.01,
                                     generator)
 
-    def mode(self, obs: Tensor) -> Tensor:
-        """(B, A) float32 actions, tanh of the means."""
-        return torch.tanh(self.mean_and_log_std(obs)[..., :self.action_dim])
+    def sampler(self) -> Sampler:
+        """Gives (B, A) float32 actions from (B, A) standard normal noise, in the network's unit."""
+        outputs = self.mean_and_log_std.in_numpy()
+
+        def sample(obs: np.ndarray, noise: np.ndarray) -> np.ndarray:
+            mean, log_std = np.split(outputs(obs), 2, axis=-1)
+            return np.tanh(mean + np.exp(np.minimum(np.maximum(log_std, LOG_STD_LOW), LOG_STD_HIGH)) * noise)
+
+        return sample
+
+    def mode(self, obs: np.ndarray) -> np.ndarray:
+        """(B, A) float32 actions, tanh of the means, each row's by itself."""
+        return np.tanh(self.mean_and_log_std.in_numpy()(obs[:, None])[:, 0, :self.action_dim])
 
     def sample(self, obs: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:
         """(B, A) actions from (B, A) standard normal noise, and (B,) their log-density."""
