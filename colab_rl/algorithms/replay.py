@@ -48,6 +48,8 @@ class ReplayBuffer:
             "rewards": ((num_envs,), np.float32),
             "kinds": ((num_envs,), np.uint8)}
         self._arrays: dict[str, np.ndarray] = {}
+        # What `load_state_dict` brought, until the rows follow.
+        self._expected = hashlib.sha256().hexdigest()
         self._following = np.zeros((num_envs, spaces.obs_dim), np.float32)
 
     @property
@@ -119,18 +121,19 @@ class ReplayBuffer:
     def state_dict(self) -> dict[str, Any]:
         """All but the rows: how many there were, the observations after the last, and the SHA-256 of those held."""
         following = self._arrays["observations"][self.end % self.capacity] if self._arrays else self._following
-        return {"end": self.end, "observations": following.copy(), "sha256": self._sha256()}
+        return {"end": self.end, "observations": following.copy(),
+                "sha256": self._sha256() if self._arrays else self._expected}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Takes over what `state_dict` gave; `restore` brings the rows."""
-        self.end, self._following = state["end"], state["observations"]
+        self.end, self._following, self._expected = state["end"], state["observations"], state["sha256"]
         self._arrays = {}
         self.transitions = 0
 
-    def restore(self, parts: Iterable[tuple[int, Mapping[str, np.ndarray]]], sha256: str) -> None:
+    def restore(self, parts: Iterable[tuple[int, Mapping[str, np.ndarray]]]) -> None:
         """Fills the buffer after `load_state_dict` from (first row, rows) in any order; others are passed over.
 
-        Raises ValueError where they are not the rows of which `sha256` was taken.
+        Raises ValueError where they are not the rows that were held.
         """
         self._allocate()
         for first, part in parts:
@@ -140,7 +143,7 @@ class ReplayBuffer:
                 array[numbers[held] % self.capacity] = part[name][held]
         self._arrays["observations"][self.end % self.capacity] = self._following
         self.transitions = int(np.count_nonzero(self.rows(self.first, self.end)["kinds"]))
-        if self._sha256() != sha256:
+        if self._sha256() != self._expected:
             raise ValueError("its replay segments do not hold the experience that was saved")
 
     def _allocate(self) -> None:

@@ -29,7 +29,8 @@ from colab_rl.algorithms.replay import Minibatches, ReplayBuffer
 from colab_rl.algorithms.sac_networks import SquashedGaussianPolicy, TwinCritic
 from colab_rl.config import SACConfig
 from colab_rl.environments import VectorEnvironment
-from colab_rl.errors import Divergence
+from colab_rl.errors import Divergence, UsageError
+from colab_rl.machine import available_memory
 from colab_rl.normalization import ObservationNormalizer
 from colab_rl.spaces import Spaces
 
@@ -46,6 +47,8 @@ class Temperature(nn.Module):
 
 class SAC(Algorithm):
     """Policy, twin Q networks and their targets, temperature, their optimizers, replay buffer and random state."""
+
+    replay: ReplayBuffer
 
     def __init__(self, config: SACConfig, spaces: Spaces, device: torch.device):
         self.config = config
@@ -67,6 +70,19 @@ class SAC(Algorithm):
         self.steps = 0           # transitions collected
         self.gradient_steps = 0  # taken
         self._held = torch.zeros(config.num_envs, spaces.action_dim)  # random actions that are being held
+
+    @staticmethod
+    def check(config: SACConfig, spaces: Spaces) -> None:
+        """See Algorithm."""
+        if spaces.discrete:
+            raise UsageError("sac learns continuous actions, and this environment's are discrete: use --algo ppo")
+        if not np.isfinite([spaces.action_low, spaces.action_high]).all():
+            raise UsageError("sac needs bounded actions, and this environment's have no bounds: use --algo ppo")
+        needed, available = ReplayBuffer(config.buffer_size, config.num_envs, spaces).nbytes, available_memory()
+        if available is not None and needed > available:
+            raise UsageError(f"buffer_size = {config.buffer_size:,} takes {needed / 1e9:,.1f} GB of memory, and "
+                             f"{available / 1e9:,.1f} GB are free; nothing was changed; choose a smaller one, or a "
+                             "machine with more")
 
     @torch.inference_mode()
     def collect(self, envs: VectorEnvironment) -> int:
@@ -216,7 +232,10 @@ class SAC(Algorithm):
 
     def _soft_targets(self, rewards: Tensor, discounts: Tensor, next_obs: Tensor, noise: Tensor, alpha: Tensor,
                       out: Tensor) -> None:
-        """Fills `out`, (B,), with r + gamma (min Q'(s', a') - alpha log pi(a'|s')); `discounts` is 0 where s' is none."""
+        """Fills `out`, (B,), with r + gamma (min Q'(s', a') - alpha log pi(a'|s')).
+
+        discounts: (B,) gamma, 0 where the transition was the last of its episode.
+        """
         actions, log_prob = self.policy.sample(next_obs, noise)
         value = self.target(next_obs, actions).amin(0).sub_(log_prob.mul_(alpha))
         torch.addcmul(rewards, discounts, value, out=out)

@@ -5,8 +5,9 @@ Gradients are written out, as in networks.py. B: rows of a batch; A: `action_dim
 
 from __future__ import annotations
 
-import itertools
 import math
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import torch
@@ -102,12 +103,12 @@ class TwinCritic(nn.Module):
         super().__init__()
         sizes = [spaces.obs_dim + spaces.action_dim, *hidden_sizes, 1]
         twins = [MLP(sizes, activation, 1.0, generator) for _ in range(2)]
-        self.weights = nn.ParameterList(torch.stack([twin.layers[i].weight.detach().t() for twin in twins])
-                                        for i in range(len(sizes) - 1))
+        pairs = zip(*(twin.layers for twin in twins), strict=True)
+        self.weights = nn.ParameterList(torch.stack([layer.weight.detach().t() for layer in pair]) for pair in pairs)
         self.biases = nn.ParameterList(torch.zeros(2, 1, size) for size in sizes[1:])
         self._layers = list(zip(self.weights, self.biases, strict=True))  # looking them up takes as long as a product
         self._layer_norm = layer_norm
-        self._activate, self._activate_backward = ACTIVATIONS[activation]
+        self._activate, self._activate_backward, _ = ACTIVATIONS[activation]
 
     def forward(self, obs: Tensor, actions: Tensor) -> Tensor:
         """(2, B) values of (B, obs_dim) observations and (B, A) actions."""
@@ -117,7 +118,7 @@ class TwinCritic(nn.Module):
             x = self._activate(self._normalized(torch.baddbmm(hidden_bias, x, hidden_weight))[0])
         return torch.baddbmm(bias, x, weight).squeeze(-1)
 
-    def vjp(self, obs: Tensor, actions: Tensor) -> tuple[Tensor, Pullback]:
+    def vjp(self, obs: Tensor, actions: Tensor) -> tuple[Tensor, Callable[..., Any]]:
         """`forward`, and what turns the (2, B) gradient by the values into gradients.
 
         The pullback overwrites `.grad` of every parameter; with `of_actions` it leaves them alone and returns the

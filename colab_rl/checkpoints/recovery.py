@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import NamedTuple
 
 from colab_rl.checkpoints.manifest import Damaged, FileRecord, Manifest, generation_of, numbered_generation
+from colab_rl.checkpoints.segments import Rows, read_segment, segments_in
 from colab_rl.checkpoints.tier import Tier
 from colab_rl.errors import ColabRLError, StorageError
 from colab_rl.progress import progress_bar
@@ -28,9 +29,11 @@ class Checkpoint(NamedTuple):
         return self.contents[self.manifest.state_file]
 
 
-def newest_whole(local: Tier, remote: Tier | None, say: Say) -> Checkpoint | None:
+def newest_whole(local: Tier, remote: Tier | None, say: Say,
+                 check: Callable[[Manifest], None] = lambda manifest: None) -> Checkpoint | None:
     """Walks back from the newest generation until one verifies; None where the run has no checkpoint yet.
 
+    check: raises Damaged or StorageError for one that is not taken, because of its replay segments say.
     Raises ColabRLError where there are checkpoints and none is whole: a run is never begun
     again over an old one.
     """
@@ -41,7 +44,9 @@ def newest_whole(local: Tier, remote: Tier | None, say: Say) -> Checkpoint | Non
         for tier, found in tiers.values():
             if name in found:
                 try:
-                    return load(tier, name)
+                    checkpoint = load(tier, name)
+                    check(checkpoint.manifest)
+                    return checkpoint
                 except (Damaged, StorageError) as error:
                     say(f"skipping a checkpoint: {error}")
     # A state without a manifest is what a killed save leaves, but only of the first generation is it all there is.
@@ -51,6 +56,47 @@ def newest_whole(local: Tier, remote: Tier | None, say: Say) -> Checkpoint | Non
         raise ColabRLError(f"none of the {len(names) or len(lost)} checkpoints of this run is whole; nothing was "
                            "deleted; restore them from a copy, or begin a run of another name")
     return None
+
+
+def check_segments(manifest: Manifest, local: Tier, remote: Tier | None) -> None:
+    """Raises Damaged unless every replay segment of a checkpoint is whole in one of the tiers, or StorageError."""
+    missing = _lacking(manifest, local)
+    if missing and remote:
+        missing -= remote.holding({name: manifest.files[name] for name in missing})
+    for name in sorted(missing):
+        more = f" (and {len(missing) - 1} more)" if len(missing) > 1 else ""
+        raise Damaged(f"generation {manifest.generation} needs {name}{more}, which is missing, cut or changed")
+
+
+def bring_segments(manifest: Manifest, local: Tier, remote: Tier | None) -> None:
+    """Makes the local tier hold every replay segment of a checkpoint. Raises Damaged or StorageError."""
+    check_segments(manifest, local, remote)
+    missing = sorted(_lacking(manifest, local))
+    if remote is None or not missing:
+        return
+    contents = remote.storage.each(lambda name: remote.content(name, manifest.files[name]), missing)
+    for name, data in progress_bar(len(missing), f"reading {remote.storage.place}", "segment",
+                                   iterable=zip(missing, contents, strict=True)):
+        local.storage.set_aside(name)
+        local.write(name, data, manifest.files[name])
+
+
+def read_segments(manifest: Manifest, local: Tier, remote: Tier | None) -> Iterator[Rows]:
+    """The rows of a checkpoint's replay segments, from the tier that has each whole. Raises Damaged or StorageError."""
+    segments = segments_in(manifest.files)
+    for segment in progress_bar(len(segments), "reading past experience", "segment", iterable=segments):
+        record = manifest.files[segment.name]
+        try:
+            data = local.content(segment.name, record)
+        except Damaged:
+            if remote is None:
+                raise
+            data = remote.content(segment.name, record)
+        yield read_segment(segment, data)
+
+
+def _lacking(manifest: Manifest, local: Tier) -> set[str]:
+    return set(manifest.segments) - local.holding(manifest.segments)
 
 
 def of_generation(local: Tier, remote: Tier | None, generation: int) -> Checkpoint:
