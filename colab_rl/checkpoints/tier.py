@@ -26,8 +26,9 @@ class Tier:
 
         contents: every file of `manifest.files` but replay segments that the place holds already.
         """
-        for name in contents:
-            self.write(name, contents[name], manifest.files[name])
+        for name, record in manifest.files.items():
+            if name in contents or name not in manifest.segments:
+                self.write(name, contents[name], record)
         data = manifest.to_bytes()
         self.write(manifest.name, data, FileRecord.of(data))
 
