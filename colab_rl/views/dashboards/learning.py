@@ -158,8 +158,8 @@ def _lines(runs: Sequence[Curves], columns: dict[str, str]) -> list[Line]:
 
 def _further(runs: Sequence[Curves]) -> list[tuple[str, str, dict[str, str]]]:
     """Panels for the columns of other algorithms: every loss, policy and value column that has none above."""
-    columns = dict.fromkeys(name for run in runs for prefix in ("loss/", "policy/", "value/", "q/", "entropy/")
-                            for name in run.names(prefix))
+    prefixes = ("loss/", "policy/", "value/", "q/", "entropy/", "replay/")
+    columns = dict.fromkeys(name for run in runs for prefix in prefixes for name in run.names(prefix))
     skipped = {"policy/epochs"}
     return [(column.replace("/", ": ").replace("_", " "), column.rpartition("/")[2], {column: ""})
             for column in columns if column not in TITLED | skipped]
