@@ -31,12 +31,19 @@ from colab_rl.views.dashboards.tables import X_AXES, Curves
 PANELS: tuple[tuple[str, str, dict[str, str]], ...] = (
     ("Episode length", "steps", {"episode/length": "training", "evaluation/length": "evaluation"}),
     ("Policy loss", "loss", {"loss/policy": "", "loss/actor": ""}),
-    ("Value loss", "normalised reward²", {"loss/value": "", "loss/critic": "", "loss/q": ""}),
+    ("Value loss", "reward²", {"loss/value": "", "loss/critic": "", "loss/q": ""}),
     ("Entropy of the policy", "nats", {"policy/entropy": ""}),
     ("Standard deviation of actions", "half ranges", {"policy/std": ""}),
     ("How far an update moves the policy", "nats", {"policy/approx_kl": "KL divergence"}),
     ("Share of probability ratios clipped", "share", {"policy/clip_fraction": ""}),
     ("Return explained by the value estimate", "share", {"value/explained_variance": ""}),
+    ("Q of sampled transitions", "reward", {"q/mean": "Q", "q/target": "target", "q/policy": "of the policy's actions",
+                                            "q/max": "largest"}),
+    ("Spread of Q", "reward", {"q/std": "over transitions", "q/target_std": "of the targets",
+                               "q/spread": "between both networks"}),
+    ("Temperature", "weight of the entropy", {"entropy/temperature": ""}),
+    ("Replay buffer", "transitions", {"replay/transitions": ""}),
+    ("Gradient steps for each environment step", "ratio", {"replay/ratio": ""}),
     ("Learning rate", "step size", {"optimizer/learning_rate": ""}),
 )
 BUDGET = {"time/collect": ("collecting", BLUE), "time/update": ("updating", RED),
@@ -158,8 +165,8 @@ def _lines(runs: Sequence[Curves], columns: dict[str, str]) -> list[Line]:
 
 def _further(runs: Sequence[Curves]) -> list[tuple[str, str, dict[str, str]]]:
     """Panels for the columns of other algorithms: every loss, policy and value column that has none above."""
-    prefixes = ("loss/", "policy/", "value/", "q/", "entropy/", "replay/")
-    columns = dict.fromkeys(name for run in runs for prefix in prefixes for name in run.names(prefix))
+    columns = dict.fromkeys(name for run in runs for prefix in ("loss/", "policy/", "value/", "q/", "entropy/")
+                            for name in run.names(prefix))
     skipped = {"policy/epochs"}
     return [(column.replace("/", ": ").replace("_", " "), column.rpartition("/")[2], {column: ""})
             for column in columns if column not in TITLED | skipped]
