@@ -148,9 +148,10 @@ class SAC(Algorithm):
     @torch.inference_mode()
     def values(self, obs: np.ndarray) -> np.ndarray:
         """See Algorithm: the smaller Q of the deterministic action."""
-        rows = torch.from_numpy(self.observation_normalizer(obs)).to(self.device)
-        actions = torch.from_numpy(self.policy.mode(self.observation_normalizer(obs))).to(self.device)
-        return self.critic(rows, actions).amin(0).numpy(force=True)
+        rows = self.observation_normalizer(obs)
+        actions = self.policy.mode(rows)
+        values = self.critic(torch.from_numpy(rows).to(self.device), torch.from_numpy(actions).to(self.device))
+        return values.amin(0).numpy(force=True)
 
     def cut_episodes(self) -> None:
         """See Algorithm. Their last transitions look on to the observations that were there."""
@@ -202,8 +203,9 @@ class SAC(Algorithm):
         batch = self.replay.sample(groups, self.config.minibatch_size, self.generator)
         if self.observation_normalizer.enabled:
             normalize = self.observation_normalizer
-            batch = batch._replace(obs=torch.from_numpy(normalize(batch.obs.numpy())),
-                                   next_obs=torch.from_numpy(normalize(batch.next_obs.numpy())))
+            # Copies, since sums may depend on how memory is aligned: torch's always is, NumPy's is not.
+            batch = batch._replace(obs=torch.from_numpy(normalize(batch.obs.numpy())).clone(),
+                                   next_obs=torch.from_numpy(normalize(batch.next_obs.numpy())).clone())
         return Minibatches(*(column.to(self.device) for column in batch))
 
     def _burst(self, batch: Minibatches) -> tuple[Tensor, Tensor, Tensor, Tensor]:
@@ -248,7 +250,7 @@ class SAC(Algorithm):
 
     def _policy_gradient(self, obs: Tensor, noise: Tensor, alpha: Tensor) -> tuple[Tensor, Tensor]:
         """The gradient of mean(alpha log pi - min Q); returns (B,) log-density and smaller Q of the actions drawn."""
-        actions, log_prob, _, pullback = self.policy.vjp(obs, noise)
+        actions, log_prob, pullback = self.policy.vjp(obs, noise)
         values, pullback_values = self.critic.vjp(obs, actions)
         smaller = values[0] <= values[1]
         share = smaller * (-1 / len(obs))
@@ -264,12 +266,11 @@ class SAC(Algorithm):
                  own_values: Tensor) -> dict[str, float]:
         """Plain numbers of an update, from its last burst."""
         alpha = self.temperature.log_alpha.exp()
-        log_std = self.policy.vjp(batch.obs[-1], torch.zeros_like(batch.actions[-1]))[2]
         figures = {
             "loss/actor": (alpha * log_probs - own_values).mean(),
             "loss/critic": (values - targets.unsqueeze(1)).square().mean(),
             "policy/entropy": -log_probs.mean(),
-            "policy/std": log_std.exp().mean(),
+            "policy/std": self.policy.std(batch.obs[-1]),
             "entropy/temperature": alpha,
             "q/mean": values.mean(), "q/std": values.std(), "q/max": values.max(),
             "q/spread": (values[:, 0] - values[:, 1]).abs().mean(),

@@ -53,8 +53,8 @@ class SquashedGaussianPolicy(nn.Module):
         mean, log_std = self.mean_and_log_std(obs).split(self.action_dim, -1)
         return _squashed(mean, log_std.clamp(LOG_STD_LOW, LOG_STD_HIGH), noise)
 
-    def vjp(self, obs: Tensor, noise: Tensor) -> tuple[Tensor, Tensor, Tensor, Pullback]:
-        """`sample`, (B, A) log standard deviations, and the pullback of the loss's gradient by actions and log-density.
+    def vjp(self, obs: Tensor, noise: Tensor) -> tuple[Tensor, Tensor, Pullback]:
+        """`sample`, and the pullback of the loss's gradient by actions and log-density.
 
         The pullback takes (B, A) and a tensor that broadcasts to (B, 1). With u = mean + std * noise:
         da / du = 1 - a^2, d log p / du = 2 a, and d log p / d log std = -1 beside what goes through u.
@@ -69,7 +69,12 @@ class SquashedGaussianPolicy(nn.Module):
             by_log_std = (by_u * noise).mul_(log_std.exp()).sub_(by_log_prob).mul_(log_std == unclamped)
             pullback_output(torch.cat([by_u, by_log_std], -1))
 
-        return actions, log_prob, log_std, pullback
+        return actions, log_prob, pullback
+
+    def std(self, obs: Tensor) -> Tensor:
+        """() mean standard deviation before tanh, in half action ranges."""
+        log_std = self.mean_and_log_std(obs)[..., self.action_dim:]
+        return log_std.clamp(LOG_STD_LOW, LOG_STD_HIGH).exp().mean()
 
     def dead_units(self, obs: Tensor) -> float:
         """See MLP."""

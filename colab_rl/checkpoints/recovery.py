@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping
-from typing import NamedTuple
+from functools import partial
+from typing import NamedTuple, TypeVar
 
 from colab_rl.checkpoints.manifest import Damaged, FileRecord, Manifest, generation_of, numbered_generation
 from colab_rl.checkpoints.segments import Rows, read_segment, segments_in
@@ -15,6 +16,7 @@ from colab_rl.storage import NotFound, looked_again
 
 PAUSES = (0.1, 0.3, 1.0)  # seconds between tries to read
 Say = Callable[[str], None]
+T = TypeVar("T")
 
 
 class Checkpoint(NamedTuple):
@@ -33,7 +35,7 @@ def newest_whole(local: Tier, remote: Tier | None, say: Say,
                  check: Callable[[Manifest], None] = lambda manifest: None) -> Checkpoint | None:
     """Walks back from the newest generation until one verifies; None where the run has no checkpoint yet.
 
-    check: raises Damaged or StorageError for one that is not taken, because of its replay segments say.
+    check: raises Damaged or StorageError for one that is not to be taken, because of its replay segments, say.
     Raises ColabRLError where there are checkpoints and none is whole: a run is never begun
     again over an old one.
     """
@@ -45,7 +47,7 @@ def newest_whole(local: Tier, remote: Tier | None, say: Say,
             if name in found:
                 try:
                     checkpoint = load(tier, name)
-                    check(checkpoint.manifest)
+                    _patiently(partial(check, checkpoint.manifest))
                     return checkpoint
                 except (Damaged, StorageError) as error:
                     say(f"skipping a checkpoint: {error}")
@@ -114,10 +116,18 @@ def of_generation(local: Tier, remote: Tier | None, generation: int) -> Checkpoi
 
 def load(tier: Tier, name: str) -> Checkpoint:
     """The checkpoint whose manifest is `name`. Raises Damaged, or StorageError where a few tries fail."""
+    def read() -> Checkpoint:
+        manifest = tier.read(name)
+        return Checkpoint(manifest, tier.load(manifest))
+
+    return _patiently(read)
+
+
+def _patiently(function: Callable[[], T]) -> T:
+    """What the function returns, tried a few times where the storage fails."""
     for pause in (*PAUSES, None):
         try:
-            manifest = tier.read(name)
-            return Checkpoint(manifest, tier.load(manifest))
+            return function()
         except StorageError as error:  # it may pass, and going on from an older checkpoint costs work
             if pause is None or isinstance(error, NotFound):
                 raise
