@@ -94,8 +94,9 @@ def main() -> None:
               f"{statistics.median(processor[last]):.2f} s of the processor")
         stack.close()
         for _ in range(3):
-            resumed, memory = resume("full", pathlib.Path(folder), 2.0)
-            print(f"first new step after {resumed:.1f} s; {memory:.0f} MB in all processes", flush=True)
+            resumed, of_processor, memory = resume("full", pathlib.Path(folder), 2.0)
+            print(f"first new step after {resumed:.1f} s ({of_processor:.1f} s of the trainer's processor); "
+                  f"{memory:.0f} MB in all processes", flush=True)
 
 
 if __name__ == "__main__":

@@ -32,7 +32,7 @@ class Checkpoint(NamedTuple):
 
 
 def newest_whole(local: Tier, remote: Tier | None, say: Say,
-                 check: Callable[[Manifest], None] = lambda manifest: None) -> Checkpoint | None:
+                 check: Callable[[Manifest], object] = lambda manifest: None) -> Checkpoint | None:
     """Walks back from the newest generation until one verifies; None where the run has no checkpoint yet.
 
     check: raises Damaged or StorageError for one that is not to be taken, because of its replay segments, say.
@@ -60,20 +60,23 @@ def newest_whole(local: Tier, remote: Tier | None, say: Say,
     return None
 
 
-def check_segments(manifest: Manifest, local: Tier, remote: Tier | None) -> None:
-    """Raises Damaged unless every replay segment of a checkpoint is whole in one of the tiers, or StorageError."""
-    missing = _lacking(manifest, local)
-    if missing and remote:
-        missing -= remote.holding({name: manifest.files[name] for name in missing})
-    for name in sorted(missing):
+def check_segments(manifest: Manifest, local: Tier, remote: Tier | None) -> list[str]:
+    """Names of a checkpoint's replay segments that the local tier lacks and the remote one has, whole.
+
+    Raises Damaged where neither has one, or StorageError.
+    """
+    lacking = set(manifest.segments) - local.holding(manifest.segments)
+    found = remote.holding({name: manifest.files[name] for name in lacking}) if lacking and remote else set()
+    missing = sorted(lacking - found)
+    if missing:
         more = f" (and {len(missing) - 1} more)" if len(missing) > 1 else ""
-        raise Damaged(f"generation {manifest.generation} needs {name}{more}, which is missing, cut or changed")
+        raise Damaged(f"generation {manifest.generation} needs {missing[0]}{more}, which is missing, cut or changed")
+    return sorted(lacking)
 
 
 def bring_segments(manifest: Manifest, local: Tier, remote: Tier | None) -> None:
     """Makes the local tier hold every replay segment of a checkpoint. Raises Damaged or StorageError."""
-    check_segments(manifest, local, remote)
-    missing = sorted(_lacking(manifest, local))
+    missing = check_segments(manifest, local, remote)
     if remote is None or not missing:
         return
     contents = remote.storage.each(lambda name: remote.content(name, manifest.files[name]), missing)
@@ -95,10 +98,6 @@ def read_segments(manifest: Manifest, local: Tier, remote: Tier | None) -> Itera
                 raise
             data = remote.content(segment.name, record)
         yield read_segment(segment, data)
-
-
-def _lacking(manifest: Manifest, local: Tier) -> set[str]:
-    return set(manifest.segments) - local.holding(manifest.segments)
 
 
 def of_generation(local: Tier, remote: Tier | None, generation: int) -> Checkpoint:
