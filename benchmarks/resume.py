@@ -65,8 +65,8 @@ def main() -> None:
     options = parser.parse_args()
     for _ in range(options.times):
         resumed, processor, memory = measure(options.run, options.root, options.seconds)
-        print(f"first new step after {resumed:.1f} s ({processor:.1f} s of the trainer's processor); {memory:.0f} MB in "
-              "all processes", flush=True)
+        print(f"first new step after {resumed:.1f} s ({processor:.1f} s of the trainer's processor); "
+              f"{memory:.0f} MB in all processes", flush=True)
 
 
 if __name__ == "__main__":
