@@ -1,11 +1,12 @@
 # make train   sets up and trains BipedalWalker-v3; again: continues
 # make test    sets up and tests
 # make lint    ruff and mypy
+# make notebooks REPO=owner/name   puts the repository's name, the version and the first cell into all notebooks
 PYTHON ?= python3
 RUN ?= walker
 BIN := .venv/bin
 
-.PHONY: train test lint clean
+.PHONY: train test lint notebooks clean
 
 train: .venv/ready
 	$(BIN)/python -m colab_rl train $(RUN) $(ARGS)
@@ -16,6 +17,9 @@ test: .venv/ready-dev
 lint: .venv/ready-dev
 	$(BIN)/ruff check .
 	$(BIN)/mypy
+
+notebooks:
+	$(PYTHON) tools/notebooks.py $(REPO)
 
 # Where ensurepip is missing (Colab, Debian without python3-venv), the machine's own pip fills the environment.
 .venv/bin/pip:

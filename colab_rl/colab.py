@@ -10,13 +10,14 @@ import os
 import sys
 from typing import Any
 
-from colab_rl.errors import ColabRLError, StorageError
+from colab_rl.errors import ColabRLError, StorageError, UsageError
 from colab_rl.progress import say
 from colab_rl.pushing import push
 from colab_rl.runs import Places
 from colab_rl.storage.stores import MOUNTED_DRIVE, MY_DRIVE
 
 KEEP, UNMOUNT, GIVE_BACK = "keep the machine", "unmount Drive", "give the machine back"
+ENDS = (KEEP, UNMOUNT, GIVE_BACK)
 OFFERS = ('set STORE to "drive:colab_rl" for Drive without a mount, to a folder, or to "none" for this machine alone, '
           "whose disk ends with it")
 
@@ -94,6 +95,8 @@ def finish(run: str, store: str = "", when_done: str = KEEP, root: str | os.Path
     when_done: KEEP, UNMOUNT or GIVE_BACK. The machine is given back only where all is verified.
     Raises ColabRLError where something cannot be brought; nothing is unmounted or given back then.
     """
+    if when_done not in ENDS:
+        raise UsageError(f"when done is {' or '.join(ENDS)}, not {when_done!r}")
     place = store or None
     if Places(root, place).store is None:
         say("there is no store: the run lies on this machine alone, which is kept")

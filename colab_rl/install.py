@@ -1,0 +1,169 @@
+"""What the package needs and what is here: installs what is missing, and changes nothing that is there.
+
+A preinstalled package that changes forces Colab's runtime to restart, so that each is held at its version. The wheel of
+the package can be kept in a store, beside the runs: the notebooks' first cell installs it from there.
+"""
+
+from __future__ import annotations
+
+import configparser
+import contextlib
+import importlib
+import importlib.metadata
+import importlib.util
+import json
+import shutil
+import subprocess
+import sys
+import tempfile
+import urllib.parse
+import urllib.request
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+import colab_rl
+from colab_rl.errors import ColabRLError
+from colab_rl.progress import say
+
+if TYPE_CHECKING:
+    from packaging.requirements import Requirement
+
+NAME = "colab-rl"
+FAST = "fast"   # the extra with EnvPool: wanted, not needed
+SECONDS = 600   # that pip may take
+SAME = {"pygame": "pygame-ce"}  # another distribution of the same modules, which will do as well
+SOURCES = ("colab_rl", "setup.cfg", "pyproject.toml", "requirements.txt", "README.md", "LICENSE")
+
+
+class Need(NamedTuple):
+    """A requirement of the package. needed: whether it cannot go without; here: the version that is installed."""
+
+    requirement: Requirement
+    needed: bool
+    here: str | None
+
+    @property
+    def fits(self) -> bool:
+        """Whether what is here will do."""
+        return self.here is not None and self.requirement.specifier.contains(self.here, prereleases=True)
+
+
+def needs() -> list[Need]:
+    """All that the package needs or wants on this machine."""
+    from packaging.requirements import Requirement
+
+    if checkout := _checkout():
+        setup = configparser.ConfigParser()
+        setup.read(checkout / "setup.cfg")
+        lines = (checkout / "requirements.txt").read_text().split("\n")
+        lines += [f'{line}; extra == "{FAST}"' for line in setup["options.extras_require"][FAST].split("\n") if line]
+    else:
+        lines = importlib.metadata.requires(NAME) or []
+    found = []
+    for requirement in (Requirement(line) for line in lines if line):
+        needed, wanted = (requirement.marker is None or requirement.marker.evaluate({"extra": extra})
+                          for extra in ("", FAST))
+        if wanted:
+            here = _installed(requirement.name) or _installed(SAME.get(requirement.name, requirement.name))
+            found.append(Need(requirement, needed, here))
+    return found
+
+
+def complete() -> None:
+    """Installs what is missing, at versions that leave all that is here as it is.
+
+    Raises ColabRLError where something that is needed is missing and cannot be installed, or is too old.
+    """
+    found = needs()
+    old = [f"{need.requirement.name} {need.here}" for need in found if need.needed and need.here and not need.fits]
+    if old:
+        wanted = " ".join(f'"{need.requirement.name}{need.requirement.specifier}"' for need in found
+                          if need.needed and need.here and not need.fits)
+        raise ColabRLError(f"too old, or too new, for colab_rl: {', '.join(old)}; nothing was changed; run pip install "
+                           f"{wanted}, then restart the runtime, and Run all again")
+    missing = [need.requirement for need in found if need.needed and not need.here]
+    if missing:
+        names = ", ".join(requirement.name for requirement in missing)
+        say(f"installing what is missing here: {names}")
+        problem = _install(missing)
+        if problem:
+            raise ColabRLError(f"{names} is missing and was not installed: {problem}; nothing was changed; connect "
+                               "this machine to the network, or install it by hand, and run this cell again")
+    for need in found:
+        if not need.needed and not need.here:
+            say(f"installing {need.requirement.name}: training is several times faster with it")
+            problem = _install([need.requirement], "--only-binary", need.requirement.name)
+            if problem:
+                say(f"no {need.requirement.name} for this machine ({problem}): training goes on gymnasium, several "
+                    "times slower")
+
+
+def build_wheel() -> tuple[str, bytes]:
+    """The package's wheel: its name and content, as it was installed, or built from a checkout.
+
+    Raises ColabRLError where there is no way to it.
+    """
+    if (checkout := _checkout()) is None:
+        origin = importlib.metadata.distribution(NAME).read_text("direct_url.json")
+        url = urllib.parse.urlsplit(json.loads(origin)["url"] if origin else "")
+        path = Path(urllib.request.url2pathname(url.path))
+        if url.scheme != "file" or path.suffix != ".whl" or not path.is_file():
+            raise ColabRLError("the wheel that it was installed from is not on this machine")
+        return path.name, path.read_bytes()
+    with tempfile.TemporaryDirectory() as folder:
+        sources = Path(folder, "sources")  # setuptools leaves its own files beside what it builds
+        sources.mkdir()
+        for name in SOURCES:
+            copy = shutil.copytree if (checkout / name).is_dir() else shutil.copyfile
+            copy(checkout / name, sources / name)
+        at_hand = ("--no-build-isolation",) if importlib.util.find_spec("setuptools") else ()
+        problem = _pip("wheel", "--no-deps", "--wheel-dir", folder, *at_hand, str(sources))
+        if problem:
+            raise ColabRLError(f"its wheel could not be built: {problem}")
+        path = next(Path(folder).glob("*.whl"))
+        return path.name, path.read_bytes()
+
+
+def _checkout() -> Path | None:
+    """The folder of the sources, where the package is imported from them."""
+    folder = Path(colab_rl.__file__).parents[1]
+    return folder if all((folder / name).exists() for name in SOURCES) else None
+
+
+def _installed(name: str) -> str | None:
+    try:
+        return importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError:
+        return None
+
+
+def _install(requirements: Iterable[Requirement], *options: str) -> str | None:
+    """Installs them and what they need; all that is here stays as it is. Returns what went wrong, None for nothing."""
+    from packaging.version import InvalidVersion, Version
+
+    held: dict[str, Version] = {}
+    for distribution in importlib.metadata.distributions():
+        with contextlib.suppress(InvalidVersion, TypeError):  # what has no version cannot be held at it
+            held.setdefault(distribution.metadata["Name"], Version(distribution.version))
+    with tempfile.NamedTemporaryFile("w", suffix=".txt") as constraints:
+        constraints.write("\n".join(f"{name}=={number}" for name, number in held.items() if name))
+        constraints.flush()
+        problem = _pip("install", "--constraint", constraints.name, *options, *map(str, requirements))
+    importlib.invalidate_caches()
+    return problem
+
+
+def _pip(*arguments: str) -> str | None:
+    """Runs pip; returns the last error that it names, None where it succeeds."""
+    command = [sys.executable, "-m", "pip", "--disable-pip-version-check", "--retries", "2", "--timeout", "20",
+               *arguments]
+    try:
+        result = subprocess.run(command, capture_output=True, text=True, timeout=SECONDS)
+    except (OSError, subprocess.TimeoutExpired) as error:
+        return str(error)
+    if result.returncode == 0:
+        return None
+    lines = [line for line in result.stderr.splitlines() if line.strip()]
+    errors = [line.removeprefix("ERROR: ") for line in lines if line.startswith("ERROR: ")]
+    return (errors or lines or ["pip failed"])[-1][:300]
