@@ -8,26 +8,28 @@ from __future__ import annotations
 
 import configparser
 import contextlib
+import functools
 import importlib
 import importlib.metadata
 import importlib.util
+import io
 import json
+import os
 import shutil
 import subprocess
 import sys
 import tempfile
-import urllib.parse
-import urllib.request
+import zipfile
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 import colab_rl
 from colab_rl.errors import ColabRLError
-from colab_rl.progress import say
 
 if TYPE_CHECKING:
     from packaging.requirements import Requirement
+    from packaging.version import Version
 
 NAME = "colab-rl"
 FAST = "fast"   # the extra with EnvPool: wanted, not needed
@@ -85,44 +87,59 @@ def complete() -> None:
     missing = [need.requirement for need in found if need.needed and not need.here]
     if missing:
         names = ", ".join(requirement.name for requirement in missing)
-        say(f"installing what is missing here: {names}")
+        _say(f"installing what is missing here: {names}")
         problem = _install(missing)
         if problem:
             raise ColabRLError(f"{names} is missing and was not installed: {problem}; nothing was changed; connect "
                                "this machine to the network, or install it by hand, and run this cell again")
     for need in found:
         if not need.needed and not need.here:
-            say(f"installing {need.requirement.name}: training is several times faster with it")
+            _say(f"installing {need.requirement.name}: training is several times faster with it")
             problem = _install([need.requirement], "--only-binary", need.requirement.name)
             if problem:
-                say(f"no {need.requirement.name} for this machine ({problem}): training goes on gymnasium, several "
+                _say(f"no {need.requirement.name} for this machine ({problem}): training goes on gymnasium, several "
                     "times slower")
 
 
+@functools.cache
 def build_wheel() -> tuple[str, bytes]:
-    """The package's wheel: its name and content, as it was installed, or built from a checkout.
+    """The package's wheel: its name and content, from the sources that it is imported from or was installed from.
 
     Raises ColabRLError where there is no way to it.
     """
-    if (checkout := _checkout()) is None:
-        origin = importlib.metadata.distribution(NAME).read_text("direct_url.json")
-        url = urllib.parse.urlsplit(json.loads(origin)["url"] if origin else "")
-        path = Path(urllib.request.url2pathname(url.path))
-        if url.scheme != "file" or path.suffix != ".whl" or not path.is_file():
-            raise ColabRLError("the wheel that it was installed from is not on this machine")
-        return path.name, path.read_bytes()
     with tempfile.TemporaryDirectory() as folder:
-        sources = Path(folder, "sources")  # setuptools leaves its own files beside what it builds
-        sources.mkdir()
-        for name in SOURCES:
-            copy = shutil.copytree if (checkout / name).is_dir() else shutil.copyfile
-            copy(checkout / name, sources / name)
+        if checkout := _checkout():
+            source = f"{folder}/sources"  # setuptools leaves its own files beside what it builds
+            os.mkdir(source)
+            for name in SOURCES:
+                copy = shutil.copytree if (checkout / name).is_dir() else shutil.copyfile
+                copy(checkout / name, Path(source, name))
+        else:
+            origin = importlib.metadata.distribution(NAME).read_text("direct_url.json")
+            if origin is None:
+                raise ColabRLError("nothing says where it was installed from")
+            source = json.loads(origin)["url"]
         at_hand = ("--no-build-isolation",) if importlib.util.find_spec("setuptools") else ()
-        problem = _pip("wheel", "--no-deps", "--wheel-dir", folder, *at_hand, str(sources))
+        problem = _pip("wheel", "--no-deps", "--wheel-dir", folder, *at_hand, source)
         if problem:
             raise ColabRLError(f"its wheel could not be built: {problem}")
         path = next(Path(folder).glob("*.whl"))
         return path.name, path.read_bytes()
+
+
+def same_wheel(one: bytes, other: bytes) -> bool:
+    """Whether two wheels hold the same files; when each was packed does not count."""
+    try:
+        files = [{info.filename: info.CRC for info in zipfile.ZipFile(io.BytesIO(data)).infolist()}
+                 for data in (one, other)]
+    except zipfile.BadZipFile:
+        return False
+    return files[0] == files[1]
+
+
+def _say(line: str) -> None:
+    """On standard error; not by progress.say, whose tqdm may be among what is missing."""
+    print(line, file=sys.stderr, flush=True)
 
 
 def _checkout() -> Path | None:
