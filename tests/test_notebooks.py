@@ -184,9 +184,10 @@ def live_plots(client):
 def check_page(analyzed, trained, filmed, folder):
     """What the cells show is drawn in a browser, without an error."""
     parts = [shown for client in (trained, analyzed, filmed) for shown in html_of(client)
-             if "localhost" not in shown]  # TensorBoard's frame: its server has ended
+             if "tensorboard-frame" not in shown]
     page = folder / "page.html"
-    page.write_text(f"<meta charset=utf-8><body data-drawn=1>{''.join(parts)}")
+    page.write_text("<!DOCTYPE html><meta charset=utf-8><body><script>onload = () => document.body.dataset.drawn = 1"
+                    f"</script>{''.join(parts)}")
     found, errors = visit(page, [
         "document.querySelectorAll('svg polyline').length",
         "new Promise(done => setInterval(() => document.querySelector('iframe').contentDocument.body.dataset.drawn"
