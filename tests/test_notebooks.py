@@ -1,7 +1,7 @@
 """The notebooks, executed for real in kernels: on Colab as far as it can be had, and in plain Jupyter.
 
-The kernels run in this Python, or in `$COLAB_RL_KERNEL`'s, which `make test-colab` gives Colab's versions, and where the
-package and what Colab's image lacks have to be installed by the notebooks themselves.
+The kernels run in this Python, or in `$COLAB_RL_KERNEL`'s, which `make test-colab` gives Colab's versions, and where
+the package and what Colab's image lacks have to be installed by the notebooks themselves.
 """
 
 import html
@@ -25,7 +25,7 @@ from tests.helpers import TINY
 
 HOME = Path(__file__).parents[1]
 KERNEL = os.environ.get("COLAB_RL_KERNEL", sys.executable)
-BARE = KERNEL != sys.executable
+BARE = sys.executable != KERNEL
 SETTINGS = dict(setting.split("=") for setting in TINY)
 RUN = {"RUN_NAME": "book", "ENV_ID": "CartPole-v1", "ALGORITHM": "ppo", "SEED": 3, "SETTINGS": SETTINGS}
 
