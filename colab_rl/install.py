@@ -166,7 +166,8 @@ def _install(requirements: Iterable[Requirement], *options: str) -> str | None:
     with tempfile.NamedTemporaryFile("w", suffix=".txt") as constraints:
         constraints.write("\n".join(f"{name}=={number}" for name, number in held.items() if name))
         constraints.flush()
-        problem = _pip("install", "--constraint", constraints.name, *options, *map(str, requirements))
+        problem = _pip("install", "--constraint", constraints.name, *options,
+                       *(f"{requirement.name}{requirement.specifier}" for requirement in requirements))
     importlib.invalidate_caches()
     return problem
 

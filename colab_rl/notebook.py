@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import colab_rl
 from colab_rl import colab, install
+from colab_rl.arguments import checked
 from colab_rl.errors import ColabRLError, StorageError
 from colab_rl.example import EXAMPLE, unpack_example
 from colab_rl.runs import TENSORBOARD, Places
@@ -69,6 +70,7 @@ def show_video(video: Video) -> None:
                      f'src="data:video/mp4;base64,{content}"></video>'))
 
 
+@checked
 def show_dashboards(run: str, checkpoint: str | int = "best", compare: str = "",
                     store: str | os.PathLike | None = None, root: str | os.PathLike | None = None) -> None:
     """The dashboards of a run, or of several, in the cell's output; pickers above choose others.
@@ -125,6 +127,7 @@ def _pickers(run: str, places: Places, show: Callable[[str], None]) -> Any:
     return ipywidgets.HBox([runs, checkpoints, button])
 
 
+@checked
 def set_up(store: str = "", verify: bool = True, root: str | os.PathLike | None = None) -> str | None:
     """Connects the store, tries it, and shows what is there; says what is wrong instead of raising it.
 
@@ -178,6 +181,7 @@ def keep_package(storage: Storage) -> None:
               "the notebooks take it from REPOSITORY")
 
 
+@checked
 def show_runs(store: str | os.PathLike | None = None, root: str | os.PathLike | None = None) -> list[str]:
     """Prints a line for every run, here and in the store, the newest first; returns their names in that order."""
     from colab_rl.views.history import overview
@@ -194,6 +198,7 @@ def show_runs(store: str | os.PathLike | None = None, root: str | os.PathLike | 
     return [row.name for row in rows]
 
 
+@checked
 def choose_run(run: str, store: str = "", root: str | os.PathLike | None = None) -> tuple[str, str]:
     """Shows the runs there are; returns the one to look at and its store.
 
@@ -210,6 +215,7 @@ def choose_run(run: str, store: str = "", root: str | os.PathLike | None = None)
     return run, place
 
 
+@checked
 def train_live(run: str, store: str = "", root: str | os.PathLike | None = None, **options: Any) -> TrainingResult:
     """`train` with a live plot in the cell's output; says how it ended and what to do next.
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from tqdm.auto import tqdm
 
@@ -20,6 +20,7 @@ def progress_bar(total: int, description: str, unit: str, **options: Any) -> tqd
                    "maxinterval": 2, "dynamic_ncols": True, **options})
 
 
+@runtime_checkable
 class Watcher(Protocol):
     """Who is told how training goes on, instead of a progress bar: a notebook's live plot.
 

@@ -11,6 +11,7 @@ from typing import Any
 import torch
 
 from colab_rl.algorithms import make_algorithm
+from colab_rl.arguments import checked
 from colab_rl.checkpoints import Manifest, Replicator, Tier
 from colab_rl.checkpoints.recovery import Checkpoint, bring_home, newest_whole
 from colab_rl.checkpoints.retention import sweep
@@ -52,6 +53,7 @@ class TrainingResult:
     store_error: str | None
 
 
+@checked
 def train(run: str, *, env: EnvironmentSource | None = None, algo: str | None = None,
           total_steps: int | str | None = None, seed: int | str | None = None, backend: str = "auto",
           device: str = "auto", settings: Mapping[str, Any] | None = None, source: str | None = None,

@@ -8,7 +8,7 @@ import pytest
 PACKAGE = Path(__file__).parents[1] / "colab_rl"
 FLOORS = [
     {"errors", "example", "progress", "spaces"},
-    {"config", "install", "presets", "machine", "stopping", "storage"},
+    {"arguments", "config", "install", "presets", "machine", "stopping", "storage"},
     {"environments", "checkpoints", "networks", "metrics", "normalization"},
     {"telemetry"},
     {"algorithms", "evaluation", "runs"},

@@ -140,7 +140,7 @@ def test_the_suite_on_colab_from_a_bare_machine_twice(colab, tmp_path):
     for again in (False, True):
         set_up = text_of(colab.run("00_setup"))
         assert "store" in set_up and "written, read back and removed" in set_up and "is kept in" in set_up
-        assert "torch" in set_up and "CPU cores" in set_up
+        assert "torch" in set_up and "CPU cores" in set_up and "EnvPool 1.2" in set_up
         assert ("installing what is missing here: box2d" in set_up) == (BARE and not again)
         assert ("no runs yet" in set_up) != again
         client = colab.train(600)
