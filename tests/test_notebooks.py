@@ -27,6 +27,7 @@ HOME = Path(__file__).parents[1]
 KERNEL = os.environ.get("COLAB_RL_KERNEL", sys.executable)
 BARE = sys.executable != KERNEL
 SETTINGS = dict(setting.split("=") for setting in TINY)
+LONG = 3000  # steps of a run that takes long enough to be killed in
 RUN = {"RUN_NAME": "book", "ENV_ID": "CartPole-v1", "ALGORITHM": "ppo", "SEED": 3, "SETTINGS": SETTINGS}
 
 
@@ -120,17 +121,14 @@ def become_bare():
 
 @pytest.fixture(scope="module")
 def undisturbed(tmp_path_factory):
-    """`undisturbed(steps)`: the hash that the run ends with where nothing happens to it."""
-    def get(steps):
-        folder = tmp_path_factory.mktemp("undisturbed")
-        become_bare()
-        with pytest.MonkeyPatch.context() as patch:
-            machine = Machine(folder, patch)
-            machine.store = "none"
-            ended = hash_in(text_of(machine.train(steps)))
-        end_tensorboards(folder)
-        return ended
-    return get
+    """The hash that a run of LONG steps ends with where nothing happens to it."""
+    folder = tmp_path_factory.mktemp("undisturbed")
+    with pytest.MonkeyPatch.context() as patch:
+        machine = Machine(folder, patch)
+        machine.store = "none"
+        ended = hash_in(text_of(machine.train(LONG)))
+    end_tensorboards(folder)
+    return ended
 
 
 def test_the_suite_on_colab_from_a_bare_machine_twice(colab, tmp_path):
@@ -167,14 +165,14 @@ def test_the_suite_in_plain_jupyter(jupyter, tmp_path):
     assert "finished" in text_of(again) and "installing" not in text_of(again)
     assert len(live_plots(again)) == 1 and "<polyline" in live_plots(again)[0]
     assert "book: CartPole-v1, ppo" in text_of(jupyter.run("00_setup"))
-    jupyter.run("02_analyze")
+    analyzed = jupyter.run("02_analyze")
     for _ in range(2):
         filmed = jupyter.run("03_render", SECONDS=0.5, OUTPUT="film.mp4")
         assert "return" in text_of(filmed) and (jupyter.disk / "film.mp4").exists()
     assert "will be replaced" in text_of(filmed)
     assert len(list((tmp_path / "store" / "book" / "videos").glob("episode-*.mp4"))) == 1
     if CHROMIUM:
-        check_page(jupyter.run("02_analyze"), first, filmed, tmp_path)
+        check_page(analyzed, first, filmed, tmp_path)
 
 
 def live_plots(client):
@@ -220,10 +218,8 @@ def wait_for_checkpoints(folder, count):
 
 
 def test_a_killed_kernel_and_a_lost_machine_change_nothing_in_the_end(colab, undisturbed):
-    steps = 3000
-    expected = undisturbed(steps)
     colab.run("00_setup")
-    client = colab.open("01_train", TOTAL_STEPS=steps, **RUN)
+    client = colab.open("01_train", TOTAL_STEPS=LONG, **RUN)
     thread, errors = in_background(client)
     wait_for_checkpoints(colab.drive / "MyDrive" / "colab_rl", 3)
     client.km.provisioner.process.kill()
@@ -233,25 +229,24 @@ def test_a_killed_kernel_and_a_lost_machine_change_nothing_in_the_end(colab, und
     colab.disk.mkdir()
     become_bare()
 
-    client = colab.open("01_train", TOTAL_STEPS=steps, **RUN)
+    client = colab.open("01_train", TOTAL_STEPS=LONG, **RUN)
     first = next(cell for cell in client.nb.cells if cell.cell_type == "code")
     first.source = first.source.replace(str(HOME), "nobody/nothing")  # so that the wheel in Drive has to do
     client.execute()
     assert "going on from generation" in text_of(client)
-    assert hash_in(text_of(client)) == expected
+    assert hash_in(text_of(client)) == undisturbed
 
 
 def test_the_stop_button_saves_and_run_all_goes_on(jupyter, undisturbed):
-    steps = 3000
-    client = jupyter.open("01_train", TOTAL_STEPS=steps, **RUN)
+    client = jupyter.open("01_train", TOTAL_STEPS=LONG, **RUN)
     thread, errors = in_background(client)
     wait_for_checkpoints(jupyter.disk / "runs", 3)
     os.killpg(client.km.provisioner.pgid, signal.SIGINT)  # as Jupyter does: the workers get it too
     thread.join(timeout=120)
     assert not errors and "book: stopped at step" in text_of(client) and "Run all goes on from here" in text_of(client)
-    again = jupyter.train(steps)
+    again = jupyter.train(LONG)
     assert "going on from generation" in text_of(again)
-    assert hash_in(text_of(again)) == undisturbed(steps)
+    assert hash_in(text_of(again)) == undisturbed
 
 
 def test_who_has_no_run_sees_the_example(colab):
