@@ -75,7 +75,7 @@ def test_without_envpool_it_goes_on(pip, without, capsys):
 def test_what_is_too_old_is_not_touched(pip, monkeypatch):
     real = importlib.metadata.version
     monkeypatch.setattr(importlib.metadata, "version", lambda name: "1.1.0" if name == "gymnasium" else real(name))
-    with pytest.raises(ColabRLError, match='gymnasium 1.1.0; nothing was changed; run pip install "gymnasium<'):
+    with pytest.raises(ColabRLError, match=r'gymnasium 1.1.0; nothing was changed; run pip install "gymnasium<'):
         install.complete()
     assert pip == []
     assert "BAD   gymnasium 1.1.0" in doctor.describe_machine()
