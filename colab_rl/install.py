@@ -11,7 +11,6 @@ import contextlib
 import functools
 import importlib
 import importlib.metadata
-import importlib.util
 import io
 import json
 import os
@@ -119,8 +118,7 @@ def build_wheel() -> tuple[str, bytes]:
             if origin is None:
                 raise ColabRLError("nothing says where it was installed from")
             source = json.loads(origin)["url"]
-        at_hand = ("--no-build-isolation",) if importlib.util.find_spec("setuptools") else ()
-        problem = _pip("wheel", "--no-deps", "--wheel-dir", folder, *at_hand, source)
+        problem = _pip("wheel", "--no-deps", "--wheel-dir", folder, *_isolation(), source)
         if problem:
             raise ColabRLError(f"its wheel could not be built: {problem}")
         path = next(Path(folder).glob("*.whl"))
@@ -153,6 +151,14 @@ def _installed(name: str) -> str | None:
         return importlib.metadata.version(name)
     except importlib.metadata.PackageNotFoundError:
         return None
+
+
+def _isolation() -> tuple[str, ...]:
+    """Pip's option to build with the setuptools that is here, which is faster; nothing where it cannot make wheels."""
+    from packaging.version import Version
+
+    here = _installed("setuptools")
+    return ("--no-build-isolation",) if here and Version(here) >= Version("70.1") else ()
 
 
 def _install(requirements: Iterable[Requirement], *options: str) -> str | None:

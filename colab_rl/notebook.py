@@ -189,7 +189,8 @@ def show_runs(store: str | os.PathLike | None = None, root: str | os.PathLike | 
     places = Places(root, store)
     rows = overview(places)
     if not rows:
-        print("no runs yet: 01_train.ipynb begins one")
+        print(f"no runs yet in {places.root}{f' or {places.store.place}' if places.store else ''}: "
+              "01_train.ipynb begins one")
     for row in rows:
         score = "not evaluated" if row.score is None else f"score {row.score:.1f}"
         where = "" if places.store is None else ", in the store" if row.stored else ", not in the store yet"
@@ -206,12 +207,13 @@ def choose_run(run: str, store: str = "", root: str | os.PathLike | None = None)
     Raises UsageError where there are runs and none of that name.
     """
     place = colab.connect(store) or ""
-    names = [name for name in show_runs(place or None, root) if name != EXAMPLE]
-    if not names:
-        unpack_example(Places(root, "none").root)
+    show_runs(place or None, root)
+    places = Places(root, place or None)
+    if set(places.names()) <= {EXAMPLE}:
+        unpack_example(places.root)
         print(f"so this shows {EXAMPLE}: not a run of yours but a trained example that comes with colab_rl")
         return EXAMPLE, "none"
-    Places(root, place or None).require(run)
+    places.require(run)
     return run, place
 
 

@@ -98,8 +98,9 @@ class LivePlot:
             self._next = now + min(max(1.0, (now - self._began) / FREQUENT), RAREST)
 
     def close(self) -> None:
-        """Shows how it stands, whenever that was last shown."""
-        self._draw()
+        """Shows how it stands, whenever that was last shown; nothing where training never began."""
+        if self._total:
+            self._draw()
 
     @property
     def speed(self) -> float | None:
