@@ -228,8 +228,10 @@ def train_live(run: str, store: str = "", root: str | os.PathLike | None = None,
     plot = LivePlot(run)
     try:
         result = train(run, store=store or None, root=root, watcher=plot, **options)
-    finally:
+    except BaseException:
         plot.close()
+        raise
+    plot.close(f"checkpoint {result.generation}" + (f", {result.pending} pending" if result.pending else ""))
     score = "" if result.best_score is None else f", best score {result.best_score:.1f}"
     print(f"{run}: {'finished' if result.finished else 'stopped'} at step {result.step:,} of {result.total_steps:,}, "
           f"generation {result.generation} saved{score}")

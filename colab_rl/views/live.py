@@ -97,8 +97,12 @@ class LivePlot:
             self._draw()
             self._next = now + min(max(1.0, (now - self._began) / FREQUENT), RAREST)
 
-    def close(self) -> None:
-        """Shows how it stands, whenever that was last shown; nothing where training never began."""
+    def close(self, where: str | None = None) -> None:
+        """Shows how it stands, whenever that was last shown; nothing where training never began.
+
+        where: as in `row`, once what was under way has ended.
+        """
+        self._where = self._where if where is None else where
         if self._total:
             self._draw()
 
