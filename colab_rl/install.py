@@ -19,7 +19,7 @@ import subprocess
 import sys
 import tempfile
 import zipfile
-from collections.abc import Iterable
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -77,27 +77,27 @@ def complete() -> None:
     Raises ColabRLError where something that is needed is missing and cannot be installed, or is too old.
     """
     found = needs()
-    old = [f"{need.requirement.name} {need.here}" for need in found if need.needed and need.here and not need.fits]
-    if old:
-        wanted = " ".join(f'"{need.requirement.name}{need.requirement.specifier}"' for need in found
-                          if need.needed and need.here and not need.fits)
-        raise ColabRLError(f"too old, or too new, for colab_rl: {', '.join(old)}; nothing was changed; run pip install "
-                           f"{wanted}, then restart the runtime, and Run all again")
+    unfit = [need for need in found if need.needed and need.here and not need.fits]
+    if unfit:
+        have = ", ".join(f"{need.requirement.name} {need.here}" for need in unfit)
+        others = " ".join(f'"{need.requirement.name}{need.requirement.specifier}"' for need in unfit)
+        raise ColabRLError(f"too old, or too new, for colab_rl: {have}; nothing was changed; run pip install {others}, "
+                           "then restart the runtime, and Run all again")
     missing = [need.requirement for need in found if need.needed and not need.here]
-    if missing:
+    wanted = [need.requirement for need in found if not need.needed and not need.here]
+    if not missing and not wanted:
+        return
+    names = ", ".join(requirement.name for requirement in (*missing, *wanted))
+    _say(f"installing what is missing here: {names}")
+    without_envpool = _install(missing, wanted)
+    if without_envpool is None:
+        return
+    problem = _install(missing, []) if missing and wanted else without_envpool if missing else None
+    if problem:
         names = ", ".join(requirement.name for requirement in missing)
-        _say(f"installing what is missing here: {names}")
-        problem = _install(missing)
-        if problem:
-            raise ColabRLError(f"{names} is missing and was not installed: {problem}; nothing was changed; connect "
-                               "this machine to the network, or install it by hand, and run this cell again")
-    for need in found:
-        if not need.needed and not need.here:
-            _say(f"installing {need.requirement.name}: training is several times faster with it")
-            problem = _install([need.requirement], "--only-binary", need.requirement.name)
-            if problem:
-                _say(f"no {need.requirement.name} for this machine ({problem}): training goes on gymnasium, several "
-                    "times slower")
+        raise ColabRLError(f"{names} is missing and was not installed: {problem}; nothing was changed; connect this "
+                           "machine to the network, or install it by hand, and run this cell again")
+    _say(f"no EnvPool for this machine ({without_envpool}): training goes on gymnasium, several times slower")
 
 
 @functools.cache
@@ -161,8 +161,11 @@ def _isolation() -> tuple[str, ...]:
     return ("--no-build-isolation",) if here and Version(here) >= Version("70.1") else ()
 
 
-def _install(requirements: Iterable[Requirement], *options: str) -> str | None:
-    """Installs them and what they need; all that is here stays as it is. Returns what went wrong, None for nothing."""
+def _install(missing: Sequence[Requirement], wanted: Sequence[Requirement]) -> str | None:
+    """Installs them and what they need, nothing of what is wanted from sources; all that is here stays as it is.
+
+    Returns what went wrong, None for nothing.
+    """
     from packaging.version import InvalidVersion, Version
 
     held: dict[str, Version] = {}
@@ -172,8 +175,9 @@ def _install(requirements: Iterable[Requirement], *options: str) -> str | None:
     with tempfile.NamedTemporaryFile("w", suffix=".txt") as constraints:
         constraints.write("\n".join(f"{name}=={number}" for name, number in held.items() if name))
         constraints.flush()
-        problem = _pip("install", "--constraint", constraints.name, *options,
-                       *(f"{requirement.name}{requirement.specifier}" for requirement in requirements))
+        problem = _pip("install", "--constraint", constraints.name,
+                       "--only-binary", ",".join(one.name for one in wanted) or ":none:",
+                       *(f"{one.name}{one.specifier}" for one in (*missing, *wanted)))
     importlib.invalidate_caches()
     return problem
 

@@ -37,12 +37,12 @@ def pip(monkeypatch):
 
 @pytest.fixture
 def without(monkeypatch):
-    """`without(name)`: a package is not installed any more."""
+    """`without(*names)`: these packages are not installed any more."""
     real = importlib.metadata.version
 
-    def hide(hidden):
+    def hide(*hidden):
         def version(name):
-            if name == hidden:
+            if name in hidden:
                 raise importlib.metadata.PackageNotFoundError(name)
             return real(name)
         monkeypatch.setattr(importlib.metadata, "version", version)
@@ -68,8 +68,16 @@ def test_without_envpool_it_goes_on(pip, without, capsys):
     without("envpool")
     install.complete()
     (command, _), = pip
-    assert command[-1] == "envpool<1.2.1,>=1.2" and command[-3:-1] == ["--only-binary", "envpool"]
+    assert command[-3:] == ["--only-binary", "envpool", "envpool<1.2.1,>=1.2"]
     assert "several times slower" in capsys.readouterr().err
+
+
+def test_where_envpool_fails_the_rest_is_tried_alone(pip, without):
+    without("envpool", "box2d")
+    with pytest.raises(ColabRLError, match="box2d is missing and was not installed"):
+        install.complete()
+    assert [command[-2:] for command, _ in pip] == [["box2d<2.4,>=2.3.10", "envpool<1.2.1,>=1.2"],
+                                                    [":none:", "box2d<2.4,>=2.3.10"]]
 
 
 def test_what_is_too_old_is_not_touched(pip, monkeypatch):
