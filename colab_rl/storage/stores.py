@@ -10,7 +10,7 @@ from colab_rl.progress import say
 from colab_rl.storage.base import Storage
 from colab_rl.storage.folder import FolderStorage
 
-MOUNTED_DRIVE = Path("/content/drive")  # where Colab mounts Drive
+MOUNTED_DRIVE = Path(os.environ.get("COLAB_RL_MOUNT", "/content/drive"))  # where Colab mounts Drive
 MY_DRIVE = "MyDrive"                    # the folder of a mount that is the account's own Drive
 
 
