@@ -24,16 +24,19 @@ import sys
 import tempfile
 import time
 
-ENVIRONMENTS = ("BipedalWalker-v3", "BipedalWalkerHardcore-v3", "LunarLander-v3", "CartPole-v1")
+ENVIRONMENTS = {"ppo": ("BipedalWalker-v3", "BipedalWalkerHardcore-v3", "LunarLander-v3", "CartPole-v1"),
+                "sac": ("BipedalWalker-v3", "LunarLanderContinuous-v3", "Pendulum-v1")}
 SETTINGS = ("num_envs=6", "num_steps=64", "minibatch_size=96", "checkpoint_every=1", "keep_last=2", "keep_every=7",
             "eval_every=9", "eval_episodes=2")
+SETTINGS_OF = {"ppo": (), "sac": ("hidden_sizes=64,64", "replay_ratio=0.02", "learning_starts=1000")}
 
 
-def command(run: str, env: str, backend: str, root: pathlib.Path, iterations: int, store: bool) -> list[str]:
+def command(run: str, env: str, options: argparse.Namespace, root: pathlib.Path, store: bool) -> list[str]:
     # Rows that only reset are no steps, so the number of iterations is a little above this.
-    return [sys.executable, "-m", "colab_rl", "train", run, "--env", env, "--backend", backend,
-            "--root", str(root), "--store", str(root / "store") if store else "none",
-            "--total-steps", str(iterations * 6 * 64), "--set", *SETTINGS]
+    return [sys.executable, "-m", "colab_rl", "train", run, "--env", env, "--backend", options.backend,
+            "--algo", options.algo, "--root", str(root), "--store", str(root / "store") if store else "none",
+            "--total-steps", str(options.iterations * 6 * 64),
+            "--set", *SETTINGS, *SETTINGS_OF[options.algo], *options.set]
 
 
 def workers_of(pid: int) -> list[int]:
@@ -79,17 +82,15 @@ def final_hash(output: str) -> str:
     return match[1] if match else "none: " + output[-300:]
 
 
-def measure(env: str, backend: str, kills: int, seed: int, iterations: int, root: pathlib.Path,
-            where: bool) -> dict:
-    rng = random.Random(f"{seed} {env}")
-    undisturbed = subprocess.run(command("whole", env, backend, root, iterations, False), capture_output=True,
-                                 text=True)
+def measure(env: str, options: argparse.Namespace, root: pathlib.Path) -> dict:
+    kills, rng = options.kills, random.Random(f"{options.seed} {env}")
+    undisturbed = subprocess.run(command("whole", env, options, root, False), capture_output=True, text=True)
     expected = final_hash(undisturbed.stdout)
     fell, killed, started, ended_early = collections.Counter(), 0, 0, 0
     output = ""
     while True:
         started += 1
-        process = subprocess.Popen(command("killed", env, backend, root, iterations, True), stdout=subprocess.PIPE,
+        process = subprocess.Popen(command("killed", env, options, root, True), stdout=subprocess.PIPE,
                                    stderr=subprocess.PIPE, text=True)
         if killed < kills:
             # One in four while it starts and loads, the others once it trains.
@@ -101,7 +102,7 @@ def measure(env: str, backend: str, kills: int, seed: int, iterations: int, root
             if process.poll() is None:
                 victim = process.pid
                 workers = workers_of(process.pid)
-                phase = doing(process.pid) if where else "unknown"
+                phase = doing(process.pid) if options.where else "unknown"
                 if workers and rng.random() < 0.25:
                     victim, phase = rng.choice(workers), "worker in " + phase
                 try:
@@ -121,14 +122,16 @@ def measure(env: str, backend: str, kills: int, seed: int, iterations: int, root
             raise SystemExit(f"{env}: exit code {process.returncode}: {errors[-2000:]}")
     status = json.loads(subprocess.run([sys.executable, "-m", "colab_rl", "status", "killed", "--root", str(root),
                                         "--json"], capture_output=True, text=True).stdout)
-    return {"env": env, "backend": backend, "kills": killed, "sessions": started, "fell": dict(fell),
-            "expected": expected, "state_sha256": final_hash(output), "equal": final_hash(output) == expected,
-            "exact": status["exact"], "iterations": status["iteration"]}
+    return {"env": env, "algo": options.algo, "backend": options.backend, "kills": killed, "sessions": started,
+            "fell": dict(fell), "expected": expected, "state_sha256": final_hash(output),
+            "equal": final_hash(output) == expected, "exact": status["exact"], "iterations": status["iteration"]}
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--env", action="append", help="may be given several times (default: four environments)")
+    parser.add_argument("--env", action="append", help="may be given several times (default: each of the algorithm's)")
+    parser.add_argument("--algo", choices=("ppo", "sac"), default="ppo")
+    parser.add_argument("--set", nargs="+", default=[], metavar="KEY=VALUE", help="such as buffer_size=300000")
     parser.add_argument("--backend", choices=("gymnasium", "envpool"), default="gymnasium")
     parser.add_argument("--kills", type=int, default=50)
     parser.add_argument("--seed", type=int, default=0, help="of the moments")
@@ -137,10 +140,9 @@ def main() -> int:
     parser.add_argument("--json", type=pathlib.Path)
     options = parser.parse_args()
     rows = []
-    for env in options.env or ENVIRONMENTS:
+    for env in options.env or ENVIRONMENTS[options.algo]:
         with tempfile.TemporaryDirectory() as folder:
-            row = measure(env, options.backend, options.kills, options.seed, options.iterations,
-                          pathlib.Path(folder), options.where)
+            row = measure(env, options, pathlib.Path(folder))
         rows.append(row)
         print(f"{env:26} {row['kills']:3} kills in {row['sessions']:3} sessions, {row['iterations']} iterations: "
               f"{'equal' if row['equal'] else 'DIFFERENT'}; {row['fell']}", flush=True)

@@ -58,7 +58,7 @@ def _parser() -> argparse.ArgumentParser:
     train = command("train", _train, "start a run, or continue it")
     train.add_argument("run")
     train.add_argument("--env", metavar="ID", help="Gymnasium id (default BipedalWalker-v3); module:Id-v0 for your own")
-    train.add_argument("--algo", help="ppo (the default)")
+    train.add_argument("--algo", help="ppo (the default), or sac, for continuous actions")
     train.add_argument("--total-steps", metavar="N", help="environment steps; a larger number extends a run")
     train.add_argument("--seed", metavar="S")
     train.add_argument("--backend", default="auto", help="who steps the environments: auto, gymnasium, envpool")

@@ -222,17 +222,16 @@ def _states(tier: Tier | None) -> dict[str, tuple[Manifest | None, str]]:
         say(f"{tier.storage.place} cannot be listed: {error}")
         return states
 
-    def state_of(name: str) -> tuple[Manifest | None, str] | None:
-        manifest = None
-        try:
-            manifest = tier.read(name)
-            tier.check(manifest)
-            return manifest, "verified" if tier.storage.proves else "written"
-        except (Damaged, StorageError):
-            return (manifest, "bad") if _is_there(tier, name) else None
+    def read(name: str) -> Manifest | None:
+        with contextlib.suppress(Damaged, StorageError):
+            return tier.read(name)
+        return None
 
-    found = zip(names, tier.storage.each(state_of, names), strict=True)
-    states = {name: state for name, state in found if state}
+    manifests = dict(zip(names, tier.storage.each(read, names), strict=True))
+    whole = {manifest.name for manifest in tier.whole_among([*filter(None, manifests.values())])}
+    good = "verified" if tier.storage.proves else "written"
+    states = {name: (manifest, good if name in whole else "bad") for name, manifest in manifests.items()
+              if name in whole or _is_there(tier, name)}
     written = {name: manifest for name, (manifest, state) in states.items() if manifest and state == "written"}
     try:
         states |= {manifest.name: (manifest, "verified") for manifest in tier.confirmed(written.values())}

@@ -61,6 +61,15 @@ def versions(device: str, threads: int, backend: str) -> dict[str, str]:
     return found
 
 
+def available_memory() -> int | None:
+    """Bytes of memory that a program can still take, None where the system does not say."""
+    try:
+        lines = Path("/proc/meminfo").read_text().splitlines()
+        return 1024 * next(int(line.split()[1]) for line in lines if line.startswith("MemAvailable:"))
+    except (OSError, StopIteration, ValueError, IndexError):
+        return None
+
+
 def _cpu_model() -> str:
     """The processor's name: libraries choose their kernels, and so the last bits, by it."""
     try:

@@ -47,6 +47,27 @@ PRESETS: dict[tuple[str, str], dict[str, Any]] = {
         "gamma": 0.9999, "gae_lambda": 0.9, "ent_coef": 0.01, "log_std_init": 0.5,
         "checkpoint_every": 10, "eval_every": 10,
     },
+    ("BipedalWalker-v3", "sac"): {
+        "total_steps": 800_000, "num_envs": 8, "num_steps": 32, "minibatch_size": 256, "replay_ratio": 0.25,
+        "hidden_sizes": (128, 128), "layer_norm": True, "gamma": 0.98, "tau": 0.01, "learning_rate": 7e-4,
+        "learning_rate_schedule": "linear", "buffer_size": 500_000, "random_hold": 4, "target_entropy": -2,
+        "checkpoint_every": 100, "eval_every": 200,
+    },
+    ("LunarLanderContinuous-v3", "sac"): {
+        "total_steps": 500_000, "num_envs": 8, "num_steps": 32, "minibatch_size": 256, "replay_ratio": 0.25,
+        "hidden_sizes": (128, 128), "layer_norm": True, "gamma": 0.99, "tau": 0.01, "learning_rate": 7e-4,
+        "learning_rate_schedule": "linear", "buffer_size": 500_000, "checkpoint_every": 100, "eval_every": 100,
+    },
+    ("Pendulum-v1", "sac"): {
+        "total_steps": 20_000, "num_envs": 1, "num_steps": 64, "replay_ratio": 1, "hidden_sizes": (64, 64),
+        "learning_rate": 1e-3, "learning_starts": 1_000, "buffer_size": 20_000, "checkpoint_every": 50,
+        "eval_every": 50,
+    },
+    ("MountainCarContinuous-v0", "sac"): {
+        "total_steps": 20_000, "num_envs": 4, "num_steps": 16, "replay_ratio": 0.5, "hidden_sizes": (64, 64),
+        "learning_rate": 1e-3, "tau": 0.01, "learning_starts": 5_000, "random_hold": 20, "buffer_size": 50_000,
+        "checkpoint_every": 50, "eval_every": 50,
+    },
 }
 
 

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from colab_rl.checkpoints.recovery import Checkpoint, newest_whole, of_generation
+from colab_rl.checkpoints.recovery import Checkpoint, check_segments, newest_whole, of_generation
 from colab_rl.config import Config, config_class, make_config, to_json
 from colab_rl.environments import EnvironmentSource, describe, environment_name
 from colab_rl.environments.backends import check_backend, choose_backend, why_not
@@ -22,7 +22,7 @@ from colab_rl.spaces import Spaces
 
 DEFAULT_ENVIRONMENT = "BipedalWalker-v3"
 # What a run begun from another's checkpoint must share with it: the shape and the random streams of its state.
-STRUCTURE = ("seed", "num_envs", "hidden_sizes", "activation", "normalize_observations")
+STRUCTURE = ("seed", "num_envs", "hidden_sizes", "activation", "normalize_observations", "buffer_size", "layer_norm")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,7 +101,7 @@ class Request:
             raise UsageError(f"{other.name} was trained by {other.algorithm}, not {self.algo}")
         config = make_config(other.algorithm, {**other.config, **self.settings})
         for name in STRUCTURE:
-            if to_json(config)[name] != other.config[name]:
+            if name in other.config and to_json(config)[name] != other.config[name]:
                 raise UsageError(f"a run from {other.name}'s checkpoint keeps its {name} ({other.config[name]})")
         manifest = checkpoint.manifest
         if config.total_steps <= manifest.step:
@@ -135,8 +135,10 @@ def checkpoint_of(source: str, places: Places) -> tuple[Identity, Checkpoint]:
     if colon:
         if not re.fullmatch("[0-9]+", generation):
             raise UsageError(f"--from takes RUN or RUN:GENERATION, not {source!r}")
-        return identity, of_generation(local, remote, int(generation))
-    checkpoint = newest_whole(local, remote, say)
-    if checkpoint is None:
+        checkpoint = of_generation(local, remote, int(generation))
+        check_segments(checkpoint.manifest, local, remote)
+        return identity, checkpoint
+    newest = newest_whole(local, remote, say, check=lambda manifest: check_segments(manifest, local, remote))
+    if newest is None:
         raise ColabRLError(f"{name} has no checkpoint yet")
-    return identity, checkpoint
+    return identity, newest

@@ -10,12 +10,14 @@ from __future__ import annotations
 import datetime
 import math
 import time
+from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 from colab_rl.algorithms import Algorithm
 from colab_rl.checkpoints import FileRecord, Manifest, Replicator, Tier
 from colab_rl.checkpoints.manifest import numbered
 from colab_rl.checkpoints.retention import best, prune
+from colab_rl.checkpoints.segments import Rows, extended
 from colab_rl.checkpoints.serialization import serialize, state_sha256
 from colab_rl.config import Config
 from colab_rl.environments import VectorEnvironment
@@ -77,13 +79,17 @@ class Trainer:
         self._resumed = False                            # whether the next row is the first one of a later session
         self._said_slow = False                          # that the store is slower than the checkpoints come
 
-    def load(self, state: dict[str, Any], manifest: Manifest | None, changes: list[str]) -> None:
+    def load(self, state: dict[str, Any], experience: Iterable[Rows], manifest: Manifest | None,
+             changes: list[str]) -> None:
         """Goes on from a state.
 
+        experience: what its replay segments hold, empty for an algorithm that keeps none.
         manifest: of the state's checkpoint where it is this run's own.
         changes: why going on from it is not bit-exact, so far as is known.
         """
         self.algorithm.load_state_dict(state["algorithm"])
+        if self.algorithm.replay:
+            self.algorithm.replay.restore(experience)
         then = state["envs"]
         if then["backend"] == self.envs.backend:
             reasons = self.envs.restore(then)
@@ -154,6 +160,10 @@ class Trainer:
         table_name = numbered("metrics", generation, FileRecord.of(table), "csv")
         result = self._evaluated[1] if self._evaluated and self._evaluated[0] == self.iteration else None
         contents = {table_name: table, data_name: data}
+        segments: dict[str, FileRecord] = {}
+        if self.algorithm.replay:
+            segments, new_segments = extended(parent.files if parent else {}, self.algorithm.replay)
+            contents |= new_segments
         if result and result.episodes:
             telemetry = to_npz(result.episodes)
             contents[numbered("telemetry", generation, FileRecord.of(telemetry), "npz")] = telemetry
@@ -167,7 +177,7 @@ class Trainer:
             state_sha256=state_sha256(state), seconds=self.seconds,
             created=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
             versions=recorder.versions, exact=not self.inexact, inexact=self.inexact,
-            files={name: FileRecord.of(content) for name, content in contents.items()},
+            files={**segments, **{name: FileRecord.of(content) for name, content in contents.items()}},
             history={**(parent.history if parent else {}), **history})
         try:
             recorder.local.commit(self.manifest, contents)

@@ -10,11 +10,12 @@ from typing import Any
 
 import torch
 
-from colab_rl.algorithms import make_algorithm
+from colab_rl.algorithms import check_algorithm, make_algorithm
 from colab_rl.arguments import checked
 from colab_rl.checkpoints import Manifest, Replicator, Tier
-from colab_rl.checkpoints.recovery import Checkpoint, bring_home, newest_whole
+from colab_rl.checkpoints.recovery import Checkpoint, bring_home, bring_segments, newest_whole, read_segments
 from colab_rl.checkpoints.retention import sweep
+from colab_rl.checkpoints.segments import Rows
 from colab_rl.checkpoints.serialization import deserialize
 from colab_rl.environments import EnvironmentSource, describe
 from colab_rl.environments.backends import make_vector_environment
@@ -85,6 +86,7 @@ def train(run: str, *, env: EnvironmentSource | None = None, algo: str | None = 
     spaces = describe(environment)
     if spaces.to_json() != identity.spaces:
         raise UsageError(f"{identity.env_id} has other spaces than when {run} was begun; nothing was changed")
+    check_algorithm(identity.algorithm, identity.make_config(), spaces)
     stepped_by = request.backend_of(identity, environment, spaces)
     with locked(places.local(run)), StopRequest() as stop:
         return _Session(identity, places, environment, spaces, stepped_by, watcher).run(total, stop)
@@ -108,7 +110,8 @@ class _Session:
 
     def run(self, total_steps: int, stop: StopRequest) -> TrainingResult:
         """Goes on from the newest whole checkpoint, and brings what the session wrote to the store."""
-        checkpoint = newest_whole(self.local, self.remote, say)
+        checkpoint = newest_whole(self.local, self.remote, say,
+                                  check=lambda manifest: bring_segments(manifest, self.local, self.remote))
         if checkpoint is None:
             say(f"{self.identity.name} has no checkpoint yet: beginning")
         tables: list[bytes] = []
@@ -139,16 +142,20 @@ class _Session:
                 self.watcher.past(row)
             yield row
 
-    def _origin(self) -> Checkpoint | None:
-        """The other run's checkpoint that this run begins from, None where it begins from nothing."""
+    def _start(self, checkpoint: Checkpoint | None) -> tuple[Checkpoint, Iterator[Rows]] | None:
+        """Where training goes on: this run's newest checkpoint, or the other run's that it begins from, and the
+        experience that belongs to it. None where it begins from nothing.
+        """
         source = self.identity.source
+        if checkpoint:
+            return checkpoint, read_segments(checkpoint.manifest, self.local, self.remote)
         if source is None:
             return None
-        _, checkpoint = checkpoint_of(f"{source['run']}:{source['generation']}", self.places)
+        other, checkpoint = checkpoint_of(f"{source['run']}:{source['generation']}", self.places)
         if checkpoint.manifest.state_sha256 != source["state_sha256"]:
             raise ColabRLError(f"generation {source['generation']} of {source['run']} is another now than when "
                                f"{self.identity.name} was begun; nothing was changed")
-        return checkpoint
+        return checkpoint, read_segments(checkpoint.manifest, *self.places.tiers(other))
 
     def _train(self, total_steps: int, checkpoint: Checkpoint | None, tensorboard: TensorBoardView,
                replicator: Replicator | None, stop: StopRequest) -> Manifest:
@@ -165,10 +172,11 @@ class _Session:
             algorithm = make_algorithm(identity.algorithm, config, self.spaces, torch.device(device))
             trainer = Trainer(identity.name, config, total_steps, algorithm, envs, evaluator,
                               Recorder(identity.run_id, self.local, replicator, tensorboard, here, self.watcher))
-            start = checkpoint or self._origin()
+            start = self._start(checkpoint)
             if start:
-                changes = [*start.manifest.inexact, *differences(start.manifest.versions, here), *reasons]
-                _load(trainer, start, start is checkpoint, changes)
+                manifest = start[0].manifest
+                changes = [*manifest.inexact, *differences(manifest.versions, here), *reasons]
+                _load(trainer, *start, checkpoint is not None, changes)
             else:
                 envs.reset()
             _run(trainer, stop)
@@ -176,11 +184,11 @@ class _Session:
             return trainer.manifest
 
 
-def _load(trainer: Trainer, start: Checkpoint, own: bool, changes: list[str]) -> None:
+def _load(trainer: Trainer, start: Checkpoint, experience: Iterable[Rows], own: bool, changes: list[str]) -> None:
     """Puts the trainer where a checkpoint left off, its own run's or another's."""
     manifest = start.manifest
     try:
-        trainer.load(deserialize(start.state), manifest if own else None, changes)
+        trainer.load(deserialize(start.state), experience, manifest if own else None, changes)
     except (ValueError, KeyError, RuntimeError, TypeError) as error:
         raise ColabRLError(f"generation {manifest.generation} is whole but cannot be loaded by this version of "
                            f"colab_rl ({error}); nothing was changed") from error

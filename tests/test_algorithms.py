@@ -1,8 +1,9 @@
-"""What every algorithm promises, and what is PPO's own."""
+"""What every algorithm promises, and what is PPO's own; test_sac.py has SAC's."""
 
 from __future__ import annotations
 
 import contextlib
+import copy
 import functools
 import math
 from collections.abc import Iterator
@@ -22,9 +23,13 @@ from colab_rl.errors import Divergence
 # Small settings of each algorithm; a new one joins the suite by an entry here.
 SETTINGS: dict[str, dict[str, Any]] = {
     "ppo": {"num_envs": 3, "num_steps": 40, "minibatch_size": 32, "update_epochs": 2, "hidden_sizes": (16, 16)},
+    # A buffer that wraps in its third iteration.
+    "sac": {"num_envs": 3, "num_steps": 40, "minibatch_size": 32, "replay_ratio": 0.1, "hidden_sizes": (16, 16),
+            "learning_starts": 100, "buffer_size": 300, "layer_norm": True, "random_hold": 3.0},
 }
 ENVIRONMENTS = {"discrete": "CartPole-v1", "continuous": "Pendulum-v1"}
-every_algorithm = pytest.mark.parametrize("name", SETTINGS)
+CASES = [("ppo", "CartPole-v1"), ("ppo", "Pendulum-v1"), ("sac", "Pendulum-v1")]
+every_algorithm = pytest.mark.parametrize(("name", "env_id"), CASES)
 either_space = pytest.mark.parametrize("env_id", ENVIRONMENTS.values(), ids=ENVIRONMENTS)
 describe_once = functools.cache(describe)
 
@@ -50,6 +55,26 @@ def environments(env_id: str) -> Iterator[VectorEnvironment]:
         yield envs
 
 
+Saved = tuple[dict[str, Any], list[tuple[int, Any]]]
+
+
+def save(algorithm: Algorithm) -> Saved:
+    """The state as a file gives it back, and the experience in two parts."""
+    parts: list[tuple[int, Any]] = []
+    if algorithm.replay:
+        first, end = algorithm.replay.first, algorithm.replay.end
+        middle = (first + end) // 2
+        parts = [(begin, algorithm.replay.rows(begin, stop)) for begin, stop in ((middle, end), (first, middle))
+                 if stop > begin]
+    return deserialize(serialize({"algorithm": algorithm.state_dict()}))["algorithm"], parts
+
+
+def load(algorithm: Algorithm, saved: Saved) -> None:
+    algorithm.load_state_dict(copy.deepcopy(saved[0]))
+    if algorithm.replay:
+        algorithm.replay.restore(saved[1])
+
+
 def iterate(algorithm: Algorithm, envs: VectorEnvironment, times: int = 1, progress: float = 0.1) -> dict[str, float]:
     for _ in range(times):
         algorithm.collect(envs)
@@ -58,19 +83,18 @@ def iterate(algorithm: Algorithm, envs: VectorEnvironment, times: int = 1, progr
 
 
 @every_algorithm
-@either_space
 def test_a_fresh_object_with_a_saved_state_goes_on_to_the_last_bit(name, env_id):
     with environments(env_id) as envs:
         algorithm = make(name, env_id)
         iterate(algorithm, envs, 3)
-        saved, places = serialize({"algorithm": algorithm.state_dict()}), envs.snapshot()
+        saved, places = save(algorithm), envs.snapshot()
         hashes = []
         for _ in range(2):
             iterate(algorithm, envs)
             hashes.append(state_sha256(algorithm.state_dict()))
 
         other = make(name, env_id, seed=2)
-        other.load_state_dict(deserialize(saved)["algorithm"])
+        load(other, saved)
         assert envs.restore(places) == []
         for expected in hashes:
             iterate(other, envs)
@@ -79,45 +103,42 @@ def test_a_fresh_object_with_a_saved_state_goes_on_to_the_last_bit(name, env_id)
 
 
 @every_algorithm
-@either_space
 def test_loading_a_state_again_undoes_what_came_after_it(name, env_id):
     with environments(env_id) as envs:
         algorithm = make(name, env_id)
         iterate(algorithm, envs)
-        saved, before = serialize({"algorithm": algorithm.state_dict()}), state_sha256(algorithm.state_dict())
+        saved, before = save(algorithm), state_sha256(algorithm.state_dict())
         iterate(algorithm, envs)
         assert state_sha256(algorithm.state_dict()) != before
-        algorithm.load_state_dict(deserialize(saved)["algorithm"])
+        load(algorithm, saved)
         assert state_sha256(algorithm.state_dict()) == before
 
 
 @every_algorithm
-@either_space
 def test_a_state_before_the_first_iteration_can_be_saved_and_loaded(name, env_id):
     with environments(env_id) as envs:
         start = envs.snapshot()
         algorithm = make(name, env_id)
-        saved = serialize({"algorithm": algorithm.state_dict()})
+        saved = save(algorithm)
         iterate(algorithm, envs)
         other = make(name, env_id, seed=2)
-        other.load_state_dict(deserialize(saved)["algorithm"])
+        load(other, saved)
         envs.restore(start)
         iterate(other, envs)
         assert state_sha256(other.state_dict()) == state_sha256(algorithm.state_dict())
 
 
 @every_algorithm
-def test_a_state_from_before_the_first_iteration_replaces_all_that_was_learned(name):
-    with environments("CartPole-v1") as envs:
-        algorithm = make(name, "CartPole-v1")
-        saved, before = serialize({"algorithm": algorithm.state_dict()}), state_sha256(algorithm.state_dict())
+def test_a_state_from_before_the_first_iteration_replaces_all_that_was_learned(name, env_id):
+    with environments(env_id) as envs:
+        algorithm = make(name, env_id)
+        saved, before = save(algorithm), state_sha256(algorithm.state_dict())
         iterate(algorithm, envs)
-        algorithm.load_state_dict(deserialize(saved)["algorithm"])
+        load(algorithm, saved)
     assert state_sha256(algorithm.state_dict()) == before
 
 
 @every_algorithm
-@either_space
 def test_the_seed_decides_everything_and_the_global_generators_nothing(name, env_id):
     def trained(seed: int, disturbance: int) -> str:
         torch.manual_seed(disturbance)
@@ -135,7 +156,6 @@ def test_the_seed_decides_everything_and_the_global_generators_nothing(name, env
 
 
 @every_algorithm
-@either_space
 @pytest.mark.parametrize("hidden_sizes", [(16, 16), (64, 128, 256)], ids=str)
 def test_a_deterministic_action_is_bit_equal_whatever_rows_are_beside_it(name, env_id, hidden_sizes):
     spaces, rng = describe_once(env_id), np.random.default_rng(0)
@@ -150,7 +170,6 @@ def test_a_deterministic_action_is_bit_equal_whatever_rows_are_beside_it(name, e
 
 
 @every_algorithm
-@either_space
 def test_deterministic_actions_leave_the_state_alone_and_random_ones_draw_from_it(name, env_id):
     algorithm = make(name, env_id)
     observations = np.random.default_rng(0).normal(size=(30, describe_once(env_id).obs_dim)).astype(np.float32)
@@ -164,7 +183,6 @@ def test_deterministic_actions_leave_the_state_alone_and_random_ones_draw_from_i
 
 
 @every_algorithm
-@either_space
 def test_in_how_many_groups_the_environments_step_changes_nothing(name, env_id):
     hashes = []
     for num_workers in (1, 2, 3):
@@ -178,7 +196,6 @@ def test_in_how_many_groups_the_environments_step_changes_nothing(name, env_id):
 
 
 @every_algorithm
-@either_space
 def test_metrics_are_plain_finite_numbers(name, env_id):
     with environments(env_id) as envs:
         algorithm = make(name, env_id)
@@ -191,27 +208,26 @@ def test_metrics_are_plain_finite_numbers(name, env_id):
 
 
 @every_algorithm
-def test_collect_counts_transitions_and_not_the_rows_that_only_reset(name):
-    with environments("CartPole-v1") as envs:
-        algorithm = make(name, "CartPole-v1")
-        steps = sum(algorithm.collect(envs) for _ in range(5))
+def test_collect_counts_transitions_and_not_the_rows_that_only_reset(name, env_id):
+    with environments(env_id) as envs:
+        algorithm = make(name, env_id)
+        steps = sum(algorithm.collect(envs) for _ in range(13))
     ended = len(algorithm.episodes.recent_returns)
     counted = algorithm.episodes.recent_lengths.sum() + algorithm.episodes.lengths.sum()
     assert ended > 5
-    assert counted == steps < 5 * 3 * SETTINGS[name]["num_steps"]
+    assert counted == steps < 13 * 3 * SETTINGS[name]["num_steps"]
 
 
 @every_algorithm
-@either_space
 @pytest.mark.parametrize("number", [math.nan, math.inf], ids=str)
 def test_parameters_that_are_not_finite_raise_divergence(name, env_id, number):
     with environments(env_id) as envs:
         algorithm = make(name, env_id)
         algorithm.collect(envs)
-        state = deserialize(serialize(algorithm.state_dict()))
-        for tensor in state["policy"].values():
+        saved = save(algorithm)
+        for tensor in saved[0]["policy"].values():
             tensor.fill_(number)
-        algorithm.load_state_dict(state)
+        load(algorithm, saved)
         with pytest.raises(Divergence, match=r" is (nan|inf|-inf)$"):
             algorithm.update(0.1)
 

@@ -127,12 +127,13 @@ def test_a_preset_cannot_be_changed_by_who_asks():
     assert preset("Unknown-v0", "ppo") == {}
 
 
-@pytest.mark.parametrize("settings", [
-    {}, *PRESETS.values(), {"hidden_sizes": [], "target_score": 300, "target_kl": 0.015, "normalize_rewards": False},
-], ids=lambda settings: str(len(settings)))
-def test_a_config_comes_back_from_json(settings):
-    config = make_config("ppo", settings)
-    assert make_config("ppo", json.loads(json.dumps(to_json(config)))) == config
+@pytest.mark.parametrize(("algorithm", "settings"), [
+    ("ppo", {}), ("sac", {}), *((algorithm, settings) for (_, algorithm), settings in PRESETS.items()),
+    ("ppo", {"hidden_sizes": [], "target_score": 300, "target_kl": 0.015, "normalize_rewards": False}),
+], ids=lambda value: value if isinstance(value, str) else str(len(value)))
+def test_a_config_comes_back_from_json(algorithm, settings):
+    config = make_config(algorithm, settings)
+    assert make_config(algorithm, json.loads(json.dumps(to_json(config)))) == config
 
 
 @pytest.mark.parametrize("kind", CONFIGS.values())

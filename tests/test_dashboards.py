@@ -92,7 +92,7 @@ def test_columns_of_another_algorithm_get_panels_too():
     figure = dashboards.learning(dashboards.Curves("sac", {
         "iteration": t, "step": t, "seconds": t, "episode/return": t, "loss/actor": t, "loss/critic": t,
         "q/mean": t, "policy/temperature": t}))
-    for words in ("Policy loss", "Value loss", "q: mean", "policy: temperature"):
+    for words in ("Policy loss", "Value loss", "Q of sampled transitions", "policy: temperature"):
         assert words in texts(figure)
 
 

@@ -11,10 +11,11 @@ from colab_rl import evaluate, train
 pytestmark = pytest.mark.slow  # only a label: these always run
 
 
-@pytest.mark.parametrize(("env_id", "steps", "score"), [("CartPole-v1", 60_000, 475), ("Pendulum-v1", 120_000, -250)])
-def test_a_preset_learns_its_environment(tmp_path: Path, env_id: str, steps: int, score: float):
+@pytest.mark.parametrize(("env_id", "algorithm", "steps", "score"), [
+    ("CartPole-v1", "ppo", 60_000, 475), ("Pendulum-v1", "ppo", 120_000, -250), ("Pendulum-v1", "sac", 10_000, -200)])
+def test_a_preset_learns_its_environment(tmp_path: Path, env_id: str, algorithm: str, steps: int, score: float):
     places = {"root": tmp_path, "store": "none"}
-    result = train("learner", env=env_id, total_steps=steps, **places)
+    result = train("learner", env=env_id, algo=algorithm, total_steps=steps, **places)
     assert result.finished and result.step >= steps
     first = evaluate("learner", checkpoint=1, episodes=20, **places).summary()
     best = evaluate("learner", checkpoint="best", episodes=100, **places).summary()

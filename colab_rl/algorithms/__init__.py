@@ -8,12 +8,13 @@ import torch
 
 from colab_rl.algorithms.base import Algorithm
 from colab_rl.algorithms.ppo import PPO
+from colab_rl.algorithms.sac import SAC
 from colab_rl.spaces import Spaces
 
 if TYPE_CHECKING:
     from colab_rl.config import Config
 
-ALGORITHMS = {"ppo": PPO}
+ALGORITHMS: dict[str, type[PPO] | type[SAC]] = {"ppo": PPO, "sac": SAC}
 
 
 def make_algorithm(name: str, config: Config, spaces: Spaces, device: torch.device) -> Algorithm:
@@ -21,4 +22,9 @@ def make_algorithm(name: str, config: Config, spaces: Spaces, device: torch.devi
     return ALGORITHMS[name](config, spaces, device)  # type: ignore[arg-type]
 
 
-__all__ = ["ALGORITHMS", "Algorithm", "make_algorithm"]
+def check_algorithm(name: str, config: Config, spaces: Spaces) -> None:
+    """Raises UsageError where the algorithm cannot learn in these spaces, or not on this machine."""
+    ALGORITHMS[name].check(config, spaces)  # type: ignore[arg-type]
+
+
+__all__ = ["ALGORITHMS", "Algorithm", "check_algorithm", "make_algorithm"]

@@ -8,16 +8,26 @@ from typing import Any
 import numpy as np
 
 from colab_rl.algorithms.episodes import EpisodeTracker
+from colab_rl.algorithms.replay import ReplayBuffer
 from colab_rl.environments import VectorEnvironment
+from colab_rl.spaces import Spaces
 
 
 class Algorithm(ABC):
     """A policy, and how it learns. All that changes while training is in `state_dict`.
 
     episodes: returns and lengths of the training episodes.
+    replay: past experience, None where the algorithm keeps none. It is as much a part of the state, whose
+        `state_dict` has its SHA-256; but since it only grows, it is saved in segments beside it
+        (checkpoints/segments.py), and after `load_state_dict` it is `restore`d from them before training goes on.
     """
 
     episodes: EpisodeTracker
+    replay: ReplayBuffer | None = None
+
+    @staticmethod  # noqa: B027
+    def check(config: Any, spaces: Spaces) -> None:
+        """Raises UsageError where it cannot learn in these spaces, or this machine lacks what it needs."""
 
     @abstractmethod
     def collect(self, envs: VectorEnvironment) -> int:

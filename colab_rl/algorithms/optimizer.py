@@ -2,11 +2,26 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.optim.adam import adam
+
+
+def scheduled(start: float, schedule: str, progress: float) -> float:
+    """`start` throughout, or falling linearly to 0 as `progress` goes from 0 to 1."""
+    return start * max(0.0, 1 - progress) if schedule == "linear" else start
+
+
+def flattened(network: nn.Module) -> Tensor:
+    """A network's parameters in one flat tensor, of which they become views."""
+    parameters = list(network.parameters())
+    flat = torch.cat([parameter.detach().flatten() for parameter in parameters])
+    for parameter, part in zip(parameters, flat.split([p.numel() for p in parameters]), strict=True):
+        parameter.data = part.view_as(parameter)
+    return flat
 
 
 class ClippedAdam:
@@ -18,15 +33,12 @@ class ClippedAdam:
     """
 
     def __init__(self, network: nn.Module, learning_rate: float, max_grad_norm: float):
-        parameters = list(network.parameters())
-        self.flat = nn.Parameter(torch.cat([parameter.detach().flatten() for parameter in parameters]))
+        self.flat = nn.Parameter(flattened(network))
         self.gradient = torch.zeros_like(self.flat)
-        start = 0
-        for parameter in parameters:
-            end = start + parameter.numel()
-            parameter.data = self.flat.data[start:end].view_as(parameter)
-            parameter.grad = self.gradient[start:end].view_as(parameter)
-            start = end
+        parameters = list(network.parameters())
+        parts = self.gradient.split([parameter.numel() for parameter in parameters])
+        for parameter, part in zip(parameters, parts, strict=True):
+            parameter.grad = part.view_as(parameter)
         self.max_grad_norm = max_grad_norm
         self.exp_avg, self.exp_avg_sq = torch.zeros_like(self.gradient), torch.zeros_like(self.gradient)
         self.steps = torch.zeros((), device=self.flat.device)
@@ -42,7 +54,8 @@ class ClippedAdam:
     def step(self) -> None:
         """Clips the gradient and takes a step."""
         norm = torch.linalg.vector_norm(self.gradient)
-        self.gradient.mul_((self.max_grad_norm / (norm + 1e-6)).clamp_(max=1.0))
+        if self.max_grad_norm < math.inf:
+            self.gradient.mul_((self.max_grad_norm / (norm + 1e-6)).clamp_(max=1.0))
         self._norms.append(norm)
         # The function behind torch.optim.Adam: the class takes as long again to get there.
         adam([self.flat], [self.gradient], [self.exp_avg], [self.exp_avg_sq], [], [self.steps],

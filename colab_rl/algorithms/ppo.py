@@ -19,7 +19,7 @@ from torch import Tensor
 
 from colab_rl.algorithms.base import Algorithm
 from colab_rl.algorithms.episodes import EpisodeTracker
-from colab_rl.algorithms.optimizer import ClippedAdam
+from colab_rl.algorithms.optimizer import ClippedAdam, scheduled
 from colab_rl.algorithms.rollout import Rollout, generalized_advantages
 from colab_rl.config import PPOConfig
 from colab_rl.environments import VectorEnvironment
@@ -29,11 +29,6 @@ from colab_rl.normalization import ObservationNormalizer, RewardNormalizer
 from colab_rl.spaces import Spaces
 
 DEAD_UNIT_ROWS = 512  # observations over which a unit has to vary
-
-
-def scheduled(start: float, schedule: str, progress: float) -> float:
-    """`start` throughout, or falling linearly to 0 as `progress` goes from 0 to 1."""
-    return start * max(0.0, 1 - progress) if schedule == "linear" else start
 
 
 class PPO(Algorithm):

@@ -63,7 +63,8 @@ class FileRecord:
 class Manifest:
     """One checkpoint.
 
-    files: without these it does not exist: the training state, and the metrics since the parent.
+    files: without these it does not exist: the training state, the metrics since the parent, and the replay segments
+        that hold past experience, which manifests share.
     history: the metrics before. Where one of them is damaged the run goes on, and its curves have a gap.
     score, criterion: of an evaluation at this step, if there was one: its mean, and what `best_by` makes of it.
     seconds: wall time of training up to here, over all sessions.
@@ -92,6 +93,11 @@ class Manifest:
     def state_file(self) -> str:
         """Name of the training state's file."""
         return next(name for name in self.files if name.startswith("checkpoints/"))
+
+    @property
+    def segments(self) -> dict[str, FileRecord]:
+        """Those of the files that are replay segments (segments.py)."""
+        return {name: record for name, record in self.files.items() if name.startswith("replay/")}
 
     @property
     def name(self) -> str:

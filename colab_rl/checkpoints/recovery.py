@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
-from typing import NamedTuple
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
+from typing import NamedTuple, TypeVar
 
 from colab_rl.checkpoints.manifest import Damaged, FileRecord, Manifest, generation_of, numbered_generation
+from colab_rl.checkpoints.segments import Rows, read_segment, segments_in
 from colab_rl.checkpoints.tier import Tier
 from colab_rl.errors import ColabRLError, StorageError
 from colab_rl.progress import progress_bar
@@ -14,6 +16,7 @@ from colab_rl.storage import NotFound, looked_again
 
 PAUSES = (0.1, 0.3, 1.0)  # seconds between tries to read
 Say = Callable[[str], None]
+T = TypeVar("T")
 
 
 class Checkpoint(NamedTuple):
@@ -28,9 +31,11 @@ class Checkpoint(NamedTuple):
         return self.contents[self.manifest.state_file]
 
 
-def newest_whole(local: Tier, remote: Tier | None, say: Say) -> Checkpoint | None:
+def newest_whole(local: Tier, remote: Tier | None, say: Say,
+                 check: Callable[[Manifest], object] = lambda manifest: None) -> Checkpoint | None:
     """Walks back from the newest generation until one verifies; None where the run has no checkpoint yet.
 
+    check: raises Damaged or StorageError for one that is not to be taken, because of its replay segments, say.
     Raises ColabRLError where there are checkpoints and none is whole: a run is never begun
     again over an old one.
     """
@@ -41,7 +46,9 @@ def newest_whole(local: Tier, remote: Tier | None, say: Say) -> Checkpoint | Non
         for tier, found in tiers.values():
             if name in found:
                 try:
-                    return load(tier, name)
+                    checkpoint = load(tier, name)
+                    _patiently(partial(check, checkpoint.manifest))
+                    return checkpoint
                 except (Damaged, StorageError) as error:
                     say(f"skipping a checkpoint: {error}")
     # A state without a manifest is what a killed save leaves, but only of the first generation is it all there is.
@@ -51,6 +58,46 @@ def newest_whole(local: Tier, remote: Tier | None, say: Say) -> Checkpoint | Non
         raise ColabRLError(f"none of the {len(names) or len(lost)} checkpoints of this run is whole; nothing was "
                            "deleted; restore them from a copy, or begin a run of another name")
     return None
+
+
+def check_segments(manifest: Manifest, local: Tier, remote: Tier | None) -> list[str]:
+    """Names of a checkpoint's replay segments that the local tier lacks and the remote one has, whole.
+
+    Raises Damaged where neither has one, or StorageError.
+    """
+    lacking = set(manifest.segments) - local.holding(manifest.segments)
+    found = remote.holding({name: manifest.files[name] for name in lacking}) if lacking and remote else set()
+    missing = sorted(lacking - found)
+    if missing:
+        more = f" (and {len(missing) - 1} more)" if len(missing) > 1 else ""
+        raise Damaged(f"generation {manifest.generation} needs {missing[0]}{more}, which is missing, cut or changed")
+    return sorted(lacking)
+
+
+def bring_segments(manifest: Manifest, local: Tier, remote: Tier | None) -> None:
+    """Makes the local tier hold every replay segment of a checkpoint. Raises Damaged or StorageError."""
+    missing = check_segments(manifest, local, remote)
+    if remote is None or not missing:
+        return
+    contents = remote.storage.each(lambda name: remote.content(name, manifest.files[name]), missing)
+    for name, data in progress_bar(len(missing), f"reading {remote.storage.place}", "segment",
+                                   iterable=zip(missing, contents, strict=True)):
+        local.storage.set_aside(name)
+        local.write(name, data, manifest.files[name])
+
+
+def read_segments(manifest: Manifest, local: Tier, remote: Tier | None) -> Iterator[Rows]:
+    """The rows of a checkpoint's replay segments, from the tier that has each whole. Raises Damaged or StorageError."""
+    segments = segments_in(manifest.files)
+    for segment in progress_bar(len(segments), "reading past experience", "segment", iterable=segments):
+        record = manifest.files[segment.name]
+        try:
+            data = local.content(segment.name, record)
+        except Damaged:
+            if remote is None:
+                raise
+            data = remote.content(segment.name, record)
+        yield read_segment(segment, data)
 
 
 def of_generation(local: Tier, remote: Tier | None, generation: int) -> Checkpoint:
@@ -68,10 +115,18 @@ def of_generation(local: Tier, remote: Tier | None, generation: int) -> Checkpoi
 
 def load(tier: Tier, name: str) -> Checkpoint:
     """The checkpoint whose manifest is `name`. Raises Damaged, or StorageError where a few tries fail."""
+    def read() -> Checkpoint:
+        manifest = tier.read(name)
+        return Checkpoint(manifest, tier.load(manifest))
+
+    return _patiently(read)
+
+
+def _patiently(function: Callable[[], T]) -> T:
+    """What the function returns, tried a few times where the storage fails."""
     for pause in (*PAUSES, None):
         try:
-            manifest = tier.read(name)
-            return Checkpoint(manifest, tier.load(manifest))
+            return function()
         except StorageError as error:  # it may pass, and going on from an older checkpoint costs work
             if pause is None or isinstance(error, NotFound):
                 raise

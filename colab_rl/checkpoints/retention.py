@@ -6,6 +6,7 @@ import contextlib
 from collections.abc import Iterable
 
 from colab_rl.checkpoints.manifest import Damaged, Manifest, generation_of, numbered_generation
+from colab_rl.checkpoints.segments import segments_in
 from colab_rl.checkpoints.tier import Tier
 from colab_rl.errors import StorageError
 
@@ -40,8 +41,10 @@ def prune(tier: Tier, verified: dict[str, Manifest], keep_last: int, keep_every:
     if not leaving:
         return
     newest = max(staying, key=lambda manifest: manifest.generation)
+    # What all of these need too says nothing for keeping them: a full replay buffer is not read at every save.
+    shared = set.intersection(*(set(manifest.files) for manifest in leaving))
     try:
-        tier.check(newest)
+        tier.check(newest, known=shared)
     except Damaged:
         return
     for manifest in leaving:
@@ -56,7 +59,10 @@ def sweep(tier: Tier, newest: Manifest) -> None:
 
 
 def orphans(tier: Tier, newest: Manifest) -> set[str]:
-    """Files older than `newest` that no manifest names; not those of a generation whose manifest cannot be read."""
+    """Files older than `newest` that no manifest names; not those of a generation whose manifest cannot be read.
+
+    Of which generations a replay segment is, its name does not say: none goes while a manifest cannot be read.
+    """
     named: set[str] = set()
     unreadable: set[int | None] = set()
 
@@ -71,7 +77,10 @@ def orphans(tier: Tier, newest: Manifest) -> set[str]:
             named |= {*manifest.files, *manifest.history}
         else:
             unreadable.add(generation_of(name))
-    return {name for folder in SWEPT for name in tier.storage.list(folder)
+    last = max((segment.last for segment in segments_in(newest.files)), default=-1)
+    segments = set() if unreadable else {segment.name for segment in segments_in(tier.storage.list("replay/"))
+                                         if segment.last <= last and segment.name not in named}
+    return segments | {name for folder in SWEPT for name in tier.storage.list(folder)
             if name not in named and generation_of(name) is None and not name.endswith(".bad")
             and (generation := numbered_generation(name)) is not None
             and generation < newest.generation and generation not in unreadable}

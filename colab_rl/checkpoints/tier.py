@@ -7,7 +7,7 @@ no whole manifest, or not every file it names, does not exist.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
 from colab_rl.checkpoints.manifest import Damaged, FileRecord, Manifest, generation_of
 from colab_rl.errors import StorageError
@@ -22,9 +22,13 @@ class Tier:
         self.run_id = run_id
 
     def commit(self, manifest: Manifest, contents: dict[str, bytes]) -> None:
-        """Writes a checkpoint whose `contents` hold every file of `manifest.files`. Raises StorageError."""
+        """Writes a checkpoint. Raises StorageError.
+
+        contents: every file of `manifest.files` but replay segments that the place holds already.
+        """
         for name, record in manifest.files.items():
-            self.write(name, contents[name], record)
+            if name in contents or name not in manifest.segments:
+                self.write(name, contents[name], record)
         data = manifest.to_bytes()
         self.write(manifest.name, data, FileRecord.of(data))
 
@@ -64,7 +68,10 @@ class Tier:
 
     def whole(self) -> list[Manifest]:
         """Every checkpoint whose files are all here and unchanged, newest first."""
-        manifests = list(self.manifests())
+        return self.whole_among(list(self.manifests()))
+
+    def whole_among(self, manifests: Sequence[Manifest]) -> list[Manifest]:
+        """Those of the checkpoints whose files are all here and unchanged; a file that several name is read once."""
         try:
             held = self.holding({name: record for manifest in manifests for name, record in manifest.files.items()})
         except StorageError:  # one file that cannot be read hides no other checkpoint
@@ -77,9 +84,10 @@ class Tier:
             return True
         return False
 
-    def check(self, manifest: Manifest) -> None:
-        """Raises Damaged unless every file that the checkpoint needs is here, whole."""
-        for name in set(manifest.files) - self.holding(manifest.files):
+    def check(self, manifest: Manifest, known: Collection[str] = ()) -> None:
+        """Raises Damaged unless every file that the checkpoint needs, but those of `known`, is here, whole."""
+        records = {name: record for name, record in manifest.files.items() if name not in known}
+        for name in set(records) - self.holding(records):
             raise Damaged(f"{name} in {self.storage.place} is missing, cut or changed")
 
     def confirmed(self, manifests: Collection[Manifest]) -> list[Manifest]:
@@ -93,15 +101,18 @@ class Tier:
         return [manifest for manifest in manifests if held.issuperset(records[manifest.stem])]
 
     def load(self, manifest: Manifest) -> dict[str, bytes]:
-        """Content of every file of a checkpoint, checked by SHA-256. Raises Damaged or StorageError."""
-        contents = {}
-        for name, record in manifest.files.items():
-            try:
-                contents[name] = self.storage.get(name)
-            except NotFound as error:
-                raise Damaged(str(error)) from error
-            record.check(name, contents[name])
-        return contents
+        """Content of a checkpoint's files but its replay segments, checked. Raises Damaged or StorageError."""
+        return {name: self.content(name, record) for name, record in manifest.files.items()
+                if name not in manifest.segments}
+
+    def content(self, name: str, record: FileRecord) -> bytes:
+        """Content of a file, checked by SHA-256. Raises Damaged or StorageError."""
+        try:
+            data = self.storage.get(name)
+        except NotFound as error:
+            raise Damaged(str(error)) from error
+        record.check(name, data)
+        return data
 
     def remove(self, manifest: Manifest, keep: Iterable[Manifest]) -> None:
         """Deletes a checkpoint and those of its files that no manifest of `keep` names.
