@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import shutil
 import stat
 import subprocess
@@ -15,8 +14,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+import rclone_mount
 from fake_drive import FakeDrive
 from helpers import RUN_ID, TINY, generations, make_line, make_tier
+from rclone_mount import Mount
 
 from colab_rl import ColabRLError, UsageError, push, status, train, verify
 from colab_rl.checkpoints import Replicator, Tier, replication
@@ -352,42 +353,7 @@ def test_a_run_whose_first_file_never_arrived_can_begin_and_a_strangers_folder_i
 
 # A FUSE mount that writes back later.
 
-needs_fuse = pytest.mark.skipif(not (os.path.exists("/dev/fuse") and shutil.which("rclone")),
-                                reason="needs /dev/fuse and rclone (apt-get install rclone fuse3)")
-
-
-class Mount:
-    """A folder mounted by rclone: what is written shows at once, and arrives in `behind` after `delay`."""
-
-    def __init__(self, folder: Path, delay: str):
-        self.behind, self.point, self.cache = folder / "behind", folder / "drive", folder / "cache"
-        self.delay = delay
-        self.process: subprocess.Popen | None = None
-        for made in (self.behind / "MyDrive", self.point):
-            made.mkdir(parents=True)
-
-    def mount(self) -> None:
-        self.process = subprocess.Popen(
-            ["rclone", "mount", str(self.behind), str(self.point), "--vfs-cache-mode", "writes", "--vfs-write-back",
-             self.delay, "--cache-dir", str(self.cache), "--config", "/dev/null", "--dir-cache-time", "1s"],
-            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        deadline = time.monotonic() + 20
-        while not os.path.ismount(self.point):
-            assert time.monotonic() < deadline, "rclone did not mount"
-            time.sleep(0.05)
-
-    def kill(self) -> None:
-        """Ends it as a crash does: what was not written through is lost."""
-        assert self.process
-        self.process.kill()
-        self.process.wait()
-        shutil.rmtree(self.cache, ignore_errors=True)
-
-    def unmount(self) -> None:
-        subprocess.run(["fusermount3", "-uz", str(self.point)], stderr=subprocess.DEVNULL)
-        if self.process:
-            self.process.terminate()
-            self.process.wait()
+needs_fuse = pytest.mark.skipif(rclone_mount.MISSING is not None, reason=str(rclone_mount.MISSING))
 
 
 @pytest.fixture

@@ -87,7 +87,13 @@ class DriveClient:
         self._ids_lock = threading.Lock()
 
     def list_folder(self, folder_id: str, only_folders: bool = False) -> list[Entry]:
-        """All that lies in a folder and not in the trash. Every page, or an error."""
+        """All that lies in a folder and not in the trash. Every page, or an error.
+
+        An empty answer is asked for again: Drive gives one now and then for a folder that is not empty.
+        """
+        return self._list_folder(folder_id, only_folders) or self._list_folder(folder_id, only_folders)
+
+    def _list_folder(self, folder_id: str, only_folders: bool) -> list[Entry]:
         query = f"'{folder_id}' in parents and trashed=false"
         if only_folders:
             query += f" and mimeType='{FOLDER}'"
