@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import shutil
 import stat
 import subprocess
@@ -23,9 +22,8 @@ from colab_rl import ColabRLError, UsageError, push, status, train, verify
 from colab_rl.checkpoints import Replicator, Tier, replication
 from colab_rl.checkpoints.claim import Claim, ClaimLost, Overtaken
 from colab_rl.config import parse_settings
-from colab_rl.errors import StorageRefused
 from colab_rl.runs import Places
-from colab_rl.storage import FolderStorage, login
+from colab_rl.storage import FolderStorage, login, open_store
 from colab_rl.storage import drive_client as client_module
 
 IDENTITY = b'{"format": 1, "name": "walker"}'
@@ -179,41 +177,6 @@ def test_no_secret_reaches_a_run(tmp_path, drive, monkeypatch, capfd):
                                   if file.is_file()}, "output": "".join(capfd.readouterr()).encode()}
     for name, content in written.items():
         assert not [secret for secret in secrets if secret in content], name
-
-
-def test_a_saved_login_is_used_and_a_damaged_one_is_said(tmp_path, monkeypatch):
-    monkeypatch.delenv("COLAB_RL_DRIVE_ENDPOINT", raising=False)
-    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
-    login.write_login({"type": "authorized_user", "client_id": "client", "client_secret": "hush",
-                       "refresh_token": "hush-refresh", "token_uri": "http://127.0.0.1:1/token"})
-    assert login.credentials().refresh_token == "hush-refresh"
-    login.saved_login().write_text("{torn")
-    with pytest.raises(StorageRefused, match="cannot be read") as caught:
-        login.credentials()
-    assert "hush" not in str(caught.value)
-
-
-def test_a_service_account_is_found_by_its_key(tmp_path, monkeypatch):
-    key = subprocess.run(["openssl", "genrsa", "-traditional", "2048"], capture_output=True, text=True).stdout
-    account = {"type": "service_account", "project_id": "p", "private_key_id": "1", "private_key": key,
-               "client_email": "robot@p.iam.gserviceaccount.com", "token_uri": "http://127.0.0.1:1/token"}
-    (tmp_path / "key.json").write_text(json.dumps(account))
-    monkeypatch.delenv("COLAB_RL_DRIVE_ENDPOINT", raising=False)
-    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
-    monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", str(tmp_path / "key.json"))
-    found = login.credentials()
-    assert found.service_account_email == account["client_email"]
-    assert list(found.scopes) == list(login.SCOPES)
-
-
-def test_without_a_login_it_is_said_what_to_do(tmp_path, monkeypatch):
-    monkeypatch.delenv("COLAB_RL_DRIVE_ENDPOINT", raising=False)
-    for name in ("XDG_CONFIG_HOME", "HOME", "CLOUDSDK_CONFIG"):
-        monkeypatch.setenv(name, str(tmp_path))
-    monkeypatch.setenv("NO_GCE_CHECK", "true")
-    with pytest.raises(StorageRefused, match="log in first"):
-        train("cart", env="CartPole-v1", root=tmp_path / "runs", store="drive:colab_rl")
-    assert not (tmp_path / "runs").exists()
 
 
 # Push.
@@ -386,6 +349,19 @@ def test_a_mount_with_a_login_is_verified_on_drives_side(tmp_path, mount, drive,
     assert result.state == "verified"
     found, = status("cart", root=tmp_path / "root", store=store)
     assert {row["store"] for row in found["checkpoints"]} == {"verified"}
+
+
+def test_a_mounted_folder_of_a_shared_drive_has_a_witness_too(tmp_path, drive, monkeypatch, capsys):
+    monkeypatch.setattr("colab_rl.storage.folder.is_fuse", lambda folder: True)
+    top = drive.add_shared_drive("team")
+    drive.add("runs/walker/run.json", IDENTITY, parent=top.id)
+    for name in ("team", "another"):
+        folder = tmp_path / "drive" / "Shareddrives" / name / "runs"
+        folder.mkdir(parents=True)
+        witness = open_store(str(folder), make=False).at("walker").witness
+        if name == "team":
+            assert witness.get("run.json") == IDENTITY
+    assert witness is None and "cannot be verified there: the login sees no shared drive" in capsys.readouterr().err
 
 
 @needs_fuse
