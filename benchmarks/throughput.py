@@ -1,4 +1,4 @@
-"""End-to-end steps per second of PPO beside stable-baselines3's, at equal hyperparameters.
+"""End-to-end steps per second of PPO beside stable-baselines3's and CleanRL's, at equal hyperparameters.
 
     python benchmarks/throughput.py --rounds 3 --json throughput.json
 
@@ -37,10 +37,9 @@ def install_peers() -> pathlib.Path:
     return python
 
 
-def stable_baselines3(python: pathlib.Path, vector: str, iterations: int) -> float:
+def peer_of(python: pathlib.Path, script: str, iterations: int, vector: str = "") -> float:
     setting = json.dumps({**SETTING, "vector": vector, "iterations": iterations})
-    output = subprocess.run([python, HERE / "peers" / "sb3_ppo.py", setting], check=True, capture_output=True,
-                            text=True)
+    output = subprocess.run([python, HERE / "peers" / script, setting], check=True, capture_output=True, text=True)
     return json.loads(output.stdout.splitlines()[-1])["steps_per_second"]
 
 
@@ -70,8 +69,9 @@ def main() -> None:
     contestants = {
         "colab_rl, gymnasium": lambda: colab_rl("gymnasium", options.iterations),
         "colab_rl, EnvPool": lambda: colab_rl("envpool", options.iterations),
-        "stable-baselines3, DummyVecEnv": lambda: stable_baselines3(python, "dummy", options.iterations),
-        "stable-baselines3, SubprocVecEnv": lambda: stable_baselines3(python, "subproc", options.iterations),
+        "stable-baselines3, DummyVecEnv": lambda: peer_of(python, "sb3_ppo.py", options.iterations, "dummy"),
+        "stable-baselines3, SubprocVecEnv": lambda: peer_of(python, "sb3_ppo.py", options.iterations, "subproc"),
+        "CleanRL's ppo_continuous_action": lambda: peer_of(python, "cleanrl_ppo.py", options.iterations),
     }
     speeds: dict[str, list[float]] = {name: [] for name in contestants}
     for _ in range(options.rounds):

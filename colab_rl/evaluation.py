@@ -42,6 +42,11 @@ class EvaluationResult:
         return EvaluationResult(np.concatenate([self.returns, more.returns]),
                                 np.concatenate([self.lengths, more.lengths]), self.episodes + more.episodes)
 
+    @property
+    def standard_error(self) -> float:
+        """Of the mean of the returns."""
+        return float(self.returns.std() / np.sqrt(len(self.returns)))
+
     def summary(self) -> dict[str, float | int]:
         """What `evaluate --json` prints."""
         return {"mean": float(self.returns.mean()), "std": float(self.returns.std()),

@@ -57,7 +57,8 @@ class ObservationNormalizer:
         """(..., obs_dim) float32, normalised; the same numbers whatever rows are beside a row."""
         if not self.enabled:
             return observations
-        return np.clip((observations - self._mean) * self._scale, -self.clip, self.clip)
+        # Not np.clip: it takes four times as long for a few numbers.
+        return np.minimum(np.maximum((observations - self._mean) * self._scale, -self.clip), self.clip)
 
     def update(self, observations: np.ndarray) -> None:
         """Merges (n, obs_dim) observations into the moments."""

@@ -20,12 +20,12 @@ PRESETS: dict[tuple[str, str], dict[str, Any]] = {
         "ent_coef_schedule": "linear", "hidden_sizes": (128, 128), "checkpoint_every": 25, "eval_every": 100,
     },
     ("LunarLander-v3", "ppo"): {
-        "total_steps": 1_000_000, "num_envs": 16, "num_steps": 512, "minibatch_size": 512, "update_epochs": 4,
+        "total_steps": 1_000_000, "num_envs": 16, "num_steps": 512, "minibatch_size": 256, "update_epochs": 8,
         "gamma": 0.999, "gae_lambda": 0.98, "ent_coef": 0.01, "learning_rate": 1e-3,
         "learning_rate_schedule": "linear", "checkpoint_every": 30, "eval_every": 60,
     },
     ("LunarLanderContinuous-v3", "ppo"): {
-        "total_steps": 1_000_000, "num_envs": 16, "num_steps": 512, "minibatch_size": 512, "update_epochs": 4,
+        "total_steps": 1_000_000, "num_envs": 16, "num_steps": 512, "minibatch_size": 256, "update_epochs": 8,
         "gamma": 0.999, "gae_lambda": 0.98, "ent_coef": 0.01, "learning_rate": 1e-3,
         "learning_rate_schedule": "linear", "checkpoint_every": 30, "eval_every": 60,
     },

@@ -27,8 +27,8 @@ from colab_rl.stopping import StopRequest
 from colab_rl.telemetry import to_npz
 
 EVALUATION_SEED = 1_000_000  # of training's own evaluations, apart from those that `evaluate` uses by default
-# A target score stops a run where an evaluation's first episodes reach it, and all of these together do too:
-# twenty episodes without a fall say little.
+# A target score stops a run where an evaluation's first episodes reach it, and all of these together do too, by their
+# standard error: twenty episodes without a fall say little, and of several evaluations the luckiest stops the run.
 TARGET_EPISODES, CONFIRMING_EPISODES = 20, 100
 NEAR_TARGET = 0.1            # share of the target score that training's own return may lack to be near it
 RECORDED_EPISODES = 2        # of an evaluation, its first ones
@@ -204,7 +204,8 @@ class Trainer:
             new_best = self.best_criterion is None or criterion > self.best_criterion
             self.best_criterion = criterion if new_best else self.best_criterion
             summary = result.summary()
-            self.target_reached = config.target_score is not None and summary["mean"] >= config.target_score
+            self.target_reached = (config.target_score is not None
+                                   and summary["mean"] - result.standard_error >= config.target_score)
             row |= {"evaluation/score": summary["mean"], "evaluation/std": summary["std"],
                     "evaluation/min": summary["min"], "evaluation/max": summary["max"],
                     "evaluation/length": summary["mean_length"]}
@@ -225,11 +226,11 @@ class Trainer:
         return row
 
     def _evaluation_is_due(self) -> bool:
-        """Every `eval_every` iterations and at the end; four times as often near a target score."""
+        """Every `eval_every` iterations and at the end; twice as often near a target score."""
         every, target = self.config.eval_every, self.config.target_score
         if target is not None:
             episode_return = self.algorithm.episodes.metrics().get("episode/return", -math.inf)
-            every = max(1, every // 4) if episode_return >= target - NEAR_TARGET * abs(target) else every
+            every = max(1, every // 2) if episode_return >= target - NEAR_TARGET * abs(target) else every
         return self.iteration % every == 0 or self.finished
 
     def _evaluate(self) -> EvaluationResult:

@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from colab_rl.config import ACTIVATIONS
-from colab_rl.networks import MLP, CategoricalPolicy, GaussianPolicy, ValueNetwork, make_policy
+from colab_rl.networks import MLP, CategoricalPolicy, GaussianPolicy, Policy, ValueNetwork, make_policy
 from colab_rl.spaces import Spaces
 
 SIZES = (64, 128, 256)
@@ -47,6 +47,11 @@ def wide_gaussian(low: list[float], high: list[float]) -> GaussianPolicy:
     return policy
 
 
+def sample(policy: Policy, obs: torch.Tensor, seed: int) -> torch.Tensor:
+    noise = policy.noise((len(obs),), seeded(seed))
+    return torch.from_numpy(policy.sampler()(obs.numpy(), noise))
+
+
 def linears(network: nn.Module) -> list[nn.Linear]:
     return [module for module in network.modules() if isinstance(module, nn.Linear)]
 
@@ -63,14 +68,14 @@ def test_networks_have_the_hidden_sizes_and_shapes_asked_for(activation, hidden_
     assert [layer.out_features for layer in linears(vectors)] == [*hidden_sizes, 3]
     assert [layer.out_features for layer in linears(value)] == [*hidden_sizes, 1]
 
-    taken = choices.sample(obs, choices.noise((9,), seeded()))
-    assert taken.shape == choices.mode(obs).shape == (9,) and taken.dtype == torch.int64
+    taken = sample(choices, obs, 0)
+    assert taken.shape == choices.mode(obs.numpy()).shape == (9,) and taken.dtype == torch.int64
     assert choices.noise((6, 9), seeded()).shape == (6, 9, 4)
     log_prob, entropy, _ = choices.vjp(obs, taken)
     assert log_prob.shape == (9,) and entropy.shape == ()
 
-    moved = vectors.sample(obs, vectors.noise((9,), seeded()))
-    assert moved.shape == vectors.mode(obs).shape == (9, 3) and moved.dtype == torch.float32
+    moved = sample(vectors, obs, 0)
+    assert moved.shape == vectors.mode(obs.numpy()).shape == (9, 3) and moved.dtype == torch.float32
     assert vectors.noise((6, 9), seeded()).shape == (6, 9, 3)
     assert vectors.vjp(obs, moved)[0].shape == (9,)
     assert value(obs).shape == (9,)
@@ -89,25 +94,48 @@ def test_each_activation_is_the_one_it_is_called():
         assert torch.allclose(network(obs), last(function(first(obs)))), name
 
 
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+@pytest.mark.parametrize("hidden_sizes", [(64, 64), (13, 7), ()], ids=str)
+def test_in_numpy_a_network_says_what_it_says_in_torch_and_of_each_row_the_same_beside_any_others(
+        activation, hidden_sizes):
+    network = MLP([24, *hidden_sizes, 3], activation, 1.0, seeded())
+    rows = 3 * torch.randn(37, 24, generator=seeded(1)).numpy()
+    outputs = network.in_numpy()
+    assert outputs(rows).dtype == np.float32
+    np.testing.assert_allclose(outputs(rows), network(torch.from_numpy(rows)).detach(), rtol=1e-5, atol=2e-6)
+    apart = outputs(rows[:, None])[:, 0]
+    for size in (1, 2, 16, 19):
+        for start in range(0, len(rows) - size):
+            assert np.array_equal(outputs(rows[start:start + size, None])[:, 0], apart[start:start + size])
+
+
+def test_in_numpy_a_network_has_the_parameters_of_the_moment_it_is_asked_for():
+    network, row = MLP([5, 6, 2], "tanh", 1.0, seeded()), np.ones((1, 5), np.float32)
+    before = network.in_numpy()(row)
+    with torch.no_grad():
+        network.layers[-1].bias += 1
+    np.testing.assert_allclose(network.in_numpy()(row), before + 1, rtol=1e-6)
+
+
 def test_a_discrete_policy_agrees_with_torch_categorical():
     policy, obs = unsure_categorical(), torch.randn(50, 5, generator=seeded(1))
     reference = torch.distributions.Categorical(logits=policy.logits(obs))
-    actions = policy.sample(obs, policy.noise((50,), seeded(2)))
+    actions = sample(policy, obs, 2)
     log_prob, entropy, _ = policy.vjp(obs, actions)
     torch.testing.assert_close(log_prob, reference.log_prob(actions))
     torch.testing.assert_close(entropy, reference.entropy().mean())
     assert entropy < 0.95 * math.log(4)  # else any constant would pass
-    assert torch.equal(policy.mode(obs), reference.probs.argmax(-1))
+    assert np.array_equal(policy.mode(obs.numpy()), reference.probs.argmax(-1))
 
 
 def test_a_continuous_policy_agrees_with_torch_normal_summed_over_the_dimensions():
     policy, obs = wide_gaussian([-1] * 3, [1] * 3), torch.randn(50, 5, generator=seeded(1))
     reference = torch.distributions.Normal(policy.mean(obs), policy.log_std.exp())
-    actions = policy.sample(obs, policy.noise((50,), seeded(2)))
+    actions = sample(policy, obs, 2)
     log_prob, entropy, _ = policy.vjp(obs, actions)
     torch.testing.assert_close(log_prob, reference.log_prob(actions).sum(-1))
     torch.testing.assert_close(entropy.expand(50), reference.entropy().sum(-1))
-    assert torch.equal(policy.mode(obs), policy.mean(obs))
+    np.testing.assert_allclose(policy.mode(obs.numpy()), policy.mean(obs).detach(), rtol=1e-5, atol=1e-6)
     assert policy.std() == pytest.approx(policy.log_std.exp().mean().item())
 
 
@@ -136,7 +164,7 @@ def test_the_gradient_of_a_network_is_the_one_autograd_finds(activation, hidden_
                          ids=["discrete", "continuous"])
 def test_the_gradient_of_a_policy_is_the_one_autograd_finds_through_torch_distributions(policy):
     obs = torch.randn(50, 5, generator=seeded(1))
-    actions = policy.sample(obs, policy.noise((50,), seeded(2))).detach()
+    actions = sample(policy, obs, 2)
     by_log_prob, by_entropy = torch.randn(50, generator=seeded(3)), -0.7
     if isinstance(policy, CategoricalPolicy):
         reference: Any = torch.distributions.Categorical(logits=policy.logits(obs))
@@ -167,7 +195,7 @@ def test_the_gradient_of_a_value_network_is_the_one_autograd_finds():
 
 def test_choices_fall_as_often_as_their_probabilities_say():
     policy, obs, draws = unsure_categorical(), torch.randn(1, 5, generator=seeded(1)), 200_000
-    taken = policy.sample(obs.expand(draws, 5), policy.noise((draws,), seeded(3)))
+    taken = sample(policy, obs.expand(draws, 5), 3)
     probabilities = torch.softmax(policy.logits(obs)[0], -1).detach().numpy()
     frequencies = np.bincount(taken.numpy(), minlength=4) / draws
     deviations = np.sqrt(probabilities * (1 - probabilities) / draws)
@@ -177,7 +205,7 @@ def test_choices_fall_as_often_as_their_probabilities_say():
 
 def test_vectors_have_the_mean_and_deviation_that_the_policy_says():
     policy, obs, draws = wide_gaussian([-1] * 3, [1] * 3), torch.randn(1, 5, generator=seeded(1)), 200_000
-    drawn = policy.sample(obs.expand(draws, 5), policy.noise((draws,), seeded(3))).detach().double()
+    drawn = sample(policy, obs.expand(draws, 5), 3).double()
     std = policy.log_std.exp().detach().double()
     assert torch.all((drawn.mean(0) - policy.mean(obs)[0]).abs() < 4 * std / math.sqrt(draws))
     assert torch.all((drawn.std(0) / std - 1).abs() < 4 / math.sqrt(2 * draws))
@@ -188,7 +216,7 @@ def test_vectors_have_the_mean_and_deviation_that_the_policy_says():
 @pytest.mark.parametrize("drawn", [0.0, 1 - 2**-24], ids=["the least", "the greatest"])
 def test_noise_is_finite_even_in_the_rarest_draw(monkeypatch, drawn):
     monkeypatch.setattr(torch, "rand", lambda *shape, generator: torch.full(shape, drawn))
-    assert torch.isfinite(unsure_categorical().noise((3,), seeded())).all()
+    assert np.isfinite(unsure_categorical().noise((3,), seeded())).all()
 
 
 def test_weights_begin_orthogonal_with_their_gain_and_biases_at_zero():
@@ -212,7 +240,8 @@ def test_the_generator_alone_decides_the_weights_and_the_noise(spaces):
         policy = make_policy(spaces, (16, 8), "tanh", seeded(seed), 0.0)
         value = ValueNetwork(spaces, (16, 8), "tanh", seeded(seed))
         noise = policy.noise((3, 4), seeded(seed))
-        return torch.cat([p.detach().flatten() for p in (*policy.parameters(), *value.parameters(), noise)])
+        parameters = [p.detach().flatten() for p in (*policy.parameters(), *value.parameters())]
+        return torch.cat([*parameters, torch.from_numpy(noise).flatten()])
 
     disturbance = itertools.count()
     assert torch.equal(weights(1), weights(1))
@@ -243,7 +272,7 @@ def test_dimensions_without_bounds_go_through_unchanged():
     moved = policy.to_environment(np.array([[123.0, 9.0, 0.5], [-1e6, -9.0, 9.0]], np.float32))
     np.testing.assert_allclose(moved, [[123.0, 2.0, 1.7e38], [-1e6, -2.0, 3.4e38]])
     obs = torch.randn(4, 5, generator=seeded())
-    assert torch.isfinite(policy.vjp(obs, policy.sample(obs, policy.noise((4,), seeded())))[0]).all()
+    assert torch.isfinite(policy.vjp(obs, sample(policy, obs, 0))[0]).all()
 
 
 def test_no_rounding_carries_an_action_over_its_bounds():

@@ -57,12 +57,11 @@ class PPO(Algorithm):
     def collect(self, envs: VectorEnvironment) -> int:
         """Fills the rollout; returns the number of transitions in it."""
         rollout, policy, normalize = self.rollout, self.policy, self.observation_normalizer
-        # All noise of the rollout in one call.
-        noise = policy.noise(rollout.valid.shape, self.generator).to(self.device)
+        sample = policy.sampler()
+        noise = policy.noise(rollout.valid.shape, self.generator)  # of the whole rollout in one call
         rollout.obs[0] = envs.observations
         for t in range(self.config.num_steps):
-            obs = torch.from_numpy(normalize(rollout.obs[t])).to(self.device)
-            actions = policy.sample(obs, noise[t]).numpy(force=True)
+            actions = sample(normalize(rollout.obs[t]), noise[t])
             rollout.actions[t] = actions
             rollout.valid[t] = ~envs.ended
             step = envs.step(policy.to_environment(actions))
@@ -111,14 +110,12 @@ class PPO(Algorithm):
     @torch.inference_mode()
     def act(self, obs: np.ndarray, deterministic: bool) -> np.ndarray:
         """See Algorithm."""
-        rows = torch.from_numpy(self.observation_normalizer(obs)).to(self.device)
+        policy, rows = self.policy, self.observation_normalizer(obs)
         if deterministic:
-            # Row by row: a matrix product rounds by the shape of the batch, and one bit decides
-            # a fall, so that an episode must not depend on which others are evaluated beside it.
-            actions = torch.cat([self.policy.mode(row) for row in rows.split(1)])
+            actions = policy.mode(rows)
         else:
-            actions = self.policy.sample(rows, self.policy.noise((len(rows),), self.generator).to(self.device))
-        return self.policy.to_environment(actions.numpy(force=True))
+            actions = policy.sampler()(rows, policy.noise((len(rows),), self.generator))
+        return policy.to_environment(actions)
 
     @torch.inference_mode()
     def values(self, obs: np.ndarray) -> np.ndarray:
