@@ -22,6 +22,7 @@ from colab_rl import ColabRLError, UsageError, push, status, train, verify
 from colab_rl.checkpoints import Replicator, Tier, replication
 from colab_rl.checkpoints.claim import Claim, ClaimLost, Overtaken
 from colab_rl.config import parse_settings
+from colab_rl.metrics import from_csv
 from colab_rl.runs import Places
 from colab_rl.storage import FolderStorage, login, open_store
 from colab_rl.storage import drive_client as client_module
@@ -162,6 +163,35 @@ def test_resume_of_a_long_run_takes_few_calls(tmp_path, drive):
     assert len(tables) == checkpoint.manifest.generation > 30
     assert drive.count("list") <= 6  # one a folder, telemetry's too
     assert len(drive.calls) <= len(tables) + 12
+
+
+def test_a_checkpoint_takes_few_calls(tmp_path, drive):
+    """At half a second each they must fit between two checkpoints."""
+    line = make_line(9)
+    local = make_tier(tmp_path / "local")
+    with contextlib.closing(Replicator(local, Tier(drive.open().at("walker"), RUN_ID), IDENTITY, 2, 100)) as replicator:
+        for checkpoint in line:
+            drive.calls.clear()
+            local.commit(*checkpoint)
+            replicator.submit(checkpoint.manifest)
+            assert replicator.wait(LONG)
+            assert checkpoint.manifest.generation == 1 or len(drive.calls) <= 17
+    assert drive.count("delete") == 2  # the last one made room
+
+
+def test_a_store_that_is_too_slow_is_waited_for_once_and_not_at_every_checkpoint(tmp_path, drive, monkeypatch, capfd):
+    monkeypatch.setattr("colab_rl.trainer.LONGEST_WAIT", 1.5)
+    monkeypatch.setattr("colab_rl.pushing.LAST_WAIT", 1.0)
+    drive.open()
+    drive.latency = 1.0
+    began = time.monotonic()
+    result = session(tmp_path, "drive:colab_rl")
+    assert result.finished and result.pending > 5 and result.store_error is None
+    tables = [from_csv(path.read_bytes()) for path in (tmp_path / "cart" / "metrics").glob("*.csv")]
+    waits = [row["time/checkpoint"] for table in tables for row in table if row.get("time/checkpoint", 0) >= 1.5]
+    assert len(waits) == 1, (waits, time.monotonic() - began)
+    shown = capfd.readouterr().err
+    assert shown.count("the store takes longer for a checkpoint") == 1 and "pending" in shown
 
 
 def test_no_secret_reaches_a_run(tmp_path, drive, monkeypatch, capfd):
