@@ -16,7 +16,7 @@ import rclone_mount
 from fake_drive import FakeDrive
 from rclone_mount import Mount
 
-from colab_rl.errors import StorageError
+from colab_rl.errors import StorageError, StorageRefused
 from colab_rl.storage import FolderStorage, NotFound, Stat, Storage
 
 # Every storage passes the same suite.
@@ -254,6 +254,18 @@ def test_a_put_that_fails_changes_nothing(folder, monkeypatch, call, name, error
     assert folder.list("") == {"a/file": 3}
     assert folder.get("a/file") == b"old"
     assert [path for path in folder.root.rglob(".*") if path.is_file()] == []
+
+
+@pytest.mark.parametrize(("number", "advice"), [(errno.ENOSPC, "free space there"), (errno.EROFS, "make it writable"),
+                                                (errno.EACCES, "make it writable")])
+def test_what_a_person_must_change_is_told_from_what_passes(folder, monkeypatch, number, advice):
+    fail_to_open(monkeypatch, OSError(number, os.strerror(number)))
+    with pytest.raises(StorageRefused, match=f"{os.strerror(number)}; {advice}"):
+        folder.put("a/file", b"new")
+    fail_to_open(monkeypatch, OSError(errno.EIO, "Input/output error"))
+    with pytest.raises(StorageError) as caught:
+        folder.put("a/file", b"new")
+    assert not isinstance(caught.value, StorageRefused)
 
 
 @pytest.mark.parametrize("call", AFTER_THE_RENAME)
