@@ -46,6 +46,7 @@ class Folder:
         self.place = str(folder / "store")
         self.endpoint: str | None = None
         self.damaged: set[str] = set()
+        self.troubled = -float("inf")  # when it had trouble last, on the monotonic clock
         self.top = folder / "store"
         self.top.mkdir()
 
@@ -55,7 +56,11 @@ class Folder:
 
     def hurt(self, rng: random.Random, files: bool = True) -> str | None:
         """Does something to it, to its files too if that is wanted; returns what, None where there was nothing."""
-        return self.damage(rng) if files and rng.random() < 0.4 else self._trouble(rng)
+        if files and rng.random() < 0.4:
+            return self.damage(rng)
+        what = self._trouble(rng)
+        self.troubled = time.monotonic()
+        return what
 
     def damage(self, rng: random.Random) -> str | None:
         """Damages a file of the run."""

@@ -69,8 +69,8 @@ class Ledger:
         self._seen: dict[str, dict[str, Manifest]] = {"local": {}, "store": {}}
 
     def killed(self, local: Files, store: Files, damaged: set[str], local_damaged: set[str],
-               machine_lost: bool) -> None:
-        """Notes a kill.
+               machine_lost: bool, troubled: bool) -> None:
+        """Notes a kill. troubled: whether the store had trouble just before it.
 
         local, store: what either holds after it; local is what the machine held where it is lost.
         damaged, local_damaged: names of files that were damaged on purpose; those that are whole again are taken out.
@@ -87,7 +87,7 @@ class Ledger:
         hurt = {numbered_generation(name) for name in damaged | local_damaged}
         self._reached = reached
         since = range(good[0] + 1, reached[0] + 1)
-        self.kills.append({"machine lost": machine_lost, "reached": reached, "good": good,
+        self.kills.append({"machine lost": machine_lost, "troubled": troubled, "reached": reached, "good": good,
                            "damaged since": sum(generation in hurt for generation in since)})
 
     def went_on(self, generation: int, iteration: int) -> None:
@@ -131,6 +131,7 @@ class Ledger:
             if "intervals" in kill:
                 what = "machine lost" if kill["machine lost"] else "process killed"
                 what += ", newest damaged too" if kill["damaged since"] else ""
+                what += ", store in trouble just before" if kill["machine lost"] and kill["troubled"] else ""
                 lost[what][f"{kill['intervals']:g}"] += 1
         return {"intervals lost beside the one under way": {what: dict(sorted(counts.items()))
                                                             for what, counts in sorted(lost.items())},

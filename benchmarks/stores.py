@@ -130,7 +130,8 @@ def faults(options: argparse.Namespace, folder: pathlib.Path) -> dict:
         elif rng.random() < 0.15:
             happened.update(damage_newest(root / hurting.RUN, rng, local_damaged))
         local = hurting.read_folder(root / hurting.RUN)
-        ledger.killed(local, store.files(), store.damaged, local_damaged, machine_lost)
+        troubled = time.monotonic() - store.troubled < 10.0
+        ledger.killed(local, store.files(), store.damaged, local_damaged, machine_lost, troubled)
         if machine_lost:
             shutil.rmtree(root)
             local_damaged.clear()
@@ -178,19 +179,21 @@ def damage_newest(run: pathlib.Path, rng: random.Random, damaged: set[str]) -> l
 
 
 def slow(options: argparse.Namespace, folder: pathlib.Path) -> dict:
-    """Steps per second with a store of 1 MB/s and 500 ms a call, beside none; the two take turns."""
-    rates: dict[str, list[float]] = {"none": [], "slow": []}
+    """Steps per second with a store of 1 MB/s and 500 ms a call, beside none, in turns: each pair is a ratio."""
+    rates: dict[str, list[float]] = {"none": [], "drive:colab_rl": []}
     with FakeDrive(latency=0.5, bandwidth=1e6) as server:
         for turn in range(options.rounds):
-            for name, store in (("none", "none"), ("slow", "drive:colab_rl")):
-                root = folder / f"{name}{turn}"
-                ended(start(f"run{turn}", root, store, "--env", "BipedalWalker-v3", "--total-steps",
-                            str(options.steps), endpoint=server.url))
-                tables = sorted((root / f"run{turn}" / "metrics").glob("*.csv"))
+            for store in sorted(rates, reverse=bool(turn % 2)):  # who comes first changes, as the machine's load may
+                root = folder / f"{turn}"
+                run = f"run{turn}-{len(rates[store])}-{store.partition(':')[0]}"
+                ended(start(run, root, store, "--env", "BipedalWalker-v3", "--total-steps", str(options.steps),
+                            endpoint=server.url))
+                tables = sorted((root / run / "metrics").glob("*.csv"))
                 rows = [row for table in tables for row in from_csv(table.read_bytes())]
-                rates[name].append((rows[-1]["step"] - rows[0]["step"]) / (rows[-1]["seconds"] - rows[0]["seconds"]))
-    means = {name: sum(found) / len(found) for name, found in rates.items()}
-    return {"rates": rates, "slow over none": means["slow"] / means["none"]}
+                rates[store].append((rows[-1]["step"] - rows[0]["step"]) / (rows[-1]["seconds"] - rows[0]["seconds"]))
+            ratios = [slow / none for none, slow in zip(rates["none"], rates["drive:colab_rl"], strict=True)]
+            print(f"{turn + 1} of {options.rounds}: {ratios[-1]:.3f}", file=sys.stderr, flush=True)
+    return {"steps per second": rates, "ratios": ratios, "median ratio": statistics.median(ratios)}
 
 
 def resume(options: argparse.Namespace, folder: pathlib.Path) -> dict:
@@ -230,7 +233,7 @@ def main() -> None:
             command.add_argument("--steps", type=int, default=100_000)
         elif function is slow:
             command.add_argument("--steps", type=int, default=500_000)
-            command.add_argument("--rounds", type=int, default=2)
+            command.add_argument("--rounds", type=int, default=5)
         else:
             command.add_argument("--generations", type=int, default=500)
     options = parser.parse_args()

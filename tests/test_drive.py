@@ -419,6 +419,8 @@ def test_a_store_may_be_given_by_its_address(drive):
     address = f"drive:https://drive.google.com/drive/folders/{folder.id}?usp=sharing"
     drive.open(address).put("run.json", DATA)
     assert drive.open(address).list("") == {"run.json": len(DATA)}
+    with pytest.raises(StorageError, match="was not shared with this login; nothing was changed"):
+        drive.open("drive:https://drive.google.com/drive/folders/nonsense")
     drive.add("a file", b"1")
     with pytest.raises(StorageError, match="no folder"):
         drive.open(f"drive:https://drive.google.com/drive/folders/{drive.at('a file').id}")
