@@ -89,29 +89,46 @@ class Evaluator:
         returns, lengths = np.zeros(episodes), np.zeros(episodes, np.int64)
         recorded: dict[int, Episode] = {}
         actions: np.ndarray = np.zeros((envs.num_envs, *envs.spaces.action_shape), envs.spaces.action_dtype)
+
+        def send(group: slice) -> np.ndarray | None:
+            """Begins a step; returns the slots in the middle of an episode, None where nothing is left to do."""
+            live = group.start + np.flatnonzero(~envs.ended[group])
+            if not len(live) and not self._queue:
+                return None
+            if len(live):
+                actions[live] = act(envs.observations[live])
+            for slot in self._recorded(live):
+                self._recordings[slot].state(envs.channels[slot], envs.observations[slot])
+            envs.send(group, actions[group])
+            return live
+
+        def receive(group: slice, live: np.ndarray) -> None:
+            step = envs.receive(group)
+            returns[running[live]] += step.rewards[live - group.start]
+            lengths[running[live]] += 1
+            if lengths[running[live]].max(initial=0) > LONGEST_EPISODE:
+                raise _endless()
+            for slot in self._recorded(live):
+                recording = self._recordings[slot]
+                recording.step(actions[slot], step.rewards[slot - group.start])
+                if envs.ended[slot]:
+                    recording.state(envs.channels[slot], envs.observations[slot])
+                    recorded[int(running[slot])] = recording.finish(
+                        step.terminated[slot - group.start], values or _no_values, self._terrain(recording.seed))
+
         envs.reset()
         with progress_bar(episodes, "evaluating", "episode", disable=not progress) as bar:
-            while True:
-                live = np.flatnonzero(~envs.ended)
-                if not len(live) and not self._queue:
-                    return EvaluationResult(returns, lengths, tuple(recorded[i] for i in sorted(recorded)))
-                if len(live):
-                    actions[live] = act(envs.observations[live])
-                recordings = [(slot, self._recordings[slot]) for slot in self._recordings if not envs.ended[slot]]
-                for slot, recording in recordings:
-                    recording.state(envs.channels[slot], envs.observations[slot])
-                step = envs.step(actions)
-                returns[running[live]] += step.rewards[live]
-                lengths[running[live]] += 1
-                for slot, recording in recordings:
-                    recording.step(actions[slot], step.rewards[slot])
-                    if envs.ended[slot]:
-                        recording.state(envs.channels[slot], envs.observations[slot])
-                        recorded[int(running[slot])] = recording.finish(
-                            step.terminated[slot], values or _no_values, self._terrain(recording.seed))
-                if lengths[running[live]].max(initial=0) > LONGEST_EPISODE:
-                    raise _endless()
-                bar.update(int(envs.ended[live].sum()))
+            steps = [(group, send(group)) for group in envs.groups]
+            while steps:
+                group, live = steps.pop(0)
+                if live is not None:
+                    receive(group, live)
+                    bar.update(int(envs.ended[live].sum()))
+                    steps.append((group, send(group)))  # while the other groups step
+        return EvaluationResult(returns, lengths, tuple(recorded[i] for i in sorted(recorded)))
+
+    def _recorded(self, slots: np.ndarray) -> list[int]:
+        return [int(slot) for slot in slots if slot in self._recordings] if self._recordings else []
 
     def close(self) -> None:
         """Ends the worker processes."""

@@ -10,9 +10,9 @@ and a `Pullback`, which turns the gradient of a loss by that output into `.grad`
 Networks are so small that autograd's bookkeeping would cost several times the arithmetic.
 `forward` still is what autograd can differentiate.
 
-Acting is NumPy's: for the few rows of a step it takes a fifth of the time of torch's calls, and
-one product that takes each row by itself (`matmul` over (B, 1, obs_dim)) is nearly as fast as one of all
-rows together, whose rounding would depend on how many there are.
+Acting is NumPy's: for the few rows of a step it takes a fifth of the time of torch's calls. Each row is
+multiplied by itself (`matmul` over (B, 1, obs_dim)), nearly as fast as all together, whose rounding
+would depend on how many there are: an action does not depend on the number of groups or workers.
 """
 
 from __future__ import annotations
@@ -103,14 +103,15 @@ class MLP(nn.Module):
         return functional.linear(x, *output)
 
     def in_numpy(self) -> Callable[[np.ndarray], np.ndarray]:
-        """`forward` with the parameters of now, for (..., sizes[0]) float32 arrays."""
+        """`forward` with the parameters of now, for (B, sizes[0]) float32 arrays, each row by itself."""
         layers = [(weight.numpy(force=True).T, bias.numpy(force=True)) for weight, bias in self._parameters_of_layers]
         (*hidden, output), activate = layers, self._activate_in_numpy
 
         def outputs(x: np.ndarray) -> np.ndarray:
+            x = x[:, None]
             for weight, bias in hidden:
                 x = activate(x @ weight + bias)
-            return x @ output[0] + output[1]
+            return (x @ output[0] + output[1])[:, 0]
 
         return outputs
 
@@ -164,8 +165,8 @@ class CategoricalPolicy(nn.Module):
         return lambda obs, noise: (logits(obs) + noise).argmax(-1)
 
     def mode(self, obs: np.ndarray) -> np.ndarray:
-        """(B,) int64 the likeliest choices, each row's by itself."""
-        return self.logits.in_numpy()(obs[:, None])[:, 0].argmax(-1)
+        """(B,) int64 the likeliest choices."""
+        return self.logits.in_numpy()(obs).argmax(-1)
 
     def vjp(self, obs: Tensor, actions: Tensor) -> tuple[Tensor, Tensor, Pullback]:
         """(B,) log-probability of the actions taken, () mean entropy, and the pullback.
@@ -229,8 +230,8 @@ class GaussianPolicy(nn.Module):
         return lambda obs, noise: mean(obs) + std * noise
 
     def mode(self, obs: np.ndarray) -> np.ndarray:
-        """(B, A) float32 means, each row's by itself."""
-        return self.mean.in_numpy()(obs[:, None])[:, 0]
+        """(B, A) float32 means."""
+        return self.mean.in_numpy()(obs)
 
     def vjp(self, obs: Tensor, actions: Tensor) -> tuple[Tensor, Tensor, Pullback]:
         """(B,) log-density of the actions taken, () entropy, and the pullback.

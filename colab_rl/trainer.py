@@ -226,11 +226,11 @@ class Trainer:
         return row
 
     def _evaluation_is_due(self) -> bool:
-        """Every `eval_every` iterations and at the end; twice as often near a target score."""
+        """Every `eval_every` iterations and at the end; four times as often near a target score."""
         every, target = self.config.eval_every, self.config.target_score
         if target is not None:
             episode_return = self.algorithm.episodes.metrics().get("episode/return", -math.inf)
-            every = max(1, every // 2) if episode_return >= target - NEAR_TARGET * abs(target) else every
+            every = max(1, every // 4) if episode_return >= target - NEAR_TARGET * abs(target) else every
         return self.iteration % every == 0 or self.finished
 
     def _evaluate(self) -> EvaluationResult:

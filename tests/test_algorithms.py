@@ -165,6 +165,20 @@ def test_deterministic_actions_leave_the_state_alone_and_random_ones_draw_from_i
 
 @every_algorithm
 @either_space
+def test_in_how_many_groups_the_environments_step_changes_nothing(name, env_id):
+    hashes = []
+    for num_workers in (1, 2, 3):
+        algorithm = make(name, env_id)
+        with GymnasiumVectorEnvironment(env_id, describe_once(env_id), 3, seed=5, num_workers=num_workers) as envs:
+            envs.reset()
+            assert len(envs.groups) == num_workers
+            iterate(algorithm, envs, 3)
+        hashes.append(state_sha256(algorithm.state_dict()))
+    assert hashes == hashes[:1] * 3
+
+
+@every_algorithm
+@either_space
 def test_metrics_are_plain_finite_numbers(name, env_id):
     with environments(env_id) as envs:
         algorithm = make(name, env_id)

@@ -68,21 +68,21 @@ def one_core() -> Iterator[None]:
 
 
 class SteppedPool:
-    """A pool of EnvPool's that takes its steps by a function of the pool and the actions."""
+    """A pool of EnvPool's that ends its steps by a function of the pool."""
 
-    def __init__(self, pool: Any, step: Callable[[Any, np.ndarray], Any]):
+    def __init__(self, pool: Any, recv: Callable[[Any], Any]):
         self.pool = pool
-        self.step = functools.partial(step, pool)
+        self.recv = functools.partial(recv, pool)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.pool, name)
 
 
 @contextlib.contextmanager
-def pools_stepped_by(step: Callable[[Any, np.ndarray], Any]) -> Iterator[None]:
+def pools_stepped_by(recv: Callable[[Any], Any]) -> Iterator[None]:
     make = envpool.make
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(envpool, "make", lambda *arguments, **options: SteppedPool(make(*arguments, **options), step))
+        patch.setattr(envpool, "make", lambda *arguments, **options: SteppedPool(make(*arguments, **options), recv))
         yield
 
 
@@ -90,12 +90,12 @@ def stopped_at(number: int) -> contextlib.AbstractContextManager[None]:
     """SIGTERM comes at the step of that number, counted over all pools."""
     numbers = itertools.count(1)
 
-    def step(pool: Any, actions: np.ndarray) -> Any:
+    def recv(pool: Any) -> Any:
         if next(numbers) == number:
             os.kill(os.getpid(), signal.SIGTERM)
-        return pool.step(actions)
+        return pool.recv()
 
-    return pools_stepped_by(step)
+    return pools_stepped_by(recv)
 
 
 @pytest.fixture(scope="module")
@@ -282,12 +282,12 @@ def test_a_pole_moves_and_falls_as_gymnasiums():
 
 @pytest.mark.parametrize("which", [0, 1], ids=["observation", "reward"])
 def test_a_number_that_is_none_is_a_fault(which):
-    def step(pool: Any, actions: np.ndarray) -> Any:
-        result = pool.step(actions)
+    def recv(pool: Any) -> Any:
+        result = pool.recv()
         result[which].flat[0] = np.nan
         return result
 
-    with pools_stepped_by(step), EnvPoolVectorEnvironment("CartPole-v1", describe("CartPole-v1"), 2) as envs:
+    with pools_stepped_by(recv), EnvPoolVectorEnvironment("CartPole-v1", describe("CartPole-v1"), 2) as envs:
         envs.reset()
         with pytest.raises(EnvironmentFault, match="CartPole-v1 returned a number that is not finite"):
             envs.step(np.zeros(2, np.int64))

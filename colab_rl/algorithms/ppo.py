@@ -59,16 +59,25 @@ class PPO(Algorithm):
         rollout, policy, normalize = self.rollout, self.policy, self.observation_normalizer
         sample = policy.sampler()
         noise = policy.noise(rollout.valid.shape, self.generator)  # of the whole rollout in one call
+
+        def act(t: int, group: slice) -> None:
+            actions = sample(normalize(rollout.obs[t, group]), noise[t, group])
+            rollout.actions[t, group] = actions
+            rollout.valid[t, group] = ~envs.ended[group]
+            envs.send(group, policy.to_environment(actions))
+
         rollout.obs[0] = envs.observations
+        for group in envs.groups:
+            act(0, group)
         for t in range(self.config.num_steps):
-            actions = sample(normalize(rollout.obs[t]), noise[t])
-            rollout.actions[t] = actions
-            rollout.valid[t] = ~envs.ended
-            step = envs.step(policy.to_environment(actions))
-            rollout.obs[t + 1] = step.observations
-            rollout.rewards[t] = step.rewards
-            rollout.terminated[t] = step.terminated
-            rollout.truncated[t] = step.truncated
+            for group in envs.groups:
+                step = envs.receive(group)
+                rollout.obs[t + 1, group] = step.observations
+                rollout.rewards[t, group] = step.rewards
+                rollout.terminated[t, group] = step.terminated
+                rollout.truncated[t, group] = step.truncated
+                if t + 1 < self.config.num_steps:
+                    act(t + 1, group)  # while the other groups step
         self.episodes.update(rollout.rewards, rollout.valid, rollout.done)
         return int(rollout.valid.sum())
 

@@ -11,7 +11,7 @@ from colab_rl.spaces import Spaces
 
 
 class StepResult(NamedTuple):
-    """What one step of `num_envs` environments gave. The arrays are reused by the next step."""
+    """What one step of N environments gave. The arrays are reused by their next step."""
 
     observations: np.ndarray  # (N, obs_dim) float32
     rewards: np.ndarray       # (N,) float64
@@ -26,7 +26,10 @@ class VectorEnvironment(ABC):
     the action, begins the next episode and returns its first observation with reward 0:
     that row is no transition, and `ended` marks it beforehand.
 
+    They are stepped in groups: while those of one group step, a policy can act for another's.
+
     backend: who steps them, as run.json names it.
+    groups: the groups' slots, in ascending order.
     observations: (N, obs_dim) float32, what the next actions answer.
     ended: (N,) bool, True where the next step only resets.
     """
@@ -34,6 +37,7 @@ class VectorEnvironment(ABC):
     backend: str
     spaces: Spaces
     num_envs: int
+    groups: list[slice]
     observations: np.ndarray
     ended: np.ndarray
 
@@ -42,11 +46,25 @@ class VectorEnvironment(ABC):
         """Begins the first episode everywhere; returns `observations`."""
 
     @abstractmethod
-    def step(self, actions: np.ndarray) -> StepResult:
-        """Takes (N,) int64 choices or (N, action_dim) float32 vectors within the bounds.
+    def send(self, group: slice, actions: np.ndarray) -> None:
+        """Begins a step of one group.
+
+        actions: (n,) int64 choices or (n, action_dim) float32 vectors within the bounds, for the group's slots.
+        """
+
+    @abstractmethod
+    def receive(self, group: slice) -> StepResult:
+        """Ends the step of a group that `send` began, and waits for it; rows of the group alone.
 
         Raises EnvironmentFault where an environment raises, returns NaN or is gone.
         """
+
+    def step(self, actions: np.ndarray) -> StepResult:
+        """Steps all groups with (N, ...) actions; see `send` and `receive`."""
+        for group in self.groups:
+            self.send(group, actions[group])
+        parts = [self.receive(group) for group in self.groups]
+        return parts[0] if len(parts) == 1 else StepResult(*map(np.concatenate, zip(*parts, strict=True)))
 
     def renew(self, index: int) -> bool:
         """Called at regular checkpoints, with the iteration, before `snapshot`; whether episodes were cut off.

@@ -3,8 +3,9 @@
     trainer: actions, seeds --> shared memory --> workers: step --> observations, rewards, flags
              one byte a step over a socket to each worker, and one back
 
-Two workers on two cores hold half of the environments each; one process for every
-environment, as gymnasium's AsyncVectorEnv has, spends its time switching between them.
+Two workers on two cores hold half of the environments each, and the policy acts for one half while the
+other steps; one process for every environment, as gymnasium's AsyncVectorEnv has, spends its time
+switching between them.
 Episodes begin from seeds that the trainer chooses and depend on nothing else, so a
 snapshot is each episode's seed and actions, and restoring replays them.
 """
@@ -73,6 +74,7 @@ class GymnasiumVectorEnvironment(VectorEnvironment):
             raise
         finally:
             os.close(memory)
+        self.groups = [slice(int(first), int(end)) for first, end in itertools.pairwise(edges)]
         self._worker_of = np.repeat(np.arange(len(self._workers)), np.diff(edges))
 
     def reset(self) -> np.ndarray:
@@ -83,22 +85,25 @@ class GymnasiumVectorEnvironment(VectorEnvironment):
         self.step(np.zeros_like(self._arrays.actions))
         return self.observations
 
-    def step(self, actions: np.ndarray) -> StepResult:
-        """See VectorEnvironment."""
-        arrays, journal = self._arrays, self._journal
-        journal.append(actions, self.ended)
-        if self.ended.any():
-            for slot in np.flatnonzero(self.ended):
+    def send(self, group: slice, actions: np.ndarray) -> None:
+        """See VectorEnvironment. A group is a worker's environments."""
+        arrays, journal, ended = self._arrays, self._journal, self.ended[group]
+        journal.append(group, actions, ended)
+        if ended.any():
+            for slot in group.start + np.flatnonzero(ended):
                 arrays.seeds[slot] = self._episode_seed(int(slot), int(journal.episodes[slot]))
-        arrays.actions[...] = actions
-        for worker in self._workers:
-            worker.send(b"s")
-        for worker in self._workers:
-            self._answer(worker)
+        arrays.actions[group] = actions
+        self._workers[self._worker_of[group.start]].send(b"s")
+
+    def receive(self, group: slice) -> StepResult:
+        """See VectorEnvironment."""
+        self._answer(self._workers[self._worker_of[group.start]])
+        arrays = self._arrays
+        observations, rewards = arrays.observations[group], arrays.rewards[group]
         # One sum finds every NaN and infinity in a fraction of the time of two isfinite().all().
-        if not math.isfinite(arrays.observations.sum(dtype=np.float64) + arrays.rewards.sum()):
-            self._check_finite()
-        return StepResult(self.observations, arrays.rewards, arrays.terminated, arrays.truncated)
+        if not math.isfinite(observations.sum(dtype=np.float64) + rewards.sum()):
+            self._check_finite(group)
+        return StepResult(observations, rewards, arrays.terminated[group], arrays.truncated[group])
 
     def snapshot(self) -> dict[str, Any]:
         """See VectorEnvironment. The workers are not asked: the journal is kept on this side."""
@@ -156,10 +161,10 @@ class GymnasiumVectorEnvironment(VectorEnvironment):
         if answer != b"d":
             raise EnvironmentFault(f"{self.name} failed: {answer.decode(errors='replace')}")
 
-    def _check_finite(self) -> None:
+    def _check_finite(self, group: slice) -> None:
         arrays = self._arrays
         for what, values in (("observation", arrays.observations), ("reward", arrays.rewards[:, None])):
-            for slot in np.flatnonzero(~np.isfinite(values).all(axis=1)):
+            for slot in group.start + np.flatnonzero(~np.isfinite(values[group]).all(axis=1)):
                 seed = self._episode_seed(int(slot), int(self._journal.episodes[slot]))
                 raise EnvironmentFault(
                     f"{self.name} returned {values[slot][~np.isfinite(values[slot])][0]} in a {what} "

@@ -16,16 +16,18 @@ class Journal:
         self.episodes = np.zeros(num_envs, np.int64)
         self.lengths = np.zeros(num_envs, np.int64)
         self._actions: np.ndarray = np.empty((1024, num_envs, *action_shape), dtype)
+        self._slots = np.arange(num_envs)
 
-    def append(self, actions: np.ndarray, ended: np.ndarray) -> None:
-        """Notes (N, ...) actions; where `ended` (N,) bool, the next episode begins instead."""
-        if self.lengths.max() == len(self._actions):
+    def append(self, slots: slice, actions: np.ndarray, ended: np.ndarray) -> None:
+        """Notes (n, ...) actions of some slots; where `ended` (n,) bool, the next episode begins instead."""
+        lengths = self.lengths[slots]
+        if lengths.max() == len(self._actions):
             self._actions = np.concatenate([self._actions, np.empty_like(self._actions)])
-        self._actions[self.lengths, np.arange(len(ended))] = actions
-        self.lengths += 1
+        self._actions[lengths, self._slots[slots]] = actions
+        lengths += 1
         if ended.any():
-            self.lengths[ended] = 0
-            self.episodes[ended] += 1
+            lengths[ended] = 0
+            self.episodes[slots][ended] += 1
 
     def actions(self, slot: int) -> np.ndarray:
         """(lengths[slot], ...) the actions of one episode."""
