@@ -171,17 +171,18 @@ class Replicator:
             if self._closing:
                 raise StorageError("the session ends")
             self._bring(name, record, name in there, optional=name in manifest.history)
-        if manifest.name not in there or not self._holds_manifest(manifest):
-            data = manifest.to_bytes()
-            self._write(manifest.name, data, FileRecord.of(data), manifest.name in there)
+        data = manifest.to_bytes()
+        record, stat = FileRecord.of(data), there.get(manifest.name)
+        if stat != (record.size, record.md5) and not (stat and self._holds_same_state(manifest)):
+            self._write(manifest.name, data, record, bool(stat))
         self._claim.check()
         with self._changed:
             self._add_written([manifest])
         self._make_room()
         self._sweep()
 
-    def _holds_manifest(self, manifest: Manifest) -> bool:
-        """Whether the store has the checkpoint: this one, or the same state as another session wrote it."""
+    def _holds_same_state(self, manifest: Manifest) -> bool:
+        """Whether the store has the checkpoint as another session wrote it, which reached the same state."""
         try:
             other = self._remote.read(manifest.name)
             self._remote.check(other)
@@ -279,7 +280,7 @@ class Replicator:
             self._add_written(whole)
         self._remote.storage.remove_temporary_files()
         self._orphans = orphans(self._remote, whole[0]) if whole else set()
-        self._prepared = True
+        self._prepared, self._doubted = True, False
 
     def _sweep(self) -> None:
         """Deletes what a killed session left. Only what looks so twice: a listing may be an old one."""
@@ -299,7 +300,7 @@ class Replicator:
             known = {manifest.stem for manifest in here}
             self._pending = here + [manifest for manifest in self._pending if manifest.stem not in known]
         self._whole.clear()
-        self._prepared = self._doubted = False
+        self._prepared = False
 
     def _check_other_run(self) -> None:
         """Raises StorageError where the store's folder belongs to another run."""
