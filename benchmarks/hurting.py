@@ -158,7 +158,6 @@ class Mount(Folder):
 
     def lose_machine(self) -> None:
         """See Folder."""
-        self.mount.kill()
         self.mount.unmount()
         self.mount.mount()
 

@@ -37,12 +37,15 @@ class Mount:
         """Ends it as a crash does: what was not written through is lost, and the path answers with errno 107."""
         assert self.process
         self.process.kill()
-        self.process.wait()
+        try:
+            self.process.wait(10)
+        except subprocess.TimeoutExpired:  # the kernel waits for an answer from what is dead
+            subprocess.run(["umount", "-f", str(self.point)], stderr=subprocess.DEVNULL)
+            self.process.wait()
         shutil.rmtree(self.cache, ignore_errors=True)
 
     def unmount(self) -> None:
         """Leaves a plain empty folder."""
-        subprocess.run(["fusermount3", "-uz", str(self.point)], stderr=subprocess.DEVNULL)
         if self.process:
-            self.process.kill()
-            self.process.wait()
+            self.kill()
+        subprocess.run(["fusermount3", "-uz", str(self.point)], stderr=subprocess.DEVNULL)
