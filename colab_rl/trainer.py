@@ -77,6 +77,7 @@ class Trainer:
         self._began = time.perf_counter()
         self._checkpoint_seconds = 0.0                   # spent since the newest row
         self._resumed = False                            # whether the next row is the first one of a later session
+        self._behind = False                             # whether a wait for the store was in vain, and it still is
         self._said_slow = False                          # that the store is slower than the checkpoints come
 
     def load(self, state: dict[str, Any], experience: Iterable[Rows], manifest: Manifest | None,
@@ -189,13 +190,17 @@ class Trainer:
         prune(recorder.local, self._verified, self.config.keep_last, self.config.keep_every)
         recorder.tensorboard.flush()
         if recorder.replicator:
-            in_time = recorder.replicator.wait(LONGEST_WAIT)
-            if not in_time and not recorder.replicator.error and not self._overtaken and not self._said_slow:
-                self._said_slow = True
-                say("the store takes longer for a checkpoint than training for the next one: training goes on, and "
-                    "the progress line tells how many are pending")
+            self._wait_for_store(recorder.replicator)
             recorder.replicator.submit(self.manifest)
         self._checkpoint_seconds += time.perf_counter() - started
+
+    def _wait_for_store(self, replicator: Replicator) -> None:
+        """Lets the store catch up, LONGEST_WAIT seconds at most. A wait in vain is not repeated before it has."""
+        self._behind = not replicator.wait(0.0 if self._behind else LONGEST_WAIT)
+        if self._behind and not replicator.error and not self._overtaken and not self._said_slow:
+            self._said_slow = True
+            say("the store takes longer for a checkpoint than training for the next one: training goes on, and "
+                "the progress line tells how many are pending")
 
     def _iterate(self) -> Row:
         """One iteration, its evaluation and its checkpoint where they are due."""
