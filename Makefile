@@ -1,11 +1,15 @@
 # make train   sets up and trains BipedalWalker-v3; again: continues
 # make test    sets up and tests
+# make test-colab   the notebooks with the package versions of Colab's image, and what installing would change there
 # make lint    ruff and mypy
+# make notebooks REPO=owner/name   puts the repository's name, the version and the first cell into all notebooks
 PYTHON ?= python3
 RUN ?= walker
 BIN := .venv/bin
 
-.PHONY: train test lint clean
+IMAGE := .ci/colab-2026.08-py313.txt
+
+.PHONY: train test test-colab lint notebooks clean
 
 train: .venv/ready
 	$(BIN)/python -m colab_rl train $(RUN) $(ARGS)
@@ -13,9 +17,17 @@ train: .venv/ready
 test: .venv/ready-dev
 	$(BIN)/python -m pytest $(ARGS)
 
+test-colab: .venv/ready-dev .venv-colab/ready
+	$(BIN)/python tools/resolve.py
+	COLAB_RL_KERNEL=$(CURDIR)/.venv-colab/bin/python \
+	  $(BIN)/python -m pytest tests/test_notebooks.py -k "suite or killed or example" $(ARGS)
+
 lint: .venv/ready-dev
 	$(BIN)/ruff check .
 	$(BIN)/mypy
+
+notebooks:
+	$(PYTHON) tools/notebooks.py $(REPO)
 
 # Where ensurepip is missing (Colab, Debian without python3-venv), the machine's own pip fills the environment.
 .venv/bin/pip:
@@ -35,5 +47,13 @@ lint: .venv/ready-dev
 	$(BIN)/python -m pip install -q -c constraints.txt -r requirements-dev.txt
 	touch $@
 
+# Torch as in .venv: the image has it from a file of its own. Box2D, EnvPool and colab_rl are left to the notebooks.
+.venv-colab/ready: requirements.txt constraints.txt $(IMAGE) | .venv/ready-dev
+	$(BIN)/python -m venv --clear .venv-colab
+	.venv-colab/bin/python -m pip install -q "$$(grep ^torch== constraints.txt)"
+	grep -v -e ^torch -e ^box2d requirements.txt \
+	  | .venv-colab/bin/python -m pip install -q -c $(IMAGE) -r /dev/stdin ipykernel
+	touch $@
+
 clean:
-	rm -rf .venv build *.egg-info .pytest_cache .ruff_cache .mypy_cache
+	rm -rf .venv .venv-colab build *.egg-info .pytest_cache .ruff_cache .mypy_cache

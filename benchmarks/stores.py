@@ -18,6 +18,8 @@ import pathlib
 import random
 import re
 import shutil
+import signal
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -26,18 +28,18 @@ import time
 ROOT = pathlib.Path(__file__).parents[1]
 sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
 
+import hurting  # noqa: E402
 from fake_drive import FakeDrive  # noqa: E402
+from ledger import Ledger, leftovers, whole  # noqa: E402
+from sessions import Session  # noqa: E402
 
-from colab_rl.checkpoints.retention import orphans  # noqa: E402
 from colab_rl.metrics import from_csv  # noqa: E402
-from colab_rl.runs import Places  # noqa: E402
+
+FAULTS = ("checkpoint_every=2", "keep_last=2", "keep_every=5", "num_envs=4", "num_steps=64", "minibatch_size=128",
+          "update_epochs=1", "eval_every=20", "eval_episodes=1", "hidden_sizes=8")
 
 SMALL = ("num_envs=2", "num_steps=64", "minibatch_size=64", "update_epochs=1", "checkpoint_every=2", "keep_last=2",
          "keep_every=5", "eval_every=20", "eval_episodes=1", "hidden_sizes=8")
-KINDS = ("token", "ids", "list", "get", "download", "insert", "session", "delete", "patch")
-PASSING = ("500", "html", "503", "rate", "reset", "429")
-OWN = {"session": ("drop", "cut", "flip", "lost"), "insert": ("drop",), "delete": ("drop",),
-       "download": ("cut", "flip"), "list": ("empty",)}
 
 
 def start(run: str, root: pathlib.Path, store: str, *options: str, endpoint: str | None = None) -> subprocess.Popen:
@@ -55,168 +57,143 @@ def ended(process: subprocess.Popen) -> str:
     return match[1]
 
 
-class Store:
-    """A store that can be hurt. `place`: its name for --store."""
-
-    def __init__(self, folder: pathlib.Path):
-        self.folder = folder
-        self.place = str(folder / "store")
-        pathlib.Path(self.place).mkdir()
-        self.endpoint: str | None = None
-
-    def hurt(self, rng: random.Random) -> str:
-        """Does something to it; returns what."""
-        files = sorted(path for path in pathlib.Path(self.place).rglob("*.*")
-                       if path.is_file() and path.parent.name in ("checkpoints", "metrics"))
-        if not files:
-            return "nothing"
-        path, how = rng.choice(files), rng.choice(("cut", "flip", "empty", "remove"))
-        try:
-            data = bytearray(path.read_bytes())
-            if how == "remove":
-                path.unlink()
-            else:
-                if how == "flip" and data:
-                    data[rng.randrange(len(data))] ^= 1
-                path.write_bytes({"cut": data[:len(data) // 2], "flip": data, "empty": b""}[how])
-        except OSError:  # pruned meanwhile, or the mount is away
-            return "nothing"
-        return f"file {how}"
-
-    def close(self) -> None:
-        """Ends what serves it."""
+def newest_generation(root: pathlib.Path) -> int:
+    """The newest manifest's on this machine."""
+    names = (path.name for path in (root / hurting.RUN / "checkpoints").glob("[0-9]*.json"))
+    return max((int(name.split("-")[0]) for name in names), default=0)
 
 
-class Drive(Store):
-    """Drive by its API."""
+def disturbed(session: Session, store: hurting.Folder, root: pathlib.Path, rng: random.Random,
+              starts: list[float]) -> list[str]:
+    """Lets things befall the store while a session starts and trains, up to a random moment; returns what did.
 
-    def __init__(self, folder: pathlib.Path):
-        super().__init__(folder)
-        self.place = "drive:colab_rl"
-        self.server = FakeDrive()
-        self.server.__enter__()
-        self.endpoint = self.server.url
-        self.server.add("colab_rl", None)
-
-    def hurt(self, rng: random.Random) -> str:
-        """A few calls of a kind meet an error."""
-        kind = rng.choice(KINDS)
-        action = rng.choice((*PASSING, *OWN.get(kind, ())))
-        self.server.fault(kind, action if kind != "token" else "503", times=rng.randint(1, 3))
-        if rng.random() < 0.3:
-            self.server.expire_tokens()
-        return f"{kind} {action}"
-
-    def close(self) -> None:
-        """See Store."""
-        self.server.__exit__()
-
-
-class Mount(Store):
-    """A FUSE mount that writes back a second later."""
-
-    def __init__(self, folder: pathlib.Path):
-        super().__init__(folder)
-        self.behind, self.point, self.cache = folder / "behind", folder / "mounted", folder / "cache"
-        for path in (self.behind, self.point):
-            path.mkdir()
-        (self.behind / "store").mkdir()
-        self.place = str(self.point / "store")
-        self.mount()
-
-    def mount(self) -> None:
-        """Mounts it, and waits until it is."""
-        self.process = subprocess.Popen(
-            ["rclone", "mount", str(self.behind), str(self.point), "--vfs-cache-mode", "writes", "--vfs-write-back",
-             "1s", "--cache-dir", str(self.cache), "--config", "/dev/null", "--dir-cache-time", "1s"],
-            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        while not os.path.ismount(self.point):
-            time.sleep(0.05)
-
-    def hurt(self, rng: random.Random) -> str:
-        """The mount dies and comes back, or a file is damaged."""
-        if rng.random() < 0.5:
-            return super().hurt(rng)
-        self.process.kill()
-        self.process.wait()
-        shutil.rmtree(self.cache, ignore_errors=True)  # what was not written through is lost
-        time.sleep(rng.uniform(0, 1))
-        self.close()
-        time.sleep(rng.uniform(0, 1))
-        self.mount()
-        return "mount killed"
-
-    def close(self) -> None:
-        """See Store."""
-        subprocess.run(["fusermount3", "-uz", str(self.point)], stderr=subprocess.DEVNULL)
-        self.process.kill()
-        self.process.wait()
-
-
-STORES = {"folder": Store, "drive": Drive, "mount": Mount}
+    The moment is counted in checkpoints and not in seconds, so that a slow or a frozen machine changes little.
+    starts: seconds that earlier sessions took until they went on.
+    """
+    happened: list[str | None] = []
+    early = rng.random() < 0.25 and len(starts) > 2
+    until = rng.uniform(0, 1.2 * statistics.median(starts)) if early else float("inf")
+    if rng.random() < 0.3:
+        time.sleep(rng.uniform(0, statistics.median(starts or [5.0])))
+        happened.append(store.hurt(rng, files=False))  # not what it is about to go on from: that is measured
+    while session.went_on is None and session.alive and time.monotonic() - session.began < until:
+        time.sleep(0.05)
+    if session.went_on is None:
+        return [what for what in happened if what]
+    seen = first = session.went_on[0]
+    last = first + rng.randint(0, 3)
+    while session.alive:
+        now = newest_generation(root)
+        if now > seen and rng.random() < 0.6:
+            time.sleep(rng.uniform(0, 0.3))
+            happened.append(store.hurt(rng))
+        seen = max(seen, now)
+        if seen >= last:
+            time.sleep(rng.expovariate(4.0))
+            break
+        time.sleep(0.05)
+    return [what for what in happened if what]
 
 
 def faults(options: argparse.Namespace, folder: pathlib.Path) -> dict:
     """Random faults and kills over one run; its end beside that of the run that nothing happened to."""
     rng = random.Random(options.seed)
-    train = ("--env", "CartPole-v1", "--backend", "gymnasium", "--total-steps", str(options.steps), "--set", *SMALL)
+    train = ("--env", "CartPole-v1", "--backend", "gymnasium", "--total-steps", str(options.steps), "--set", *FAULTS)
     expected = ended(start("run", folder / "whole", "none", *train))
-    store = STORES[options.store](folder)
-    if store.endpoint:
-        os.environ["COLAB_RL_DRIVE_ENDPOINT"] = store.endpoint
+    store, root = hurting.STORES[options.store](folder), folder / "root"
+    ledger = Ledger(*(int(setting.partition("=")[2]) for setting in FAULTS[:3]))
     happened: collections.Counter[str] = collections.Counter()
-    kills = wiped = sessions = 0
-    root = folder / "root"
-    while sum(happened.values()) + kills < options.events:
-        process = start("run", root, store.place, *train)
+    lost = sessions = finished = 0
+    starts: list[float] = []
+    local_damaged: set[str] = set()
+    errors: collections.Counter[str] = collections.Counter()
+    signal.signal(signal.SIGINT, lambda *_: setattr(options, "events", 0))  # enough: to the end, and what was found
+    while sum(happened.values()) + len(ledger.kills) < options.events and finished < 3:
+        session = Session(hurting.RUN, root, store.place, train, store.endpoint)
         sessions += 1
-        until = time.monotonic() + rng.uniform(options.least, options.most)
-        while time.monotonic() < until and process.poll() is None:
-            time.sleep(rng.uniform(0.1, 1.0))
-            if rng.random() < 0.7:
-                happened[store.hurt(rng)] += 1
-                del happened["nothing"]
-        if process.poll() is None:
-            process.kill()
-            kills += 1
-            process.communicate()
-            if rng.random() < 0.3:  # the machine is gone
-                shutil.rmtree(root, ignore_errors=True)
-                wiped += 1
-        elif process.returncode not in (0, 1):
-            raise SystemExit(process.communicate()[1][-2000:])
-        elif process.returncode == 0:
-            shutil.rmtree(root, ignore_errors=True)  # finished: from here on it is resumed from the store and checked
-    if isinstance(store, Drive):
-        store.server.clear_faults()
-    state = ended(start("run", root, store.place, *train))
-    places = Places(root, store.place)
-    _, remote = places.tiers(places.require("run"))
-    newest = remote.whole()[0]
-    names = remote.storage.list("")
-    found = {"store": options.store, "seed": options.seed, "events": sum(happened.values()) + kills, "kills": kills,
-            "machines lost": wiped, "sessions": sessions, "what": dict(happened), "equal": state == expected,
-            "orphans": len(orphans(remote, newest)), "set aside": sum(name.endswith(".bad") for name in names),
-            "duplicates": sum("#" in name for name in store.server.tree()) if isinstance(store, Drive) else 0,
-            "newest in the store is the end": newest.state_sha256 == expected}
+        happened.update(disturbed(session, store, root, rng, starts))
+        alive = session.alive
+        session.kill()
+        if session.went_on:
+            ledger.went_on(*session.went_on)
+            starts.append(session.seconds_to_go_on)
+        if not alive:  # it ended by itself
+            finished += session.exit_code == 0
+            errors[(re.findall("error: .{,80}", session.errors()) or [f"exit code {session.exit_code}"])[-1]] += 1
+            if "Traceback" in session.errors():
+                ledger.violations.append(session.errors()[-3000:])
+            continue
+        machine_lost = rng.random() < 0.3
+        if machine_lost:
+            store.lose_machine()
+            lost += 1
+        elif rng.random() < 0.15:
+            happened.update(damage_newest(root / hurting.RUN, rng, local_damaged))
+        local = hurting.read_folder(root / hurting.RUN)
+        troubled = time.monotonic() - store.troubled < 10.0
+        ledger.killed(local, store.files(), store.damaged, local_damaged, machine_lost, troubled)
+        if machine_lost:
+            shutil.rmtree(root)
+            local_damaged.clear()
+        events = sum(happened.values()) + len(ledger.kills)
+        print(f"{events} events, {len(ledger.kills)} kills, {ledger.kills[-1]}", file=sys.stderr, flush=True)
+    store.heal()
+    states = []
+    while len(states) < 12 and (len(states) < 2 or session.exit_code != 0):
+        # The second one finds everything done, and clears up.
+        session = Session(hurting.RUN, root, store.place, train, store.endpoint)
+        states.append(session.end())
+        if session.went_on:
+            ledger.went_on(*session.went_on)
+    files = store.files()
+    for _ in range(600):  # the mount may still be writing through
+        if any(one.state_sha256 == expected for one in whole(files).values()):
+            break
+        time.sleep(0.5)
+        files = store.files()
+    local = hurting.read_folder(root / hurting.RUN)
+    ends = {tier: max(whole(found).values(), key=lambda one: one.generation).state_sha256 == expected
+            for tier, found in (("local", local), ("store", files))}
+    found = {"store": options.store, "seed": options.seed, "events": sum(happened.values()) + len(ledger.kills),
+             "kills": len(ledger.kills), "machines lost": lost, "sessions": sessions,
+             "finished before its end": finished, "what": dict(sorted(happened.items())),
+             "sessions that ended by themselves": dict(errors), "equal": states[-1] == expected,
+             "newest whole is the end": ends, "left over": {"local": leftovers(local), "store": leftovers(files)},
+             "set aside in the store": sum(name.endswith(".bad") for name in files), **ledger.summary()}
     store.close()
     return found
 
 
+def damage_newest(run: pathlib.Path, rng: random.Random, damaged: set[str]) -> list[str]:
+    """Damages a file of this machine's newest checkpoint."""
+    names = sorted(path.relative_to(run).as_posix() for path in run.glob(f"*/{newest_generation(run.parent):08d}-*"))
+    if not names:
+        return []
+    name, how = rng.choice(names), rng.choice(hurting.HOW)
+    data = hurting.spoilt((run / name).read_bytes(), how, rng)
+    (run / name).unlink()
+    if data is not None:
+        (run / name).write_bytes(data)
+    damaged.add(name)
+    return [f"local file {how}"]
+
+
 def slow(options: argparse.Namespace, folder: pathlib.Path) -> dict:
-    """Steps per second with a store of 1 MB/s and 500 ms a call, beside none; the two take turns."""
-    rates: dict[str, list[float]] = {"none": [], "slow": []}
+    """Steps per second with a store of 1 MB/s and 500 ms a call, beside none, in turns: each pair is a ratio."""
+    rates: dict[str, list[float]] = {"none": [], "drive:colab_rl": []}
     with FakeDrive(latency=0.5, bandwidth=1e6) as server:
         for turn in range(options.rounds):
-            for name, store in (("none", "none"), ("slow", "drive:colab_rl")):
-                root = folder / f"{name}{turn}"
-                ended(start(f"run{turn}", root, store, "--env", "BipedalWalker-v3", "--total-steps",
-                            str(options.steps), endpoint=server.url))
-                tables = sorted((root / f"run{turn}" / "metrics").glob("*.csv"))
+            for store in sorted(rates, reverse=bool(turn % 2)):  # who comes first changes, as the machine's load may
+                root = folder / f"{turn}"
+                run = f"run{turn}-{len(rates[store])}-{store.partition(':')[0]}"
+                ended(start(run, root, store, "--env", "BipedalWalker-v3", "--total-steps", str(options.steps),
+                            endpoint=server.url))
+                tables = sorted((root / run / "metrics").glob("*.csv"))
                 rows = [row for table in tables for row in from_csv(table.read_bytes())]
-                rates[name].append((rows[-1]["step"] - rows[0]["step"]) / (rows[-1]["seconds"] - rows[0]["seconds"]))
-    means = {name: sum(found) / len(found) for name, found in rates.items()}
-    return {"rates": rates, "slow over none": means["slow"] / means["none"]}
+                rates[store].append((rows[-1]["step"] - rows[0]["step"]) / (rows[-1]["seconds"] - rows[0]["seconds"]))
+            ratios = [slow / none for none, slow in zip(rates["none"], rates["drive:colab_rl"], strict=True)]
+            print(f"{turn + 1} of {options.rounds}: {ratios[-1]:.3f}", file=sys.stderr, flush=True)
+    return {"steps per second": rates, "ratios": ratios, "median ratio": statistics.median(ratios)}
 
 
 def resume(options: argparse.Namespace, folder: pathlib.Path) -> dict:
@@ -250,15 +227,13 @@ def main() -> None:
         command.set_defaults(function=function)
         command.add_argument("--json", type=pathlib.Path)
         if function is faults:
-            command.add_argument("--store", choices=STORES, required=True)
+            command.add_argument("--store", choices=hurting.STORES, required=True)
             command.add_argument("--events", type=int, default=200)
             command.add_argument("--seed", type=int, default=0)
-            command.add_argument("--steps", type=int, default=40_000)
-            command.add_argument("--least", type=float, default=4.0, help="seconds of a session")
-            command.add_argument("--most", type=float, default=20.0)
+            command.add_argument("--steps", type=int, default=100_000)
         elif function is slow:
             command.add_argument("--steps", type=int, default=500_000)
-            command.add_argument("--rounds", type=int, default=2)
+            command.add_argument("--rounds", type=int, default=5)
         else:
             command.add_argument("--generations", type=int, default=500)
     options = parser.parse_args()

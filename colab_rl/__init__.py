@@ -9,6 +9,8 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
+__version__ = "0.1.0"
+
 if TYPE_CHECKING:
     from colab_rl.benchmark import bench
     from colab_rl.environments.channels import Channels, Drawing

@@ -112,7 +112,8 @@ def _parser() -> argparse.ArgumentParser:
     presets = command("presets", _presets, "the tuned settings, and all settings there are")
     bench = command("bench", _bench, "how fast this machine trains, and which settings suit it")
     bench.add_argument("--env", metavar="ID", help="Gymnasium id (default BipedalWalker-v3); module:Id-v0 for your own")
-    for added in (status, evaluate, verify, render, presets, bench):
+    doctor = command("doctor", _doctor, "what this machine has and lacks, and one fix a line where something is wrong")
+    for added in (status, evaluate, verify, render, presets, bench, doctor):
         added.add_argument("--json", action="store_true", help="as JSON")
     return parser
 
@@ -279,6 +280,14 @@ def _bench(options: argparse.Namespace) -> int:
     print(f"Estimate: {best['estimated_seconds'] / 60:.1f} min for all {found['total_steps']:,} steps of the preset on "
           f"{best['backend']}, {best['device']}; evaluations not counted")
     return 0
+
+
+def _doctor(options: argparse.Namespace) -> int:
+    from colab_rl.doctor import BAD, as_line, examine, to_json
+
+    found = examine(**_places(options))
+    print(json.dumps(to_json(found), indent=1) if options.json else "\n".join(map(as_line, found)))
+    return 1 if any(finding.state == BAD for finding in found) else 0
 
 
 def _plain(value: Any) -> str:

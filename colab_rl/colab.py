@@ -10,13 +10,15 @@ import os
 import sys
 from typing import Any
 
-from colab_rl.errors import ColabRLError, StorageError
+from colab_rl.arguments import checked
+from colab_rl.errors import ColabRLError, StorageError, UsageError
 from colab_rl.progress import say
 from colab_rl.pushing import push
 from colab_rl.runs import Places
 from colab_rl.storage.stores import MOUNTED_DRIVE, MY_DRIVE
 
 KEEP, UNMOUNT, GIVE_BACK = "keep the machine", "unmount Drive", "give the machine back"
+ENDS = (KEEP, UNMOUNT, GIVE_BACK)
 OFFERS = ('set STORE to "drive:colab_rl" for Drive without a mount, to a folder, or to "none" for this machine alone, '
           "whose disk ends with it")
 
@@ -30,6 +32,7 @@ def on_colab() -> bool:
     return "COLAB_RELEASE_TAG" in os.environ and "google.colab" in sys.modules
 
 
+@checked
 def connect(store: str = "", verify: bool = False) -> str | None:
     """Makes the store reachable, and returns its name: on Colab mounts Drive, or logs in to it, where that is needed.
 
@@ -47,7 +50,17 @@ def connect(store: str = "", verify: bool = False) -> str | None:
                 log_in()
             except NotConnected as error:
                 say(f"checkpoints will be `written` to the mounted Drive and not `verified` in Drive itself: {error}")
-    return store or str(MOUNTED_DRIVE / MY_DRIVE / "colab_rl")
+    return store or _own_folder()
+
+
+def _own_folder() -> str:
+    """The mounted Drive's `colab_rl`, made where it is missing. Raises NotConnected."""
+    folder = MOUNTED_DRIVE / MY_DRIVE / "colab_rl"
+    try:
+        folder.mkdir(exist_ok=True)
+    except OSError as error:
+        raise NotConnected(f"{folder} cannot be made: {error.strerror}; {OFFERS}") from error
+    return str(folder)
 
 
 def mount_drive() -> None:
@@ -88,12 +101,15 @@ def log_in() -> None:
         raise NotConnected(f"nobody logged in to Drive: {_reason(error)}; {OFFERS}") from error
 
 
+@checked
 def finish(run: str, store: str = "", when_done: str = KEEP, root: str | os.PathLike | None = None) -> None:
     """Brings everything of a run to its store and waits for it; then unmounts Drive, and gives the machine back.
 
     when_done: KEEP, UNMOUNT or GIVE_BACK. The machine is given back only where all is verified.
     Raises ColabRLError where something cannot be brought; nothing is unmounted or given back then.
     """
+    if when_done not in ENDS:
+        raise UsageError(f"when done is {' or '.join(ENDS)}, not {when_done!r}")
     place = store or None
     if Places(root, place).store is None:
         say("there is no store: the run lies on this machine alone, which is kept")

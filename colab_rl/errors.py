@@ -45,7 +45,7 @@ class StorageRefused(StorageError):
 def nearest(word: str, candidates: Iterable[str]) -> str:
     """A hint such as `; did you mean 'gamma'?`, or the empty string where nothing is near."""
     by_lower_case = {candidate.lower(): candidate for candidate in candidates}
-    matches = difflib.get_close_matches(word.lower(), by_lower_case, n=3, cutoff=0.5)
+    matches = difflib.get_close_matches(str(word).lower(), by_lower_case, n=3, cutoff=0.5)
     if not matches:
         return ""
     return "; did you mean " + " or ".join(repr(by_lower_case[match]) for match in matches) + "?"

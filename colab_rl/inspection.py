@@ -10,6 +10,7 @@ from typing import Any
 import torch
 
 from colab_rl.algorithms import Algorithm, make_algorithm
+from colab_rl.arguments import checked
 from colab_rl.checkpoints import Damaged, Manifest, Tier
 from colab_rl.checkpoints.manifest import generation_of
 from colab_rl.checkpoints.recovery import Checkpoint, load, newest_whole, of_generation
@@ -83,6 +84,7 @@ def verify(run: str, *, root: Location = None, store: Location = None) -> dict[s
     return {"run": run, "checkpoints": checkpoints, "files": files, "bad": bad}
 
 
+@checked
 def evaluate(run: str, *, checkpoint: str | int = "best", episodes: int = 100, seed: int = 0,
              env: EnvironmentSource | None = None, recordings: int = 0, root: Location = None,
              store: Location = None) -> EvaluationResult:
@@ -113,6 +115,7 @@ def evaluate_checkpoint(identity: Identity, checkpoint: Checkpoint, episodes: in
                                   record=recordings, values=algorithm.values)
 
 
+@checked
 def record(run: str, *, checkpoint: str | int = "best", seed: int = 0, env: EnvironmentSource | None = None,
            root: Location = None, store: Location = None) -> Episode:
     """One deterministic episode of a checkpoint's policy, recorded; its return is that of `evaluate` for this seed.

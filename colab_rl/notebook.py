@@ -14,13 +14,17 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from colab_rl import colab
+import colab_rl
+from colab_rl import colab, install
+from colab_rl.arguments import checked
 from colab_rl.errors import ColabRLError, StorageError
-from colab_rl.inspection import status
+from colab_rl.example import EXAMPLE, unpack_example
 from colab_rl.runs import TENSORBOARD, Places
 from colab_rl.storage import Storage, open_store
+from colab_rl.views.live import LivePlot
 
 if TYPE_CHECKING:
+    from colab_rl.training import TrainingResult
     from colab_rl.views.video import Video
 
 MOST_INLINE = 8_000_000  # bytes of a film inside a notebook
@@ -66,19 +70,7 @@ def show_video(video: Video) -> None:
                      f'src="data:video/mp4;base64,{content}"></video>'))
 
 
-def list_runs(store: str | os.PathLike | None = None, root: str | os.PathLike | None = None) -> list[str]:
-    """Prints every run with its score, steps and date, the newest first; returns their names in that order."""
-    from colab_rl.views.history import overview
-
-    rows = overview(Places(root, store))
-    if not rows:
-        print("no runs yet: 01_train.ipynb begins one")
-    for row in rows:
-        score = "not evaluated" if row.score is None else f"score {row.score:.1f}"
-        print(f"{row.name:24} {row.env_id:28} {score:16} {row.step:>12,} steps   {row.date}")
-    return [row.name for row in rows]
-
-
+@checked
 def show_dashboards(run: str, checkpoint: str | int = "best", compare: str = "",
                     store: str | os.PathLike | None = None, root: str | os.PathLike | None = None) -> None:
     """The dashboards of a run, or of several, in the cell's output; pickers above choose others.
@@ -135,6 +127,7 @@ def _pickers(run: str, places: Places, show: Callable[[str], None]) -> Any:
     return ipywidgets.HBox([runs, checkpoints, button])
 
 
+@checked
 def set_up(store: str = "", verify: bool = True, root: str | os.PathLike | None = None) -> str | None:
     """Connects the store, tries it, and shows what is there; says what is wrong instead of raising it.
 
@@ -147,10 +140,11 @@ def set_up(store: str = "", verify: bool = True, root: str | os.PathLike | None 
             print(f"no store: runs stay on this machine; {colab.OFFERS}")
         else:
             try_store(opened)
+            keep_package(opened)
     except ColabRLError as error:
         print(f"no store: {error}")
         place = "none"
-    show_runs(root, place)
+    show_runs(place, root)
     return place
 
 
@@ -175,15 +169,76 @@ def try_store(storage: Storage) -> None:
     print(f"store {storage.place}: written, read back and removed in {seconds:.1f} s; {space}; {proof}")
 
 
-def show_runs(root: str | os.PathLike | None = None, store: str | os.PathLike | None = None) -> None:
-    """A line for every run here and in the store: how far it is, and its newest checkpoint that is safe."""
-    runs = status(root=root, store=store)
-    for run in runs:
-        safe = next((row for row in run["checkpoints"] if row["store"] in ("verified", "written")), None)
-        where = f"{safe['store']} in the store" if safe else "none in the store"
-        safe = safe or next((row for row in run["checkpoints"] if row["local"] == "verified"), None)
-        newest = f"generation {safe['generation']}, step {safe['step']:,}, {where}" if safe else "no whole checkpoint"
-        print(f"{run['run']}: {run['env_id']}, {run['algorithm']}, step {run['step']:,} of {run['total_steps']:,}; "
-              f"newest: {newest}")
-    if not runs:
-        print("no runs yet: notebooks/01_train.ipynb begins one")
+def keep_package(storage: Storage) -> None:
+    """Keeps the package's wheel in a store, where the notebooks' first cell finds it on a bare machine; says so."""
+    try:
+        name, content = install.build_wheel()
+        if name not in storage.list("") or not install.same_wheel(storage.get(name), content):
+            storage.put(name, content)
+        print(f"{name} is kept in {storage.place}: what trained a run is there wherever the run is")
+    except ColabRLError as error:
+        print(f"colab_rl {colab_rl.__version__} is not kept in {storage.place}: {error}; "
+              "the notebooks take it from REPOSITORY")
+
+
+@checked
+def show_runs(store: str | os.PathLike | None = None, root: str | os.PathLike | None = None) -> list[str]:
+    """Prints a line for every run, here and in the store, the newest first; returns their names in that order."""
+    from colab_rl.views.history import overview
+
+    places = Places(root, store)
+    rows = overview(places)
+    if not rows:
+        print(f"no runs yet in {places.root}{f' or {places.store.place}' if places.store else ''}: "
+              "01_train.ipynb begins one")
+    for row in rows:
+        score = "not evaluated" if row.score is None else f"score {row.score:.1f}"
+        where = "" if places.store is None else ", in the store" if row.stored else ", not in the store yet"
+        print(f"{row.name}: {row.env_id}, {row.algorithm}, {score}, step {row.step:,} of {row.total_steps:,}, "
+              f"saved {row.date}{where}")
+    return [row.name for row in rows]
+
+
+@checked
+def choose_run(run: str, store: str = "", root: str | os.PathLike | None = None) -> tuple[str, str]:
+    """Shows the runs there are; returns the one to look at and its store.
+
+    That is the run of that name; where there is no run at all, the trained example that comes with the package.
+    Raises UsageError where there are runs and none of that name.
+    """
+    place = colab.connect(store) or ""
+    show_runs(place or None, root)
+    places = Places(root, place or None)
+    if set(places.names()) <= {EXAMPLE}:
+        unpack_example(places.root)
+        print(f"so this shows {EXAMPLE}: not a run of yours but a trained example that comes with colab_rl")
+        return EXAMPLE, "none"
+    places.require(run)
+    return run, place
+
+
+@checked
+def train_live(run: str, store: str = "", root: str | os.PathLike | None = None, **options: Any) -> TrainingResult:
+    """`train` with a live plot in the cell's output; says how it ended and what to do next.
+
+    options: of `train`.
+    """
+    from colab_rl.training import train
+
+    plot = LivePlot(run)
+    try:
+        result = train(run, store=store or None, root=root, watcher=plot, **options)
+    except BaseException:
+        plot.close()
+        raise
+    plot.close(f"checkpoint {result.generation}" + (f", {result.pending} pending" if result.pending else ""))
+    score = "" if result.best_score is None else f", best score {result.best_score:.1f}"
+    print(f"{run}: {'finished' if result.finished else 'stopped'} at step {result.step:,} of {result.total_steps:,}, "
+          f"generation {result.generation} saved{score}")
+    if result.pending:
+        print(f"{result.pending} checkpoints are not verified in the store yet: {result.store_error or 'it is slow'}; "
+              "they are kept here, and the last cell brings them there")
+    print("Next: 02_analyze.ipynb shows how it learned and how it walks, 03_render.ipynb films it; a larger "
+          "TOTAL_STEPS trains it further." if result.finished else "Next: Run all goes on from here.")
+    print(f"state_sha256={result.state_sha256}")
+    return result

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sys
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, Protocol, runtime_checkable
 
 from tqdm.auto import tqdm
 
@@ -17,3 +18,20 @@ def progress_bar(total: int, description: str, unit: str, **options: Any) -> tqd
     """A bar that appears after two seconds and moves at most once a second."""
     return tqdm(**{"total": total, "desc": description, "unit": unit, "delay": 2, "mininterval": 1,
                    "maxinterval": 2, "dynamic_ncols": True, **options})
+
+
+@runtime_checkable
+class Watcher(Protocol):
+    """Who is told how training goes on, instead of a progress bar: a notebook's live plot.
+
+    A row is one iteration's metrics (docs/metrics.md). What these calls take is taken from training.
+    """
+
+    def past(self, row: Mapping[str, float]) -> None:
+        """A row of an earlier session; all of them come first, oldest first."""
+
+    def goal(self, total_steps: int) -> None:
+        """Training to this many steps begins, or is found finished."""
+
+    def row(self, row: Mapping[str, float], where: str) -> None:
+        """A new row; `where` says which checkpoint is the newest, and where it is."""

@@ -102,5 +102,6 @@ def _watch(description: str, left: Callable[[], int], longest: float, replicator
                 break
             wait(1.0)
             waited += 1.0
+            progress.set_postfix_str(replicator.error or "", refresh=False)
             progress.total = max(progress.total, left())
             progress.update(progress.total - progress.n - left())

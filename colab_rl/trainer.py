@@ -24,7 +24,7 @@ from colab_rl.environments import VectorEnvironment
 from colab_rl.errors import ColabRLError
 from colab_rl.evaluation import EvaluationResult, Evaluator
 from colab_rl.metrics import Row, TensorBoardView, to_csv
-from colab_rl.progress import progress_bar, say
+from colab_rl.progress import Watcher, progress_bar, say
 from colab_rl.stopping import StopRequest
 from colab_rl.telemetry import to_npz
 
@@ -38,13 +38,14 @@ LONGEST_WAIT = 20.0          # seconds that a checkpoint waits for the one befor
 
 
 class Recorder(NamedTuple):
-    """Where a run is written."""
+    """Where a run is written, and who watches it in place of a progress bar."""
 
     run_id: str
     local: Tier
     replicator: Replicator | None
     tensorboard: TensorBoardView
     versions: dict[str, str]
+    watcher: Watcher | None = None
 
 
 class Trainer:
@@ -76,6 +77,7 @@ class Trainer:
         self._began = time.perf_counter()
         self._checkpoint_seconds = 0.0                   # spent since the newest row
         self._resumed = False                            # whether the next row is the first one of a later session
+        self._behind = False                             # whether a wait for the store was in vain, and it still is
         self._said_slow = False                          # that the store is slower than the checkpoints come
 
     def load(self, state: dict[str, Any], experience: Iterable[Rows], manifest: Manifest | None,
@@ -133,13 +135,18 @@ class Trainer:
         self._began = time.perf_counter()
         if self.manifest is None or self.manifest.total_steps != self.total_steps:
             self.save()  # that the disk can be written shows before hours are spent, and an extension is kept
+        watcher = self.recorder.watcher
         with progress_bar(self.total_steps, self.name, "step", initial=min(self.step, self.total_steps), delay=0,
-                          smoothing=0.1) as progress:
+                          smoothing=0.1, disable=watcher is not None) as progress:
             while not self.finished and stop.signal_number is None and not self._overtaken:
                 before = self.step
                 row = self._iterate()
-                progress.set_postfix_str(self._describe(row), refresh=False)
-                progress.update(min(self.step, self.total_steps) - min(before, self.total_steps))
+                if watcher:
+                    watcher.row(row, self._where())
+                else:
+                    episode_return = f"return {row['episode/return']:.1f}, " if "episode/return" in row else ""
+                    progress.set_postfix_str(episode_return + self._where(), refresh=False)
+                    progress.update(min(self.step, self.total_steps) - min(before, self.total_steps))
         if self.manifest is None or self.manifest.iteration != self.iteration:
             self.save()
 
@@ -183,13 +190,17 @@ class Trainer:
         prune(recorder.local, self._verified, self.config.keep_last, self.config.keep_every)
         recorder.tensorboard.flush()
         if recorder.replicator:
-            in_time = recorder.replicator.wait(LONGEST_WAIT)
-            if not in_time and not recorder.replicator.error and not self._overtaken and not self._said_slow:
-                self._said_slow = True
-                say("the store takes longer for a checkpoint than training for the next one: training goes on, and "
-                    "the progress line tells how many are pending")
+            self._wait_for_store(recorder.replicator)
             recorder.replicator.submit(self.manifest)
         self._checkpoint_seconds += time.perf_counter() - started
+
+    def _wait_for_store(self, replicator: Replicator) -> None:
+        """Lets the store catch up, LONGEST_WAIT seconds at most. A wait in vain is not repeated before it has."""
+        self._behind = not replicator.wait(0.0 if self._behind else LONGEST_WAIT)
+        if self._behind and not replicator.error and not self._overtaken and not self._said_slow:
+            self._said_slow = True
+            say("the store takes longer for a checkpoint than training for the next one: training goes on, and "
+                "the progress line tells how many are pending")
 
     def _iterate(self) -> Row:
         """One iteration, its evaluation and its checkpoint where they are due."""
@@ -255,8 +266,8 @@ class Trainer:
         self._evaluated = self.iteration, result
         return result
 
-    def _describe(self, row: Row) -> str:
-        """The end of the progress line: return, newest checkpoint, where it is, what is wrong with the store."""
+    def _where(self) -> str:
+        """The newest checkpoint, where it is, and what is wrong with the store."""
         assert self.manifest is not None
         where = "local"
         replicator = self.recorder.replicator
@@ -265,5 +276,4 @@ class Trainer:
             where += f", {replicator.pending} pending" if replicator.pending else ""
             where += f", {replicator.unconfirmed} not yet on Drive" if replicator.unconfirmed else ""
             where += f" ({replicator.error})" if replicator.error else ""
-        episode_return = f"return {row['episode/return']:.1f}, " if "episode/return" in row else ""
-        return f"{episode_return}checkpoint {self.manifest.generation}: {where}"
+        return f"checkpoint {self.manifest.generation}: {where}"

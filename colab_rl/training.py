@@ -11,6 +11,7 @@ from typing import Any
 import torch
 
 from colab_rl.algorithms import check_algorithm, make_algorithm
+from colab_rl.arguments import checked
 from colab_rl.checkpoints import Manifest, Replicator, Tier
 from colab_rl.checkpoints.recovery import Checkpoint, bring_home, bring_segments, newest_whole, read_segments
 from colab_rl.checkpoints.retention import sweep
@@ -21,8 +22,8 @@ from colab_rl.environments.backends import make_vector_environment
 from colab_rl.errors import ColabRLError, Divergence, EnvironmentFault, StorageError, UsageError
 from colab_rl.evaluation import Evaluator
 from colab_rl.machine import available_device, differences, torch_threads, versions
-from colab_rl.metrics import TensorBoardView, from_csv
-from colab_rl.progress import say
+from colab_rl.metrics import Row, TensorBoardView, from_csv
+from colab_rl.progress import Watcher, say
 from colab_rl.pushing import finish, replicating
 from colab_rl.request import Request, checkpoint_of
 from colab_rl.runs import Identity, Places, check_run_name, locked, write_identity
@@ -53,16 +54,19 @@ class TrainingResult:
     store_error: str | None
 
 
+@checked
 def train(run: str, *, env: EnvironmentSource | None = None, algo: str | None = None,
           total_steps: int | str | None = None, seed: int | str | None = None, backend: str = "auto",
           device: str = "auto", settings: Mapping[str, Any] | None = None, source: str | None = None,
-          root: str | os.PathLike | None = None, store: str | os.PathLike | None = None) -> TrainingResult:
+          root: str | os.PathLike | None = None, store: str | os.PathLike | None = None,
+          watcher: Watcher | None = None) -> TrainingResult:
     """Starts the run, or continues it where its newest whole checkpoint left it.
 
     env: a Gymnasium id, or a function that makes an environment (it may be defined in a notebook's cell).
     settings: fields of the algorithm's config, over those of the tuned preset.
     source: `OTHER` or `OTHER:GENERATION`, a checkpoint to begin a new run from.
     root, store: see Places.
+    watcher: is told how it goes, in place of the progress bar.
 
     On a run that exists, what contradicts it raises UsageError and changes nothing; a larger
     `total_steps` extends it. Ctrl-C and SIGTERM save and return. Raises ColabRLError for what
@@ -85,20 +89,21 @@ def train(run: str, *, env: EnvironmentSource | None = None, algo: str | None = 
     check_algorithm(identity.algorithm, identity.make_config(), spaces)
     stepped_by = request.backend_of(identity, environment, spaces)
     with locked(places.local(run)), StopRequest() as stop:
-        return _Session(identity, places, environment, spaces, stepped_by).run(total, stop)
+        return _Session(identity, places, environment, spaces, stepped_by, watcher).run(total, stop)
 
 
 class _Session:
     """One session of one run on this machine, under its lock."""
 
     def __init__(self, identity: Identity, places: Places, environment: EnvironmentSource, spaces: Spaces,
-                 backend: str):
+                 backend: str, watcher: Watcher | None):
         self.identity = identity
         self.places = places
         self.config = identity.make_config()
         self.environment = environment
         self.spaces = spaces
         self.backend = backend
+        self.watcher = watcher
         self.local, self.remote = places.tiers(identity)
         self.local.storage.remove_temporary_files()
         self.identity_bytes = write_identity(identity, places.local(identity.name), places.remote(identity.name))
@@ -115,8 +120,10 @@ class _Session:
             sweep(self.local, checkpoint.manifest)
             total_steps = max(total_steps, checkpoint.manifest.total_steps)
         with replicating(self.identity, self.places, self.identity_bytes) as replicator:
-            rows = (row for table in tables for row in from_csv(table))
+            rows = self._shown(row for table in tables for row in from_csv(table))
             with contextlib.closing(TensorBoardView(self.places.tensorboard(self.identity.name), rows)) as tensorboard:
+                if self.watcher:
+                    self.watcher.goal(total_steps)
                 if checkpoint and checkpoint.manifest.finished and checkpoint.manifest.total_steps == total_steps:
                     newest = checkpoint.manifest
                 else:
@@ -127,6 +134,13 @@ class _Session:
                     raise ColabRLError(f"{replicator.overtaken}; this one has stopped; kept here: generation "
                                        f"{newest.generation}, step {newest.step:,}; nothing of the other was changed")
             return _result(self.identity.name, newest, self.local, replicator, stop.signal_number)
+
+    def _shown(self, rows: Iterable[Row]) -> Iterator[Row]:
+        """The rows, each shown to the watcher as it passes: a long run's are not held in memory."""
+        for row in rows:
+            if self.watcher:
+                self.watcher.past(row)
+            yield row
 
     def _start(self, checkpoint: Checkpoint | None) -> tuple[Checkpoint, Iterator[Rows]] | None:
         """Where training goes on: this run's newest checkpoint, or the other run's that it begins from, and the
@@ -157,7 +171,7 @@ class _Session:
             evaluator = stack.enter_context(contextlib.closing(Evaluator(self.environment, self.spaces)))
             algorithm = make_algorithm(identity.algorithm, config, self.spaces, torch.device(device))
             trainer = Trainer(identity.name, config, total_steps, algorithm, envs, evaluator,
-                              Recorder(identity.run_id, self.local, replicator, tensorboard, here))
+                              Recorder(identity.run_id, self.local, replicator, tensorboard, here, self.watcher))
             start = self._start(checkpoint)
             if start:
                 manifest = start[0].manifest

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,22 @@ import pytest
 def no_second_looks_later(monkeypatch: pytest.MonkeyPatch) -> None:
     """What looks again at an empty listing does so at once."""
     monkeypatch.setattr("colab_rl.storage.base.SECOND_LOOKS", (0.0, 0.0))
+
+
+@pytest.fixture(scope="module")
+def one_core() -> Iterator[None]:
+    """One worker each for training and evaluation: their number changes nothing, and starting them is what costs."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "sched_getaffinity", lambda process: {0})
+        yield
+
+
+@pytest.fixture(scope="module")
+def outlives_sigterm() -> Iterator[None]:
+    """A run that is over before its SIGTERM comes must fail its test, and not end pytest."""
+    before = signal.signal(signal.SIGTERM, lambda *_: None)
+    yield
+    signal.signal(signal.SIGTERM, before)
 
 
 @pytest.fixture

@@ -5,8 +5,9 @@
         drive.fault("download", "reset", times=2)
 
 It does what PyDrive2 and googleapiclient ask for: paging, resumable uploads, md5Checksum,
-generateIds with 409, trash, token refresh. Calls have kinds: token, ids, list, get, download,
-insert, session (the bytes of an upload), update, patch, delete, trash, about.
+generateIds with 409, trash, consent, token refresh, shared drives. Calls have kinds: auth, token, ids,
+list, search (a listing by title), get, download, insert, session (the bytes of an upload), update, patch,
+delete, trash, about, drives.
 """
 
 from __future__ import annotations
@@ -99,6 +100,9 @@ class FakeDrive:
         self.sessions: dict[str, Session] = {}
         self.tokens: set[str] = set()
         self.revoked = False           # the login: no refresh is granted
+        self.declined = False          # the person at the browser says no
+        self.shared_drives: dict[str, str] = {}  # ids by name
+        self.grants: list[str] = []    # by what each token was asked for
         self.read_only = False
         self.calls: list[tuple[str, str]] = []  # kind, title or id
         self.seen: list[str] = []      # every Authorization header
@@ -158,6 +162,12 @@ class FakeDrive:
             parent = (self.find(folder, parent) or self._new(folder, parent, None)).id
         return self._new(title, parent, content, **options)
 
+    def add_shared_drive(self, name: str) -> File:
+        """The top folder of a new shared drive, whose id is the drive's."""
+        top = self._new(name, "", None)
+        self.shared_drives[name] = top.id
+        return top
+
     def find(self, title: str, parent: str) -> File | None:
         return next((file for file in self.files.values()
                      if file.title == title and file.parent == parent and not file.trashed), None)
@@ -206,7 +216,7 @@ class FakeDrive:
         return new
 
     def is_trashed(self, file: File) -> bool:
-        while file.id != "root":
+        while file.parent:
             if file.trashed or file.parent not in self.files:
                 return True
             file = self.files[file.parent]
@@ -316,10 +326,12 @@ class _Handler(BaseHTTPRequestHandler):
         self.body, self.query, self.method = body, query, method
         path = url.path
         routes: list[tuple[str, str, str, Callable]] = [
+            ("GET", r"/auth", "auth", self._auth),
             ("POST", r"/token", "token", self._token),
+            ("GET", r"/drive/v2/drives", "drives", self._drives),
             ("GET", r"/drive/v2/about", "about", self._about),
             ("GET", r"/drive/v2/files/generateIds", "ids", self._generate_ids),
-            ("GET", r"/drive/v2/files", "list", self._list),
+            ("GET", r"/drive/v2/files", "search" if "title" in query.get("q", "") else "list", self._list),
             ("POST", r"/drive/v2/files", "insert", self._insert),
             ("POST", r"/upload/drive/v2/files", "insert", self._begin),
             ("PUT", r"/upload/drive/v2/files/([^/]+)", "update", self._begin),
@@ -342,7 +354,7 @@ class _Handler(BaseHTTPRequestHandler):
         drive = self.server_drive
         self.kind = kind
         action = self.action = drive.meets(kind, self._title(kind, groups))
-        if kind != "token":
+        if kind not in ("auth", "token"):
             drive.seen.append(self.headers.get("authorization", ""))
             if self.headers.get("authorization", "").removeprefix("Bearer ") not in drive.tokens:
                 self._error(401, "authError")
@@ -372,19 +384,34 @@ class _Handler(BaseHTTPRequestHandler):
             return json.loads(self.body).get("title", "")
         if kind == "session" and groups[0] in drive.sessions:
             return drive.sessions[groups[0]].metadata.get("title", "")
-        if kind == "list":
+        if kind in ("list", "search"):
             parent = re.search(r"'([^']+)' in parents", self.query.get("q", ""))
             return drive.files[parent[1]].title if parent and parent[1] in drive.files else ""
         return drive.files[groups[0]].title if groups and groups[0] in drive.files else ""
 
+    def _auth(self) -> None:
+        """The page of consent, and what comes of it: the browser is sent back with a code, or a refusal."""
+        answer = "error=access_denied" if self.server_drive.declined else "code=a-code"
+        self._send(302, b"", headers={"location": f"{self.query['redirect_uri']}?{answer}"})
+
+    def _drives(self) -> None:
+        begin, found = int(self.query.get("pageToken", 0)), list(self.server_drive.shared_drives.items())
+        answer: dict = {"items": [{"id": id, "name": name} for name, id in found[begin:begin + 1]]}
+        if begin + 1 < len(found):
+            answer["nextPageToken"] = str(begin + 1)
+        self._json(answer)
+
     def _token(self) -> None:
         drive = self.server_drive
+        asked = {name: values[-1] for name, values in urllib.parse.parse_qs(self.body.decode()).items()}
+        drive.grants.append(asked.get("grant_type", ""))
         if drive.revoked:
             self._send(400, b'{"error": "invalid_grant", "error_description": "Token has been revoked."}')
             return
         token = "access-" + uuid.uuid4().hex
         drive.tokens.add(token)
-        self._json({"access_token": token, "expires_in": 3600, "token_type": "Bearer"})
+        lasting = {"refresh_token": "a-refresh"} if asked.get("code") == "a-code" else {}
+        self._json({"access_token": token, "expires_in": 3600, "token_type": "Bearer", **lasting})
 
     def _about(self) -> None:
         used = sum(len(file.content or b"") for file in self.server_drive.files.values())

@@ -24,20 +24,14 @@ from colab_rl.environments.backends import choose_backend
 from colab_rl.request import Request
 from colab_rl.runs import Places
 
+pytestmark = pytest.mark.usefixtures("one_core")
+
 pytest.importorskip("envpool")
 
 STEPS = 400  # seven iterations or so
 SETTINGS = parse_settings([*TINY, "checkpoint_every=5", "keep_last=20"])
 FUNCTION = functools.partial(gymnasium.make, "CartPole-v1")  # an environment that is a function
 Command = Callable[..., tuple[int, str]]
-
-
-@pytest.fixture(autouse=True, scope="module")
-def one_core() -> Iterator[None]:
-    """One thread, and one worker for evaluation: their number changes nothing, and starting workers is what costs."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(os, "sched_getaffinity", lambda process: {0})
-        yield
 
 
 @pytest.fixture(scope="module")

@@ -6,7 +6,7 @@ import dataclasses
 import json
 import os
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -23,20 +23,14 @@ from colab_rl.environments.backends import why_not
 from colab_rl.inspection import find_checkpoint
 from colab_rl.runs import Places
 
+pytestmark = pytest.mark.usefixtures("one_core")
+
 STATUS = {"run", "env_id", "algorithm", "backend", "seed", "iteration", "step", "total_steps", "finished", "exact",
           "score", "best_score", "state_sha256", "checkpoints", "pending"}
 CHECKPOINT = {"generation", "step", "score", "state_sha256", "local", "store"}
 EVALUATION = {"mean", "std", "min", "max", "mean_length", "episodes"}
 
 Command = Callable[..., tuple[int, str, str]]
-
-
-@pytest.fixture(autouse=True, scope="module")
-def one_core() -> Iterator[None]:
-    """One worker each for training and evaluation: their number changes nothing, and starting them is what costs."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(os, "sched_getaffinity", lambda process: {0})
-        yield
 
 
 @pytest.fixture(scope="module")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import sys
 import types
 from collections.abc import Iterator
@@ -165,11 +166,12 @@ def test_set_up_makes_the_folder_tries_it_and_shows_the_runs(google_colab, capsy
     place = notebook.set_up("", verify=False)
     first = capsys.readouterr().out
     assert "written, read back and removed" in first and "GB free" in first and "no runs yet" in first
-    assert list(Path(place).iterdir()) == []  # no probe is left
+    assert [path.suffix for path in Path(place).iterdir()] == [".whl"]  # no probe is left, and the package is kept
     small_run(place)
     notebook.set_up("", verify=False)
     assert "cart: CartPole-v1, ppo" in (shown := capsys.readouterr().out)
-    assert "in the store" in shown
+    assert "in the store" in shown and "is kept in" in shown
+    assert len(list(Path(place).glob("*.whl"))) == 1
 
 
 def test_set_up_works_without_a_mount(google_colab, drive, capsys):
@@ -178,7 +180,8 @@ def test_set_up_works_without_a_mount(google_colab, drive, capsys):
     notebook.set_up("drive:colab_rl")
     shown = capsys.readouterr().out
     assert "15.0 GB" in shown or "16.1 GB free" in shown
-    assert "verified in the store" in shown
+    assert re.search("cart: CartPole-v1, .*, in the store", shown)
+    assert any(name.endswith(".whl") for name in drive.tree())
     assert not [name for name in drive.tree() if "probe" in name]
 
 

@@ -274,6 +274,31 @@ def test_folders_of_one_title_are_one_folder(drive, store):
     assert drive.tree(drive.at("colab_rl/a").id) == {"old": DATA, "new": b"3"}
 
 
+def test_one_empty_listing_hides_nothing(drive, store):
+    for kind in ("My Drive", "colab_rl", "a"):
+        drive.fault("list", "empty", title=f"^{kind}$")
+    again = drive.open()
+    assert again.list("") == {"a/old": len(DATA)}
+    drive.fault("list", "empty", title="^a$")
+    again.put("a/old", b"new")
+    assert contents(drive) == {"a/old": b"new"}
+
+
+def test_nothing_is_ever_searched_for_by_its_name(drive, store):
+    """A search finds new files only after minutes."""
+    for call in ("put", "replace", "make a folder", "get", "stat", "set aside"):
+        CALLS[call][1](store)
+    drive.open().at("run").put("run.json", b"1")
+    assert drive.count("list") and drive.count("search") == 0
+
+
+def test_shared_drives_are_found_by_their_names_on_any_page(drive, store):
+    tops = {name: drive.add_shared_drive(name).id for name in ("one", "two", "three")}
+    for name, top in tops.items():
+        assert store._client.shared_drives(name) == [top]
+    assert store._client.shared_drives("four") == []
+
+
 def test_a_listing_that_is_old_loses_nothing(drive, store):
     drive.freeze_listings()
     store.put("a/new", DATA)
@@ -390,11 +415,12 @@ def test_a_store_may_lie_deeper_and_only_its_own_folder_is_made(drive):
 
 
 def test_a_store_may_be_given_by_its_address(drive):
-    folder = drive.add("shared with me", None, parent="elsewhere")
-    drive.files["elsewhere"] = type(folder)("elsewhere", "Shared drive", "root", None, folder.mime)
+    folder = drive.add("shared with me", None, parent=drive.add_shared_drive("team").id)
     address = f"drive:https://drive.google.com/drive/folders/{folder.id}?usp=sharing"
     drive.open(address).put("run.json", DATA)
     assert drive.open(address).list("") == {"run.json": len(DATA)}
+    with pytest.raises(StorageError, match="was not shared with this login; nothing was changed"):
+        drive.open("drive:https://drive.google.com/drive/folders/nonsense")
     drive.add("a file", b"1")
     with pytest.raises(StorageError, match="no folder"):
         drive.open(f"drive:https://drive.google.com/drive/folders/{drive.at('a file').id}")

@@ -32,6 +32,8 @@ from colab_rl.environments import describe
 from colab_rl.environments.envpool_vector import EnvPoolVectorEnvironment, why_not_envpool
 from colab_rl.errors import EnvironmentFault
 
+pytestmark = pytest.mark.usefixtures("one_core", "outlives_sigterm")
+
 envpool = pytest.importorskip("envpool")
 
 # Regular checkpoints every five iterations; between them one at each new best score.
@@ -54,17 +56,6 @@ def states(root: Path, run: str = "walker") -> list[dict[str, Any]]:
 def places(root: Path) -> list[tuple[int, int, int]]:
     """Iteration, pool and steps in it of every checkpoint, oldest first."""
     return [(state["iteration"], state["envs"]["segment"], len(state["envs"]["actions"])) for state in states(root)]
-
-
-@pytest.fixture(autouse=True, scope="module")
-def one_core() -> Iterator[None]:
-    """One thread, and one worker for evaluation: their number changes nothing, and starting workers is what costs."""
-    # A run that is over before its SIGTERM comes must fail its test, and not end pytest.
-    before = signal.signal(signal.SIGTERM, lambda *_: None)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(os, "sched_getaffinity", lambda process: {0})
-        yield
-    signal.signal(signal.SIGTERM, before)
 
 
 class SteppedPool:

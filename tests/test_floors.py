@@ -7,8 +7,8 @@ import pytest
 
 PACKAGE = Path(__file__).parents[1] / "colab_rl"
 FLOORS = [
-    {"errors", "progress", "spaces"},
-    {"config", "presets", "machine", "stopping", "storage"},
+    {"errors", "example", "progress", "spaces"},
+    {"arguments", "config", "install", "presets", "machine", "stopping", "storage"},
     {"environments", "checkpoints", "networks", "metrics", "normalization"},
     {"telemetry"},
     {"algorithms", "evaluation", "runs"},
@@ -16,6 +16,7 @@ FLOORS = [
     {"training"},
     {"benchmark", "colab", "inspection"},
     {"views"},
+    {"doctor"},
     {"cli", "notebook"},
     {"__main__", "__init__"},
 ]

@@ -68,6 +68,13 @@ def store(tmp_path) -> Store:
 
 
 @pytest.fixture
+def mounted(store, monkeypatch) -> None:
+    """The store is a mount, which proves nothing."""
+    monkeypatch.setattr("colab_rl.storage.folder.is_fuse", lambda folder: True)
+    store.proves = store.consistent = False
+
+
+@pytest.fixture
 def start(local, store) -> Iterator[Callable[..., Replicator]]:
     """Begins a session's replication; all end with the test."""
     begun: list[Replicator] = []
@@ -112,6 +119,47 @@ def test_run_json_comes_first_and_every_manifest_after_its_files(local, store, s
     assert store.get("run.json") == IDENTITY
     assert names == ["run.json", *line[0].manifest.files, line[0].manifest.name,
                      *line[1].manifest.files, line[1].manifest.name]
+
+
+def test_where_several_wait_the_newest_goes_first(local, store, start):
+    line = make_line(4)
+    replicator = start(keep_last=10)
+    store.open.clear()
+    save(local, replicator, line[0])
+    assert store.entered.wait(LONG)
+    save(local, replicator, *line[1:])
+    store.open.set()
+    assert replicator.wait(LONG)
+    assert [name for name in puts(store) if name.endswith(".json")] == ["run.json", *(
+        line[number].manifest.name for number in (0, 3, 2, 1))]
+    assert in_store(store) == [1, 2, 3, 4]
+
+
+def test_a_mount_that_failed_may_have_lost_what_it_took_and_gets_it_again(local, store, start, mounted):
+    line = make_line(3)
+    replicator = start(keep_last=10)
+    save(local, replicator, *line[:2])
+    assert replicator.wait(LONG)
+    for name in (line[0].manifest.name, line[1].manifest.state_file, table_of(line[1])):
+        (store.root / name).unlink()
+    store.fails = first(1)
+    save(local, replicator, line[2])
+    assert replicator.wait(LONG, despite_errors=True)
+    assert in_store(store) == [1, 2, 3]
+    assert files_of(store.root) == {**snapshot(local.storage.root), "run.json": IDENTITY}
+
+
+@pytest.mark.parametrize("settled", [3600.0, 0.0])
+def test_on_a_mount_that_nobody_can_ask_only_what_is_old_makes_room(
+        local, store, start, mounted, monkeypatch, settled):
+    monkeypatch.setattr(replication, "SETTLED", settled)
+    for part in (slice(0, 4), slice(4, 6)):  # two sessions: one finds what the other wrote
+        replicator = start()
+        for checkpoint in make_line(6)[part]:
+            save(local, replicator, checkpoint)
+            assert replicator.wait(LONG)
+        replicator.close()
+    assert in_store(store) == ([1, 2, 3, 4, 5, 6] if settled else [1, 5, 6])
 
 
 def test_the_store_ends_with_the_same_files(local, store, start, tmp_path):

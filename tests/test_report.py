@@ -2,7 +2,6 @@
 
 import html
 import json
-import os
 import re
 import shutil
 from pathlib import Path
@@ -16,7 +15,7 @@ from plotly.offline import get_plotlyjs
 import colab_rl
 from colab_rl.cli import main
 from colab_rl.errors import StorageError, UsageError
-from colab_rl.notebook import list_runs, show_dashboards
+from colab_rl.notebook import show_dashboards, show_runs
 from colab_rl.runs import Places
 from colab_rl.views import history as history_module
 from colab_rl.views.history import History
@@ -24,16 +23,10 @@ from colab_rl.views.report import build_page, report
 from tests.browser import CHROMIUM, visit
 from tests.helpers import TINY, flip
 
+pytestmark = pytest.mark.usefixtures("one_core")
+
 SETTINGS = dict(setting.split("=") for setting in TINY)
 NOTEBOOK = Path(__file__).parents[1] / "notebooks" / "02_analyze.ipynb"
-
-
-@pytest.fixture(autouse=True, scope="module")
-def one_core():
-    """One worker process each: their number changes nothing, and starting them is what costs."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(os, "sched_getaffinity", lambda process: {0})
-        yield
 
 
 @pytest.fixture(scope="module")
@@ -190,8 +183,9 @@ def test_a_run_that_never_came_to_the_store_is_found_after_its_report_did(places
 
 
 def test_the_list_of_runs(places, capsys):
-    assert set(list_runs(**places)) == {"first", "second", "pendulum"}
-    assert re.search(r"pendulum +Pendulum-v1 +score -\d+", capsys.readouterr().out)
+    assert set(show_runs(**places)) == {"first", "second", "pendulum"}
+    assert re.search(r"pendulum: Pendulum-v1, ppo, score -[\d.]+, step 5\d\d of 500, saved .*, in the store",
+                     capsys.readouterr().out)
     offers = history_module.checkpoint_names("first", Places(**places))
     assert offers[0] == ("best", "best") and any("score" in words for words, _ in offers)
 

@@ -7,29 +7,49 @@ import errno
 import hashlib
 import io
 import os
+import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+import rclone_mount
 from fake_drive import FakeDrive
+from rclone_mount import Mount
 
-from colab_rl.errors import StorageError
+from colab_rl.errors import StorageError, StorageRefused
 from colab_rl.storage import FolderStorage, NotFound, Stat, Storage
 
-# Every storage passes the same suite: a function that opens the same one, empty at first, for a test.
-STORAGES: dict[str, Callable[[Path, FakeDrive], Storage]] = {
-    "folder": lambda folder, drive: FolderStorage(folder / "store"),
-    "drive": lambda folder, drive: drive.open(),
-}
+# Every storage passes the same suite.
+STORAGES = ("folder", "drive", "mount")
 
 BAD_NAMES = ["", ".", "..", "../out", "a/../../out", "/etc/out", "a//b", "a/", "a\n", "a b", "C:\\out", "a\0b", "ä"]
 
 
-@pytest.fixture(params=STORAGES.values(), ids=list(STORAGES))
+@pytest.fixture(scope="module")
+def mount(tmp_path_factory) -> Iterator[Mount]:
+    """One for all tests, each in a folder of its own: mounting takes longer than most of them."""
+    if rclone_mount.MISSING:
+        pytest.skip(rclone_mount.MISSING)
+    mount = Mount(tmp_path_factory.mktemp("mounted"), "1s")
+    try:
+        mount.mount()
+        yield mount
+    finally:
+        mount.unmount()
+
+
+@pytest.fixture(params=STORAGES)
 def reopen(request, tmp_path: Path) -> Iterator[Callable[[], Storage]]:
-    """Opens the test's storage, as a new session does."""
-    with FakeDrive() as drive:
-        yield lambda: request.param(tmp_path, drive)
+    """Opens the test's storage, empty at first, as a new session does."""
+    if request.param == "drive":
+        with FakeDrive() as drive:
+            yield drive.open
+    elif request.param == "mount":
+        folder = request.getfixturevalue("mount").point / uuid.uuid4().hex
+        folder.mkdir()
+        yield lambda: FolderStorage(folder / "store")
+    else:
+        yield lambda: FolderStorage(tmp_path / "store")
 
 
 @pytest.fixture
@@ -236,6 +256,18 @@ def test_a_put_that_fails_changes_nothing(folder, monkeypatch, call, name, error
     assert [path for path in folder.root.rglob(".*") if path.is_file()] == []
 
 
+@pytest.mark.parametrize(("number", "advice"), [(errno.ENOSPC, "free space there"), (errno.EROFS, "make it writable"),
+                                                (errno.EACCES, "make it writable")])
+def test_what_a_person_must_change_is_told_from_what_passes(folder, monkeypatch, number, advice):
+    fail_to_open(monkeypatch, OSError(number, os.strerror(number)))
+    with pytest.raises(StorageRefused, match=f"{os.strerror(number)}; {advice}"):
+        folder.put("a/file", b"new")
+    fail_to_open(monkeypatch, OSError(errno.EIO, "Input/output error"))
+    with pytest.raises(StorageError) as caught:
+        folder.put("a/file", b"new")
+    assert not isinstance(caught.value, StorageRefused)
+
+
 @pytest.mark.parametrize("call", AFTER_THE_RENAME)
 def test_a_put_that_may_not_last_is_no_success(folder, monkeypatch, call, error):
     with monkeypatch.context() as patch:
@@ -325,6 +357,10 @@ def test_a_store_that_is_gone_is_not_made_anew_on_this_disk(tmp_path):
     assert not (tmp_path / "drive").exists()
     (tmp_path / "away").rename(tmp_path / "drive")
     assert storage.get("run.json") == b"1"
+
+
+def test_a_real_mount_proves_nothing(mount):
+    assert not FolderStorage(mount.point / "MyDrive").proves
 
 
 def test_a_disk_proves_what_it_holds_and_a_fuse_mount_does_not(tmp_path, monkeypatch):

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
-import os
 import shutil
 import stat
 import subprocess
@@ -15,16 +13,18 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+import rclone_mount
 from fake_drive import FakeDrive
 from helpers import RUN_ID, TINY, generations, make_line, make_tier
+from rclone_mount import Mount
 
 from colab_rl import ColabRLError, UsageError, push, status, train, verify
 from colab_rl.checkpoints import Replicator, Tier, replication
 from colab_rl.checkpoints.claim import Claim, ClaimLost, Overtaken
 from colab_rl.config import parse_settings
-from colab_rl.errors import StorageRefused
+from colab_rl.metrics import from_csv
 from colab_rl.runs import Places
-from colab_rl.storage import FolderStorage, login
+from colab_rl.storage import FolderStorage, login, open_store
 from colab_rl.storage import drive_client as client_module
 
 IDENTITY = b'{"format": 1, "name": "walker"}'
@@ -165,6 +165,35 @@ def test_resume_of_a_long_run_takes_few_calls(tmp_path, drive):
     assert len(drive.calls) <= len(tables) + 12
 
 
+def test_a_checkpoint_takes_few_calls(tmp_path, drive):
+    """At half a second each they must fit between two checkpoints."""
+    line = make_line(9)
+    local = make_tier(tmp_path / "local")
+    with contextlib.closing(Replicator(local, Tier(drive.open().at("walker"), RUN_ID), IDENTITY, 2, 100)) as replicator:
+        for checkpoint in line:
+            drive.calls.clear()
+            local.commit(*checkpoint)
+            replicator.submit(checkpoint.manifest)
+            assert replicator.wait(LONG)
+            assert checkpoint.manifest.generation == 1 or len(drive.calls) <= 17
+    assert drive.count("delete") == 2  # the last one made room
+
+
+def test_a_store_that_is_too_slow_is_waited_for_once_and_not_at_every_checkpoint(tmp_path, drive, monkeypatch, capfd):
+    monkeypatch.setattr("colab_rl.trainer.LONGEST_WAIT", 1.5)
+    monkeypatch.setattr("colab_rl.pushing.LAST_WAIT", 1.0)
+    drive.open()
+    drive.latency = 1.0
+    began = time.monotonic()
+    result = session(tmp_path, "drive:colab_rl")
+    assert result.finished and result.pending > 5 and result.store_error is None
+    tables = [from_csv(path.read_bytes()) for path in (tmp_path / "cart" / "metrics").glob("*.csv")]
+    waits = [row["time/checkpoint"] for table in tables for row in table if row.get("time/checkpoint", 0) >= 1.5]
+    assert len(waits) == 1, (waits, time.monotonic() - began)
+    shown = capfd.readouterr().err
+    assert shown.count("the store takes longer for a checkpoint") == 1 and "pending" in shown
+
+
 def test_no_secret_reaches_a_run(tmp_path, drive, monkeypatch, capfd):
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
     path = login.write_login({"type": "authorized_user", "client_id": "client", "client_secret": "hush-client",
@@ -178,41 +207,6 @@ def test_no_secret_reaches_a_run(tmp_path, drive, monkeypatch, capfd):
                                   if file.is_file()}, "output": "".join(capfd.readouterr()).encode()}
     for name, content in written.items():
         assert not [secret for secret in secrets if secret in content], name
-
-
-def test_a_saved_login_is_used_and_a_damaged_one_is_said(tmp_path, monkeypatch):
-    monkeypatch.delenv("COLAB_RL_DRIVE_ENDPOINT", raising=False)
-    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
-    login.write_login({"type": "authorized_user", "client_id": "client", "client_secret": "hush",
-                       "refresh_token": "hush-refresh", "token_uri": "http://127.0.0.1:1/token"})
-    assert login.credentials().refresh_token == "hush-refresh"
-    login.saved_login().write_text("{torn")
-    with pytest.raises(StorageRefused, match="cannot be read") as caught:
-        login.credentials()
-    assert "hush" not in str(caught.value)
-
-
-def test_a_service_account_is_found_by_its_key(tmp_path, monkeypatch):
-    key = subprocess.run(["openssl", "genrsa", "-traditional", "2048"], capture_output=True, text=True).stdout
-    account = {"type": "service_account", "project_id": "p", "private_key_id": "1", "private_key": key,
-               "client_email": "robot@p.iam.gserviceaccount.com", "token_uri": "http://127.0.0.1:1/token"}
-    (tmp_path / "key.json").write_text(json.dumps(account))
-    monkeypatch.delenv("COLAB_RL_DRIVE_ENDPOINT", raising=False)
-    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
-    monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", str(tmp_path / "key.json"))
-    found = login.credentials()
-    assert found.service_account_email == account["client_email"]
-    assert list(found.scopes) == list(login.SCOPES)
-
-
-def test_without_a_login_it_is_said_what_to_do(tmp_path, monkeypatch):
-    monkeypatch.delenv("COLAB_RL_DRIVE_ENDPOINT", raising=False)
-    for name in ("XDG_CONFIG_HOME", "HOME", "CLOUDSDK_CONFIG"):
-        monkeypatch.setenv(name, str(tmp_path))
-    monkeypatch.setenv("NO_GCE_CHECK", "true")
-    with pytest.raises(StorageRefused, match="log in first"):
-        train("cart", env="CartPole-v1", root=tmp_path / "runs", store="drive:colab_rl")
-    assert not (tmp_path / "runs").exists()
 
 
 # Push.
@@ -352,42 +346,7 @@ def test_a_run_whose_first_file_never_arrived_can_begin_and_a_strangers_folder_i
 
 # A FUSE mount that writes back later.
 
-needs_fuse = pytest.mark.skipif(not (os.path.exists("/dev/fuse") and shutil.which("rclone")),
-                                reason="needs /dev/fuse and rclone (apt-get install rclone fuse3)")
-
-
-class Mount:
-    """A folder mounted by rclone: what is written shows at once, and arrives in `behind` after `delay`."""
-
-    def __init__(self, folder: Path, delay: str):
-        self.behind, self.point, self.cache = folder / "behind", folder / "drive", folder / "cache"
-        self.delay = delay
-        self.process: subprocess.Popen | None = None
-        for made in (self.behind / "MyDrive", self.point):
-            made.mkdir(parents=True)
-
-    def mount(self) -> None:
-        self.process = subprocess.Popen(
-            ["rclone", "mount", str(self.behind), str(self.point), "--vfs-cache-mode", "writes", "--vfs-write-back",
-             self.delay, "--cache-dir", str(self.cache), "--config", "/dev/null", "--dir-cache-time", "1s"],
-            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        deadline = time.monotonic() + 20
-        while not os.path.ismount(self.point):
-            assert time.monotonic() < deadline, "rclone did not mount"
-            time.sleep(0.05)
-
-    def kill(self) -> None:
-        """Ends it as a crash does: what was not written through is lost."""
-        assert self.process
-        self.process.kill()
-        self.process.wait()
-        shutil.rmtree(self.cache, ignore_errors=True)
-
-    def unmount(self) -> None:
-        subprocess.run(["fusermount3", "-uz", str(self.point)], stderr=subprocess.DEVNULL)
-        if self.process:
-            self.process.terminate()
-            self.process.wait()
+needs_fuse = pytest.mark.skipif(rclone_mount.MISSING is not None, reason=str(rclone_mount.MISSING))
 
 
 @pytest.fixture
@@ -420,6 +379,19 @@ def test_a_mount_with_a_login_is_verified_on_drives_side(tmp_path, mount, drive,
     assert result.state == "verified"
     found, = status("cart", root=tmp_path / "root", store=store)
     assert {row["store"] for row in found["checkpoints"]} == {"verified"}
+
+
+def test_a_mounted_folder_of_a_shared_drive_has_a_witness_too(tmp_path, drive, monkeypatch, capsys):
+    monkeypatch.setattr("colab_rl.storage.folder.is_fuse", lambda folder: True)
+    top = drive.add_shared_drive("team")
+    drive.add("runs/walker/run.json", IDENTITY, parent=top.id)
+    for name in ("team", "another"):
+        folder = tmp_path / "drive" / "Shareddrives" / name / "runs"
+        folder.mkdir(parents=True)
+        witness = open_store(str(folder), make=False).at("walker").witness
+        if name == "team":
+            assert witness.get("run.json") == IDENTITY
+    assert witness is None and "cannot be verified there: the login sees no shared drive" in capsys.readouterr().err
 
 
 @needs_fuse

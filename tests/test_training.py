@@ -32,6 +32,8 @@ from colab_rl.config import parse_settings
 from colab_rl.errors import EnvironmentFault, StorageError
 from colab_rl.metrics import from_csv
 
+pytestmark = pytest.mark.usefixtures("one_core", "outlives_sigterm")
+
 # The environments defined below reach the workers by value, as those of a notebook's cell do.
 cloudpickle.register_pickle_by_value(sys.modules[__name__])
 
@@ -122,17 +124,6 @@ class Machine:
 
 
 Undisturbed = Callable[[str], tuple[Machine, TrainingResult]]
-
-
-@pytest.fixture(autouse=True, scope="module")
-def one_core() -> Iterator[None]:
-    """One worker each for training and evaluation: their number changes nothing, and starting them is what costs."""
-    # A run that is over before its SIGTERM comes must fail its test, and not end pytest.
-    before = signal.signal(signal.SIGTERM, lambda *_: None)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(os, "sched_getaffinity", lambda process: {0})
-        yield
-    signal.signal(signal.SIGTERM, before)
 
 
 @pytest.fixture(scope="module")

@@ -35,14 +35,9 @@ from colab_rl.views.overlay import Overlay, free_share, parse_panels
 from colab_rl.views.panels import BACKGROUND, LIMBS, PANELS, SINGLE, Actions, Numbers, Scene, Traces
 from colab_rl.views.reels import pace
 
+pytestmark = pytest.mark.usefixtures("one_core")
+
 FFMPEG = imageio_ffmpeg.get_ffmpeg_exe()
-
-
-@pytest.fixture(autouse=True, scope="module")
-def one_core():
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(os, "sched_getaffinity", lambda process: {0})
-        yield
 
 
 @pytest.fixture(scope="module")

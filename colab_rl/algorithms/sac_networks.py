@@ -45,8 +45,8 @@ class SquashedGaussianPolicy(nn.Module):
         return sample
 
     def mode(self, obs: np.ndarray) -> np.ndarray:
-        """(B, A) float32 actions, tanh of the means, each row's by itself."""
-        return np.tanh(self.mean_and_log_std.in_numpy()(obs[:, None])[:, 0, :self.action_dim])
+        """(B, A) float32 actions, tanh of the means."""
+        return np.tanh(self.mean_and_log_std.in_numpy()(obs)[:, :self.action_dim])
 
     def sample(self, obs: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:
         """(B, A) actions from (B, A) standard normal noise, and (B,) their log-density."""

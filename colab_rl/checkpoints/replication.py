@@ -23,10 +23,11 @@ from colab_rl.storage import NotFound
 
 FIRST_PAUSE, LONGEST_PAUSE = 0.5, 60.0  # seconds between tries
 CONFIRM_PAUSE = 10.0                    # seconds between questions whether a mount has written through
+SETTLED = 3600.0                        # seconds until a mount that nobody can ask is trusted to have done so
 
 
 class Replicator:
-    """Copies checkpoints from `local` to `remote` in the order in which they are submitted.
+    """Copies checkpoints from `local` to `remote`; where several are pending, the newest first.
 
     identity: content of run.json, written before the first checkpoint.
     error: what the store last answered, None while it does what it should.
@@ -34,8 +35,8 @@ class Replicator:
     overtaken: which newer session has the run, None while this one has; nothing is written after.
 
     A checkpoint is `written` once it was read back from the store, and `verified` where that proves
-    that it arrived, or where the storage's witness has it too. Where there is a witness, nothing
-    makes room for what is only written.
+    that it arrived, or where the storage's witness has it too. Nothing makes room for what is only
+    written; on a mount without a witness, for what was written less than SETTLED seconds ago.
     """
 
     def __init__(self, local: Tier, remote: Tier, identity: bytes, keep_last: int, keep_every: int):
@@ -47,12 +48,14 @@ class Replicator:
         self._pending: list[Manifest] = []
         self._claim = Claim(remote.storage)
         self._written: dict[str, Manifest] = {}   # by stem: in the store, read back in this session
+        self._settles: dict[str, float] = {}      # by stem: when it is trusted to have arrived, where nothing proves it
         self._confirmed: set[str] = set()         # stems of those that the witness has too
         self._whole: set[str] = set()             # names of files that were read back in this session
         self._tried: set[str] = set()             # names of files that this session has begun to write
         self._orphans: set[str] = set()           # names of what no manifest was seen to name
         self._closing = False
         self._prepared = False
+        self._doubted = False                     # whether a mount failed, and may have lost what was written to it
         self.error: str | None = None
         self.refused = False
         self.overtaken: str | None = None
@@ -127,11 +130,12 @@ class Replicator:
                     if self._closing:
                         return
                     self._failed(error)
+                    self._doubted = not self._remote.storage.proves
                     self._pause(LONGEST_PAUSE if self.refused else pause)
                     pause = min(2 * pause, LONGEST_PAUSE) * random.uniform(0.8, 1.2)
 
     def _submitted(self) -> Iterator[Manifest]:
-        """The oldest of what is pending; between two of them, and while nothing is, the witness is asked."""
+        """The newest of what is pending; between two of them, and while nothing is, the witness is asked."""
         asked = time.monotonic()
         while True:
             with self._changed:
@@ -139,7 +143,7 @@ class Replicator:
                                        CONFIRM_PAUSE if self._unconfirmed() else None)
                 if self._closing or self.overtaken:
                     return
-                manifest = self._pending[0] if self._pending else None
+                manifest = max(self._pending, key=lambda one: one.generation, default=None)
             if manifest:
                 yield manifest
             if time.monotonic() - asked >= CONFIRM_PAUSE:
@@ -150,32 +154,35 @@ class Replicator:
         if self._prepared:
             try:
                 self._claim.check()
+                if self._doubted:
+                    self._begin_again()
             except ClaimLost as error:
                 say(f"{error}: bringing everything again")
+                self._tried.clear()
                 self._begin_again()
         if not self._prepared:
             self._prepare()
         records = {name: record for name, record in {**manifest.history, **manifest.files}.items()
                    if name not in self._whole}
-        self._whole |= self._remote.holding(records)
+        # One look for all: a store may take half a second for each.
+        there = self._remote.storage.stats([*records, manifest.name])
+        self._whole |= {name for name, record in records.items() if there.get(name) == (record.size, record.md5)}
         for name, record in records.items():
             if self._closing:
                 raise StorageError("the session ends")
-            self._bring(name, record, optional=name in manifest.history)
-        if not self._holds_manifest(manifest):
-            data = manifest.to_bytes()
-            self._write(manifest.name, data, FileRecord.of(data))
+            self._bring(name, record, name in there, optional=name in manifest.history)
+        data = manifest.to_bytes()
+        record, stat = FileRecord.of(data), there.get(manifest.name)
+        if stat != (record.size, record.md5) and not (stat and self._holds_same_state(manifest)):
+            self._write(manifest.name, data, record, bool(stat))
         self._claim.check()
         with self._changed:
-            self._written[manifest.stem] = manifest
+            self._add_written([manifest])
         self._make_room()
         self._sweep()
 
-    def _holds_manifest(self, manifest: Manifest) -> bool:
-        """Whether the store has the checkpoint: this one, or the same state as another session wrote it."""
-        data = manifest.to_bytes()
-        if self._remote.holds(manifest.name, FileRecord.of(data)):
-            return True
+    def _holds_same_state(self, manifest: Manifest) -> bool:
+        """Whether the store has the checkpoint as another session wrote it, which reached the same state."""
         try:
             other = self._remote.read(manifest.name)
             self._remote.check(other)
@@ -183,15 +190,26 @@ class Replicator:
             return False
         return other.state_sha256 == manifest.state_sha256
 
+    def _add_written(self, manifests: list[Manifest]) -> None:
+        for manifest in manifests:
+            self._written[manifest.stem] = manifest
+            self._settles.setdefault(manifest.stem, time.monotonic() + SETTLED)
+
+    def _is_certain(self, stem: str) -> bool:
+        """Whether what was written makes room for older ones."""
+        storage = self._remote.storage
+        if storage.witness:
+            return stem in self._confirmed
+        return storage.proves or time.monotonic() >= self._settles[stem]
+
     def _make_room(self) -> None:
         """Retention, among the checkpoints of which most is known."""
-        certain = {stem: manifest for stem, manifest in self._written.items()
-                   if self._remote.storage.witness is None or stem in self._confirmed}
+        certain = {stem: manifest for stem, manifest in self._written.items() if self._is_certain(stem)}
         before = set(certain)
         prune(self._remote, certain, *self._keep)
         with self._changed:
             for stem in before - set(certain):
-                del self._written[stem]
+                del self._written[stem], self._settles[stem]
 
     def _unconfirmed(self) -> list[Manifest]:
         if self._remote.storage.witness is None:
@@ -213,17 +231,18 @@ class Replicator:
         except ColabRLError as error:
             self._failed(error)
 
-    def _write(self, name: str, data: bytes, record: FileRecord) -> None:
-        """Puts a file where the store has none, or a damaged one, which is set aside."""
-        if name not in self._tried:
-            self._tried.add(name)
-            with contextlib.suppress(NotFound):
-                self._remote.storage.stat(name)
-                self._remote.storage.set_aside(name)
-                say(f"{name} was damaged in {self._remote.storage.place}: set aside as {name}.bad, and brought again")
+    def _write(self, name: str, data: bytes, record: FileRecord, there: bool) -> None:
+        """Puts a file where the store has none, or a damaged one, which is set aside.
+
+        there: whether the store has one of that name. One that this session tried to write is its own, and replaced.
+        """
+        if there and name not in self._tried:
+            self._remote.storage.set_aside(name)
+            say(f"{name} was damaged in {self._remote.storage.place}: set aside as {name}.bad, and brought again")
+        self._tried.add(name)
         self._remote.write(name, data, record)
 
-    def _bring(self, name: str, record: FileRecord, optional: bool) -> None:
+    def _bring(self, name: str, record: FileRecord, there: bool, optional: bool) -> None:
         if name in self._whole:
             return
         try:
@@ -235,7 +254,7 @@ class Replicator:
             if not isinstance(error, (Damaged, NotFound)):
                 raise
             raise Damaged(str(error)) from error
-        self._write(name, data, record)
+        self._write(name, data, record, there)
         self._whole.add(name)
 
     def _is_local(self, manifest: Manifest) -> bool:
@@ -250,17 +269,18 @@ class Replicator:
         retention, and clears what a killed session left.
         """
         record = FileRecord.of(self._identity)
-        if not self._remote.holds("run.json", record):
+        there = self._remote.storage.stats(["run.json"])
+        if there.get("run.json") != (record.size, record.md5):
             self._check_other_run()
-            self._write("run.json", self._identity, record)
+            self._write("run.json", self._identity, record, bool(there))
         self._claim.take()
         self._claim.check()
         whole = self._remote.whole()
         with self._changed:
-            self._written.update((manifest.stem, manifest) for manifest in whole)
+            self._add_written(whole)
         self._remote.storage.remove_temporary_files()
         self._orphans = orphans(self._remote, whole[0]) if whole else set()
-        self._prepared = True
+        self._prepared, self._doubted = True, False
 
     def _sweep(self) -> None:
         """Deletes what a killed session left. Only what looks so twice: a listing may be an old one."""
@@ -271,15 +291,15 @@ class Replicator:
             self._orphans = set()
 
     def _begin_again(self) -> None:
-        """Another folder has taken the store's place: nothing that is known of it holds."""
+        """Another folder has taken the store's place, or a mount came back: nothing that is known of it holds."""
         here = list(reversed(self._local.whole()))
         with self._changed:
             self._written.clear()
+            self._settles.clear()
             self._confirmed.clear()
             known = {manifest.stem for manifest in here}
             self._pending = here + [manifest for manifest in self._pending if manifest.stem not in known]
         self._whole.clear()
-        self._tried.clear()
         self._prepared = False
 
     def _check_other_run(self) -> None:

@@ -229,7 +229,11 @@ def open_drive(client: DriveClient, place: str, make: bool) -> DriveStorage:
     """
     address = ADDRESS.fullmatch(place.removeprefix("drive:"))
     if address:
-        entry = client.entry(address["id"])
+        try:
+            entry = client.entry(address["id"])
+        except NotFound as error:
+            raise StorageError(f"store {place} is not there, is in the trash, or was not shared with this login; "
+                               "nothing was changed; look at the folder's address in the browser") from error
         if not entry.is_folder:
             raise StorageError(f"store {place} is a file and no folder; nothing was changed")
         return DriveStorage(client, [entry.id], f"drive:{entry.title}")

@@ -8,6 +8,7 @@ twice: new files get their id before they are sent, so that a second try finds t
 from __future__ import annotations
 
 import contextlib
+import functools
 import hashlib
 import io
 import json
@@ -87,7 +88,13 @@ class DriveClient:
         self._ids_lock = threading.Lock()
 
     def list_folder(self, folder_id: str, only_folders: bool = False) -> list[Entry]:
-        """All that lies in a folder and not in the trash. Every page, or an error."""
+        """All that lies in a folder and not in the trash. Every page, or an error.
+
+        An empty answer is asked for again: Drive gives one now and then for a folder that is not empty.
+        """
+        return self._list_folder(folder_id, only_folders) or self._list_folder(folder_id, only_folders)
+
+    def _list_folder(self, folder_id: str, only_folders: bool) -> list[Entry]:
         query = f"'{folder_id}' in parents and trashed=false"
         if only_folders:
             query += f" and mimeType='{FOLDER}'"
@@ -176,6 +183,16 @@ class DriveClient:
                 raise
             except StorageError:
                 self._call(f"{entry.title} be deleted", file.Trash)
+
+    def shared_drives(self, name: str) -> list[str]:
+        """Ids of the shared drives of that name, which are those of their top folders too."""
+        drives = self._drive.auth.service.drives()
+        request, found = drives.list(maxResults=100), []
+        while request is not None:
+            answer = self._call("the shared drives be listed", functools.partial(request.execute, http=self._http()))
+            found += [drive["id"] for drive in answer.get("items", []) if drive.get("name") == name]
+            request = drives.list_next(request, answer)
+        return found
 
     def free_bytes(self) -> int | None:
         """Bytes that the account has left, None where it has no limit of its own."""

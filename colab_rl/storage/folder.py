@@ -12,10 +12,16 @@ import uuid
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from colab_rl.errors import StorageError
+from colab_rl.errors import StorageError, StorageRefused
 from colab_rl.storage.base import NotFound, Stat, Storage, check_name
 
 TEMPORARY = ".tmp-"
+# What does not pass by itself, and what to do about it.
+ADVICE = {number: advice for advice, numbers in {
+    "free space there": (errno.ENOSPC, errno.EDQUOT),
+    "make it writable, or choose another folder": (errno.EROFS, errno.EACCES, errno.EPERM),
+    "a file lies where a folder should be: move it away, or choose another name": (errno.ENOTDIR,),
+}.items() for number in numbers}
 
 
 class FolderStorage(Storage):
@@ -156,7 +162,10 @@ class FolderStorage(Storage):
                 raise StorageError(f"{self.within} is not there any more") from error
             raise NotFound(f"{name} is not in {self.place}") from error
         except OSError as error:
-            raise StorageError(f"{name} could not be {done} in {self.place}: {error.strerror or error}") from error
+            text = f"{name} could not be {done} in {self.place}: {error.strerror or error}"
+            if error.errno in ADVICE:
+                raise StorageRefused(f"{text}; {ADVICE[error.errno]}") from error
+            raise StorageError(text) from error
 
 
 def _raise_unless_missing(error: OSError) -> None:

@@ -10,8 +10,9 @@ from colab_rl.progress import say
 from colab_rl.storage.base import Storage
 from colab_rl.storage.folder import FolderStorage
 
-MOUNTED_DRIVE = Path("/content/drive")  # where Colab mounts Drive
+MOUNTED_DRIVE = Path(os.environ.get("COLAB_RL_MOUNT", "/content/drive"))  # where Colab mounts Drive
 MY_DRIVE = "MyDrive"                    # the folder of a mount that is the account's own Drive
+SHARED_DRIVES = "Shareddrives"          # and the one that holds the shared drives
 
 
 def open_store(place: str | None, make: bool) -> Storage | None:
@@ -64,20 +65,27 @@ def _open_drive(place: str, make: bool) -> Storage:
 
 
 def _witness(folder: Path) -> Storage | None:
-    """Drive itself, behind a mounted folder of My Drive, where somebody is logged in; else None."""
+    """Drive itself, behind a mounted folder of My Drive or a shared drive, where somebody is logged in; else None."""
     parts = folder.resolve().parts
-    if MY_DRIVE not in parts:
-        return None
-    titles = parts[parts.index(MY_DRIVE) + 1:]
-    from colab_rl.storage.drive import DriveStorage
-    from colab_rl.storage.drive_client import DriveClient
+    above = next((part for part in (MY_DRIVE, SHARED_DRIVES) if part in parts), None)
     from colab_rl.storage.login import credentials, endpoint, may_have_login
 
+    titles = parts[parts.index(above) + 1:] if above else ()
     if not titles or not may_have_login():
         return None
+    from colab_rl.storage.drive import DriveStorage
+    from colab_rl.storage.drive_client import DriveClient
+
     try:
-        # From My Drive on: what the mount has just made appears in Drive some time later.
-        return DriveStorage(DriveClient(credentials(), endpoint()), ["root"], "Drive", "/".join(titles))
+        client = DriveClient(credentials(), endpoint())
+        if above == MY_DRIVE:
+            tops = ["root"]
+        else:
+            tops, titles = client.shared_drives(titles[0]), titles[1:]
+            if not tops:
+                raise StorageError(f"the login sees no shared drive of the name in {folder}")
+        # From the top on: what the mount has just made appears in Drive some time later.
+        return DriveStorage(client, tops, "Drive", "/".join(titles))
     except StorageError as error:
         say(f"checkpoints are written to the mounted Drive and cannot be verified there: {error}")
         return None

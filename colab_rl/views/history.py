@@ -27,13 +27,16 @@ from colab_rl.views.dashboards.tables import Curves, Mark, table_of
 
 
 class Overview(NamedTuple):
-    """A run in a list: its best score, its newest checkpoint's step, and when that was saved."""
+    """A run in a list. score: its best; step, date, stored: of its newest checkpoint, and whether the store has it."""
 
     name: str
     env_id: str
+    algorithm: str
     score: float | None
     step: int
+    total_steps: int
     date: str
+    stored: bool
 
 
 def overview(places: Places) -> list[Overview]:
@@ -42,13 +45,18 @@ def overview(places: Places) -> list[Overview]:
     for name in places.names():
         try:
             identity = places.require(name)
-            manifests = _manifests([tier for tier in places.tiers(identity) if tier], [])
+            local, remote = places.tiers(identity)
+            stored = _manifests([remote], []) if remote else []
+            manifests = _by_age([*_manifests([local], []), *stored])
         except ColabRLError as error:
             say(f"{name}: {error}")
             continue
         best_one, newest = best(manifests), manifests[-1] if manifests else None
-        rows.append(Overview(name, identity.env_id, best_one.score if best_one else None, newest.step if newest else 0,
-                             (newest.created if newest else identity.created)[:16].replace("T", " ")))
+        rows.append(Overview(name, identity.env_id, identity.algorithm, best_one.score if best_one else None,
+                             newest.step if newest else 0,
+                             newest.total_steps if newest else identity.config["total_steps"],
+                             (newest.created if newest else identity.created)[:16].replace("T", " "),
+                             newest is not None and newest.stem in {manifest.stem for manifest in stored}))
     return sorted(rows, key=lambda row: row.date, reverse=True)
 
 
@@ -70,7 +78,11 @@ def _manifests(tiers: Iterable[Tier], missing: list[str]) -> list[Manifest]:
             held |= {manifest.stem: manifest for manifest in tier.manifests()}
         except StorageError as error:
             missing.append(f"{tier.storage.place} cannot be read: {error}")
-    return sorted(held.values(), key=lambda manifest: (manifest.generation, manifest.created))
+    return _by_age(held.values())
+
+
+def _by_age(manifests: Iterable[Manifest]) -> list[Manifest]:
+    return sorted(manifests, key=lambda manifest: (manifest.generation, manifest.created))
 
 
 class History:

@@ -12,6 +12,7 @@ from typing import NamedTuple
 import gymnasium
 import numpy as np
 
+from colab_rl.arguments import checked
 from colab_rl.checkpoints import Manifest
 from colab_rl.checkpoints.retention import best
 from colab_rl.environments import EnvironmentSource, describe
@@ -47,6 +48,7 @@ class Choice(NamedTuple):
         return f"{name}:{self.checkpoint.generation}" if self.checkpoint else name
 
 
+@checked
 def report(runs: str | Sequence[str], *, out: Location = None, checkpoint: str | int = "best", episodes: int = 100,
            env: EnvironmentSource | None = None, root: Location = None, store: Location = None) -> Path:
     """Writes the dashboards as one HTML file that opens offline; a copy goes to `reports/` of the (first) run's store.

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from colab_rl.arguments import checked
 from colab_rl.checkpoints import Manifest
 from colab_rl.environments import EnvironmentSource, describe
 from colab_rl.errors import ColabRLError, StorageError, UsageError, nearest
@@ -66,6 +67,7 @@ class Video:
         return "\n".join(lines + ([f"copy in the store, {self.store_state}: {self.store}"] if self.store else []))
 
 
+@checked
 def render(run: str, *, form: str = "episode", checkpoint: str | int = "best", against: Sequence[str] = (),
            seed: int = 0, out: str | os.PathLike | None = None, gif: bool = False, overlay: str = "all",
            size: int | None = None, speed: float = 1.0, seconds: float | None = None, overwrite: bool = False,

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from colab_rl.telemetry import Episode
-from colab_rl.views.dashboards.style import BLUE, GREY, RED
+from colab_rl.views.palette import BLUE, GREY, RED
 
 REACH = 11.0         # m of terrain to each side of the camera
 CAMERA_SECONDS = 1.5  # over which the camera's height is averaged

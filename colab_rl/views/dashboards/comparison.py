@@ -10,8 +10,9 @@ import plotly.graph_objects as go
 
 from colab_rl.telemetry import Episode
 from colab_rl.views.dashboards import measures
-from colab_rl.views.dashboards.style import COLORS, TEMPLATE, empty, plain, rounded
+from colab_rl.views.dashboards.style import TEMPLATE, empty, plain, rounded
 from colab_rl.views.dashboards.tables import Curves
+from colab_rl.views.palette import COLORS
 
 RESAMPLES = 10_000
 NONE = "-"

@@ -17,23 +17,8 @@ from colab_rl.telemetry import Episode
 from colab_rl.views.dashboards.body import Stage
 from colab_rl.views.dashboards.learning import BUTTONS
 from colab_rl.views.dashboards.measures import contact_names, contact_sentence, gait_sentence
-from colab_rl.views.dashboards.style import (
-    BLUE,
-    COLORS,
-    DASHES,
-    GREEN,
-    GREY,
-    PURPLE,
-    RED,
-    YELLOW,
-    Line,
-    Panel,
-    empty,
-    plain,
-    rounded,
-    stacked,
-    title_of,
-)
+from colab_rl.views.dashboards.style import DASHES, Line, Panel, empty, plain, rounded, stacked, title_of
+from colab_rl.views.palette import BLUE, COLORS, GREEN, GREY, PURPLE, RED, YELLOW
 
 MOST_FRAMES = 300     # of an animation; a longer episode is shown in larger strides
 MOST_CHANNELS = 32    # of an environment that is not described

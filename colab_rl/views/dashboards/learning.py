@@ -8,24 +8,9 @@ from typing import Any
 import numpy as np
 import plotly.graph_objects as go
 
-from colab_rl.views.dashboards.style import (
-    BLUE,
-    COLORS,
-    CYAN,
-    DASHES,
-    GREEN,
-    GREY,
-    RED,
-    YELLOW,
-    Line,
-    Panel,
-    empty,
-    others_of,
-    plain,
-    smoothed,
-    stacked,
-)
+from colab_rl.views.dashboards.style import DASHES, Line, Panel, empty, others_of, plain, smoothed, stacked
 from colab_rl.views.dashboards.tables import X_AXES, Curves
+from colab_rl.views.palette import BLUE, COLORS, CYAN, GREEN, GREY, RED, YELLOW
 
 # Panel's title, unit, and its columns with what they are called there; SAC's stand beside PPO's.
 PANELS: tuple[tuple[str, str, dict[str, str]], ...] = (

@@ -9,20 +9,9 @@ import plotly.graph_objects as go
 
 from colab_rl.views.dashboards.health import FEWEST_ROWS, diagnose, networks
 from colab_rl.views.dashboards.learning import add_x_buttons
-from colab_rl.views.dashboards.style import (
-    COLORS,
-    DASHES,
-    GREEN,
-    RED,
-    YELLOW,
-    Line,
-    Panel,
-    empty,
-    plain,
-    stacked,
-    wrapped,
-)
+from colab_rl.views.dashboards.style import DASHES, Line, Panel, empty, plain, stacked, wrapped
 from colab_rl.views.dashboards.tables import X_AXES, Curves
+from colab_rl.views.palette import COLORS, GREEN, RED, YELLOW
 
 # Panel's title, its columns' kinds with what they are called there, and whether its axis is logarithmic.
 PANELS: tuple[tuple[str, dict[str, str], bool], ...] = (

@@ -9,7 +9,8 @@ import numpy as np
 import plotly.graph_objects as go
 
 from colab_rl.telemetry import Episode
-from colab_rl.views.dashboards.style import BLUE, COLORS, GREY, PURPLE, RED, TEMPLATE, empty, plain, rounded
+from colab_rl.views.dashboards.style import TEMPLATE, empty, plain, rounded
+from colab_rl.views.palette import BLUE, COLORS, GREY, PURPLE, RED
 
 MOST = 500  # points of a portrait
 

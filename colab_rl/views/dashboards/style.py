@@ -15,10 +15,8 @@ from typing import Any
 import numpy as np
 import plotly.graph_objects as go
 
-# Paul Tol's "bright" scheme (personal.sron.nl/~pault): told apart by the colour-blind, legible on white and near-black.
-BLUE, RED, GREEN, YELLOW, CYAN, PURPLE, GREY = (
-    "#4477AA", "#EE6677", "#228833", "#BBA52B", "#45A9C9", "#AA3377", "#8A8F98")
-COLORS = (BLUE, RED, GREEN, PURPLE, YELLOW, CYAN)
+from colab_rl.views.palette import BLUE, COLORS
+
 DASHES = ("solid", "dot", "dash", "dashdot")
 DASH_WORDS = {"solid": "—", "dot": "···", "dash": "- -", "dashdot": "-·-"}
 MOST_POINTS = 600   # of a line; no screen shows more

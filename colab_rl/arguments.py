@@ -1,0 +1,67 @@
+"""What people call, forms of notebooks above all, says in a sentence that an argument has the wrong type."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import numbers
+import os
+import types
+import typing
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, ParamSpec, TypeVar
+
+from colab_rl.errors import UsageError
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+WORDS = {str: "text", int: "a whole number", float: "a number", bool: "True or False",
+         Mapping: "names and values in braces", os.PathLike: "a path", Callable: "a function"}
+NUMBERS = {int: numbers.Integral, float: numbers.Real}
+
+
+def checked(function: Callable[P, R]) -> Callable[P, R]:
+    """The function; raises UsageError where an argument is of a type that its annotation does not name."""
+    signature = inspect.signature(function)
+
+    @functools.wraps(function)
+    def call(*arguments: P.args, **options: P.kwargs) -> R:
+        for name, value in signature.bind(*arguments, **options).arguments.items():
+            parameter = signature.parameters[name]
+            if parameter.kind not in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
+                allowed = _types(parameter.annotation, function)
+                if not any(_is_a(value, kind) for kind in allowed):
+                    words = dict.fromkeys(_word(kind) for kind in allowed if kind is not type(None))
+                    raise UsageError(f"{name} is {' or '.join(words)}, not {value!r}")
+        return function(*arguments, **options)
+
+    return call
+
+
+def _types(annotation: Any, function: Callable) -> list[Any]:
+    """The types that an annotation names, each a class or one with brackets."""
+    if isinstance(annotation, str):
+        annotation = eval(annotation, function.__globals__)  # this package's own text, as typing.get_type_hints does
+    if typing.get_origin(annotation) in (typing.Union, types.UnionType):
+        return [kind for one in typing.get_args(annotation) for kind in _types(one, function)]
+    return [annotation]
+
+
+def _is_a(value: Any, kind: Any) -> bool:
+    bare, inside = typing.get_origin(kind) or kind, typing.get_args(kind)
+    if bare is Any:
+        return True
+    if bare is Callable:
+        return callable(value)
+    if bare in NUMBERS:
+        return isinstance(value, NUMBERS[bare]) and not isinstance(value, bool)
+    if bare is Sequence:
+        return (isinstance(value, Sequence) and not isinstance(value, str)
+                and all(_is_a(one, inside[0]) for one in value))
+    return isinstance(value, bare)
+
+
+def _word(kind: Any) -> str:
+    bare, inside = typing.get_origin(kind) or kind, typing.get_args(kind)
+    return f"a list of {_word(inside[0])}" if bare is Sequence else WORDS.get(bare, str(kind))

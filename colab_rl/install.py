@@ -1,0 +1,197 @@
+"""What the package needs and what is here: installs what is missing, and changes nothing that is there.
+
+A preinstalled package that changes forces Colab's runtime to restart, so that each is held at its version. The wheel of
+the package can be kept in a store, beside the runs: the notebooks' first cell installs it from there.
+"""
+
+from __future__ import annotations
+
+import configparser
+import contextlib
+import functools
+import importlib
+import importlib.metadata
+import io
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import zipfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+import colab_rl
+from colab_rl.errors import ColabRLError
+
+if TYPE_CHECKING:
+    from packaging.requirements import Requirement
+    from packaging.version import Version
+
+NAME = "colab-rl"
+FAST = "fast"   # the extra with EnvPool: wanted, not needed
+SECONDS = 600   # that pip may take
+SAME = {"pygame": "pygame-ce"}  # another distribution of the same modules, which will do as well
+SOURCES = ("colab_rl", "setup.cfg", "pyproject.toml", "requirements.txt", "README.md", "LICENSE")
+
+
+class Need(NamedTuple):
+    """A requirement of the package. needed: whether it cannot go without; here: the version that is installed."""
+
+    requirement: Requirement
+    needed: bool
+    here: str | None
+
+    @property
+    def fits(self) -> bool:
+        """Whether what is here will do."""
+        return self.here is not None and self.requirement.specifier.contains(self.here, prereleases=True)
+
+
+def needs() -> list[Need]:
+    """All that the package needs or wants on this machine."""
+    from packaging.requirements import Requirement
+
+    if checkout := _checkout():
+        setup = configparser.ConfigParser()
+        setup.read(checkout / "setup.cfg")
+        lines = (checkout / "requirements.txt").read_text().split("\n")
+        lines += [f'{line}; extra == "{FAST}"' for line in setup["options.extras_require"][FAST].split("\n") if line]
+    else:
+        lines = importlib.metadata.requires(NAME) or []
+    found = []
+    for requirement in (Requirement(line) for line in lines if line):
+        needed, wanted = (requirement.marker is None or requirement.marker.evaluate({"extra": extra})
+                          for extra in ("", FAST))
+        if wanted:
+            here = _installed(requirement.name) or _installed(SAME.get(requirement.name, requirement.name))
+            found.append(Need(requirement, needed, here))
+    return found
+
+
+def complete() -> None:
+    """Installs what is missing, at versions that leave all that is here as it is.
+
+    Raises ColabRLError where something that is needed is missing and cannot be installed, or is too old.
+    """
+    found = needs()
+    unfit = [need for need in found if need.needed and need.here and not need.fits]
+    if unfit:
+        have = ", ".join(f"{need.requirement.name} {need.here}" for need in unfit)
+        others = " ".join(f'"{need.requirement.name}{need.requirement.specifier}"' for need in unfit)
+        raise ColabRLError(f"too old, or too new, for colab_rl: {have}; nothing was changed; run pip install {others}, "
+                           "then restart the runtime, and Run all again")
+    missing = [need.requirement for need in found if need.needed and not need.here]
+    wanted = [need.requirement for need in found if not need.needed and not need.here]
+    if not missing and not wanted:
+        return
+    names = ", ".join(requirement.name for requirement in (*missing, *wanted))
+    _say(f"installing what is missing here: {names}")
+    without_envpool = _install(missing, wanted)
+    if without_envpool is None:
+        return
+    problem = _install(missing, []) if missing and wanted else without_envpool if missing else None
+    if problem:
+        names = ", ".join(requirement.name for requirement in missing)
+        raise ColabRLError(f"{names} is missing and was not installed: {problem}; nothing was changed; connect this "
+                           "machine to the network, or install it by hand, and run this cell again")
+    _say(f"no EnvPool for this machine ({without_envpool}): training goes on gymnasium, several times slower")
+
+
+@functools.cache
+def build_wheel() -> tuple[str, bytes]:
+    """The package's wheel: its name and content, from the sources that it is imported from or was installed from.
+
+    Raises ColabRLError where there is no way to it.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        if checkout := _checkout():
+            source = f"{folder}/sources"  # setuptools leaves its own files beside what it builds
+            os.mkdir(source)
+            for name in SOURCES:
+                copy = shutil.copytree if (checkout / name).is_dir() else shutil.copyfile
+                copy(checkout / name, Path(source, name))
+        else:
+            origin = importlib.metadata.distribution(NAME).read_text("direct_url.json")
+            if origin is None:
+                raise ColabRLError("nothing says where it was installed from")
+            source = json.loads(origin)["url"]
+        problem = _pip("wheel", "--no-deps", "--wheel-dir", folder, *_isolation(), source)
+        if problem:
+            raise ColabRLError(f"its wheel could not be built: {problem}")
+        path = next(Path(folder).glob("*.whl"))
+        return path.name, path.read_bytes()
+
+
+def same_wheel(one: bytes, other: bytes) -> bool:
+    """Whether two wheels hold the same files; when each was packed does not count."""
+    try:
+        files = [{info.filename: info.CRC for info in zipfile.ZipFile(io.BytesIO(data)).infolist()}
+                 for data in (one, other)]
+    except zipfile.BadZipFile:
+        return False
+    return files[0] == files[1]
+
+
+def _say(line: str) -> None:
+    """On standard error; not by progress.say, whose tqdm may be among what is missing."""
+    print(line, file=sys.stderr, flush=True)
+
+
+def _checkout() -> Path | None:
+    """The folder of the sources, where the package is imported from them."""
+    folder = Path(colab_rl.__file__).parents[1]
+    return folder if all((folder / name).exists() for name in SOURCES) else None
+
+
+def _installed(name: str) -> str | None:
+    try:
+        return importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError:
+        return None
+
+
+def _isolation() -> tuple[str, ...]:
+    """Pip's option to build with the setuptools that is here, which is faster; nothing where it cannot make wheels."""
+    from packaging.version import Version
+
+    here = _installed("setuptools")
+    return ("--no-build-isolation",) if here and Version(here) >= Version("70.1") else ()
+
+
+def _install(missing: Sequence[Requirement], wanted: Sequence[Requirement]) -> str | None:
+    """Installs them and what they need, nothing of what is wanted from sources; all that is here stays as it is.
+
+    Returns what went wrong, None for nothing.
+    """
+    from packaging.version import InvalidVersion, Version
+
+    held: dict[str, Version] = {}
+    for distribution in importlib.metadata.distributions():
+        with contextlib.suppress(InvalidVersion, TypeError):  # what has no version cannot be held at it
+            held.setdefault(distribution.metadata["Name"], Version(distribution.version))
+    with tempfile.NamedTemporaryFile("w", suffix=".txt") as constraints:
+        constraints.write("\n".join(f"{name}=={number}" for name, number in held.items() if name))
+        constraints.flush()
+        problem = _pip("install", "--constraint", constraints.name,
+                       "--only-binary", ",".join(one.name for one in wanted) or ":none:",
+                       *(f"{one.name}{one.specifier}" for one in (*missing, *wanted)))
+    importlib.invalidate_caches()
+    return problem
+
+
+def _pip(*arguments: str) -> str | None:
+    """Runs pip; returns the last error that it names, None where it succeeds."""
+    command = [sys.executable, "-m", "pip", "--disable-pip-version-check", "--retries", "2", "--timeout", "20",
+               *arguments]
+    try:
+        result = subprocess.run(command, capture_output=True, text=True, timeout=SECONDS)
+    except (OSError, subprocess.TimeoutExpired) as error:
+        return str(error)
+    if result.returncode == 0:
+        return None
+    lines = [line for line in result.stderr.splitlines() if line.strip()]
+    errors = [line.removeprefix("ERROR: ") for line in lines if line.startswith("ERROR: ")]
+    return (errors or lines or ["pip failed"])[-1][:300]

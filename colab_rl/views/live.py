@@ -1,0 +1,217 @@
+"""Training as it goes on, in a notebook cell's output: numbers and a plot, updated in place.
+
+A tab that comes back replays every update since it left, so that they are few and small: one is
+some 6 kB of HTML and SVG, and the longer training lasts the rarer they come (about 20 MB in 12 hours).
+"""
+
+from __future__ import annotations
+
+import html
+import math
+import time
+from collections import deque
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from colab_rl.views.palette import BLUE, RED
+
+FREQUENT = 600.0          # seconds for which an update may come each second
+RAREST = 15.0             # seconds between two updates in the end
+MOST_POINTS = 200         # of the line; neighbours are averaged beyond it
+SPEED_OVER = 30.0         # seconds of training that the speed is a mean of
+WIDTH, HEIGHT = 720, 190  # of the drawing, in its own units: it fills the width it is given
+LEFT, RIGHT, TOP, BOTTOM = 52, 12, 8, 24
+
+
+class Series:
+    """Points (x, y), of which at most `most` are kept: where there are more, each two become their mean."""
+
+    def __init__(self, most: int):
+        self._most = most
+        self._stride = 1
+        self._kept: list[tuple[float, float]] = []
+        self._waiting: list[tuple[float, float]] = []  # fewer than a stride
+
+    @property
+    def points(self) -> list[tuple[float, float]]:
+        """What is kept, and the newest point as it is."""
+        return self._kept + self._waiting[-1:]
+
+    def add(self, x: float, y: float) -> None:
+        """Adds a point; x never falls."""
+        self._waiting.append((x, y))
+        if len(self._waiting) == self._stride:
+            self._kept.append(_mean(self._waiting))
+            self._waiting = []
+        if len(self._kept) > self._most:
+            self._kept = [_mean(self._kept[i:i + 2]) for i in range(0, len(self._kept), 2)]
+            self._stride *= 2
+
+
+class LivePlot:
+    """A progress.Watcher that shows what it is told.
+
+    show: takes a MIME bundle and replaces what was shown before; by default a cell's output.
+    clock: seconds.
+    """
+
+    def __init__(self, run: str, show: Callable[[dict[str, str]], None] | None = None,
+                 clock: Callable[[], float] = time.monotonic):
+        self.run = run
+        self._show = show or _in_place()
+        self._clock = clock
+        self._began = clock()
+        self._next = 0.0
+        self._where = ""
+        self._row: Mapping[str, float] = {}
+        self._total = 0
+        self._returns, self._scores = Series(MOST_POINTS), Series(MOST_POINTS)
+        self._best: float | None = None
+        self._recent: deque[tuple[float, float]] = deque()  # (seconds, step) of the newest rows
+
+    def past(self, row: Mapping[str, float]) -> None:
+        """See progress.Watcher."""
+        self._row = row
+        step = row["step"]
+        if "episode/return" in row:
+            self._returns.add(step, row["episode/return"])
+        if "evaluation/score" in row:
+            score = row["evaluation/score"]
+            self._scores.add(step, score)
+            self._best = score if self._best is None else max(score, self._best)
+
+    def goal(self, total_steps: int) -> None:
+        """See progress.Watcher."""
+        self._total = total_steps
+        self._draw()
+
+    def row(self, row: Mapping[str, float], where: str) -> None:
+        """See progress.Watcher."""
+        self.past(row)
+        self._where = where
+        self._recent.append((row["seconds"], row["step"]))
+        while self._recent[-1][0] - self._recent[0][0] > SPEED_OVER and len(self._recent) > 2:
+            self._recent.popleft()
+        now = self._clock()
+        if now >= self._next:
+            self._draw()
+            self._next = now + min(max(1.0, (now - self._began) / FREQUENT), RAREST)
+
+    def close(self, where: str | None = None) -> None:
+        """Shows how it stands, whenever that was last shown; nothing where training never began.
+
+        where: as in `row`, once what was under way has ended.
+        """
+        self._where = self._where if where is None else where
+        if self._total:
+            self._draw()
+
+    @property
+    def speed(self) -> float | None:
+        """Steps a second of this session's newest rows, None before there are two."""
+        if len(self._recent) < 2:
+            return None
+        (began, first), (ended, last) = self._recent[0], self._recent[-1]
+        return (last - first) / (ended - began) if ended > began else None
+
+    def facts(self) -> list[tuple[str, str]]:
+        """What is shown in words: names and values."""
+        row, step = self._row, self._row.get("step", 0)
+        share = f" ({100 * min(step / self._total, 1):.0f} %)" if self._total else ""
+        facts = [("step", f"{step:,.0f} of {self._total:,}{share}")]
+        if self.speed:
+            left = max(self._total - step, 0) / self.speed
+            facts += [("speed", f"{self.speed:,.0f} steps/s"), ("time left", duration(left))]
+        if "seconds" in row:
+            facts.append(("trained for", duration(row["seconds"])))
+        if "episode/return" in row:
+            facts.append(("return", f"{row['episode/return']:.1f}"))
+        if self._best is not None:
+            facts.append(("best score", f"{self._best:.1f}"))
+        if self._where:
+            facts.append(("saved", self._where))
+        return facts
+
+    def _draw(self) -> None:
+        facts = self.facts()
+        words = ", ".join(f"{name} {value}" for name, value in facts)
+        cards = "".join(f'<div style="margin:0 22px 6px 0"><div style="font-size:11px;opacity:.65">{name}</div>'
+                        f'<b>{html.escape(value)}</b></div>' for name, value in facts)
+        self._show({"text/plain": f"{self.run}: {words}", "text/html": (
+            '<div style="font:13px/1.4 system-ui,sans-serif;max-width:960px">'
+            f'<div style="display:flex;flex-wrap:wrap">{cards}</div>{self.svg()}</div>')})
+
+    def svg(self) -> str:
+        """Return and scores over the steps, from 0 to all of them."""
+        lines = [self._returns.points, self._scores.points]
+        values = [y for points in lines for _, y in points]
+        if not values:
+            return ""
+        low, high = min(values), max(values)
+        spread = (high - low) or 1.0
+        low, high = low - 0.05 * spread, high + 0.05 * spread
+        most = max(self._total, max(x for points in lines for x, _ in points), 1)
+
+        def place(x: float, y: float) -> tuple[float, float]:
+            return (LEFT + (WIDTH - LEFT - RIGHT) * x / most,
+                    TOP + (HEIGHT - TOP - BOTTOM) * (high - y) / (high - low))
+
+        parts = []
+        for value in ticks(low, high, 5):
+            _, y = place(0, value)
+            parts.append(f'<path d="M{LEFT} {y:.0f}H{WIDTH - RIGHT}" stroke="currentColor" opacity=".15"/>'
+                         f'<text x="{LEFT - 6}" y="{y + 4:.0f}" text-anchor="end">{value:,g}</text>')
+        for value in ticks(0, most, 5):
+            x, _ = place(value, 0)
+            parts.append(f'<text x="{x:.0f}" y="{HEIGHT - 6}" text-anchor="middle">{short(value)}</text>')
+        line = " ".join("{:.1f},{:.1f}".format(*place(*point)) for point in self._returns.points)
+        parts.append(f'<polyline points="{line}" fill="none" stroke="{BLUE}" stroke-width="1.8"/>')
+        parts += [f'<circle cx="{x:.1f}" cy="{y:.1f}" r="3" fill="{RED}"/>'
+                  for x, y in (place(*point) for point in self._scores.points)]
+        key = (f'<span style="color:{BLUE}">— return of training episodes</span> &nbsp; '
+               f'<span style="color:{RED}">● score of evaluations</span> &nbsp; over steps')
+        return (f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" width="100%" role="img" aria-label="return over steps" '
+                f'font-size="11" fill="currentColor">{"".join(parts)}</svg><div style="font-size:11px">{key}</div>')
+
+
+def ticks(low: float, high: float, most: int) -> list[float]:
+    """Round numbers between two others, at most so many: 1, 2 or 5 times a power of ten apart."""
+    power = 10.0 ** math.floor(math.log10((high - low) / most))
+    apart = next(power * factor for factor in (1, 2, 5, 10) if (high - low) / (power * factor) <= most)
+    return [float(f"{number * apart:.6g}") for number in range(math.ceil(low / apart), math.floor(high / apart) + 1)]
+
+
+def short(number: float) -> str:
+    """1500000 as 1.5M."""
+    for size, letter in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
+        if abs(number) >= size:
+            return f"{number / size:g}{letter}"
+    return f"{number:g}"
+
+
+def duration(seconds: float) -> str:
+    """Seconds for people: 42 s, 7 min, 3 h 05 min."""
+    minutes = round(seconds / 60)
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{minutes} min" if minutes < 60 else f"{minutes // 60} h {minutes % 60:02} min"
+
+
+def _mean(points: list[tuple[float, float]]) -> tuple[float, float]:
+    return sum(x for x, _ in points) / len(points), sum(y for _, y in points) / len(points)
+
+
+def _in_place() -> Callable[[dict[str, str]], None]:
+    """Shows a bundle in the cell's output, and each later one in the place of the first."""
+    from IPython.display import display
+
+    handle: Any = None
+
+    def show(bundle: dict[str, str]) -> None:
+        nonlocal handle
+        if handle is None:
+            handle = display(bundle, raw=True, display_id=True)
+        else:
+            handle.update(bundle, raw=True)
+
+    return show

@@ -1,0 +1,42 @@
+"""Arguments of the wrong type, as a form's fields may have them, end in a sentence."""
+
+import numpy as np
+import pytest
+
+from colab_rl import UsageError, colab, evaluate, render, report, train
+from colab_rl.notebook import choose_run, set_up, show_dashboards, train_live
+
+
+@pytest.mark.parametrize(("call", "sentence"), [
+    (lambda: train(5), "run is text, not 5"),
+    (lambda: train("a", env=3), "env is text or a function, not 3"),
+    (lambda: train("a", seed=1.5), "seed is a whole number or text, not 1.5"),
+    (lambda: train("a", seed=True), "seed is a whole number or text, not True"),
+    (lambda: train("a", seed="x"), "setting seed takes a whole number"),
+    (lambda: train("a", settings="gamma=1"), "settings is names and values in braces, not 'gamma=1'"),
+    (lambda: train("a", settings={3: 3}), "unknown setting 3"),
+    (lambda: train_live("a", "none", settings=["gamma"]), "settings is names and values"),
+    (lambda: train_live(["a"], "none"), "run is text"),
+    (lambda: train_live("a", 5), "store is text"),
+    (lambda: colab.connect(5), "store is text"),
+    (lambda: set_up("none", verify="yes"), "verify is True or False, not 'yes'"),
+    (lambda: choose_run(7, "none"), "run is text"),
+    (lambda: show_dashboards("a", compare=3), "compare is text"),
+    (lambda: report(["a", 3]), r"runs is text or a list of text, not \['a', 3\]"),
+    (lambda: evaluate("a", episodes="many"), "episodes is a whole number"),
+    (lambda: render("a", size="wide"), "size is a whole number, not 'wide'"),
+    (lambda: render("a", speed="fast"), "speed is a number, not 'fast'"),
+    (lambda: render("a", against="b:1"), "against is a list of text, not 'b:1'"),
+    (lambda: render("a", checkpoint=1.5), "checkpoint is text or a whole number, not 1.5"),
+    (lambda: colab.finish("a", "none", "now"), "keep the machine or unmount Drive or give the machine back"),
+])
+def test_the_sentence(call, sentence, tmp_path, monkeypatch):
+    monkeypatch.setenv("COLAB_RL_ROOT", str(tmp_path / "runs"))
+    with pytest.raises(UsageError, match=sentence):
+        call()
+    assert not (tmp_path / "runs").exists()
+
+
+def test_what_a_number_is_elsewhere_is_one_here(tmp_path):
+    with pytest.raises(UsageError, match="no run 'a'"):
+        evaluate("a", episodes=np.int64(3), seed=np.int64(0), root=tmp_path, store="none")

@@ -1,0 +1,50 @@
+"""The documentation holds what it says: messages are the product's, links lead somewhere."""
+
+import ast
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+HOME = Path(__file__).parents[1]
+PAGES = [HOME / "README.md", *sorted((HOME / "docs").glob("*.md"))]
+ELSE = "…"
+
+
+def texts():
+    """Every text in the package's and the notebooks' code; `…` stands for what is filled in."""
+    sources = [path.read_text() for path in (HOME / "colab_rl").rglob("*.py")]
+    sources += ["".join(cell["source"]) for path in (HOME / "notebooks").glob("*.ipynb")
+                for cell in json.loads(path.read_text())["cells"] if cell["cell_type"] == "code"]
+    for source in sources:
+        for node in ast.walk(ast.parse(source)):
+            if isinstance(node, ast.JoinedStr):
+                yield "".join(part.value if isinstance(part, ast.Constant) else ELSE for part in node.values)
+            elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+                yield node.value
+
+
+def test_every_message_in_troubleshooting_is_one_that_the_product_prints():
+    printed = list(texts())
+    quoted = re.findall(r"^\| `(.+?)` \|", (HOME / "docs" / "troubleshooting.md").read_text(), re.MULTILINE)
+    assert len(quoted) > 30
+    for message in quoted:
+        parts = [part.strip() for part in message.split(ELSE) if part.strip()]
+        assert any(all(part in text for part in parts) for text in printed), message
+
+
+def headings(page):
+    """What a page's headings are called in links."""
+    return [re.sub(r"[^\w -]", "", line.lstrip("# ")).lower().replace(" ", "-")
+            for line in page.read_text().splitlines() if line.startswith("#")]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_lead_somewhere(page):
+    for target in re.findall(r"\]\(([^)#][^)]*)\)", page.read_text()):
+        if "://" not in target:
+            path, _, heading = target.partition("#")
+            assert (page.parent / path).exists(), target
+            if heading:
+                assert heading in headings(page.parent / path), target
