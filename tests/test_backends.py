@@ -131,7 +131,7 @@ def test_a_run_on_envpool_is_refused_where_it_is_missing_and_says_how_to_go_on(
     code, errors = command("train", "walker", "--total-steps", "500", *options)
     assert code == 1 and errors.count("\n") == 1 and errors.startswith("error: ")
     assert reason in errors and "nothing was changed" in errors
-    assert "pip install 'colab-rl[fast]'" in errors and "--backend gymnasium" in errors
+    assert "pip install 'envpool>=1.2,<1.2.1'" in errors and "--backend gymnasium" in errors
     assert snapshot(root) == before
 
 
@@ -156,7 +156,7 @@ def test_a_new_run_takes_gymnasium_where_envpool_is_missing_and_says_why(
     before = snapshot(root)
     code, errors = command("train", "new", "--env", "CartPole-v1", "--backend", "envpool")
     assert code == 2 and errors.count("\n") == 1 and reason in errors
-    assert "pip install 'colab-rl[fast]'" in errors and "--backend gymnasium" in errors
+    assert "pip install 'envpool>=1.2,<1.2.1'" in errors and "--backend gymnasium" in errors
     assert snapshot(root) == before
 
 

@@ -25,7 +25,7 @@ from helpers import (
     table_of,
 )
 
-from colab_rl.checkpoints import Damaged, FileRecord, Manifest, NewerFormat, Tier
+from colab_rl.checkpoints import Damaged, FileRecord, Manifest, NewerFormat, Tier, recovery
 from colab_rl.checkpoints.manifest import generation_of
 from colab_rl.checkpoints.recovery import Checkpoint, bring_home, load, newest_whole, of_generation
 from colab_rl.checkpoints.retention import best, kept, prune, sweep
@@ -263,6 +263,17 @@ def test_local_is_preferred_and_the_store_is_not_read(folder, tmp_path):
     make_tier(watched.root, line)
     assert newest_whole(make_tier(folder, line), remote, print) == line[1]
     assert watched.names_of("get") == []
+
+
+def test_what_cannot_be_looked_at_for_now_is_not_passed_over(tmp_path, monkeypatch):
+    def check(manifest: Manifest) -> None:
+        if manifest.generation == 3:
+            raise StorageError("No space left on device")
+
+    monkeypatch.setattr(recovery, "PAUSES", ())
+    tier = make_tier(tmp_path, make_line(3))
+    with pytest.raises(StorageError, match=r"generation 3 is there.*No space left on device.*run the same command"):
+        newest_whole(tier, None, print, check)
 
 
 @pytest.mark.parametrize("file", FILES)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -10,7 +11,8 @@ from pathlib import Path
 import pytest
 from helpers import RUN_ID, WatchedStorage, flip, generations, make_line, make_tier, snapshot, table_of
 
-from colab_rl.checkpoints import Replicator, Tier, replication
+from colab_rl.checkpoints import FileRecord, Replicator, Tier, replication
+from colab_rl.checkpoints.recovery import Checkpoint
 from colab_rl.checkpoints.retention import prune
 from colab_rl.errors import StorageError
 from colab_rl.storage import FolderStorage
@@ -133,6 +135,39 @@ def test_where_several_wait_the_newest_goes_first(local, store, start):
     assert [name for name in puts(store) if name.endswith(".json")] == ["run.json", *(
         line[number].manifest.name for number in (0, 3, 2, 1))]
     assert in_store(store) == [1, 2, 3, 4]
+
+
+SEGMENT = "replay/0000000000-0000000009-0123abcd.safetensors"
+
+
+def with_segment(checkpoint: Checkpoint) -> Checkpoint:
+    """It needs a replay segment too, the same as others."""
+    manifest = checkpoint.manifest
+    files = {**manifest.files, SEGMENT: FileRecord.of(b"experience")}
+    return Checkpoint(dataclasses.replace(manifest, files=files), {**checkpoint.contents, SEGMENT: b"experience"})
+
+
+def test_an_older_one_gets_the_segment_again_that_went_with_a_newer_one(local, store, start):
+    line = [with_segment(one) if one.manifest.generation in (5, 7) else one for one in make_line(9)]
+    replicator = start(keep_last=2, keep_every=5)
+    store.open.clear()
+    save(local, replicator, line[0])
+    assert store.entered.wait(LONG)
+    save(local, replicator, *line[4:])
+    store.open.set()
+    assert replicator.wait(LONG)
+    assert in_store(store) == [1, 5, 8, 9]
+
+
+def test_what_makes_room_leaves_the_segments_of_those_that_are_not_certain_yet(
+        local, store, start, mounted, monkeypatch):
+    line = [with_segment(one) if one.manifest.generation in (2, 5) else one for one in make_line(6)]
+    replicator = start(keep_last=3)
+    for checkpoint in line:
+        monkeypatch.setattr(replication, "SETTLED", 3600.0 if checkpoint is line[4] else 0.0)
+        save(local, replicator, checkpoint)
+        assert replicator.wait(LONG)
+    assert in_store(store) == [1, 3, 4, 5, 6]
 
 
 def test_a_mount_that_failed_may_have_lost_what_it_took_and_gets_it_again(local, store, start, mounted):

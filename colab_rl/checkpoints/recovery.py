@@ -35,9 +35,10 @@ def newest_whole(local: Tier, remote: Tier | None, say: Say,
                  check: Callable[[Manifest], object] = lambda manifest: None) -> Checkpoint | None:
     """Walks back from the newest generation until one verifies; None where the run has no checkpoint yet.
 
-    check: raises Damaged or StorageError for one that is not to be taken, because of its replay segments, say.
+    check: raises Damaged for one that is not to be taken, because of its replay segments, say.
     Raises ColabRLError where there are checkpoints and none is whole: a run is never begun
-    again over an old one.
+    again over an old one. Raises StorageError where `check` does: what cannot be looked at now is not damaged, and
+    going on from an older checkpoint would cost work.
     """
     tiers = {id(tier): (tier, _names(tier, say, optional=tier is remote and bool(local.names())))
              for tier in (local, remote) if tier is not None}
@@ -47,10 +48,18 @@ def newest_whole(local: Tier, remote: Tier | None, say: Say,
             if name in found:
                 try:
                     checkpoint = load(tier, name)
-                    _patiently(partial(check, checkpoint.manifest))
-                    return checkpoint
                 except (Damaged, StorageError) as error:
                     say(f"skipping a checkpoint: {error}")
+                    continue
+                try:
+                    _patiently(partial(check, checkpoint.manifest))
+                    return checkpoint
+                except (Damaged, NotFound) as error:
+                    say(f"skipping a checkpoint: {error}")
+                except StorageError as error:
+                    raise StorageError(f"generation {checkpoint.manifest.generation} is there, but not its past "
+                                       f"experience for now ({error}); nothing was changed; run the same command "
+                                       "again, once that is mended") from error
     # A state without a manifest is what a killed save leaves, but only of the first generation is it all there is.
     lost = {name for tier, _ in tiers.values() for name in tier.storage.list("checkpoints/")
             if (numbered_generation(name) or 0) > 1}

@@ -206,10 +206,16 @@ class Replicator:
         """Retention, among the checkpoints of which most is known."""
         certain = {stem: manifest for stem, manifest in self._written.items() if self._is_certain(stem)}
         before = set(certain)
-        prune(self._remote, certain, *self._keep)
+        uncertain = [manifest for stem, manifest in self._written.items() if stem not in before]
+        prune(self._remote, certain, *self._keep, others=uncertain)
+        gone = {name for stem in before - set(certain)
+                for name in (*self._written[stem].files, *self._written[stem].history)}
         with self._changed:
             for stem in before - set(certain):
                 del self._written[stem], self._settles[stem]
+        if gone:  # an older checkpoint that is still pending may need one of them
+            self._whole -= gone - {name for manifest in self._written.values()
+                                   for name in (*manifest.files, *manifest.history)}
 
     def _unconfirmed(self) -> list[Manifest]:
         if self._remote.storage.witness is None:

@@ -29,12 +29,14 @@ def kept(manifests: list[Manifest], keep_last: int, keep_every: int) -> list[Man
             or manifest is best_one]
 
 
-def prune(tier: Tier, verified: dict[str, Manifest], keep_last: int, keep_every: int) -> None:
+def prune(tier: Tier, verified: dict[str, Manifest], keep_last: int, keep_every: int,
+          others: Iterable[Manifest] = ()) -> None:
     """Deletes what `kept` does not name, of the checkpoints that this session saw whole.
 
     verified: by stem; what is deleted is taken out. Others are left alone: a damaged one
     is for a person to look at. Nothing goes unless the newest, which it makes room for,
     is whole on another reading.
+    others: checkpoints of the tier that are not known to be whole yet, whose files stay too.
     """
     staying = kept(list(verified.values()), keep_last, keep_every)
     leaving = [manifest for manifest in verified.values() if manifest not in staying]
@@ -47,8 +49,9 @@ def prune(tier: Tier, verified: dict[str, Manifest], keep_last: int, keep_every:
         tier.check(newest, known=shared)
     except Damaged:
         return
+    others = list(others)
     for manifest in leaving:
-        tier.remove(manifest, staying)
+        tier.remove(manifest, [*staying, *others])
         del verified[manifest.stem]
 
 

@@ -25,7 +25,7 @@ from colab_rl.errors import EnvironmentFault
 from colab_rl.progress import progress_bar
 from colab_rl.spaces import Spaces
 
-INSTALL = "pip install 'colab-rl[fast]' installs it"
+INSTALL = "pip install 'envpool>=1.2,<1.2.1' installs it"
 OLDEST = (1, 2)  # with gymnasium's version of Box2D; policies trained on the one before fell more often there
 
 
