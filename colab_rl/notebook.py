@@ -134,8 +134,8 @@ def set_up(store: str = "", verify: bool = True, root: str | os.PathLike | None 
     Returns the store's name, None where there is none.
     """
     try:
-        place = colab.connect(store, verify)
-        opened = open_store(place or os.environ.get("COLAB_RL_STORE"), make=True)
+        place = colab.connect(store, verify) or os.environ.get("COLAB_RL_STORE")
+        opened = open_store(place, make=True)
         if opened is None:
             print(f"no store: runs stay on this machine; {colab.OFFERS}")
         else:

@@ -16,7 +16,7 @@ from colab_rl.views.palette import BLUE, COLORS, CYAN, GREEN, GREY, RED, YELLOW
 PANELS: tuple[tuple[str, str, dict[str, str]], ...] = (
     ("Episode length", "steps", {"episode/length": "training", "evaluation/length": "evaluation"}),
     ("Policy loss", "loss", {"loss/policy": "", "loss/actor": ""}),
-    ("Value loss", "reward²", {"loss/value": "", "loss/critic": "", "loss/q": ""}),
+    ("Value loss", "loss", {"loss/value": "", "loss/critic": ""}),
     ("Entropy of the policy", "nats", {"policy/entropy": ""}),
     ("Standard deviation of actions", "half ranges", {"policy/std": ""}),
     ("How far an update moves the policy", "nats", {"policy/approx_kl": "KL divergence"}),
