@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import rclone_mount
+from rclone_mount import Mount
 
 
 @pytest.fixture(autouse=True)
@@ -33,6 +35,19 @@ def outlives_sigterm() -> Iterator[None]:
     before = signal.signal(signal.SIGTERM, lambda *_: None)
     yield
     signal.signal(signal.SIGTERM, before)
+
+
+@pytest.fixture(scope="module")
+def mount(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mount]:
+    """One for all tests of a file, each in a folder of its own: mounting takes longer than most of them."""
+    if rclone_mount.MISSING:
+        pytest.skip(rclone_mount.MISSING)
+    mount = Mount(tmp_path_factory.mktemp("mounted"), "1s")
+    try:
+        mount.mount()
+        yield mount
+    finally:
+        mount.unmount()
 
 
 @pytest.fixture

@@ -11,10 +11,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
-import rclone_mount
 from fake_drive import FakeDrive
 from helpers import RUN_ID, generations, make_line, make_tier, table_of
-from rclone_mount import Mount
 from test_checkpoints import naive_file, naive_find
 
 from colab_rl.checkpoints import Replicator, Tier, replication
@@ -42,18 +40,6 @@ def short_pauses(monkeypatch):
 def drive() -> Iterator[FakeDrive]:
     with FakeDrive() as drive:
         yield drive
-
-
-@pytest.fixture(scope="module")
-def mount(tmp_path_factory) -> Iterator[Mount]:
-    if rclone_mount.MISSING:
-        pytest.skip(rclone_mount.MISSING)
-    mount = Mount(tmp_path_factory.mktemp("mounted"), "1s")
-    try:
-        mount.mount()
-        yield mount
-    finally:
-        mount.unmount()
 
 
 @pytest.fixture(params=["folder", "drive", "mount"])

@@ -12,9 +12,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-import rclone_mount
 from fake_drive import FakeDrive
-from rclone_mount import Mount
 
 from colab_rl.errors import StorageError, StorageRefused
 from colab_rl.storage import FolderStorage, NotFound, Stat, Storage
@@ -23,19 +21,6 @@ from colab_rl.storage import FolderStorage, NotFound, Stat, Storage
 STORAGES = ("folder", "drive", "mount")
 
 BAD_NAMES = ["", ".", "..", "../out", "a/../../out", "/etc/out", "a//b", "a/", "a\n", "a b", "C:\\out", "a\0b", "ä"]
-
-
-@pytest.fixture(scope="module")
-def mount(tmp_path_factory) -> Iterator[Mount]:
-    """One for all tests, each in a folder of its own: mounting takes longer than most of them."""
-    if rclone_mount.MISSING:
-        pytest.skip(rclone_mount.MISSING)
-    mount = Mount(tmp_path_factory.mktemp("mounted"), "1s")
-    try:
-        mount.mount()
-        yield mount
-    finally:
-        mount.unmount()
 
 
 @pytest.fixture(params=STORAGES)
