@@ -271,7 +271,9 @@ def test_from_python_an_unknown_environment_is_a_usage_error():
 
 def test_ctrl_c_leaves_no_process_behind(mark):
     process = subprocess.Popen([sys.executable, "-m", "colab_rl", "bench", "--env", "CartPole-v1"],
-                               stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+                               stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+                               # What a shell runs in the background ignores it, and so would its children.
+                               preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL))
     try:
         wait_until(lambda: bool(workers(mark)))
         process.send_signal(signal.SIGINT)
