@@ -13,6 +13,8 @@ from typing import Any, NamedTuple
 import colab_rl
 from colab_rl import colab, install
 from colab_rl.environments.backends import why_not
+from colab_rl.environments.base import cores
+from colab_rl.environments.envpool_vector import INSTALL
 from colab_rl.environments.make import describe
 from colab_rl.errors import ColabRLError
 from colab_rl.request import DEFAULT_ENVIRONMENT
@@ -57,11 +59,6 @@ def as_line(finding: Finding) -> str:
     """A finding as `doctor` prints it."""
     mark = {GOOD: "ok  ", NOTE: "note", BAD: "BAD "}[finding.state]
     return f"{mark}  {finding.what}{f'; {finding.fix}' if finding.fix else ''}"
-
-
-def cores() -> int:
-    """Processor cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def memory() -> int:
@@ -115,7 +112,7 @@ def _envpool() -> Finding:
         reason = str(error)
     if reason:
         return Finding(NOTE, f"training goes on gymnasium, several times slower: {reason}",
-                       'pip install "envpool>=1.2,<1.2.1", where there is one for this machine')
+                       f"{INSTALL}, where there is one for this machine")
     return Finding(GOOD, "EnvPool: environments are stepped in C++")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import configparser
 import functools
 import importlib.metadata
 import json
@@ -21,6 +22,7 @@ from colab_rl.cli import main
 from colab_rl.config import parse_settings
 from colab_rl.environments import describe
 from colab_rl.environments.backends import choose_backend
+from colab_rl.environments.envpool_vector import INSTALL
 from colab_rl.request import Request
 from colab_rl.runs import Places
 
@@ -284,3 +286,9 @@ def test_a_branch_takes_gymnasium_where_the_others_backend_is_missing(root, tmp_
     newest = manifests(root, "branch")[-1]
     assert not newest["exact"] and "backend envpool -> gymnasium" in newest["inexact"]
     assert go(root, "branch", source="walker", total_steps=450).finished  # gymnasium is its own backend now
+
+
+def test_the_command_that_installs_envpool_is_the_extra_of_the_package():
+    setup = configparser.ConfigParser()
+    setup.read(Path(__file__).parents[1] / "setup.cfg")
+    assert f"pip install '{setup['options.extras_require']['fast']}'" == INSTALL

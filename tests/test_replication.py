@@ -98,6 +98,16 @@ def save(local: Tier, replicator: Replicator, *checkpoints) -> None:
         replicator.submit(checkpoint.manifest)
 
 
+def save_while_closed(local: Tier, replicator: Replicator, store: Store, earliest: Checkpoint, *others) -> None:
+    """The others come while the earliest is under way; returns when all are in the store."""
+    store.open.clear()
+    save(local, replicator, earliest)
+    assert store.entered.wait(LONG)
+    save(local, replicator, *others)
+    store.open.set()
+    assert replicator.wait(LONG)
+
+
 def files_of(folder: Path) -> dict[str, bytes]:
     """Every file of the run; sessions' claims are none of it."""
     return {name: content for name, content in snapshot(folder).items() if not name.startswith("sessions/")}
@@ -126,12 +136,7 @@ def test_run_json_comes_first_and_every_manifest_after_its_files(local, store, s
 def test_where_several_wait_the_newest_goes_first(local, store, start):
     line = make_line(4)
     replicator = start(keep_last=10)
-    store.open.clear()
-    save(local, replicator, line[0])
-    assert store.entered.wait(LONG)
-    save(local, replicator, *line[1:])
-    store.open.set()
-    assert replicator.wait(LONG)
+    save_while_closed(local, replicator, store, line[0], *line[1:])
     assert [name for name in puts(store) if name.endswith(".json")] == ["run.json", *(
         line[number].manifest.name for number in (0, 3, 2, 1))]
     assert in_store(store) == [1, 2, 3, 4]
@@ -150,12 +155,7 @@ def with_segment(checkpoint: Checkpoint) -> Checkpoint:
 def test_an_older_one_gets_the_segment_again_that_went_with_a_newer_one(local, store, start):
     line = [with_segment(one) if one.manifest.generation in (5, 7) else one for one in make_line(9)]
     replicator = start(keep_last=2, keep_every=5)
-    store.open.clear()
-    save(local, replicator, line[0])
-    assert store.entered.wait(LONG)
-    save(local, replicator, *line[4:])
-    store.open.set()
-    assert replicator.wait(LONG)
+    save_while_closed(local, replicator, store, line[0], *line[4:])
     assert in_store(store) == [1, 5, 8, 9]
 
 

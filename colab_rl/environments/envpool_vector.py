@@ -11,7 +11,6 @@ import contextlib
 import importlib
 import importlib.metadata
 import math
-import os
 import warnings
 from collections.abc import Iterator
 from typing import Any
@@ -19,13 +18,13 @@ from typing import Any
 import gymnasium
 import numpy as np
 
-from colab_rl.environments.base import StepResult, VectorEnvironment
+from colab_rl.environments.base import StepResult, VectorEnvironment, cores
 from colab_rl.environments.make import EnvironmentSource
 from colab_rl.errors import EnvironmentFault
 from colab_rl.progress import progress_bar
 from colab_rl.spaces import Spaces
 
-INSTALL = "pip install 'envpool>=1.2,<1.2.1' installs it"
+INSTALL = "pip install 'envpool>=1.2,<1.2.1'"  # as the extra of setup.cfg has it
 OLDEST = (1, 2)  # with gymnasium's version of Box2D; policies trained on the one before fell more often there
 
 
@@ -101,7 +100,7 @@ class EnvPoolVectorEnvironment(VectorEnvironment):
         seeds = np.random.SeedSequence([self._seed, segment]).generate_state(self.num_envs) >> 1
         with _without_warnings():
             self._pool = _envpool().make(
-                self.name, env_type="gymnasium", num_envs=self.num_envs, num_threads=min(_cores(), self.num_envs),
+                self.name, env_type="gymnasium", num_envs=self.num_envs, num_threads=min(cores(), self.num_envs),
                 seed=seeds.tolist(), max_episode_steps=gymnasium.spec(self.name).max_episode_steps)
             self.observations = self._pool.reset()[0]
         self._segment, self._taken = segment, 0
@@ -118,15 +117,15 @@ def why_not_envpool(source: EnvironmentSource, spaces: Spaces) -> str | None:
     except importlib.metadata.PackageNotFoundError:
         version = ""
     if not version:
-        return f"it is not installed ({INSTALL})"
+        return f"it is not installed ({INSTALL} installs it)"
     numbers = tuple(int(part) for part in version.split(".")[:2] if part.isdigit())
     if numbers < OLDEST:
-        return f"{version} is installed, and 1.2 is needed ({INSTALL})"
+        return f"{version} is installed, and 1.2 is needed ({INSTALL} installs it)"
     try:
         envpool = _envpool()
     except Exception as error:  # whatever a half-installed package raises
         what = " ".join(f"{type(error).__name__}: {error}".split())
-        return f"it cannot be imported ({what}; {INSTALL})"
+        return f"it cannot be imported ({what}; {INSTALL} installs it)"
     if source not in envpool.list_all_envs():
         return f"it has no {source}"
     with _without_warnings():
@@ -151,7 +150,3 @@ def _without_warnings() -> Iterator[None]:
 def _envpool() -> Any:
     """The package; importing it imports every family of environments, so only where it is used."""
     return importlib.import_module("envpool")
-
-
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -26,7 +26,7 @@ from typing import Any
 import cloudpickle
 import numpy as np
 
-from colab_rl.environments.base import StepResult, VectorEnvironment
+from colab_rl.environments.base import StepResult, VectorEnvironment, cores
 from colab_rl.environments.episodes import episode_seed
 from colab_rl.environments.journal import Journal
 from colab_rl.environments.make import EnvironmentSource, environment_name
@@ -34,6 +34,8 @@ from colab_rl.environments.shared import Layout, SharedArrays, anonymous_file
 from colab_rl.errors import EnvironmentFault
 from colab_rl.progress import progress_bar
 from colab_rl.spaces import Spaces
+
+MOST_WORKERS = 8  # more of them only take memory
 
 
 class GymnasiumVectorEnvironment(VectorEnvironment):
@@ -63,7 +65,7 @@ class GymnasiumVectorEnvironment(VectorEnvironment):
         self.recorded = self._arrays.recorded
         self._journal = Journal(num_envs, spaces.action_shape, spaces.action_dtype)
         self._workers: list[WorkerProcess] = []
-        edges = np.linspace(0, num_envs, min(num_workers or _cores(), num_envs) + 1).astype(int)
+        edges = np.linspace(0, num_envs, min(num_workers or min(MOST_WORKERS, cores()), num_envs) + 1).astype(int)
         try:
             for first, end in itertools.pairwise(edges):
                 self._workers.append(WorkerProcess(source, layout, int(first), int(end - first), memory))
@@ -169,12 +171,6 @@ class GymnasiumVectorEnvironment(VectorEnvironment):
                 raise EnvironmentFault(
                     f"{self.name} returned {values[slot][~np.isfinite(values[slot])][0]} in a {what} "
                     f"(environment {slot}, episode seed {seed}, step {self._journal.lengths[slot]})")
-
-
-def _cores() -> int:
-    """Cores that this process may use; more than 8 workers only take memory."""
-    usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return min(8, usable)
 
 
 class WorkerProcess:
