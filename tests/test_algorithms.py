@@ -289,8 +289,7 @@ def test_ppo_takes_the_gradient_of_the_loss_as_the_paper_writes_it(env_id):
         normal = torch.distributions.Normal(algorithm.policy.mean(obs), algorithm.policy.log_std.exp())
         reference = torch.distributions.Independent(normal, 1)
     ratio = (reference.log_prob(actions) - old_log_prob).exp()
-    normalised = (advantage - advantage.mean()) / (advantage.std() + 1e-8)
-    policy_loss = -torch.min(ratio * normalised, ratio.clamp(0.95, 1.05) * normalised).mean()
+    policy_loss = -torch.min(ratio * advantage, ratio.clamp(0.95, 1.05) * advantage).mean()
     value_loss = (algorithm.value(obs) - target).square().mean()
     for optimizer in optimizers:
         optimizer.gradient.zero_()
