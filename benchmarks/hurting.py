@@ -43,12 +43,12 @@ class Folder:
 
     def __init__(self, folder: pathlib.Path):
         self.folder = folder
-        self.place = str(folder / "store")
+        self.top = folder / "disk" / "store"
+        self.place = str(self.top)
         self.endpoint: str | None = None
         self.damaged: set[str] = set()
         self.troubled = -float("inf")  # when it had trouble last, on the monotonic clock
-        self.top = folder / "store"
-        self.top.mkdir()
+        self.top.mkdir(parents=True)
 
     def files(self) -> dict[str, bytes]:
         """What it holds of the run for good, by name."""
@@ -85,12 +85,12 @@ class Folder:
         """Ends what serves it."""
 
     def _trouble(self, rng: random.Random) -> str | None:
-        """It is not there for a moment."""
+        """Its disk is not there for a moment."""
         away = self.folder / "away"
-        self.top.rename(away)
+        self.top.parent.rename(away)
         time.sleep(rng.uniform(0, 1))
-        away.rename(self.top)
-        return "folder away"
+        away.rename(self.top.parent)
+        return "disk away"
 
     def _spoil(self, name: str, how: str, rng: random.Random) -> None:
         path = self.top / RUN / name

@@ -100,7 +100,8 @@ class Ledger:
         kill["intervals"] = max(0, kill["reached"][1] - iteration) / self.every
         if generation < kill["good"][0]:
             self.violations.append(f"a whole checkpoint was passed over: {kill}")
-        if not kill["machine lost"] and kill["intervals"] > 1:
+        # The store was in trouble when the last interval ended: training waited for it with one more checkpoint made.
+        if kill["intervals"] > (2 if kill["machine lost"] and kill["troubled"] else 1):
             self.violations.append(f"more than one interval lost: {kill}")
 
     def _check_retention(self, tier: str, now: dict[str, Manifest], damaged: Collection[str]) -> None:

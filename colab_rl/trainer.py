@@ -196,7 +196,7 @@ class Trainer:
 
     def _wait_for_store(self, replicator: Replicator) -> None:
         """Lets the store catch up, LONGEST_WAIT seconds at most. A wait in vain is not repeated before it has."""
-        self._behind = not replicator.wait(0.0 if self._behind else LONGEST_WAIT)
+        self._behind = not replicator.wait(0.0 if self._behind else LONGEST_WAIT, despite_errors=True)
         if self._behind and not replicator.error and not self._overtaken and not self._said_slow:
             self._said_slow = True
             say("the store takes longer for a checkpoint than training for the next one: training goes on, and "

@@ -415,6 +415,15 @@ def test_a_damaged_run_does_not_hide_the_others(command, here):
     assert "walker: CartPole-v1" in output and "pole" in output + errors
 
 
+def test_a_run_that_cannot_be_read_is_not_no_run(command, here):
+    identity_of_a_newer_version(here)
+    shutil.rmtree(here / "runs" / "pole")
+    code, output, errors = command("status")
+    assert (code, output) == (0, "") and "newer colab_rl; nothing was changed; install the newer version" in errors
+    shutil.rmtree(here / "runs" / "walker")
+    assert "no runs yet" in command("status")[1]
+
+
 def test_a_copy_whose_name_cannot_be_a_run_does_not_hide_the_runs(command, here):
     shutil.copytree(here / "runs" / "pole", here / "runs" / "Copy of pole (1)")  # as a Drive calls it
     code, output, _ = command("status")

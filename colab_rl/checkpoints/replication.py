@@ -91,10 +91,11 @@ class Replicator:
     def wait(self, timeout: float, despite_errors: bool = False) -> bool:
         """Waits until nothing is pending; returns whether that is so.
 
-        Gives up after `timeout` seconds, and at once when the store fails, unless `despite_errors`.
+        Gives up after `timeout` seconds, at once when the store refuses, and at once when it fails in a way that may
+        pass, unless `despite_errors`.
         """
         with self._changed:
-            self._changed.wait_for(lambda: not self._pending or self.overtaken is not None
+            self._changed.wait_for(lambda: not self._pending or self.overtaken is not None or self.refused
                                    or (self.error is not None and not despite_errors), timeout)
             return not self._pending
 
@@ -156,6 +157,8 @@ class Replicator:
                 self._claim.check()
                 if self._doubted:
                     self._begin_again()
+                else:
+                    self._check_still_there()
             except ClaimLost as error:
                 say(f"{error}: bringing everything again")
                 self._tried.clear()
@@ -180,6 +183,22 @@ class Replicator:
             self._add_written([manifest])
         self._make_room()
         self._sweep()
+
+    def _check_still_there(self) -> None:
+        """Raises ClaimLost where a mount lacks what it took: it may have died and come back between two checkpoints,
+        and a manifest is not to name files that were lost with it. By a listing a folder; nothing is read.
+        """
+        if self._remote.storage.proves:
+            return
+        expected = {name: record.size for manifest in self._written.values()
+                    for name, record in {**manifest.history, **manifest.files}.items() if name in self._whole}
+        listed: dict[str, int] = {}
+        for folder in {"checkpoints", *(name.partition("/")[0] for name in expected)}:
+            listed |= self._remote.storage.list(f"{folder}/")
+        lost = [name for name, size in expected.items() if listed.get(name) != size]
+        lost += [manifest.name for manifest in self._written.values() if manifest.name not in listed]
+        if lost:
+            raise ClaimLost(f"{self._remote.storage.place} does not hold {min(lost)} any more, which it took")
 
     def _holds_same_state(self, manifest: Manifest) -> bool:
         """Whether the store has the checkpoint as another session wrote it, which reached the same state."""
