@@ -115,10 +115,12 @@ class Ledger:
         known = {**before, **now}
         scored = [one for one in known.values() if one.criterion is not None and not is_damaged(one)]
         best = max(scored, key=lambda one: (one.criterion, one.generation), default=None)
+        # One that was made and damaged since the kill before was never seen whole, and made room all the same.
+        made = {one.generation for one in known.values() if one.stem in now or is_damaged(one)}
+        made |= {numbered_generation(name) for name in damaged} - {None}
         for stem in set(before) - set(now):
             gone = before[stem]
-            newer = [one for one in known.values() if one.generation > gone.generation
-                     and (one.stem in now or is_damaged(one))]
+            newer = [generation for generation in made if generation > gone.generation]
             if not is_damaged(gone) and (gone.generation == 1 or gone.generation % self.keep_every == 0
                                          or gone is best or len(newer) < self.keep_last):
                 self.violations.append(f"{tier}: generation {gone.generation} was good and is gone, {newest(now)}")

@@ -284,6 +284,7 @@ WRONG_USAGE = {
     "branch from digits that are none": ([*TRAIN_POLE, "--from", "walker:\N{SUPERSCRIPT TWO}"], "RUN:GENERATION"),
     "branch without more steps": (["train", "new", "--from", "walker"], "larger --total-steps"),
     "store on Drive without a folder": (["status", "--store", "drive:"], "drive:colab_rl"),
+    "store of an address alone": (["status", "--store", "https://drive.google.com/drive/folders/1A"], "follows drive:"),
 }
 
 

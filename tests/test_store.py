@@ -198,6 +198,37 @@ def test_a_store_that_is_too_slow_is_waited_for_once_and_not_at_every_checkpoint
     assert shown.count("the store takes longer for a checkpoint") == 1 and "pending" in shown
 
 
+def test_a_machine_that_dies_while_the_store_is_away_for_a_moment_would_lose_little(tmp_path, monkeypatch, capfd):
+    monkeypatch.setattr("colab_rl.trainer.LONGEST_WAIT", LONG)
+    monkeypatch.setattr("colab_rl.trainer.UNSAID_WAIT", 0.1)
+    disk, away, results = tmp_path / "disk", tmp_path / "away", []
+    (disk / "store").mkdir(parents=True)
+
+    def newest(folder: Path) -> int:
+        names = (f"checkpoints/{path.name}" for path in folder.glob("cart/checkpoints/*.json"))
+        return max((generation_of(name) or 0 for name in names), default=0)
+
+    thread = threading.Thread(
+        target=lambda: results.append(session(tmp_path / "root", str(disk / "store"), steps=1000)))
+    thread.start()
+    deadline = time.monotonic() + LONG
+    while newest(disk / "store") < 2 and time.monotonic() < deadline:
+        time.sleep(0.001)
+    disk.rename(away)
+    shown = ""
+    while "waiting for the store, 60 s at most" not in shown and time.monotonic() < deadline:
+        shown += capfd.readouterr().err
+        time.sleep(0.01)
+    assert "disk/store is not there any more" in shown
+    time.sleep(1.5)  # training waits
+    assert newest(away / "store") < newest(tmp_path / "root") <= newest(away / "store") + 2
+    away.rename(disk)
+    thread.join(LONG)
+    assert results[0].finished and results[0].pending == 0
+    rows = [row for path in (tmp_path / "root").glob("cart/metrics/*.csv") for row in from_csv(path.read_bytes())]
+    assert max(row.get("time/checkpoint", 0) for row in rows) >= 1.5
+
+
 def test_no_secret_reaches_a_run(tmp_path, drive, monkeypatch, capfd):
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
     path = login.write_login({"type": "authorized_user", "client_id": "client", "client_secret": "hush-client",
