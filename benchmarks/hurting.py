@@ -47,7 +47,7 @@ class Folder:
         self.place = str(self.top)
         self.endpoint: str | None = None
         self.damaged: set[str] = set()
-        self.troubled = -float("inf")  # when it had trouble last, on the monotonic clock
+        self._troubled = -float("inf")
         self.top.mkdir(parents=True)
 
     def files(self) -> dict[str, bytes]:
@@ -59,8 +59,13 @@ class Folder:
         if files and rng.random() < 0.4:
             return self.damage(rng)
         what = self._trouble(rng)
-        self.troubled = time.monotonic()
+        self._troubled = time.monotonic()
         return what
+
+    @property
+    def troubled(self) -> float:
+        """When it had trouble last, on the monotonic clock."""
+        return self._troubled
 
     def damage(self, rng: random.Random) -> str | None:
         """Damages a file of the run."""
@@ -118,6 +123,11 @@ class Drive(Folder):
             tree = self.server.tree()
         inside = f"colab_rl/{RUN}/"
         return {name.removeprefix(inside): data for name, data in tree.items() if name.startswith(inside)}
+
+    @property
+    def troubled(self) -> float:
+        """See Folder. A fault waits for a call to meet it."""
+        return self.server.troubled
 
     def heal(self) -> None:
         """See Folder."""

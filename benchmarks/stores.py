@@ -35,6 +35,7 @@ from ledger import Ledger, leftovers, whole  # noqa: E402
 from sessions import Session  # noqa: E402
 
 from colab_rl.metrics import from_csv  # noqa: E402
+from colab_rl.trainer import LONGEST_WAIT  # noqa: E402
 
 FAULTS = ("checkpoint_every=2", "keep_last=2", "keep_every=5", "num_envs=4", "num_steps=1024",
           "minibatch_size=512", "update_epochs=4", "eval_every=20", "eval_episodes=1", "hidden_sizes=8")
@@ -131,10 +132,10 @@ def faults(options: argparse.Namespace, folder: pathlib.Path) -> dict:
         elif rng.random() < 0.15:
             happened.update(damage_newest(root / hurting.RUN, rng, local_damaged))
         local = hurting.read_folder(root / hurting.RUN)
-        troubled = time.monotonic() - store.troubled < 10.0
+        troubled = time.monotonic() - store.troubled < LONGEST_WAIT
         ledger.killed(local, store.files(), store.damaged, local_damaged, machine_lost, troubled)
         if machine_lost:
-            shutil.rmtree(root)
+            shutil.rmtree(root, ignore_errors=True)  # a session that was killed early may have made none
             local_damaged.clear()
         events = sum(happened.values()) + len(ledger.kills)
         print(f"{events} events, {len(ledger.kills)} kills, {ledger.kills[-1]}", file=sys.stderr, flush=True)

@@ -291,6 +291,32 @@ def test_a_store_that_lies_a_few_times_is_written_again(local, store, start):
     assert in_store(store) == [1, 2]
 
 
+def test_a_checkpoint_that_cannot_be_brought_holds_up_nothing_newer(local, store, start):
+    line, replicator = make_line(4), start(keep_last=10)
+    store.lies = lambda name: name == line[1].manifest.state_file
+    save(local, replicator, *line[:2])
+    assert not replicator.wait(LONG) and replicator.error
+    save(local, replicator, *line[2:])
+    deadline = time.monotonic() + LONG
+    while replicator.pending > 1 and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert in_store(store) == [1, 3, 4]
+    store.lies = lambda name: False
+    assert replicator.wait(LONG, despite_errors=True)
+    assert in_store(store) == [1, 2, 3, 4]
+
+
+def test_a_file_that_stays_wrong_however_often_it_is_replaced_is_set_aside_once(local, store, start):
+    """As a Drive does that has a wrong MD5 of it."""
+    line, replicator = make_line(1), start()
+    name = line[0].manifest.state_file
+    store.lies = lambda put: put == name and not store.names_of("set_aside")
+    save(local, replicator, *line)
+    assert replicator.wait(LONG, despite_errors=True)
+    assert store.names_of("put").count(name) == 3 and store.names_of("set_aside") == [name]
+    assert in_store(store) == [1]
+
+
 def test_while_the_newest_is_lost_nothing_is_deleted_in_the_store(local, store, start):
     line = make_line(5)
     replicator = start()
