@@ -43,12 +43,12 @@ class Folder:
 
     def __init__(self, folder: pathlib.Path):
         self.folder = folder
-        self.place = str(folder / "store")
+        self.top = folder / "disk" / "store"
+        self.place = str(self.top)
         self.endpoint: str | None = None
         self.damaged: set[str] = set()
-        self.troubled = -float("inf")  # when it had trouble last, on the monotonic clock
-        self.top = folder / "store"
-        self.top.mkdir()
+        self._troubled = -float("inf")
+        self.top.mkdir(parents=True)
 
     def files(self) -> dict[str, bytes]:
         """What it holds of the run for good, by name."""
@@ -59,8 +59,13 @@ class Folder:
         if files and rng.random() < 0.4:
             return self.damage(rng)
         what = self._trouble(rng)
-        self.troubled = time.monotonic()
+        self._troubled = time.monotonic()
         return what
+
+    @property
+    def troubled(self) -> float:
+        """When it had trouble last, on the monotonic clock."""
+        return self._troubled
 
     def damage(self, rng: random.Random) -> str | None:
         """Damages a file of the run."""
@@ -85,12 +90,12 @@ class Folder:
         """Ends what serves it."""
 
     def _trouble(self, rng: random.Random) -> str | None:
-        """It is not there for a moment."""
+        """Its disk is not there for a moment."""
         away = self.folder / "away"
-        self.top.rename(away)
+        self.top.parent.rename(away)
         time.sleep(rng.uniform(0, 1))
-        away.rename(self.top)
-        return "folder away"
+        away.rename(self.top.parent)
+        return "disk away"
 
     def _spoil(self, name: str, how: str, rng: random.Random) -> None:
         path = self.top / RUN / name
@@ -118,6 +123,11 @@ class Drive(Folder):
             tree = self.server.tree()
         inside = f"colab_rl/{RUN}/"
         return {name.removeprefix(inside): data for name, data in tree.items() if name.startswith(inside)}
+
+    @property
+    def troubled(self) -> float:
+        """See Folder. A fault waits for a call to meet it."""
+        return self.server.troubled
 
     def heal(self) -> None:
         """See Folder."""

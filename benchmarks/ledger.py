@@ -87,6 +87,9 @@ class Ledger:
         hurt = {numbered_generation(name) for name in damaged | local_damaged}
         self._reached = reached
         since = range(good[0] + 1, reached[0] + 1)
+        if self.kills and "resumed" not in self.kills[-1]:  # nothing went on since: what that one cost is seen now
+            machine_lost = machine_lost or self.kills[-1]["machine lost"]
+            troubled = troubled or self.kills[-1]["troubled"]
         self.kills.append({"machine lost": machine_lost, "troubled": troubled, "reached": reached, "good": good,
                            "damaged since": sum(generation in hurt for generation in since)})
 
@@ -100,7 +103,8 @@ class Ledger:
         kill["intervals"] = max(0, kill["reached"][1] - iteration) / self.every
         if generation < kill["good"][0]:
             self.violations.append(f"a whole checkpoint was passed over: {kill}")
-        if not kill["machine lost"] and kill["intervals"] > 1:
+        # The store was in trouble when the last interval ended: training waited for it with one more checkpoint made.
+        if kill["intervals"] > (2 if kill["machine lost"] and kill["troubled"] else 1):
             self.violations.append(f"more than one interval lost: {kill}")
 
     def _check_retention(self, tier: str, now: dict[str, Manifest], damaged: Collection[str]) -> None:
@@ -114,17 +118,23 @@ class Ledger:
         known = {**before, **now}
         scored = [one for one in known.values() if one.criterion is not None and not is_damaged(one)]
         best = max(scored, key=lambda one: (one.criterion, one.generation), default=None)
+        # One that was made and damaged since the kill before made room all the same, and may have been the best: its
+        # score was never seen.
+        made = {one.generation for one in known.values() if one.stem in now or is_damaged(one)}
+        unseen = {numbered_generation(name) or 0 for name in damaged} - {one.generation for one in known.values()}
+        unseen = {generation for generation in unseen if generation > newest(before)[0]}
+        made |= unseen
         for stem in set(before) - set(now):
             gone = before[stem]
-            newer = [one for one in known.values() if one.generation > gone.generation
-                     and (one.stem in now or is_damaged(one))]
+            newer = [generation for generation in made if generation > gone.generation]
             if not is_damaged(gone) and (gone.generation == 1 or gone.generation % self.keep_every == 0
-                                         or gone is best or len(newer) < self.keep_last):
+                                         or (gone is best and not unseen) or len(newer) < self.keep_last):
                 self.violations.append(f"{tier}: generation {gone.generation} was good and is gone, {newest(now)}")
 
     def summary(self) -> dict[str, Any]:
         """The kills, counted: whole intervals lost beside the one that was under way, by what was lost with them.
-        A session that was killed before it went on leaves that to the next.
+        Two are one and the one that had just ended, where training waited for the store (Trainer.save). A session
+        that was killed before it went on leaves that to the next.
         """
         lost: dict[str, collections.Counter[str]] = collections.defaultdict(collections.Counter)
         for kill in self.kills:

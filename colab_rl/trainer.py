@@ -35,6 +35,7 @@ TARGET_EPISODES, CONFIRMING_EPISODES = 20, 100
 NEAR_TARGET = 0.1            # share of the target score that a return may lack to be near it
 RECORDED_EPISODES = 2        # of an evaluation, its first ones
 LONGEST_WAIT = 20.0          # seconds that a checkpoint waits for the one before it to reach the store
+UNSAID_WAIT = 2.0            # and after which a person is told what for
 
 
 class Recorder(NamedTuple):
@@ -197,8 +198,15 @@ class Trainer:
         self._checkpoint_seconds += time.perf_counter() - started
 
     def _wait_for_store(self, replicator: Replicator) -> None:
-        """Lets the store catch up, LONGEST_WAIT seconds at most. A wait in vain is not repeated before it has."""
-        self._behind = not replicator.wait(0.0 if self._behind else LONGEST_WAIT)
+        """Lets the store catch up, LONGEST_WAIT seconds at most, also where it fails in a way that may pass. A wait
+        in vain is not repeated before it has.
+        """
+        longest = 0.0 if self._behind else LONGEST_WAIT
+        self._behind = not replicator.wait(min(UNSAID_WAIT, longest), despite_errors=True)
+        if self._behind and longest > UNSAID_WAIT and not replicator.refused and not self._overtaken:
+            if replicator.error:
+                say(f"waiting for the store, {longest:.0f} s at most: {replicator.error}")
+            self._behind = not replicator.wait(longest - UNSAID_WAIT, despite_errors=True)
         if self._behind and not replicator.error and not self._overtaken and not self._said_slow:
             self._said_slow = True
             say("the store takes longer for a checkpoint than training for the next one: training goes on, and "

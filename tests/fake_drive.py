@@ -104,6 +104,7 @@ class FakeDrive:
         self.shared_drives: dict[str, str] = {}  # ids by name
         self.grants: list[str] = []    # by what each token was asked for
         self.read_only = False
+        self.troubled = -float("inf")  # when a call met a fault last, on the monotonic clock
         self.calls: list[tuple[str, str]] = []  # kind, title or id
         self.seen: list[str] = []      # every Authorization header
         self.stale: dict[str, list[File]] = {}
@@ -208,7 +209,10 @@ class FakeDrive:
     def meets(self, kind: str, title: str) -> str | None:
         with self.lock:
             self.calls.append((kind, title))
-            return next((fault.action for fault in self._faults if fault.meets(kind, title)), None)
+            action = next((fault.action for fault in self._faults if fault.meets(kind, title)), None)
+            if action:
+                self.troubled = time.monotonic()
+            return action
 
     def new_id(self) -> str:
         with self.lock:

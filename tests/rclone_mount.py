@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import subprocess
@@ -13,20 +14,26 @@ MISSING = None if os.path.exists("/dev/fuse") and shutil.which("rclone") and shu
 
 
 class Mount:
-    """What is written below `point` shows there at once, and arrives in `behind` after `delay`."""
+    """What is written below `point` shows there at once, and arrives in `behind` after `delay`.
 
-    def __init__(self, folder: Path, delay: str):
-        self.behind, self.point, self.cache = folder / "behind", folder / "drive", folder / "cache"
+    behind: another machine's, for a second mount of the same; one in `folder` where not given.
+    """
+
+    def __init__(self, folder: Path, delay: str, behind: Path | None = None):
+        self.behind, self.point, self.caches = behind or folder / "behind", folder / "drive", folder / "caches"
         self.delay = delay
+        self.count = 0  # of mounts so far
         self.process: subprocess.Popen | None = None
         for made in (self.behind / "MyDrive", self.point):
-            made.mkdir(parents=True)
+            made.mkdir(parents=True, exist_ok=True)
 
     def mount(self) -> None:
         """Mounts it, and waits until it is."""
+        self.count += 1
         self.process = subprocess.Popen(
             ["rclone", "mount", str(self.behind), str(self.point), "--vfs-cache-mode", "writes", "--vfs-write-back",
-             self.delay, "--cache-dir", str(self.cache), "--config", "/dev/null", "--dir-cache-time", "1s"],
+             self.delay, "--cache-dir", str(self.caches / str(self.count)), "--config", "/dev/null",
+             "--dir-cache-time", "1s"],
             stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         while not os.path.ismount(self.point):
             if self.process.poll() is not None:
@@ -39,13 +46,17 @@ class Mount:
         self.process.kill()
         try:
             self.process.wait(10)
-        except subprocess.TimeoutExpired:  # the kernel waits for an answer from what is dead
-            subprocess.run(["umount", "-f", str(self.point)], stderr=subprocess.DEVNULL)
-            self.process.wait()
-        shutil.rmtree(self.cache, ignore_errors=True)
+        except subprocess.TimeoutExpired:  # the kernel waits for an answer from what is dead: it runs no code any more
+            for command in (["umount", "-f"], ["fusermount3", "-uz"]):
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    subprocess.run([*command, str(self.point)], stderr=subprocess.DEVNULL, timeout=10)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self.process.wait(10)
+        shutil.rmtree(self.caches, ignore_errors=True)
 
     def unmount(self) -> None:
         """Leaves a plain empty folder."""
         if self.process:
             self.kill()
-        subprocess.run(["fusermount3", "-uz", str(self.point)], stderr=subprocess.DEVNULL)
+            self.process = None
+        subprocess.run(["fusermount3", "-uz", str(self.point)], stderr=subprocess.DEVNULL, timeout=60)

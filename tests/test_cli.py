@@ -284,6 +284,7 @@ WRONG_USAGE = {
     "branch from digits that are none": ([*TRAIN_POLE, "--from", "walker:\N{SUPERSCRIPT TWO}"], "RUN:GENERATION"),
     "branch without more steps": (["train", "new", "--from", "walker"], "larger --total-steps"),
     "store on Drive without a folder": (["status", "--store", "drive:"], "drive:colab_rl"),
+    "store of an address alone": (["status", "--store", "https://drive.google.com/drive/folders/1A"], "follows drive:"),
 }
 
 
@@ -413,6 +414,15 @@ def test_a_damaged_run_does_not_hide_the_others(command, here):
     assert (code, errors) == (0, "") and json.loads(output)["run"] == "walker"
     output, errors = command("status")[1:]
     assert "walker: CartPole-v1" in output and "pole" in output + errors
+
+
+def test_a_run_that_cannot_be_read_is_not_no_run(command, here):
+    identity_of_a_newer_version(here)
+    shutil.rmtree(here / "runs" / "pole")
+    code, output, errors = command("status")
+    assert (code, output) == (0, "") and "newer colab_rl; nothing was changed; install the newer version" in errors
+    shutil.rmtree(here / "runs" / "walker")
+    assert "no runs yet" in command("status")[1]
 
 
 def test_a_copy_whose_name_cannot_be_a_run_does_not_hide_the_runs(command, here):

@@ -4,6 +4,7 @@ is found, nothing good is deleted, and the person is told. A naive store fails t
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 import uuid
 from collections.abc import Callable, Iterator, Sequence
@@ -12,7 +13,7 @@ from typing import NamedTuple
 
 import pytest
 from fake_drive import FakeDrive
-from helpers import RUN_ID, generations, make_line, make_tier, table_of
+from helpers import RUN_ID, generations, make_checkpoint, make_line, make_tier, table_of
 from test_checkpoints import naive_file, naive_find
 
 from colab_rl.checkpoints import Replicator, Tier, replication
@@ -129,6 +130,36 @@ def test_the_control_loses_everything_or_does_not_notice(fate):
               "a hole": data[:middle] + bytes(100) + data[middle + 100:]}.get(fate, FATES[fate](data))
     found = naive_find(spoilt or b"")
     assert found == 5 if fate in ("a bit flipped", "a hole") else found is None
+
+
+def test_clocks_that_jump_back_decide_nothing(make_place, tmp_path):
+    place = make_place()
+    line = [one._replace(manifest=dataclasses.replace(one.manifest, created=f"{2030 - number}-01-01T00:00:00+00:00"))
+            for number, one in enumerate(make_line(6))]
+    replicate(place, line, tmp_path / "local")
+    tier = Tier(place.open(), RUN_ID)
+    assert {1, 5, 6} <= set(generations(tier))
+    assert not tier.storage.proves or generations(tier) == [1, 5, 6]
+    assert newest_whole(make_tier(tmp_path / "bare"), tier, pytest.fail) == line[5]
+
+
+def test_where_this_machine_and_the_store_disagree_the_newest_goes_on_and_keeps_its_past(make_place, tmp_path):
+    """Two sessions went on from generation 2, and each made others."""
+    place, here = make_place(), make_line(4)
+    there = here[:2]
+    for generation in (3, 4, 5):
+        there = [*there, make_checkpoint(generation, there[-1], salt=1)]
+    tier = Tier(place.open(), RUN_ID)
+    for checkpoint in there:
+        tier.commit(*checkpoint)
+    local = make_tier(tmp_path / "local", here)
+    assert newest_whole(local, tier, pytest.fail) == there[4]
+    replicate(place, here, tmp_path / "local")
+    again = Tier(place.open(), RUN_ID)
+    assert newest_whole(local, again, pytest.fail) == there[4]
+    assert {1, 5} <= set(generations(again)) and generations(local) == [1, 2, 3, 4]
+    past = there[4].manifest.history
+    assert again.holding(past) == set(past)
 
 
 class Dying(Storage):

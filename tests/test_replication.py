@@ -14,7 +14,7 @@ from helpers import RUN_ID, WatchedStorage, flip, generations, make_line, make_t
 from colab_rl.checkpoints import FileRecord, Replicator, Tier, replication
 from colab_rl.checkpoints.recovery import Checkpoint
 from colab_rl.checkpoints.retention import prune
-from colab_rl.errors import StorageError
+from colab_rl.errors import StorageError, StorageRefused
 from colab_rl.storage import FolderStorage
 
 IDENTITY = b'{"format": 1, "name": "walker"}'
@@ -30,12 +30,15 @@ class Store(WatchedStorage):
         self.open.set()
         self.entered = threading.Event()  # somebody has come
         self.fails: Callable[[str, str], bool] = lambda call, name: False
+        self.refuses = False
         self.lies: Callable[[str], bool] = lambda name: False
         self.loses: Callable[[str], bool] = lambda name: False
 
     def before(self, call: str, name: str) -> None:
         self.entered.set()
         assert self.open.wait(LONG)
+        if self.refuses:
+            raise StorageRefused(f"{name} could not be written: Read-only file system")
         if self.fails(call, name):
             raise StorageError(f"{name} could not be written: No space left on device")
 
@@ -170,14 +173,18 @@ def test_what_makes_room_leaves_the_segments_of_those_that_are_not_certain_yet(
     assert in_store(store) == [1, 3, 4, 5, 6]
 
 
-def test_a_mount_that_failed_may_have_lost_what_it_took_and_gets_it_again(local, store, start, mounted):
+@pytest.mark.parametrize("lost", ["manifest", "state", "table", "everything"])
+@pytest.mark.parametrize("noticed", [True, False], ids=["failed", "came back unnoticed"])
+def test_a_mount_that_died_may_have_lost_what_it_took_and_gets_it_again(local, store, start, mounted, noticed, lost):
     line = make_line(3)
     replicator = start(keep_last=10)
     save(local, replicator, *line[:2])
     assert replicator.wait(LONG)
-    for name in (line[0].manifest.name, line[1].manifest.state_file, table_of(line[1])):
+    names = {"manifest": line[0].manifest.name, "state": line[1].manifest.state_file, "table": table_of(line[1])}
+    for name in names.values() if lost == "everything" else [names[lost]]:
         (store.root / name).unlink()
-    store.fails = first(1)
+    if noticed:
+        store.fails = first(1)
     save(local, replicator, line[2])
     assert replicator.wait(LONG, despite_errors=True)
     assert in_store(store) == [1, 2, 3]
@@ -282,6 +289,32 @@ def test_a_store_that_lies_a_few_times_is_written_again(local, store, start):
     save(local, replicator, *make_line(2))
     assert replicator.wait(LONG, despite_errors=True)
     assert in_store(store) == [1, 2]
+
+
+def test_a_checkpoint_that_cannot_be_brought_holds_up_nothing_newer(local, store, start):
+    line, replicator = make_line(4), start(keep_last=10)
+    store.lies = lambda name: name == line[1].manifest.state_file
+    save(local, replicator, *line[:2])
+    assert not replicator.wait(LONG) and replicator.error
+    save(local, replicator, *line[2:])
+    deadline = time.monotonic() + LONG
+    while replicator.pending > 1 and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert in_store(store) == [1, 3, 4]
+    store.lies = lambda name: False
+    assert replicator.wait(LONG, despite_errors=True)
+    assert in_store(store) == [1, 2, 3, 4]
+
+
+def test_a_file_that_stays_wrong_however_often_it_is_replaced_is_set_aside_once(local, store, start):
+    """As a Drive does that has a wrong MD5 of it."""
+    line, replicator = make_line(1), start()
+    name = line[0].manifest.state_file
+    store.lies = lambda put: put == name and not store.names_of("set_aside")
+    save(local, replicator, *line)
+    assert replicator.wait(LONG, despite_errors=True)
+    assert store.names_of("put").count(name) == 3 and store.names_of("set_aside") == [name]
+    assert in_store(store) == [1]
 
 
 def test_while_the_newest_is_lost_nothing_is_deleted_in_the_store(local, store, start):
@@ -448,6 +481,20 @@ def test_a_disk_that_fails_altogether_for_a_moment_does_not_end_replication(bad_
     save(bad_disk, replicator, line[1])
     assert replicator.wait(5.0, despite_errors=True)
     assert replicator.state(line[1].manifest) == "verified"
+
+
+def test_a_refusal_is_not_waited_for_and_what_may_pass_is(local, store, start):
+    replicator, (one, two) = start(), make_line(2)
+    store.fails = first(3)
+    save(local, replicator, one)
+    assert replicator.wait(LONG, despite_errors=True)
+    store.refuses = True
+    save(local, replicator, two)
+    began = time.monotonic()
+    assert not replicator.wait(LONG, despite_errors=True)
+    assert replicator.refused and time.monotonic() - began < LONG / 2
+    store.refuses = False
+    replicator.close()
 
 
 def test_close_ends_at_once_a_session_whose_store_fails(local, store, start, monkeypatch):

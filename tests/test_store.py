@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import shutil
 import stat
 import subprocess
@@ -14,6 +15,7 @@ from pathlib import Path
 
 import pytest
 import rclone_mount
+import torch
 from fake_drive import FakeDrive
 from helpers import RUN_ID, TINY, generations, make_line, make_tier
 from rclone_mount import Mount
@@ -21,8 +23,10 @@ from rclone_mount import Mount
 from colab_rl import ColabRLError, UsageError, push, status, train, verify
 from colab_rl.checkpoints import Replicator, Tier, replication
 from colab_rl.checkpoints.claim import Claim, ClaimLost, Overtaken
+from colab_rl.checkpoints.manifest import generation_of
 from colab_rl.config import parse_settings
-from colab_rl.metrics import from_csv
+from colab_rl.metrics import Row, from_csv
+from colab_rl.progress import Watcher
 from colab_rl.runs import Places
 from colab_rl.storage import FolderStorage, login, open_store
 from colab_rl.storage import drive_client as client_module
@@ -53,9 +57,9 @@ def undisturbed(tmp_path_factory) -> str:
     return session(tmp_path_factory.mktemp("undisturbed"), "none").state_sha256
 
 
-def session(root: Path, store: str, steps: int = STEPS):
+def session(root: Path, store: str, steps: int = STEPS, watcher: Watcher | None = None):
     return train("cart", env="CartPole-v1", backend="gymnasium", total_steps=steps, root=root, store=store,
-                 settings=parse_settings(TINY))
+                 settings=parse_settings(TINY), watcher=watcher)
 
 
 def killed(root: Path, store: str, after: Callable[[], bool], steps: int = STEPS) -> None:
@@ -194,6 +198,37 @@ def test_a_store_that_is_too_slow_is_waited_for_once_and_not_at_every_checkpoint
     assert shown.count("the store takes longer for a checkpoint") == 1 and "pending" in shown
 
 
+def test_a_machine_that_dies_while_the_store_is_away_for_a_moment_would_lose_little(tmp_path, monkeypatch, capfd):
+    monkeypatch.setattr("colab_rl.trainer.LONGEST_WAIT", LONG)
+    monkeypatch.setattr("colab_rl.trainer.UNSAID_WAIT", 0.1)
+    disk, away, results = tmp_path / "disk", tmp_path / "away", []
+    (disk / "store").mkdir(parents=True)
+
+    def newest(folder: Path) -> int:
+        names = (f"checkpoints/{path.name}" for path in folder.glob("cart/checkpoints/*.json"))
+        return max((generation_of(name) or 0 for name in names), default=0)
+
+    thread = threading.Thread(
+        target=lambda: results.append(session(tmp_path / "root", str(disk / "store"), steps=1000)))
+    thread.start()
+    deadline = time.monotonic() + LONG
+    while newest(disk / "store") < 2 and time.monotonic() < deadline:
+        time.sleep(0.001)
+    disk.rename(away)
+    shown = ""
+    while "waiting for the store, 60 s at most" not in shown and time.monotonic() < deadline:
+        shown += capfd.readouterr().err
+        time.sleep(0.01)
+    assert "disk/store is not there any more" in shown
+    time.sleep(1.5)  # training waits
+    assert newest(away / "store") < newest(tmp_path / "root") <= newest(away / "store") + 2
+    away.rename(disk)
+    thread.join(LONG)
+    assert results[0].finished and results[0].pending == 0
+    rows = [row for path in (tmp_path / "root").glob("cart/metrics/*.csv") for row in from_csv(path.read_bytes())]
+    assert max(row.get("time/checkpoint", 0) for row in rows) >= 1.5
+
+
 def test_no_secret_reaches_a_run(tmp_path, drive, monkeypatch, capfd):
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
     path = login.write_login({"type": "authorized_user", "client_id": "client", "client_secret": "hush-client",
@@ -232,15 +267,62 @@ def test_push_does_not_take_a_run_from_a_session_that_is_ahead(tmp_path, drive):
     assert [name for name in drive.tree() if "sessions" in name] == claims
 
 
+# Another machine.
+
+
+class Threads:
+    """A watcher that notes how many threads each iteration had."""
+
+    def __init__(self):
+        self.seen: set[int] = set()
+
+    def goal(self, total_steps: int) -> None:
+        pass
+
+    def past(self, row: Row) -> None:
+        pass
+
+    def row(self, row: Row, where: str) -> None:
+        self.seen.add(torch.get_num_threads())
+
+
+def test_a_machine_with_other_threads_and_cores_goes_on_exactly(tmp_path, undisturbed, monkeypatch):
+    store, threads, before = tmp_path / "store", Threads(), torch.get_num_threads()
+    store.mkdir()
+    killed(tmp_path / "first", str(store), lambda: len(list(store.glob("cart/checkpoints/*.json"))) >= 3)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda process: {0, 1, 2})
+    torch.set_num_threads(before + 2)
+    try:
+        result = session(tmp_path / "second", str(store), watcher=threads)
+        assert torch.get_num_threads() == before + 2
+    finally:
+        torch.set_num_threads(before)
+    assert result.state_sha256 == undisturbed
+    assert threads.seen == {1}
+    assert status("cart", root=tmp_path / "second", store=str(store))[0]["exact"] is True
+
+
+def test_a_run_keeps_the_threads_that_it_began_with(tmp_path, monkeypatch):
+    store, threads = tmp_path / "store", Threads()
+    store.mkdir()
+    with monkeypatch.context() as elsewhere:
+        elsewhere.setattr("colab_rl.request.THREADS", 2)
+        session(tmp_path / "first", str(store), steps=300)
+    session(tmp_path / "second", str(store), watcher=threads)
+    assert threads.seen == {2}
+    assert status("cart", root=tmp_path / "second", store=str(store))[0]["exact"] is True
+
+
 # Two sessions.
 
 
-@pytest.fixture(params=["folder", "drive"])
+@pytest.fixture(params=["folder", "drive", "mount"])
 def storages(request, tmp_path, drive) -> Callable:
     """Opens the run's folder in the store, anew for each session."""
     if request.param == "drive":
         return lambda: drive.open().at("walker")
-    return lambda: FolderStorage(tmp_path / "store")
+    folder = request.getfixturevalue("mount").point if request.param == "mount" else tmp_path
+    return lambda: FolderStorage(folder / "store")
 
 
 def test_the_session_that_came_last_has_the_run(storages):
@@ -292,23 +374,29 @@ def test_an_older_session_stops_and_deletes_nothing_of_the_newer(storages, tmp_p
         replicator.close()
 
 
-def test_a_training_session_that_is_overtaken_ends_cleanly(tmp_path, drive):
+def check_overtaken(root: Path, store: str, has_generation: Callable[[int], bool], claim: Callable[[], Claim]) -> None:
+    """A session trains on `store`; once it has saved twice there, another one claims the run, and it stops."""
     taken = threading.Event()
 
     def take() -> None:
-        while not [name for name in manifests(drive) if "/00000003-" in name]:
+        while not has_generation(3):
             time.sleep(0.01)
-        Claim(drive.open().at("cart")).take()
+        claim().take()
         taken.set()
 
-    thread = threading.Thread(target=take, daemon=True)
-    thread.start()
+    threading.Thread(target=take, daemon=True).start()
     with pytest.raises(ColabRLError, match=r"newer session has the run.*stopped; kept here: generation \d") as caught:
-        session(tmp_path / "first", "drive:colab_rl", steps=20_000)
+        session(root, store, steps=20_000)
     assert caught.value.exit_code == 1
     assert taken.is_set()
-    found, = status("cart", root=tmp_path / "first", store="none")
+    found, = status("cart", root=root, store="none")
     assert not found["finished"] and found["checkpoints"][0]["local"] == "verified"
+
+
+def test_a_training_session_that_is_overtaken_ends_cleanly(tmp_path, drive):
+    check_overtaken(tmp_path / "first", "drive:colab_rl",
+                    lambda generation: any(f"/{generation:08d}-" in name for name in manifests(drive)),
+                    lambda: Claim(drive.open().at("cart")))
 
 
 def test_a_store_that_became_another_folder_is_filled_again(storages, tmp_path):
@@ -431,6 +519,25 @@ def test_a_mount_that_dies_loses_at_most_what_it_had_not_written(tmp_path, mount
     mount.mount()
     shutil.rmtree(tmp_path / "first")              # and the machine is lost too
     assert session(tmp_path / "second", str(folder)).state_sha256 == undisturbed
+
+
+@needs_fuse
+@pytest.mark.parametrize("mount", ["100ms"], indirect=True)
+def test_of_two_machines_that_mount_one_store_the_session_that_came_last_has_the_run(tmp_path, mount, monkeypatch):
+    monkeypatch.delenv("COLAB_RL_DRIVE_ENDPOINT", raising=False)
+    other = Mount(tmp_path / "other", "100ms", mount.behind)
+    other.mount()
+    try:
+        there = Tier(FolderStorage(mount.behind / "MyDrive" / "colab_rl" / "cart"), "")
+        store = other.point / "MyDrive" / "colab_rl"
+        check_overtaken(tmp_path / "first", str(mount.point / "MyDrive" / "colab_rl"),
+                        lambda generation: any(generation_of(name) == generation for name in there.names()),
+                        lambda: Claim(FolderStorage(store / "cart")))
+        newest = generation_of(there.names()[0])
+        killed(tmp_path / "second", str(store), lambda: generation_of(there.names()[0]) > newest + 2, steps=20_000)
+        assert verify("cart", root=tmp_path / "third", store=str(store))["bad"] == []
+    finally:
+        other.unmount()
 
 
 @needs_fuse

@@ -6,6 +6,7 @@ ever more slowly, and `error` holds what is wrong meanwhile.
 
 from __future__ import annotations
 
+import collections
 import contextlib
 import json
 import random
@@ -51,7 +52,7 @@ class Replicator:
         self._settles: dict[str, float] = {}      # by stem: when it is trusted to have arrived, where nothing proves it
         self._confirmed: set[str] = set()         # stems of those that the witness has too
         self._whole: set[str] = set()             # names of files that were read back in this session
-        self._tried: set[str] = set()             # names of files that this session has begun to write
+        self._tries: collections.Counter[str] = collections.Counter()  # how often this session began to write a file
         self._orphans: set[str] = set()           # names of what no manifest was seen to name
         self._closing = False
         self._prepared = False
@@ -91,10 +92,11 @@ class Replicator:
     def wait(self, timeout: float, despite_errors: bool = False) -> bool:
         """Waits until nothing is pending; returns whether that is so.
 
-        Gives up after `timeout` seconds, and at once when the store fails, unless `despite_errors`.
+        Gives up after `timeout` seconds, at once when the store refuses, and at once when it fails in a way that may
+        pass, unless `despite_errors`.
         """
         with self._changed:
-            self._changed.wait_for(lambda: not self._pending or self.overtaken is not None
+            self._changed.wait_for(lambda: not self._pending or self.overtaken is not None or self.refused
                                    or (self.error is not None and not despite_errors), timeout)
             return not self._pending
 
@@ -112,27 +114,25 @@ class Replicator:
         self._thread.join(timeout=5)
 
     def _run(self) -> None:
-        for manifest in self._submitted():
-            pause = FIRST_PAUSE
-            while not self._closing and not self.overtaken:
-                try:
-                    self._replicate(manifest)
-                    self._done(manifest)
-                    break
-                except Damaged as error:  # here, and so for good; the store keeps what it has
-                    if self._is_local(manifest):
-                        say(f"generation {manifest.generation} cannot go to the store: {error}")
-                    self._done(manifest)
-                    break
-                except Overtaken as error:
-                    self._stop(str(error))
-                except ColabRLError as error:
-                    if self._closing:
-                        return
-                    self._failed(error)
-                    self._doubted = not self._remote.storage.proves
-                    self._pause(LONGEST_PAUSE if self.refused else pause)
-                    pause = min(2 * pause, LONGEST_PAUSE) * random.uniform(0.8, 1.2)
+        pause = FIRST_PAUSE
+        for manifest in self._submitted():  # after a failure too: what cannot be brought holds up nothing newer
+            try:
+                self._replicate(manifest)
+                self._done(manifest)
+                pause = FIRST_PAUSE
+            except Damaged as error:  # here, and so for good; the store keeps what it has
+                if self._is_local(manifest):
+                    say(f"generation {manifest.generation} cannot go to the store: {error}")
+                self._done(manifest)
+            except Overtaken as error:
+                self._stop(str(error))
+            except ColabRLError as error:
+                if self._closing:
+                    return
+                self._failed(error)
+                self._doubted = not self._remote.storage.proves
+                self._pause(LONGEST_PAUSE if self.refused else pause)
+                pause = min(2 * pause, LONGEST_PAUSE) * random.uniform(0.8, 1.2)
 
     def _submitted(self) -> Iterator[Manifest]:
         """The newest of what is pending; between two of them, and while nothing is, the witness is asked."""
@@ -156,9 +156,11 @@ class Replicator:
                 self._claim.check()
                 if self._doubted:
                     self._begin_again()
+                else:
+                    self._check_still_there()
             except ClaimLost as error:
                 say(f"{error}: bringing everything again")
-                self._tried.clear()
+                self._tries.clear()
                 self._begin_again()
         if not self._prepared:
             self._prepare()
@@ -180,6 +182,22 @@ class Replicator:
             self._add_written([manifest])
         self._make_room()
         self._sweep()
+
+    def _check_still_there(self) -> None:
+        """Raises ClaimLost where a mount lacks what it took: it may have died and come back between two checkpoints,
+        and a manifest is not to name files that were lost with it. By a listing a folder; nothing is read.
+        """
+        if self._remote.storage.proves:
+            return
+        expected = {name: record.size for manifest in self._written.values()
+                    for name, record in {**manifest.history, **manifest.files}.items() if name in self._whole}
+        listed: dict[str, int] = {}
+        for folder in {"checkpoints", *(name.partition("/")[0] for name in expected)}:
+            listed |= self._remote.storage.list(f"{folder}/")
+        lost = [name for name, size in expected.items() if listed.get(name) != size]
+        lost += [manifest.name for manifest in self._written.values() if manifest.name not in listed]
+        if lost:
+            raise ClaimLost(f"{self._remote.storage.place} does not hold {min(lost)} any more, which it took")
 
     def _holds_same_state(self, manifest: Manifest) -> bool:
         """Whether the store has the checkpoint as another session wrote it, which reached the same state."""
@@ -240,12 +258,13 @@ class Replicator:
     def _write(self, name: str, data: bytes, record: FileRecord, there: bool) -> None:
         """Puts a file where the store has none, or a damaged one, which is set aside.
 
-        there: whether the store has one of that name. One that this session tried to write is its own, and replaced.
+        there: whether the store has one of that name. One that this session tried to write is its own, and replaced;
+            where that does not mend it, set aside too, once.
         """
-        if there and name not in self._tried:
+        if there and self._tries[name] in (0, 2):
             self._remote.storage.set_aside(name)
             say(f"{name} was damaged in {self._remote.storage.place}: set aside as {name}.bad, and brought again")
-        self._tried.add(name)
+        self._tries[name] += 1
         self._remote.write(name, data, record)
 
     def _bring(self, name: str, record: FileRecord, there: bool, optional: bool) -> None:

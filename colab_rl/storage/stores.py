@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from colab_rl.errors import StorageError
+from colab_rl.errors import StorageError, UsageError
 from colab_rl.progress import say
 from colab_rl.storage.base import Storage
 from colab_rl.storage.folder import FolderStorage
@@ -31,6 +31,9 @@ def open_store(place: str | None, make: bool) -> Storage | None:
         return None
     if place.startswith("drive:"):
         return _open_drive(place, make)
+    if place.startswith("https://"):
+        raise UsageError(f"store {place}: an address in Drive follows drive:, such as "
+                         "drive:https://drive.google.com/drive/folders/...")
     folder = Path(place).expanduser()
     try:
         if folder.is_relative_to(MOUNTED_DRIVE) and not (MOUNTED_DRIVE / MY_DRIVE).is_dir():
@@ -44,7 +47,8 @@ def open_store(place: str | None, make: bool) -> Storage | None:
             raise StorageError(f"store {place} is not there ({reason}); nothing was changed; "
                                "make the folder or mount it, or give --store none")
     except OSError as error:
-        raise StorageError(f"store {place} cannot be used: {error.strerror}; nothing was changed") from error
+        raise StorageError(f"store {place} cannot be used: {error.strerror}; nothing was changed; mend that, or "
+                           "give another --store, or none") from error
     storage = FolderStorage(folder)
     if not storage.proves:
         storage.witness = _witness(folder)
