@@ -99,8 +99,8 @@ def _squashed(mean: Tensor, log_std: Tensor, noise: Tensor) -> tuple[Tensor, Ten
 class TwinCritic(nn.Module):
     """Two Q networks side by side: weights of shape (2, out, in), so that each layer of both is one batched product.
 
-    Within, a unit is a row and a transition is a column, (2, units, B): minibatches are powers of two and layers need not
-    be, and products whose rows end where the processor's vectors do are a tenth faster.
+    Within, a unit is a row and a transition is a column, (2, units, B): minibatches mostly are powers of two and layers
+    often are not, and products whose rows end where the processor's vectors do are a tenth faster.
 
     With `layer_norm`, what enters each activation is normalised over the units of its layer first, which keeps
     values of actions never taken from running away (Ball et al. 2023, arXiv:2302.02948).
@@ -172,7 +172,7 @@ class TwinCritic(nn.Module):
         return torch.cat([obs.t(), actions.t()]).expand(2, -1, -1)
 
     def _normalized(self, x: Tensor) -> tuple[Tensor, Tensor | None]:
-        """The (2, units, B) sums of a layer, normalised where that is asked for, and by what they were multiplied."""
+        """The (2, units, B) sums of a layer, normalised where that is asked for, and what they were multiplied by."""
         if not self._layer_norm:
             return x, None
         centred = x - x.mean(1, keepdim=True)
