@@ -32,7 +32,7 @@ EVALUATION_SEED = 1_000_000  # of training's own evaluations, apart from those t
 # A target score stops a run where an evaluation's first episodes reach it, and all of these together do too, by their
 # standard error: twenty episodes without a fall say little, and of several evaluations the luckiest stops the run.
 TARGET_EPISODES, CONFIRMING_EPISODES = 20, 100
-NEAR_TARGET = 0.1            # share of the target score that training's own return may lack to be near it
+NEAR_TARGET = 0.1            # share of the target score that a return may lack to be near it
 RECORDED_EPISODES = 2        # of an evaluation, its first ones
 LONGEST_WAIT = 20.0          # seconds that a checkpoint waits for the one before it to reach the store
 
@@ -68,6 +68,7 @@ class Trainer:
         self.step = 0
         self.best_criterion: float | None = None
         self.target_reached = False
+        self.score: float | None = None  # of the newest evaluation
         self.manifest: Manifest | None = None
         self.inexact: list[str] = []
         self._evaluated: tuple[int, EvaluationResult] | None = None  # iteration, result
@@ -100,6 +101,7 @@ class Trainer:
             reasons = [f"backend {then['backend']} -> {self.envs.backend}"]
         self.inexact = list(dict.fromkeys([*changes, *reasons]))
         self.iteration, self.step = state["iteration"], state["step"]
+        self.score = state.get("score")  # the first checkpoints, the example's among them, do not have it
         if manifest:
             self.manifest = manifest
             self._resumed = True
@@ -113,7 +115,7 @@ class Trainer:
         """The whole training state."""
         return {"algorithm": self.algorithm.state_dict(),
                 "envs": {"backend": self.envs.backend, **self.envs.snapshot()},
-                "iteration": self.iteration, "step": self.step}
+                "iteration": self.iteration, "step": self.step, "score": self.score}
 
     @property
     def finished(self) -> bool:
@@ -220,6 +222,7 @@ class Trainer:
             new_best = self.best_criterion is None or criterion > self.best_criterion
             self.best_criterion = criterion if new_best else self.best_criterion
             summary = result.summary()
+            self.score = summary["mean"]
             self.target_reached = (config.target_score is not None
                                    and summary["mean"] - result.standard_error >= config.target_score)
             row |= {"evaluation/score": summary["mean"], "evaluation/std": summary["std"],
@@ -242,11 +245,15 @@ class Trainer:
         return row
 
     def _evaluation_is_due(self) -> bool:
-        """Every `eval_every` iterations and at the end; four times as often near a target score."""
+        """Every `eval_every` iterations and at the end; four times as often near a target score.
+
+        Near by the score before, or by training's return: its noisy actions fall where the score's do not.
+        """
         every, target = self.config.eval_every, self.config.target_score
         if target is not None:
-            episode_return = self.algorithm.episodes.metrics().get("episode/return", -math.inf)
-            every = max(1, every // 4) if episode_return >= target - NEAR_TARGET * abs(target) else every
+            nearest = max(self.algorithm.episodes.metrics().get("episode/return", -math.inf),
+                          -math.inf if self.score is None else self.score)
+            every = max(1, every // 4) if nearest >= target - NEAR_TARGET * abs(target) else every
         return self.iteration % every == 0 or self.finished
 
     def _evaluate(self) -> EvaluationResult:

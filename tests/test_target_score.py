@@ -66,10 +66,19 @@ def test_the_mean_of_100_episodes_less_its_standard_error_decides(tmp_path, targ
 
 
 @pytest.mark.parametrize(("target", "every"), [(100, 4), (6, 1)], ids=["far", "near"])
-def test_evaluations_come_four_times_as_often_near_the_target(tmp_path, target, every):
+def test_evaluations_come_four_times_as_often_where_the_return_is_near_the_target(tmp_path, target, every):
     result = train("run", env=Rewarded, settings={**SETTINGS, "target_score": target}, root=tmp_path)
     rows = [row for row in rows_of(tmp_path) if row.get("episode/return", 0) >= 5.4]
     assert len(rows) > 4
     due = {row["iteration"] for row in rows if row["iteration"] % every == 0} | {result.iteration}
     due |= {row["iteration"] for row in rows_of(tmp_path) if row["iteration"] % 4 == 0}
     assert set(evaluated(tmp_path)) == due
+
+
+def test_evaluations_come_as_often_where_the_score_is_near_the_target_after_a_resume_too(tmp_path):
+    # The first evaluation scores 10, training's return never more than 7.
+    settings = {**SETTINGS, "target_score": 10.5, "checkpoint_every": 3}
+    train("run", env=Rewarded, settings={**settings, "total_steps": 400}, root=tmp_path)
+    result = train("run", env=Rewarded, total_steps=1000, root=tmp_path)
+    assert max(row.get("episode/return", 0) for row in rows_of(tmp_path)) < 9
+    assert evaluated(tmp_path) == list(range(4, result.iteration + 1))
