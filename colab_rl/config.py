@@ -106,6 +106,8 @@ class SACConfig(Config):
     target_entropy: float | None = setting(None, "entropy that the temperature aims at, in nats; none is minus the "
                                            "number of action dimensions")
     layer_norm: bool = setting(False, "normalises each hidden layer of the Q networks")
+    reward_clip: float | None = setting(None, "rewards beyond plus or minus this are learned from as this; scores are "
+                                        "the environment's", above=0)
 
     @property
     def gradient_steps(self) -> int:

@@ -211,6 +211,16 @@ def test_normalised_observations_reach_the_networks_and_raw_ones_the_buffer():
     assert abs(float(batch.obs[..., 2].std()) - 1) < 0.5 < float(raw[..., 2].std()) - 0.5
 
 
+def test_clipped_rewards_are_learned_from_and_raw_ones_kept():
+    with environments(ENV) as envs:
+        sac = make_sac(reward_clip=2.0)
+        iterate(sac, envs)
+    kept = sac.replay.rows(0, 40)["rewards"]
+    assert kept.min() < -2.5 and kept.max() > -1.5
+    assert -1.5 < float(sac._sampled(8).rewards.max()) <= 0 and float(sac._sampled(8).rewards.min()) == -2
+    assert sac.replay.rows(0, 40)["rewards"].min() == kept.min()
+
+
 def test_what_it_cannot_learn_is_refused_with_what_to_do(monkeypatch):
     config = make_config("sac", {})
     with pytest.raises(UsageError, match="discrete: use --algo ppo"):

@@ -199,8 +199,10 @@ class SAC(Algorithm):
         return drawn
 
     def _sampled(self, groups: int) -> Minibatches:
-        """Minibatches of normalised observations, on the device."""
+        """Minibatches of normalised observations and clipped rewards, on the device."""
         batch = self.replay.sample(groups, self.config.minibatch_size, self.generator)
+        if (limit := self.config.reward_clip) is not None:
+            batch.rewards.clamp_(-limit, limit)  # copies: the buffer keeps what came
         if self.observation_normalizer.enabled:
             normalize = self.observation_normalizer
             # Copies, since sums may depend on how memory is aligned: torch's always is, NumPy's is not.

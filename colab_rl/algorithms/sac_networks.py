@@ -97,7 +97,10 @@ def _squashed(mean: Tensor, log_std: Tensor, noise: Tensor) -> tuple[Tensor, Ten
 
 
 class TwinCritic(nn.Module):
-    """Two Q networks side by side: weights of shape (2, in, out), so that each layer of both is one batched product.
+    """Two Q networks side by side: weights of shape (2, out, in), so that each layer of both is one batched product.
+
+    Within, a unit is a row and a transition is a column, (2, units, B): minibatches mostly are powers of two and layers
+    often are not, and products whose rows end where the processor's vectors do are a tenth faster.
 
     With `layer_norm`, what enters each activation is normalised over the units of its layer first, which keeps
     values of actions never taken from running away (Ball et al. 2023, arXiv:2302.02948).
@@ -109,19 +112,19 @@ class TwinCritic(nn.Module):
         sizes = [spaces.obs_dim + spaces.action_dim, *hidden_sizes, 1]
         twins = [MLP(sizes, activation, 1.0, generator) for _ in range(2)]
         pairs = zip(*(twin.layers for twin in twins), strict=True)
-        self.weights = nn.ParameterList(torch.stack([layer.weight.detach().t() for layer in pair]) for pair in pairs)
-        self.biases = nn.ParameterList(torch.zeros(2, 1, size) for size in sizes[1:])
+        self.weights = nn.ParameterList(torch.stack([layer.weight.detach() for layer in pair]) for pair in pairs)
+        self.biases = nn.ParameterList(torch.zeros(2, size, 1) for size in sizes[1:])
         self._layers = list(zip(self.weights, self.biases, strict=True))  # looking them up takes as long as a product
         self._layer_norm = layer_norm
         self._activate, self._activate_backward, _ = ACTIVATIONS[activation]
 
     def forward(self, obs: Tensor, actions: Tensor) -> Tensor:
         """(2, B) values of (B, obs_dim) observations and (B, A) actions."""
-        x = torch.cat([obs, actions], -1).expand(2, -1, -1)
+        x = self._input(obs, actions)
         *hidden, (weight, bias) = self._layers
         for hidden_weight, hidden_bias in hidden:
-            x = self._activate(self._normalized(torch.baddbmm(hidden_bias, x, hidden_weight))[0])
-        return torch.baddbmm(bias, x, weight).squeeze(-1)
+            x = self._activate(self._normalized(torch.baddbmm(hidden_bias, hidden_weight, x))[0])
+        return torch.baddbmm(bias, weight, x).squeeze(1)
 
     def vjp(self, obs: Tensor, actions: Tensor) -> tuple[Tensor, Callable[..., Any]]:
         """`forward`, and what turns the (2, B) gradient by the values into gradients.
@@ -130,50 +133,54 @@ class TwinCritic(nn.Module):
         (B, A) gradient by the actions.
         """
         *hidden, (last_weight, last_bias) = self._layers
-        inputs, sums, normalizations = [torch.cat([obs, actions], -1).expand(2, -1, -1)], [], []
+        inputs, sums, inverse_stds = [self._input(obs, actions)], [], []
         for weight, bias in hidden:
-            normalized, normalization = self._normalized(torch.baddbmm(bias, inputs[-1], weight))
+            normalized, inverse_std = self._normalized(torch.baddbmm(bias, weight, inputs[-1]))
             sums.append(normalized)
-            normalizations.append(normalization)
+            inverse_stds.append(inverse_std)
             inputs.append(self._activate(normalized))
-        values = torch.baddbmm(last_bias, inputs[-1], last_weight).squeeze(-1)
+        values = torch.baddbmm(last_bias, last_weight, inputs[-1]).squeeze(1)
 
         def pullback(by_values: Tensor, of_actions: bool = False) -> Tensor | None:
-            gradient = by_values.unsqueeze(-1)
+            gradient = by_values.unsqueeze(1)
             for i in reversed(range(len(inputs))):
                 weight, bias = self._layers[i]
                 if not of_actions:
-                    torch.bmm(inputs[i].transpose(1, 2), gradient, out=weight.grad)
-                    torch.sum(gradient, 1, keepdim=True, out=bias.grad)
+                    torch.bmm(gradient, inputs[i].mT, out=weight.grad)
+                    torch.sum(gradient, 2, keepdim=True, out=bias.grad)
                 if i > 0:
-                    gradient = torch.bmm(gradient, weight.transpose(1, 2))
+                    gradient = torch.bmm(weight.mT, gradient)
                     gradient = self._activate_backward(gradient, sums[i - 1], inputs[i])
-                    gradient = self._normalized_backward(gradient, normalizations[i - 1])
+                    gradient = self._normalized_backward(gradient, sums[i - 1], inverse_stds[i - 1])
                 elif of_actions:
-                    rows = weight[:, obs.shape[-1]:]
-                    return torch.bmm(gradient, rows.transpose(1, 2)).sum(0)
+                    return torch.bmm(weight[..., obs.shape[-1]:].mT, gradient).sum(0).t()
             return None
 
         return values, pullback
 
     def dead_units(self, obs: Tensor, actions: Tensor) -> float:
         """See MLP."""
-        x, deviations = torch.cat([obs, actions], -1).expand(2, -1, -1), []
+        x, deviations = self._input(obs, actions), []
         for weight, bias in self._layers[:-1]:
-            x = self._activate(self._normalized(torch.baddbmm(bias, x, weight))[0])
-            deviations.append(x.std(1))
+            x = self._activate(self._normalized(torch.baddbmm(bias, weight, x))[0])
+            deviations.append(x.std(2))
         return float((torch.cat(deviations, -1) < 1e-3).float().mean()) if deviations else 0.0
 
-    def _normalized(self, x: Tensor) -> tuple[Tensor, tuple[Tensor, ...]]:
-        """The sums of a layer, normalised where that is asked for, and what its gradient needs."""
-        if not self._layer_norm:
-            return x, ()
-        normalized, mean, inverse_std = aten.native_layer_norm(x, x.shape[-1:], None, None, LAYER_NORM_EPS)
-        return normalized, (x, mean, inverse_std)
+    @staticmethod
+    def _input(obs: Tensor, actions: Tensor) -> Tensor:
+        """(2, obs_dim + A, B) the same for both."""
+        return torch.cat([obs.t(), actions.t()]).expand(2, -1, -1)
 
-    def _normalized_backward(self, gradient: Tensor, normalization: tuple[Tensor, ...]) -> Tensor:
-        if not normalization:
+    def _normalized(self, x: Tensor) -> tuple[Tensor, Tensor | None]:
+        """The (2, units, B) sums of a layer, normalised where that is asked for, and what they were multiplied by."""
+        if not self._layer_norm:
+            return x, None
+        centred = x - x.mean(1, keepdim=True)
+        inverse_std = centred.square().mean(1, keepdim=True).add(LAYER_NORM_EPS).rsqrt()
+        return centred * inverse_std, inverse_std
+
+    def _normalized_backward(self, gradient: Tensor, normalized: Tensor, inverse_std: Tensor | None) -> Tensor:
+        if inverse_std is None:
             return gradient
-        x, mean, inverse_std = normalization
-        return aten.native_layer_norm_backward(gradient, x, x.shape[-1:], mean, inverse_std, None, None,
-                                               [True, False, False])[0]
+        along = (gradient * normalized).mean(1, keepdim=True)
+        return (gradient - gradient.mean(1, keepdim=True)).addcmul_(normalized, along, value=-1).mul_(inverse_std)
