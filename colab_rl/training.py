@@ -191,7 +191,7 @@ def _load(trainer: Trainer, start: Checkpoint, experience: Iterable[Rows], own: 
         trainer.load(deserialize(start.state), experience, manifest if own else None, changes)
     except (ValueError, KeyError, RuntimeError, TypeError) as error:
         raise ColabRLError(f"generation {manifest.generation} is whole but cannot be loaded by this version of "
-                           f"colab_rl ({error}); nothing was changed") from error
+                           "colab_rl; nothing was changed") from error
     say(f"going on from generation {manifest.generation} "
         f"(iteration {manifest.iteration:,}, step {manifest.step:,})")
     if trainer.inexact:

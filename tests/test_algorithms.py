@@ -308,6 +308,16 @@ def test_ppo_takes_the_gradient_of_the_loss_as_the_paper_writes_it(env_id):
         torch.testing.assert_close(found, literal)
 
 
+def test_ppo_learns_from_advantages_in_their_deviation_and_from_targets_as_they_are():
+    with environments("Pendulum-v1") as envs:
+        algorithm = make("ppo", "Pendulum-v1", normalize_rewards=False)
+        algorithm.collect(envs)
+        advantage, target = algorithm._transitions()[0][3:]
+    torch.testing.assert_close(torch.stack(torch.std_mean(advantage, correction=0)), torch.tensor([1.0, 0.0]),
+                               atol=1e-5, rtol=0)
+    assert target.mean() < -5  # sums of rewards about -6
+
+
 def test_ppo_lowers_its_learning_rate_linearly_or_not_at_all():
     with environments("CartPole-v1") as envs:
         for schedule, expected in (("linear", [1e-3, 7.5e-4, 5e-4, 0.0, 0.0]), ("constant", [1e-3] * 5)):
