@@ -119,32 +119,3 @@ class RewardNormalizer:
         """Takes over what `state_dict` gave."""
         self.discounted = state["discounted"]
         self.moments.load_state_dict(state)
-
-
-class AdvantageNormalizer:
-    """Advantages less their mean, over a running deviation: the root of the variances' exponential average.
-
-    By its own deviation, which is more usual, a minibatch with a rare fall in it would count for no more than
-    one in which nothing happened. BipedalWalker's policies fall less often for the difference.
-    """
-
-    decay = 0.97  # of the average, from one iteration to the next
-
-    def __init__(self) -> None:
-        self.average = 0.0
-        self.weight = 0.0  # of what was averaged: less than 1 at first, as in Adam's bias correction
-
-    def __call__(self, advantages: np.ndarray) -> np.ndarray:
-        """(B,) float32 advantages of an iteration, normalised by an average that already holds them."""
-        self.average = self.decay * self.average + (1 - self.decay) * float(advantages.var(dtype=np.float64))
-        self.weight = self.decay * self.weight + 1 - self.decay
-        deviation = np.sqrt(self.average / self.weight) + 1e-8
-        return ((advantages - advantages.mean()) / deviation).astype(np.float32)
-
-    def state_dict(self) -> dict[str, float]:
-        """The average and its weight."""
-        return {"average": self.average, "weight": self.weight}
-
-    def load_state_dict(self, state: dict[str, float]) -> None:
-        """Takes over what `state_dict` gave."""
-        self.average, self.weight = state["average"], state["weight"]

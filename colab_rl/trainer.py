@@ -100,10 +100,9 @@ class Trainer:
             self.envs.reset()
             self.algorithm.cut_episodes()
             reasons = [f"backend {then['backend']} -> {self.envs.backend}"]
-        if "score" not in state:  # the example's among them; PPO scaled advantages in another way then
-            reasons.append("a checkpoint of the first days of colab_rl 0.1.0")
         self.inexact = list(dict.fromkeys([*changes, *reasons]))
-        self.iteration, self.step, self.score = state["iteration"], state["step"], state.get("score")
+        self.iteration, self.step = state["iteration"], state["step"]
+        self.score = state.get("score")  # the first checkpoints, the example's among them, do not have it
         if manifest:
             self.manifest = manifest
             self._resumed = True

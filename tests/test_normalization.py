@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from colab_rl.normalization import AdvantageNormalizer, ObservationNormalizer, RewardNormalizer, RunningMoments
+from colab_rl.normalization import ObservationNormalizer, RewardNormalizer, RunningMoments
 
 
 def naive_rewards(rewards: np.ndarray, done: np.ndarray, valid: np.ndarray,
@@ -124,34 +124,6 @@ def test_a_disabled_reward_normalizer_changes_nothing_but_the_type():
     np.testing.assert_array_equal(scaled, rewards.astype(np.float32))
 
 
-def test_advantages_are_in_deviations_of_this_iteration_and_by_and_by_of_all_before():
-    rng = np.random.default_rng(3)
-    batches = [rng.normal(5, scale, 1000).astype(np.float32) for scale in (1, 2, 40, 0.5)]
-    normalizer = AdvantageNormalizer()
-    for k, batch in enumerate(batches, 1):
-        weights = 0.97 ** np.arange(k - 1, -1, -1)
-        deviation = np.sqrt(np.average([part.var() for part in batches[:k]], weights=weights))
-        found = normalizer(batch)
-        assert found.dtype == np.float32
-        np.testing.assert_allclose(found, (batch - batch.mean()) / deviation, rtol=1e-4, atol=1e-5)
-
-
-def test_a_rare_advantage_far_off_keeps_most_of_its_weight():
-    usual = np.tile(np.float32([-1, 1]), 500)
-    fall = usual.copy()
-    fall[:10] = -100
-    normalizer = AdvantageNormalizer()
-    for _ in range(100):
-        normalizer(usual)
-    with_fall = normalizer(fall)
-    assert with_fall.std() > 1.8  # by their own deviation it would be 1
-    assert normalizer(usual).std() > 0.4
-
-
-def test_advantages_that_are_all_the_same_are_no_advantage():
-    assert not AdvantageNormalizer()(np.full(8, 3, np.float32)).any()
-
-
 def test_normalizers_go_on_exactly_from_a_saved_state():
     rng = np.random.default_rng(4)
     rows, rewards, done = rng.normal(size=(90, 3)), rng.normal(size=(90, 2)), rng.random((90, 2)) < 0.1
@@ -170,7 +142,3 @@ def test_normalizers_go_on_exactly_from_a_saved_state():
     assert reward_again(rewards[50:], done[50:], ~done[50:]).tobytes() \
         == reward(rewards[50:], done[50:], ~done[50:]).tobytes()
     assert again.moments.count == 90
-    advantage, advantage_again = AdvantageNormalizer(), AdvantageNormalizer()
-    advantage(rows[:50, 0])
-    advantage_again.load_state_dict(advantage.state_dict())
-    assert advantage_again(rows[50:, 0]).tobytes() == advantage(rows[50:, 0]).tobytes()

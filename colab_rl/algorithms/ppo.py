@@ -3,7 +3,7 @@
 An iteration, with T = num_steps and N = num_envs:
 
 1. The policy acts for T steps in N environments (`collect`).
-2. Advantages by GAE, normalised; the value's target is the advantage as it was plus the value.
+2. Advantages by GAE; the value's target is advantage plus value.
 3. `update_epochs` passes over the T * N transitions in shuffled minibatches, each a step on
    L = -min(r A, clip(r, 1 - c, 1 + c) A) + vf_coef (V - target)^2 - ent_coef H,
    where r is the new over the old probability of the action taken (`update`).
@@ -25,7 +25,7 @@ from colab_rl.config import PPOConfig
 from colab_rl.environments import VectorEnvironment
 from colab_rl.errors import Divergence
 from colab_rl.networks import ValueNetwork, make_policy
-from colab_rl.normalization import AdvantageNormalizer, ObservationNormalizer, RewardNormalizer
+from colab_rl.normalization import ObservationNormalizer, RewardNormalizer
 from colab_rl.spaces import Spaces
 
 DEAD_UNIT_ROWS = 512  # observations over which a unit has to vary
@@ -45,7 +45,6 @@ class PPO(Algorithm):
                            for name, network in (("policy", self.policy), ("value", self.value))}
         self.observation_normalizer = ObservationNormalizer(spaces.obs_dim, config.normalize_observations)
         self.reward_normalizer = RewardNormalizer(config.num_envs, config.gamma, config.normalize_rewards)
-        self.advantage_normalizer = AdvantageNormalizer()
         self.episodes = EpisodeTracker(config.num_envs)
         self.rollout = Rollout(config.num_steps, config.num_envs, spaces)
 
@@ -141,7 +140,6 @@ class PPO(Algorithm):
             "optimizers": {name: optimizer.state_dict() for name, optimizer in self.optimizers.items()},
             "observation_normalizer": self.observation_normalizer.state_dict(),
             "reward_normalizer": self.reward_normalizer.state_dict(),
-            "advantage_normalizer": self.advantage_normalizer.state_dict(),
             "episodes": self.episodes.state_dict(),
             "generator": self.generator.get_state(),
         }
@@ -154,8 +152,6 @@ class PPO(Algorithm):
             optimizer.load_state_dict(state["optimizers"][name])
         self.observation_normalizer.load_state_dict(state["observation_normalizer"])
         self.reward_normalizer.load_state_dict(state["reward_normalizer"])
-        if "advantage_normalizer" in state:  # the first checkpoints, the example's among them, do not have it
-            self.advantage_normalizer.load_state_dict(state["advantage_normalizer"])
         self.episodes.load_state_dict(state["episodes"])
         self.generator.set_state(state["generator"])
 
@@ -163,8 +159,8 @@ class PPO(Algorithm):
     def _transitions(self) -> tuple[list[Tensor], dict[str, float]]:
         """The rollout as B = T * N transitions, less the rows that only reset.
 
-        (B, obs_dim) normalised obs, (B, ...) actions, and (B,) log-probabilities under the policy
-        that took them, normalised advantages and value targets; and how well the values fit.
+        (B, obs_dim) normalised obs, (B, ...) actions, and (B,) log-probabilities under the
+        policy that took them, advantages and value targets; and how well the values fit.
         """
         config, rollout = self.config, self.rollout
         obs = torch.from_numpy(self.observation_normalizer(rollout.obs)).to(self.device)
@@ -176,8 +172,7 @@ class PPO(Algorithm):
         targets = (advantages + values[:-1])[valid]
         unexplained = float(np.var(advantages[valid])) / max(float(np.var(targets)), 1e-12)
         actions, target, advantage = (torch.from_numpy(array).to(self.device)
-                                      for array in (rollout.actions[valid], targets,
-                                                    self.advantage_normalizer(advantages[valid])))
+                                      for array in (rollout.actions[valid], targets, advantages[valid]))
         obs = obs[:-1][torch.from_numpy(valid)]
         old_log_prob, _, _ = self.policy.vjp(obs, actions)
         return [obs, actions, old_log_prob, advantage, target], {"value/explained_variance": 1 - unexplained}
@@ -185,8 +180,11 @@ class PPO(Algorithm):
     def _shuffled(self, transitions: list[Tensor]) -> list[tuple[Tensor, ...]]:
         """Each of the transitions' tensors, shuffled and split into minibatches."""
         order = torch.randperm(len(transitions[0]), generator=self.generator).to(self.device)
+        size = self.config.minibatch_size
+        if len(order) % size == 1:
+            order = order[:-1]  # one row has no standard deviation
         # One gather an epoch, and slices of it, instead of a gather for every minibatch.
-        return [tensor[order].split(self.config.minibatch_size) for tensor in transitions]
+        return [tensor[order].split(size) for tensor in transitions]
 
     def _policy_epoch(self, obs: tuple[Tensor, ...], actions: tuple[Tensor, ...], old_log_prob: tuple[Tensor, ...],
                       advantage: tuple[Tensor, ...], ent_coef: float) -> Tensor:
@@ -210,6 +208,8 @@ class PPO(Algorithm):
         """The gradient of the clipped objective of a minibatch; fills log_ratio and objective, returns the entropy."""
         clip_range = self.config.clip_range
         log_prob, entropy, pullback = self.policy.vjp(obs, actions)
+        std, mean = torch.std_mean(advantage)
+        advantage = (advantage - mean).div_(std + 1e-8)
         ratio = torch.sub(log_prob, old_log_prob, out=log_ratio).exp()
         unclipped = ratio * advantage
         clipped = ratio.clamp_(1 - clip_range, 1 + clip_range).mul_(advantage)
