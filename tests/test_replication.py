@@ -111,6 +111,14 @@ def save_while_closed(local: Tier, replicator: Replicator, store: Store, earlies
     assert replicator.wait(LONG)
 
 
+def comes(condition: Callable[[], bool]) -> bool:
+    """Whether it holds within LONG seconds."""
+    deadline = time.monotonic() + LONG
+    while not condition() and time.monotonic() < deadline:
+        time.sleep(0.005)
+    return condition()
+
+
 def files_of(folder: Path) -> dict[str, bytes]:
     """Every file of the run; sessions' claims are none of it."""
     return {name: content for name, content in snapshot(folder).items() if not name.startswith("sessions/")}
@@ -294,16 +302,54 @@ def test_a_store_that_lies_a_few_times_is_written_again(local, store, start):
 def test_a_checkpoint_that_cannot_be_brought_holds_up_nothing_newer(local, store, start):
     line, replicator = make_line(4), start(keep_last=10)
     store.lies = lambda name: name == line[1].manifest.state_file
-    save(local, replicator, *line[:2])
+    save(local, replicator, line[0])
+    assert replicator.wait(LONG)
+    save(local, replicator, line[1])
     assert not replicator.wait(LONG) and replicator.error
     save(local, replicator, *line[2:])
-    deadline = time.monotonic() + LONG
-    while replicator.pending > 1 and time.monotonic() < deadline:
-        time.sleep(0.01)
+    assert comes(lambda: replicator.pending == 1)
     assert in_store(store) == [1, 3, 4]
     store.lies = lambda name: False
     assert replicator.wait(LONG, despite_errors=True)
     assert in_store(store) == [1, 2, 3, 4]
+
+
+@pytest.mark.parametrize("stuck", [[5], [4, 5], [3]], ids=str)
+def test_a_checkpoint_that_cannot_be_brought_holds_up_nothing_older(local, store, start, stuck):
+    line, replicator = make_line(5), start(keep_last=10)
+    store.lies = lambda name: name in [line[generation - 1].manifest.state_file for generation in stuck]
+    store.open.clear()
+    save(local, replicator, *line)
+    store.open.set()
+    assert comes(lambda: replicator.pending == len(stuck))
+    assert in_store(store) == [generation for generation in range(1, 6) if generation not in stuck]
+    store.lies = lambda name: False
+    assert replicator.wait(LONG, despite_errors=True)
+    assert in_store(store) == [1, 2, 3, 4, 5]
+
+
+def test_after_a_store_was_away_the_newest_goes_first(local, store, start):
+    line, replicator = make_line(5), start(keep_last=10)
+    save(local, replicator, line[0])
+    assert replicator.wait(LONG)
+    store.fails = lambda call, name: True
+    tries = len(store.calls)
+    save(local, replicator, *line[1:])
+    assert comes(lambda: len(store.calls) >= tries + 7)
+    store.fails = lambda call, name: False
+    assert replicator.wait(LONG, despite_errors=True)
+    assert [name for name in puts(store) if name in [one.manifest.name for one in line[1:]]] == [
+        one.manifest.name for one in reversed(line[1:])]
+
+
+def test_between_tries_of_what_cannot_be_brought_the_pauses_grow(local, store, start, monkeypatch):
+    monkeypatch.setattr(replication, "LONGEST_PAUSE", 10 * LONG)
+    line, replicator = make_line(3), start()
+    store.fails = lambda call, name: call == "put" and name.endswith(".csv")
+    save(local, replicator, *line)
+    began = time.monotonic()
+    assert comes(lambda: sum(name.endswith(".csv") for name in puts(store)) == 6)
+    assert time.monotonic() - began >= 0.01 * (1 + 1.6 + 2.56 + 4.096 + 6.5536)  # at the least, by chance
 
 
 def test_a_file_that_stays_wrong_however_often_it_is_replaced_is_set_aside_once(local, store, start):

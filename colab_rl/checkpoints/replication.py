@@ -53,6 +53,7 @@ class Replicator:
         self._confirmed: set[str] = set()         # stems of those that the witness has too
         self._whole: set[str] = set()             # names of files that were read back in this session
         self._tries: collections.Counter[str] = collections.Counter()  # how often this session began to write a file
+        self._attempted: set[str] = set()         # stems of those that were tried in vain since one was brought
         self._orphans: set[str] = set()           # names of what no manifest was seen to name
         self._closing = False
         self._prepared = False
@@ -115,7 +116,7 @@ class Replicator:
 
     def _run(self) -> None:
         pause = FIRST_PAUSE
-        for manifest in self._submitted():  # after a failure too: what cannot be brought holds up nothing newer
+        for manifest in self._submitted():  # after a failure another one: what cannot be brought holds up no other
             try:
                 self._replicate(manifest)
                 self._done(manifest)
@@ -135,7 +136,9 @@ class Replicator:
                 pause = min(2 * pause, LONGEST_PAUSE) * random.uniform(0.8, 1.2)
 
     def _submitted(self) -> Iterator[Manifest]:
-        """The newest of what is pending; between two of them, and while nothing is, the witness is asked."""
+        """The newest of what is pending and was not tried in vain; of all, where every one was. Between two of them,
+        and while nothing is pending, the witness is asked.
+        """
         asked = time.monotonic()
         while True:
             with self._changed:
@@ -143,7 +146,10 @@ class Replicator:
                                        CONFIRM_PAUSE if self._unconfirmed() else None)
                 if self._closing or self.overtaken:
                     return
-                manifest = max(self._pending, key=lambda one: one.generation, default=None)
+                if self._attempted.issuperset(one.stem for one in self._pending):
+                    self._attempted.clear()
+                manifest = max((one for one in self._pending if one.stem not in self._attempted),
+                               key=lambda one: one.generation, default=None)
             if manifest:
                 yield manifest
             if time.monotonic() - asked >= CONFIRM_PAUSE:
@@ -164,6 +170,7 @@ class Replicator:
                 self._begin_again()
         if not self._prepared:
             self._prepare()
+        self._attempted.add(manifest.stem)  # not before: a store that does not answer at all says nothing of this one
         records = {name: record for name, record in {**manifest.history, **manifest.files}.items()
                    if name not in self._whole}
         # One look for all: a store may take half a second for each.
@@ -338,6 +345,7 @@ class Replicator:
     def _done(self, manifest: Manifest) -> None:
         with self._changed:
             self._pending.remove(manifest)
+            self._attempted.clear()
             self.error, self.refused = None, False
             self._changed.notify_all()
 
