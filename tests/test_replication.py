@@ -328,6 +328,21 @@ def test_a_checkpoint_that_cannot_be_brought_holds_up_nothing_older(local, store
     assert in_store(store) == [1, 2, 3, 4, 5]
 
 
+def test_a_metrics_table_that_stays_wrong_in_the_store_costs_a_gap_and_nothing_else(local, store, start, capsys):
+    line, replicator = make_line(5), start(keep_last=10)
+    save(local, replicator, line[0])
+    assert replicator.wait(LONG)
+    store.lies = lambda name: name == table_of(line[1])
+    save(local, replicator, *line[1:])
+    assert comes(lambda: replicator.pending == 1)
+    assert in_store(store) == [1, 3, 4, 5]
+    store.lies = lambda name: False
+    assert replicator.wait(LONG, despite_errors=True)
+    assert in_store(store) == [1, 2, 3, 4, 5]
+    assert snapshot(store.root)[table_of(line[1])] == line[1].contents[table_of(line[1])]
+    assert capsys.readouterr().err.count(f"going on without {table_of(line[1])}") == 1
+
+
 def test_after_a_store_was_away_the_newest_goes_first(local, store, start):
     line, replicator = make_line(5), start(keep_last=10)
     save(local, replicator, line[0])

@@ -25,6 +25,7 @@ from colab_rl.storage import NotFound
 FIRST_PAUSE, LONGEST_PAUSE = 0.5, 60.0  # seconds between tries
 CONFIRM_PAUSE = 10.0                    # seconds between questions whether a mount has written through
 SETTLED = 3600.0                        # seconds until a mount that nobody can ask is trusted to have done so
+OPTIONAL_TRIES = 3                      # of a file that a checkpoint can do without
 
 
 class Replicator:
@@ -54,6 +55,7 @@ class Replicator:
         self._whole: set[str] = set()             # names of files that were read back in this session
         self._tries: collections.Counter[str] = collections.Counter()  # how often this session began to write a file
         self._attempted: set[str] = set()         # stems of those that were tried in vain since one was brought
+        self._gaps: set[str] = set()              # names of files that a person was told the store does without
         self._orphans: set[str] = set()           # names of what no manifest was seen to name
         self._closing = False
         self._prepared = False
@@ -171,7 +173,8 @@ class Replicator:
         if not self._prepared:
             self._prepare()
         self._attempted.add(manifest.stem)  # not before: a store that does not answer at all says nothing of this one
-        records = {name: record for name, record in {**manifest.history, **manifest.files}.items()
+        # What it can do without comes last: by then the store has shown that it takes files.
+        records = {name: record for name, record in {**manifest.files, **manifest.history}.items()
                    if name not in self._whole}
         # One look for all: a store may take half a second for each.
         there = self._remote.storage.stats([*records, manifest.name])
@@ -179,7 +182,7 @@ class Replicator:
         for name, record in records.items():
             if self._closing:
                 raise StorageError("the session ends")
-            self._bring(name, record, name in there, optional=name in manifest.history)
+            self._bring(name, record, name in there, optional=name not in manifest.files)
         data = manifest.to_bytes()
         record, stat = FileRecord.of(data), there.get(manifest.name)
         if stat != (record.size, record.md5) and not (stat and self._holds_same_state(manifest)):
@@ -286,7 +289,15 @@ class Replicator:
             if not isinstance(error, (Damaged, NotFound)):
                 raise
             raise Damaged(str(error)) from error
-        self._write(name, data, record, there)
+        try:
+            self._write(name, data, record, there)
+        except StorageError as error:
+            if not optional or isinstance(error, StorageRefused) or self._tries[name] < OPTIONAL_TRIES:
+                raise
+            if name not in self._gaps:
+                self._gaps.add(name)
+                say(f"going on without {name}, a gap in the store's curves: {error}")
+            return
         self._whole.add(name)
 
     def _is_local(self, manifest: Manifest) -> bool:
