@@ -290,5 +290,6 @@ class Trainer:
             where = replicator.state(self.manifest)
             where += f", {replicator.pending} pending" if replicator.pending else ""
             where += f", {replicator.unconfirmed} not yet on Drive" if replicator.unconfirmed else ""
-            where += f" ({replicator.error})" if replicator.error else ""
+            trouble = replicator.error or replicator.witness_error
+            where += f" ({trouble})" if trouble else ""
         return f"checkpoint {self.manifest.generation}: {where}"

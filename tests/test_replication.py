@@ -12,9 +12,11 @@ import pytest
 from helpers import RUN_ID, WatchedStorage, flip, generations, make_line, make_tier, snapshot, table_of
 
 from colab_rl.checkpoints import FileRecord, Replicator, Tier, replication
+from colab_rl.checkpoints.claim import Claim
 from colab_rl.checkpoints.recovery import Checkpoint
 from colab_rl.checkpoints.retention import prune
 from colab_rl.errors import StorageError, StorageRefused
+from colab_rl.pushing import finish
 from colab_rl.storage import FolderStorage
 
 IDENTITY = b'{"format": 1, "name": "walker"}'
@@ -556,6 +558,58 @@ def test_a_refusal_is_not_waited_for_and_what_may_pass_is(local, store, start):
     assert replicator.refused and time.monotonic() - began < LONG / 2
     store.refuses = False
     replicator.close()
+
+
+@pytest.fixture
+def witness(store, mounted, monkeypatch) -> Store:
+    """Drive itself, behind the store, which is a mount; asked without a pause."""
+    monkeypatch.setattr(replication, "CONFIRM_PAUSE", 0.01)
+    store.witness = Store(store.root)
+    return store.witness
+
+
+def test_a_witness_that_refuses_ends_no_wait_for_the_mount(local, store, start, witness, capsys):
+    replicator, (one, two) = start(), make_line(2)
+    witness.refuses = True
+    save(local, replicator, one)
+    assert comes(lambda: replicator.witness_refused)
+    assert not replicator.refused and replicator.error is None
+    store.open.clear()
+    save(local, replicator, two)
+    threading.Timer(0.2, store.open.set).start()
+    finish(replicator)
+    assert replicator.pending == 0 and replicator.unconfirmed == 2  # which is not waited for
+    assert "were not seen in Drive itself" in capsys.readouterr().err
+    witness.refuses = False
+    assert replicator.wait_confirmed(LONG)
+    assert replicator.witness_error is None and not replicator.witness_refused
+    assert {replicator.state(checkpoint.manifest) for checkpoint in (one, two)} == {"verified"}
+
+
+@pytest.mark.parametrize("noticed", ["idle", "writing"])
+def test_a_session_that_was_overtaken_makes_no_room_in_the_newer_ones_store(
+        local, store, start, witness, monkeypatch, noticed):
+    if noticed == "writing":
+        monkeypatch.setattr(replication, "CONFIRM_PAUSE", 10 * LONG)
+    replicator, line = start(), make_line(5)
+    witness.fails = lambda call, name: True
+    save(local, replicator, *line[:4])
+    assert replicator.wait(LONG)
+    assert in_store(store) == [1, 2, 3, 4]
+    Claim(FolderStorage(store.root)).take()
+    witness.fails = lambda call, name: False
+    if noticed == "writing":
+        store.entered.clear()
+        store.open.clear()
+        save(local, replicator, line[4])
+        assert store.entered.wait(LONG)
+        monkeypatch.setattr(replication, "CONFIRM_PAUSE", 0.0)
+        store.open.set()
+    assert comes(lambda: replicator.overtaken is not None or not replicator.unconfirmed)
+    replicator.close()
+    assert in_store(store) == [1, 2, 3, 4]
+    assert replicator.overtaken is not None
+    assert noticed == "idle" or not witness.calls
 
 
 def test_close_ends_at_once_a_session_whose_store_fails(local, store, start, monkeypatch):

@@ -34,6 +34,7 @@ class Replicator:
     identity: content of run.json, written before the first checkpoint.
     error: what the store last answered, None while it does what it should.
     refused: whether that will not pass by itself.
+    witness_error, witness_refused: the same of the storage's witness, whose trouble holds up nothing that is pending.
     overtaken: which newer session has the run, None while this one has; nothing is written after.
 
     A checkpoint is `written` once it was read back from the store, and `verified` where that proves
@@ -62,6 +63,8 @@ class Replicator:
         self._doubted = False                     # whether a mount failed, and may have lost what was written to it
         self.error: str | None = None
         self.refused = False
+        self.witness_error: str | None = None
+        self.witness_refused = False
         self.overtaken: str | None = None
         self._thread = threading.Thread(target=self._run, name="replication", daemon=True)
         self._thread.start()
@@ -154,6 +157,8 @@ class Replicator:
                                key=lambda one: one.generation, default=None)
             if manifest:
                 yield manifest
+            if self._closing or self.overtaken:
+                return
             if time.monotonic() - asked >= CONFIRM_PAUSE:
                 self._confirm()
                 asked = time.monotonic()
@@ -251,19 +256,30 @@ class Replicator:
         return [manifest for stem, manifest in self._written.items() if stem not in self._confirmed]
 
     def _confirm(self) -> None:
-        """Asks the witness what has arrived."""
+        """Asks the witness what has arrived, which makes room."""
+        waiting = self._unconfirmed()
         try:
-            waiting = self._unconfirmed()
             found = {manifest.stem for manifest in self._remote.confirmed(waiting)} if waiting else set()
-            with self._changed:
-                self._confirmed |= found
-                if waiting and not self._pending:  # an error of the witness, if there was one, has passed
-                    self.error, self.refused = None, False
-                self._changed.notify_all()
-            if found:
-                self._make_room()
+        except ColabRLError as error:
+            self._asked(error)
+            return
+        self._asked(None)
+        if not found:
+            return
+        with self._changed:
+            self._confirmed |= found
+            self._changed.notify_all()
+        try:
+            self._claim.check()  # it is not this session's any more to make room in, where a newer one has come
+            self._make_room()
+        except Overtaken as error:
+            self._stop(str(error))
         except ColabRLError as error:
             self._failed(error)
+        else:
+            with self._changed:
+                if not self._pending:  # what went wrong in making room before has passed
+                    self.error, self.refused = None, False
 
     def _write(self, name: str, data: bytes, record: FileRecord, there: bool) -> None:
         """Puts a file where the store has none, or a damaged one, which is set aside.
@@ -363,6 +379,11 @@ class Replicator:
     def _failed(self, error: ColabRLError) -> None:
         with self._changed:
             self.error, self.refused = str(error), isinstance(error, StorageRefused)
+            self._changed.notify_all()
+
+    def _asked(self, error: ColabRLError | None) -> None:
+        with self._changed:
+            self.witness_error, self.witness_refused = error and str(error), isinstance(error, StorageRefused)
             self._changed.notify_all()
 
     def _stop(self, overtaken: str) -> None:
