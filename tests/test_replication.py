@@ -309,7 +309,8 @@ def test_a_checkpoint_that_cannot_be_brought_holds_up_nothing_newer(local, store
     save(local, replicator, line[1])
     assert not replicator.wait(LONG) and replicator.error
     save(local, replicator, *line[2:])
-    assert comes(lambda: replicator.pending == 1)
+    assert replicator.wait_for(line[2].manifest, LONG) and replicator.wait_for(line[3].manifest, LONG)
+    assert replicator.pending == 1 and not replicator.wait_for(line[1].manifest, 0.01)
     assert in_store(store) == [1, 3, 4]
     store.lies = lambda name: False
     assert replicator.wait(LONG, despite_errors=True)

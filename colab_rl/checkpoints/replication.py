@@ -1,7 +1,7 @@
 """The second tier: a thread that brings every checkpoint from this machine to the store.
 
-Trouble with the store never stops training and never goes unsaid: the thread tries again,
-ever more slowly, and `error` holds what is wrong meanwhile.
+Trouble with the store never ends training and never goes unsaid: the thread tries again, ever
+more slowly, and `error` holds what is wrong meanwhile. The trainer waits a moment for it.
 """
 
 from __future__ import annotations
@@ -105,6 +105,18 @@ class Replicator:
             self._changed.wait_for(lambda: not self._pending or self.overtaken is not None or self.refused
                                    or (self.error is not None and not despite_errors), timeout)
             return not self._pending
+
+    def wait_for(self, manifest: Manifest, timeout: float) -> bool:
+        """Waits until that checkpoint is not pending any more; returns whether that is so.
+
+        Gives up after `timeout` seconds, and at once when the store refuses.
+        """
+        def is_pending() -> bool:
+            return any(one.stem == manifest.stem for one in self._pending)
+
+        with self._changed:
+            self._changed.wait_for(lambda: not is_pending() or self.overtaken is not None or self.refused, timeout)
+            return not is_pending()
 
     def wait_confirmed(self, timeout: float) -> bool:
         """Waits until the witness holds everything; returns whether that is so. Gives up after `timeout` seconds."""
@@ -383,7 +395,8 @@ class Replicator:
 
     def _asked(self, error: ColabRLError | None) -> None:
         with self._changed:
-            self.witness_error, self.witness_refused = error and str(error), isinstance(error, StorageRefused)
+            self.witness_error = str(error) if error else None
+            self.witness_refused = isinstance(error, StorageRefused)
             self._changed.notify_all()
 
     def _stop(self, overtaken: str) -> None:
