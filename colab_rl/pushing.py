@@ -87,21 +87,24 @@ def finish(replicator: Replicator) -> None:
 def _wait(replicator: Replicator, longest: float) -> None:
     """Waits until all is written, and then until all is confirmed; `longest` seconds for each."""
     _watch("bringing to the store", lambda: replicator.pending, longest, replicator,
-           lambda seconds: replicator.wait(seconds, despite_errors=True))
+           lambda seconds: replicator.wait(seconds, despite_errors=True),
+           lambda: (replicator.error, replicator.refused))
     if not replicator.pending:
         _watch("waiting for Drive to have it", lambda: replicator.unconfirmed, longest, replicator,
-               replicator.wait_confirmed)
+               replicator.wait_confirmed, lambda: (replicator.witness_error, replicator.witness_refused))
 
 
 def _watch(description: str, left: Callable[[], int], longest: float, replicator: Replicator,
-           wait: Callable[[float], bool]) -> None:
-    waited = 0.0
+           wait: Callable[[float], bool], trouble: Callable[[], tuple[str | None, bool]]) -> None:
+    """trouble: what is wrong with the place that is waited for, and whether it will not pass by itself."""
+    waited, (error, refused) = 0.0, trouble()
     with progress_bar(left(), description, "checkpoint") as progress:
-        while left() and not replicator.overtaken and not replicator.refused:
-            if waited >= (min(FAILING_WAIT, longest) if replicator.error and longest < math.inf else longest):
+        while left() and not replicator.overtaken and not refused:
+            if waited >= (min(FAILING_WAIT, longest) if error and longest < math.inf else longest):
                 break
             wait(1.0)
             waited += 1.0
-            progress.set_postfix_str(replicator.error or "", refresh=False)
+            error, refused = trouble()
+            progress.set_postfix_str(error or "", refresh=False)
             progress.total = max(progress.total, left())
             progress.update(progress.total - progress.n - left())

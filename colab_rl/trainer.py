@@ -36,6 +36,7 @@ NEAR_TARGET = 0.1            # share of the target score that a return may lack 
 RECORDED_EPISODES = 2        # of an evaluation, its first ones
 LONGEST_WAIT = 20.0          # seconds that a checkpoint waits for the one before it to reach the store
 UNSAID_WAIT = 2.0            # and after which a person is told what for
+STOP_LOOK = 0.2              # seconds between looks whether a stop was asked meanwhile
 
 
 class Recorder(NamedTuple):
@@ -79,6 +80,7 @@ class Trainer:
         self._began = time.perf_counter()
         self._checkpoint_seconds = 0.0                   # spent since the newest row
         self._resumed = False                            # whether the next row is the first one of a later session
+        self._stop: StopRequest | None = None            # of the session that trains
         self._behind = False                             # whether a wait for the store was in vain, and it still is
         self._said_slow = False                          # that the store is slower than the checkpoints come
 
@@ -129,19 +131,24 @@ class Trainer:
         return bool(self.recorder.replicator and self.recorder.replicator.overtaken)
 
     @property
+    def _stopping(self) -> bool:
+        """Whether a stop was asked."""
+        return self._stop is not None and self._stop.signal_number is not None
+
+    @property
     def seconds(self) -> float:
         """Wall time of training so far, over all sessions."""
         return self._seconds_before + time.perf_counter() - self._began
 
     def run(self, stop: StopRequest) -> None:
         """Trains until finished or asked to stop; a checkpoint holds the state on return."""
-        self._began = time.perf_counter()
+        self._began, self._stop = time.perf_counter(), stop
         if self.manifest is None or self.manifest.total_steps != self.total_steps:
             self.save()  # that the disk can be written shows before hours are spent, and an extension is kept
         watcher = self.recorder.watcher
         with progress_bar(self.total_steps, self.name, "step", initial=min(self.step, self.total_steps), delay=0,
                           smoothing=0.1, disable=watcher is not None) as progress:
-            while not self.finished and stop.signal_number is None and not self._overtaken:
+            while not self.finished and not self._stopping and not self._overtaken:
                 before = self.step
                 row = self._iterate()
                 if watcher:
@@ -193,24 +200,35 @@ class Trainer:
         prune(recorder.local, self._verified, self.config.keep_last, self.config.keep_every)
         recorder.tensorboard.flush()
         if recorder.replicator:
-            self._wait_for_store(recorder.replicator)
+            if parent:
+                self._wait_for_store(recorder.replicator, parent)
             recorder.replicator.submit(self.manifest)
         self._checkpoint_seconds += time.perf_counter() - started
 
-    def _wait_for_store(self, replicator: Replicator) -> None:
-        """Lets the store catch up, LONGEST_WAIT seconds at most, also where it fails in a way that may pass. A wait
-        in vain is not repeated before it has.
+    def _wait_for_store(self, replicator: Replicator, parent: Manifest) -> None:
+        """Lets the store catch up with the checkpoint before, LONGEST_WAIT seconds at most, also where it fails in a
+        way that may pass. A wait in vain is not repeated before it has. At the end of a session there is none: what
+        is queued by then is waited for when it ends.
         """
-        longest = 0.0 if self._behind else LONGEST_WAIT
-        self._behind = not replicator.wait(min(UNSAID_WAIT, longest), despite_errors=True)
-        if self._behind and longest > UNSAID_WAIT and not replicator.refused and not self._overtaken:
-            if replicator.error:
-                say(f"waiting for the store, {longest:.0f} s at most: {replicator.error}")
-            self._behind = not replicator.wait(longest - UNSAID_WAIT, despite_errors=True)
-        if self._behind and not replicator.error and not self._overtaken and not self._said_slow:
-            self._said_slow = True
-            say("the store takes longer for a checkpoint than training for the next one: training goes on, and "
-                "the progress line tells how many are pending")
+        if self.finished or self._stopping:
+            return
+        began, longest, said = time.monotonic(), 0.0 if self._behind else LONGEST_WAIT, False
+        while not replicator.wait_for(parent, min(STOP_LOOK, longest)):
+            waited = time.monotonic() - began
+            if waited >= longest or replicator.refused or self._overtaken or self._stopping:
+                self._behind = True
+                return
+            if waited >= UNSAID_WAIT and not said:
+                said = True
+                self._say_waiting(longest, replicator.error)
+        self._behind = False
+
+    def _say_waiting(self, longest: float, error: str | None) -> None:
+        """That the store is slow is said once a session, what is wrong with it each time."""
+        if error or not self._said_slow:
+            self._said_slow = self._said_slow or not error
+            say(f"waiting for the store, {longest:.0f} s at most: "
+                f"{error or 'it takes longer for a checkpoint than training for the next one'}")
 
     def _iterate(self) -> Row:
         """One iteration, its evaluation and its checkpoint where they are due."""
@@ -290,5 +308,6 @@ class Trainer:
             where = replicator.state(self.manifest)
             where += f", {replicator.pending} pending" if replicator.pending else ""
             where += f", {replicator.unconfirmed} not yet on Drive" if replicator.unconfirmed else ""
-            where += f" ({replicator.error})" if replicator.error else ""
+            trouble = replicator.error or replicator.witness_error
+            where += f" ({trouble})" if trouble else ""
         return f"checkpoint {self.manifest.generation}: {where}"

@@ -12,9 +12,11 @@ import pytest
 from helpers import RUN_ID, WatchedStorage, flip, generations, make_line, make_tier, snapshot, table_of
 
 from colab_rl.checkpoints import FileRecord, Replicator, Tier, replication
+from colab_rl.checkpoints.claim import Claim
 from colab_rl.checkpoints.recovery import Checkpoint
 from colab_rl.checkpoints.retention import prune
 from colab_rl.errors import StorageError, StorageRefused
+from colab_rl.pushing import finish
 from colab_rl.storage import FolderStorage
 
 IDENTITY = b'{"format": 1, "name": "walker"}'
@@ -109,6 +111,14 @@ def save_while_closed(local: Tier, replicator: Replicator, store: Store, earlies
     save(local, replicator, *others)
     store.open.set()
     assert replicator.wait(LONG)
+
+
+def comes(condition: Callable[[], bool]) -> bool:
+    """Whether it holds within LONG seconds."""
+    deadline = time.monotonic() + LONG
+    while not condition() and time.monotonic() < deadline:
+        time.sleep(0.005)
+    return condition()
 
 
 def files_of(folder: Path) -> dict[str, bytes]:
@@ -294,16 +304,70 @@ def test_a_store_that_lies_a_few_times_is_written_again(local, store, start):
 def test_a_checkpoint_that_cannot_be_brought_holds_up_nothing_newer(local, store, start):
     line, replicator = make_line(4), start(keep_last=10)
     store.lies = lambda name: name == line[1].manifest.state_file
-    save(local, replicator, *line[:2])
+    save(local, replicator, line[0])
+    assert replicator.wait(LONG)
+    save(local, replicator, line[1])
     assert not replicator.wait(LONG) and replicator.error
     save(local, replicator, *line[2:])
-    deadline = time.monotonic() + LONG
-    while replicator.pending > 1 and time.monotonic() < deadline:
-        time.sleep(0.01)
+    assert replicator.wait_for(line[2].manifest, LONG) and replicator.wait_for(line[3].manifest, LONG)
+    assert replicator.pending == 1 and not replicator.wait_for(line[1].manifest, 0.01)
     assert in_store(store) == [1, 3, 4]
     store.lies = lambda name: False
     assert replicator.wait(LONG, despite_errors=True)
     assert in_store(store) == [1, 2, 3, 4]
+
+
+@pytest.mark.parametrize("stuck", [[5], [4, 5], [3]], ids=str)
+def test_a_checkpoint_that_cannot_be_brought_holds_up_nothing_older(local, store, start, stuck):
+    line, replicator = make_line(5), start(keep_last=10)
+    store.lies = lambda name: name in [line[generation - 1].manifest.state_file for generation in stuck]
+    store.open.clear()
+    save(local, replicator, *line)
+    store.open.set()
+    assert comes(lambda: replicator.pending == len(stuck))
+    assert in_store(store) == [generation for generation in range(1, 6) if generation not in stuck]
+    store.lies = lambda name: False
+    assert replicator.wait(LONG, despite_errors=True)
+    assert in_store(store) == [1, 2, 3, 4, 5]
+
+
+def test_a_metrics_table_that_stays_wrong_in_the_store_costs_a_gap_and_nothing_else(local, store, start, capsys):
+    line, replicator = make_line(5), start(keep_last=10)
+    save(local, replicator, line[0])
+    assert replicator.wait(LONG)
+    store.lies = lambda name: name == table_of(line[1])
+    save(local, replicator, *line[1:])
+    assert comes(lambda: replicator.pending == 1)
+    assert in_store(store) == [1, 3, 4, 5]
+    store.lies = lambda name: False
+    assert replicator.wait(LONG, despite_errors=True)
+    assert in_store(store) == [1, 2, 3, 4, 5]
+    assert snapshot(store.root)[table_of(line[1])] == line[1].contents[table_of(line[1])]
+    assert capsys.readouterr().err.count(f"going on without {table_of(line[1])}") == 1
+
+
+def test_after_a_store_was_away_the_newest_goes_first(local, store, start):
+    line, replicator = make_line(5), start(keep_last=10)
+    save(local, replicator, line[0])
+    assert replicator.wait(LONG)
+    store.fails = lambda call, name: True
+    tries = len(store.calls)
+    save(local, replicator, *line[1:])
+    assert comes(lambda: len(store.calls) >= tries + 7)
+    store.fails = lambda call, name: False
+    assert replicator.wait(LONG, despite_errors=True)
+    assert [name for name in puts(store) if name in [one.manifest.name for one in line[1:]]] == [
+        one.manifest.name for one in reversed(line[1:])]
+
+
+def test_between_tries_of_what_cannot_be_brought_the_pauses_grow(local, store, start, monkeypatch):
+    monkeypatch.setattr(replication, "LONGEST_PAUSE", 10 * LONG)
+    line, replicator = make_line(3), start()
+    store.fails = lambda call, name: call == "put" and name.endswith(".csv")
+    save(local, replicator, *line)
+    began = time.monotonic()
+    assert comes(lambda: sum(name.endswith(".csv") for name in puts(store)) == 6)
+    assert time.monotonic() - began >= 0.01 * (1 + 1.6 + 2.56 + 4.096 + 6.5536)  # at the least, by chance
 
 
 def test_a_file_that_stays_wrong_however_often_it_is_replaced_is_set_aside_once(local, store, start):
@@ -495,6 +559,58 @@ def test_a_refusal_is_not_waited_for_and_what_may_pass_is(local, store, start):
     assert replicator.refused and time.monotonic() - began < LONG / 2
     store.refuses = False
     replicator.close()
+
+
+@pytest.fixture
+def witness(store, mounted, monkeypatch) -> Store:
+    """Drive itself, behind the store, which is a mount; asked without a pause."""
+    monkeypatch.setattr(replication, "CONFIRM_PAUSE", 0.01)
+    store.witness = Store(store.root)
+    return store.witness
+
+
+def test_a_witness_that_refuses_ends_no_wait_for_the_mount(local, store, start, witness, capsys):
+    replicator, (one, two) = start(), make_line(2)
+    witness.refuses = True
+    save(local, replicator, one)
+    assert comes(lambda: replicator.witness_refused)
+    assert not replicator.refused and replicator.error is None
+    store.open.clear()
+    save(local, replicator, two)
+    threading.Timer(0.2, store.open.set).start()
+    finish(replicator)
+    assert replicator.pending == 0 and replicator.unconfirmed == 2  # which is not waited for
+    assert "were not seen in Drive itself" in capsys.readouterr().err
+    witness.refuses = False
+    assert replicator.wait_confirmed(LONG)
+    assert replicator.witness_error is None and not replicator.witness_refused
+    assert {replicator.state(checkpoint.manifest) for checkpoint in (one, two)} == {"verified"}
+
+
+@pytest.mark.parametrize("noticed", ["idle", "writing"])
+def test_a_session_that_was_overtaken_makes_no_room_in_the_newer_ones_store(
+        local, store, start, witness, monkeypatch, noticed):
+    if noticed == "writing":
+        monkeypatch.setattr(replication, "CONFIRM_PAUSE", 10 * LONG)
+    replicator, line = start(), make_line(5)
+    witness.fails = lambda call, name: True
+    save(local, replicator, *line[:4])
+    assert replicator.wait(LONG)
+    assert in_store(store) == [1, 2, 3, 4]
+    Claim(FolderStorage(store.root)).take()
+    witness.fails = lambda call, name: False
+    if noticed == "writing":
+        store.entered.clear()
+        store.open.clear()
+        save(local, replicator, line[4])
+        assert store.entered.wait(LONG)
+        monkeypatch.setattr(replication, "CONFIRM_PAUSE", 0.0)
+        store.open.set()
+    assert comes(lambda: replicator.overtaken is not None or not replicator.unconfirmed)
+    replicator.close()
+    assert in_store(store) == [1, 2, 3, 4]
+    assert replicator.overtaken is not None
+    assert noticed == "idle" or not witness.calls
 
 
 def test_close_ends_at_once_a_session_whose_store_fails(local, store, start, monkeypatch):

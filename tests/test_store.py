@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import shutil
+import signal
 import stat
 import subprocess
 import sys
@@ -185,6 +187,7 @@ def test_a_checkpoint_takes_few_calls(tmp_path, drive):
 
 def test_a_store_that_is_too_slow_is_waited_for_once_and_not_at_every_checkpoint(tmp_path, drive, monkeypatch, capfd):
     monkeypatch.setattr("colab_rl.trainer.LONGEST_WAIT", 1.5)
+    monkeypatch.setattr("colab_rl.trainer.UNSAID_WAIT", 0.5)
     monkeypatch.setattr("colab_rl.pushing.LAST_WAIT", 1.0)
     drive.open()
     drive.latency = 1.0
@@ -195,7 +198,52 @@ def test_a_store_that_is_too_slow_is_waited_for_once_and_not_at_every_checkpoint
     waits = [row["time/checkpoint"] for table in tables for row in table if row.get("time/checkpoint", 0) >= 1.5]
     assert len(waits) == 1, (waits, time.monotonic() - began)
     shown = capfd.readouterr().err
-    assert shown.count("the store takes longer for a checkpoint") == 1 and "pending" in shown
+    assert shown.count("at most: it takes longer for a checkpoint") == 1 and "pending" in shown
+
+
+class Pace(Watcher):
+    """Calls `each` with the newest generation and where it is, after every iteration."""
+
+    def __init__(self, each: Callable[[int, str], None]):
+        self.each = each
+
+    def goal(self, total_steps: int) -> None:
+        pass
+
+    def past(self, row: Row) -> None:
+        pass
+
+    def row(self, row: Row, where: str) -> None:
+        found = re.match(r"checkpoint (\d+): (.*)", where)
+        assert found
+        self.each(int(found[1]), found[2])
+
+
+@pytest.mark.parametrize("how", ["stopped", "finished"])
+def test_the_last_checkpoint_of_a_session_is_queued_at_once(tmp_path, monkeypatch, how):
+    """However the store does: a machine that is taken away gives a few seconds."""
+    monkeypatch.setattr("colab_rl.trainer.LONGEST_WAIT", 20.0)
+    monkeypatch.setattr("colab_rl.pushing.FAILING_WAIT", 0.0)
+    store, asked = tmp_path / "store", []
+    store.mkdir()
+
+    def pace(generation: int, where: str) -> None:
+        if generation == 1 and "pending" not in where and "local" not in where and store.exists():
+            store.rename(tmp_path / "away")  # generation 2 waits for nothing, and stays pending; generation 3 waits
+        elif generation == 1 and store.exists():
+            time.sleep(0.05)
+        elif generation == 2 and how == "stopped" and not asked:
+            asked.append(threading.Timer(1.0, os.kill, (os.getpid(), signal.SIGTERM)))
+            asked[0].start()
+
+    began = time.monotonic()
+    steps = 900 if how == "finished" else 1500  # some 60 each iteration
+    result = train("cart", env="CartPole-v1", backend="gymnasium", total_steps=steps, root=tmp_path / "root",
+                   store=str(store), watcher=Pace(pace),
+                   settings={**parse_settings(TINY), **parse_settings(["checkpoint_every=8", "eval_every=100"])})
+    assert not store.exists() and time.monotonic() - began < 15.0
+    assert result.signal_number == (signal.SIGTERM if how == "stopped" else None)
+    assert (result.generation, result.pending) == (3, 2)
 
 
 def test_a_machine_that_dies_while_the_store_is_away_for_a_moment_would_lose_little(tmp_path, monkeypatch, capfd):

@@ -1,7 +1,7 @@
 """The second tier: a thread that brings every checkpoint from this machine to the store.
 
-Trouble with the store never stops training and never goes unsaid: the thread tries again,
-ever more slowly, and `error` holds what is wrong meanwhile.
+Trouble with the store never ends training and never goes unsaid: the thread tries again, ever
+more slowly, and `error` holds what is wrong meanwhile. The trainer waits a moment for it.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from colab_rl.storage import NotFound
 FIRST_PAUSE, LONGEST_PAUSE = 0.5, 60.0  # seconds between tries
 CONFIRM_PAUSE = 10.0                    # seconds between questions whether a mount has written through
 SETTLED = 3600.0                        # seconds until a mount that nobody can ask is trusted to have done so
+OPTIONAL_TRIES = 3                      # of a file that a checkpoint can do without
 
 
 class Replicator:
@@ -33,6 +34,7 @@ class Replicator:
     identity: content of run.json, written before the first checkpoint.
     error: what the store last answered, None while it does what it should.
     refused: whether that will not pass by itself.
+    witness_error, witness_refused: the same of the storage's witness, whose trouble holds up nothing that is pending.
     overtaken: which newer session has the run, None while this one has; nothing is written after.
 
     A checkpoint is `written` once it was read back from the store, and `verified` where that proves
@@ -53,12 +55,16 @@ class Replicator:
         self._confirmed: set[str] = set()         # stems of those that the witness has too
         self._whole: set[str] = set()             # names of files that were read back in this session
         self._tries: collections.Counter[str] = collections.Counter()  # how often this session began to write a file
+        self._attempted: set[str] = set()         # stems of those that were tried in vain since one was brought
+        self._gaps: set[str] = set()              # names of files that a person was told the store does without
         self._orphans: set[str] = set()           # names of what no manifest was seen to name
         self._closing = False
         self._prepared = False
         self._doubted = False                     # whether a mount failed, and may have lost what was written to it
         self.error: str | None = None
         self.refused = False
+        self.witness_error: str | None = None
+        self.witness_refused = False
         self.overtaken: str | None = None
         self._thread = threading.Thread(target=self._run, name="replication", daemon=True)
         self._thread.start()
@@ -100,6 +106,18 @@ class Replicator:
                                    or (self.error is not None and not despite_errors), timeout)
             return not self._pending
 
+    def wait_for(self, manifest: Manifest, timeout: float) -> bool:
+        """Waits until that checkpoint is not pending any more; returns whether that is so.
+
+        Gives up after `timeout` seconds, and at once when the store refuses.
+        """
+        def is_pending() -> bool:
+            return any(one.stem == manifest.stem for one in self._pending)
+
+        with self._changed:
+            self._changed.wait_for(lambda: not is_pending() or self.overtaken is not None or self.refused, timeout)
+            return not is_pending()
+
     def wait_confirmed(self, timeout: float) -> bool:
         """Waits until the witness holds everything; returns whether that is so. Gives up after `timeout` seconds."""
         with self._changed:
@@ -115,7 +133,7 @@ class Replicator:
 
     def _run(self) -> None:
         pause = FIRST_PAUSE
-        for manifest in self._submitted():  # after a failure too: what cannot be brought holds up nothing newer
+        for manifest in self._submitted():  # after a failure another one: what cannot be brought holds up no other
             try:
                 self._replicate(manifest)
                 self._done(manifest)
@@ -135,7 +153,9 @@ class Replicator:
                 pause = min(2 * pause, LONGEST_PAUSE) * random.uniform(0.8, 1.2)
 
     def _submitted(self) -> Iterator[Manifest]:
-        """The newest of what is pending; between two of them, and while nothing is, the witness is asked."""
+        """The newest of what is pending and was not tried in vain; of all, where every one was. Between two of them,
+        and while nothing is pending, the witness is asked.
+        """
         asked = time.monotonic()
         while True:
             with self._changed:
@@ -143,9 +163,14 @@ class Replicator:
                                        CONFIRM_PAUSE if self._unconfirmed() else None)
                 if self._closing or self.overtaken:
                     return
-                manifest = max(self._pending, key=lambda one: one.generation, default=None)
+                if self._attempted.issuperset(one.stem for one in self._pending):
+                    self._attempted.clear()
+                manifest = max((one for one in self._pending if one.stem not in self._attempted),
+                               key=lambda one: one.generation, default=None)
             if manifest:
                 yield manifest
+            if self._closing or self.overtaken:
+                return
             if time.monotonic() - asked >= CONFIRM_PAUSE:
                 self._confirm()
                 asked = time.monotonic()
@@ -164,7 +189,9 @@ class Replicator:
                 self._begin_again()
         if not self._prepared:
             self._prepare()
-        records = {name: record for name, record in {**manifest.history, **manifest.files}.items()
+        self._attempted.add(manifest.stem)  # not before: a store that does not answer at all says nothing of this one
+        # What it can do without comes last: by then the store has shown that it takes files.
+        records = {name: record for name, record in {**manifest.files, **manifest.history}.items()
                    if name not in self._whole}
         # One look for all: a store may take half a second for each.
         there = self._remote.storage.stats([*records, manifest.name])
@@ -172,7 +199,7 @@ class Replicator:
         for name, record in records.items():
             if self._closing:
                 raise StorageError("the session ends")
-            self._bring(name, record, name in there, optional=name in manifest.history)
+            self._bring(name, record, name in there, optional=name not in manifest.files)
         data = manifest.to_bytes()
         record, stat = FileRecord.of(data), there.get(manifest.name)
         if stat != (record.size, record.md5) and not (stat and self._holds_same_state(manifest)):
@@ -241,19 +268,30 @@ class Replicator:
         return [manifest for stem, manifest in self._written.items() if stem not in self._confirmed]
 
     def _confirm(self) -> None:
-        """Asks the witness what has arrived."""
+        """Asks the witness what has arrived, which makes room."""
+        waiting = self._unconfirmed()
         try:
-            waiting = self._unconfirmed()
             found = {manifest.stem for manifest in self._remote.confirmed(waiting)} if waiting else set()
-            with self._changed:
-                self._confirmed |= found
-                if waiting and not self._pending:  # an error of the witness, if there was one, has passed
-                    self.error, self.refused = None, False
-                self._changed.notify_all()
-            if found:
-                self._make_room()
+        except ColabRLError as error:
+            self._asked(error)
+            return
+        self._asked(None)
+        if not found:
+            return
+        with self._changed:
+            self._confirmed |= found
+            self._changed.notify_all()
+        try:
+            self._claim.check()  # it is not this session's any more to make room in, where a newer one has come
+            self._make_room()
+        except Overtaken as error:
+            self._stop(str(error))
         except ColabRLError as error:
             self._failed(error)
+        else:
+            with self._changed:
+                if not self._pending:  # what went wrong in making room before has passed
+                    self.error, self.refused = None, False
 
     def _write(self, name: str, data: bytes, record: FileRecord, there: bool) -> None:
         """Puts a file where the store has none, or a damaged one, which is set aside.
@@ -279,7 +317,15 @@ class Replicator:
             if not isinstance(error, (Damaged, NotFound)):
                 raise
             raise Damaged(str(error)) from error
-        self._write(name, data, record, there)
+        try:
+            self._write(name, data, record, there)
+        except StorageError as error:
+            if not optional or isinstance(error, StorageRefused) or self._tries[name] < OPTIONAL_TRIES:
+                raise
+            if name not in self._gaps:
+                self._gaps.add(name)
+                say(f"going on without {name}, a gap in the store's curves: {error}")
+            return
         self._whole.add(name)
 
     def _is_local(self, manifest: Manifest) -> bool:
@@ -338,12 +384,19 @@ class Replicator:
     def _done(self, manifest: Manifest) -> None:
         with self._changed:
             self._pending.remove(manifest)
+            self._attempted.clear()
             self.error, self.refused = None, False
             self._changed.notify_all()
 
     def _failed(self, error: ColabRLError) -> None:
         with self._changed:
             self.error, self.refused = str(error), isinstance(error, StorageRefused)
+            self._changed.notify_all()
+
+    def _asked(self, error: ColabRLError | None) -> None:
+        with self._changed:
+            self.witness_error = str(error) if error else None
+            self.witness_refused = isinstance(error, StorageRefused)
             self._changed.notify_all()
 
     def _stop(self, overtaken: str) -> None:
