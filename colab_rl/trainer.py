@@ -200,7 +200,7 @@ class Trainer:
         prune(recorder.local, self._verified, self.config.keep_last, self.config.keep_every)
         recorder.tensorboard.flush()
         if recorder.replicator:
-            if parent:
+            if parent and parent.iteration:  # with the beginning nothing is lost, and a slow store takes longest for it
                 self._wait_for_store(recorder.replicator, parent)
             recorder.replicator.submit(self.manifest)
         self._checkpoint_seconds += time.perf_counter() - started
