@@ -285,6 +285,7 @@ WRONG_USAGE = {
     "branch without more steps": (["train", "new", "--from", "walker"], "larger --total-steps"),
     "store on Drive without a folder": (["status", "--store", "drive:"], "drive:colab_rl"),
     "store of an address alone": (["status", "--store", "https://drive.google.com/drive/folders/1A"], "follows drive:"),
+    "store of a bare address": (["status", "--store", "Drive.Google.com/drive/folders/1A"], "follows drive:"),
 }
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 
 from colab_rl.errors import StorageError, UsageError
@@ -31,7 +32,7 @@ def open_store(place: str | None, make: bool) -> Storage | None:
         return None
     if place.startswith("drive:"):
         return _open_drive(place, make)
-    if place.startswith("https://"):
+    if re.match(r"https?://|drive\.google\.com/", place, re.IGNORECASE):
         raise UsageError(f"store {place}: an address in Drive follows drive:, such as "
                          "drive:https://drive.google.com/drive/folders/...")
     folder = Path(place).expanduser()
