@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from helpers import RUN_ID, WatchedStorage, flip, generations, make_line, make_tier, snapshot, table_of
 
-from colab_rl.checkpoints import FileRecord, Replicator, Tier, replication
+from colab_rl.checkpoints import FileRecord, Replicator, Tier, holdings, replication
 from colab_rl.checkpoints.claim import Claim
 from colab_rl.checkpoints.recovery import Checkpoint
 from colab_rl.checkpoints.retention import prune
@@ -177,7 +177,7 @@ def test_what_makes_room_leaves_the_segments_of_those_that_are_not_certain_yet(
     line = [with_segment(one) if one.manifest.generation in (2, 5) else one for one in make_line(6)]
     replicator = start(keep_last=3)
     for checkpoint in line:
-        monkeypatch.setattr(replication, "SETTLED", 3600.0 if checkpoint is line[4] else 0.0)
+        monkeypatch.setattr(holdings, "SETTLED", 3600.0 if checkpoint is line[4] else 0.0)
         save(local, replicator, checkpoint)
         assert replicator.wait(LONG)
     assert in_store(store) == [1, 3, 4, 5, 6]
@@ -204,7 +204,7 @@ def test_a_mount_that_died_may_have_lost_what_it_took_and_gets_it_again(local, s
 @pytest.mark.parametrize("settled", [3600.0, 0.0])
 def test_on_a_mount_that_nobody_can_ask_only_what_is_old_makes_room(
         local, store, start, mounted, monkeypatch, settled):
-    monkeypatch.setattr(replication, "SETTLED", settled)
+    monkeypatch.setattr(holdings, "SETTLED", settled)
     for part in (slice(0, 4), slice(4, 6)):  # two sessions: one finds what the other wrote
         replicator = start()
         for checkpoint in make_line(6)[part]:
