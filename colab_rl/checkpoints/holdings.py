@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 from colab_rl.checkpoints.claim import ClaimLost
 from colab_rl.checkpoints.manifest import Manifest
 from colab_rl.checkpoints.retention import orphans, prune
 from colab_rl.checkpoints.tier import Tier
+from colab_rl.errors import StorageError
 
 SETTLED = 3600.0  # seconds until a mount that nobody can ask is trusted to have written through
 
@@ -63,7 +64,7 @@ class Holdings:
                 self._written[manifest.stem] = manifest
                 self._settles.setdefault(manifest.stem, time.monotonic() + SETTLED)
 
-    def forget(self) -> None:
+    def forget_all(self) -> None:
         """Another folder has taken the store's place, or a mount came back: nothing that is known of it holds."""
         with self._lock:
             self._written.clear()
@@ -96,19 +97,26 @@ class Holdings:
         return bool(found)
 
     def make_room(self) -> None:
-        """Retention, among the checkpoints of which most is known. Raises StorageError."""
+        """Retention, among the checkpoints of which most is known. Raises StorageError; called again, it goes on."""
         certain = {stem: manifest for stem, manifest in self._written.items() if self._is_certain(stem)}
         before = set(certain)
         uncertain = [manifest for stem, manifest in self._written.items() if stem not in before]
-        prune(self._remote, certain, *self._keep, others=uncertain)
-        gone = {name for stem in before - set(certain)
-                for name in (*self._written[stem].files, *self._written[stem].history)}
+        try:
+            prune(self._remote, certain, *self._keep, others=uncertain)
+        except StorageError:
+            self.whole.clear()  # one of them may be gone, and that is not known
+            raise
+        finally:
+            self._forget(before - set(certain))
+
+    def _forget(self, stems: Collection[str]) -> None:
+        """These were deleted, and with them what no other checkpoint needs: one that is pending may need it."""
+        gone = {name for stem in stems for name in (*self._written[stem].files, *self._written[stem].history)}
         with self._lock:
-            for stem in before - set(certain):
+            for stem in stems:
                 del self._written[stem], self._settles[stem]
-        if gone:  # an older checkpoint that is still pending may need one of them
-            self.whole -= gone - {name for manifest in self._written.values()
-                                  for name in (*manifest.files, *manifest.history)}
+        self.whole -= gone - {name for manifest in self._written.values()
+                              for name in (*manifest.files, *manifest.history)}
 
     def _is_certain(self, stem: str) -> bool:
         """Whether what was written makes room for older ones."""

@@ -80,15 +80,13 @@ class Replicator:
         """`local`, `written` or `verified`: what is known of a checkpoint that the local tier holds."""
         return self._holdings.state(manifest)
 
-    def wait(self, timeout: float, despite_errors: bool = False) -> bool:
+    def wait(self, timeout: float) -> bool:
         """Waits until nothing is pending; returns whether that is so.
 
-        Gives up after `timeout` seconds, at once when the store refuses, and at once when it fails in a way that may
-        pass, unless `despite_errors`.
+        Gives up after `timeout` seconds, and at once when the store refuses.
         """
         with self._changed:
-            self._changed.wait_for(lambda: not self._pending or self.overtaken is not None or self.refused
-                                   or (self.error is not None and not despite_errors), timeout)
+            self._changed.wait_for(lambda: not self._pending or self.overtaken is not None or self.refused, timeout)
             return not self._pending
 
     def wait_for(self, manifest: Manifest, timeout: float) -> bool:
@@ -133,7 +131,6 @@ class Replicator:
                 if self._closing:
                     return
                 self._failed(error)
-                self._doubted = not self._remote.storage.proves
                 self._pause(LONGEST_PAUSE if self.refused else pause)
                 pause = min(2 * pause, LONGEST_PAUSE) * random.uniform(0.8, 1.2)
 
@@ -287,7 +284,7 @@ class Replicator:
     def _begin_again(self) -> None:
         """Another folder has taken the store's place, or a mount came back: nothing that is known of it holds."""
         here = list(reversed(self._local.whole()))
-        self._holdings.forget()
+        self._holdings.forget_all()
         with self._changed:
             known = {manifest.stem for manifest in here}
             self._pending = here + [manifest for manifest in self._pending if manifest.stem not in known]
@@ -309,6 +306,7 @@ class Replicator:
             self._changed.notify_all()
 
     def _failed(self, error: ColabRLError) -> None:
+        self._doubted = not self._remote.storage.proves
         with self._changed:
             self.error, self.refused = str(error), isinstance(error, StorageRefused)
             self._changed.notify_all()
