@@ -330,8 +330,9 @@ def test_a_checkpoint_that_cannot_be_brought_holds_up_nothing_newer(local, store
     save(local, replicator, line[1])
     assert goes_wrong(replicator)
     save(local, replicator, *line[2:])
-    assert replicator.wait_for(line[2].manifest, LONG) and replicator.wait_for(line[3].manifest, LONG)
-    assert replicator.pending == 1 and not replicator.wait_for(line[1].manifest, 0.01)
+    assert replicator.wait_for_any([line[1].manifest, line[2].manifest], LONG)
+    assert replicator.wait_for_any([line[2].manifest], LONG) and replicator.wait_for_any([line[3].manifest], LONG)
+    assert replicator.pending == 1 and not replicator.wait_for_any([line[1].manifest], 0.01)
     assert in_store(store) == [1, 3, 4]
     store.lies = lambda name: False
     assert replicator.wait(LONG)

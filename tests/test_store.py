@@ -19,7 +19,7 @@ import pytest
 import rclone_mount
 import torch
 from fake_drive import FakeDrive
-from helpers import LONG, RUN_ID, TINY, brought, generations, goes_wrong, make_line, make_tier
+from helpers import LONG, RUN_ID, TINY, brought, comes, generations, goes_wrong, make_line, make_tier
 from rclone_mount import Mount
 
 from colab_rl import ColabRLError, UsageError, push, status, train, verify
@@ -243,6 +243,27 @@ def test_the_last_checkpoint_of_a_session_is_queued_at_once(tmp_path, monkeypatc
     assert not store.exists() and time.monotonic() - began < 15.0
     assert result.signal_number == (signal.SIGTERM if how == "stopped" else None)
     assert (result.generation, result.pending) == (3, 2)
+
+
+def test_training_waits_for_the_store_at_regular_checkpoints_alone(tmp_path, monkeypatch):
+    monkeypatch.setattr("colab_rl.trainer.LONGEST_WAIT", 1.5)
+    monkeypatch.setattr("colab_rl.pushing.FAILING_WAIT", 0.0)
+    store = tmp_path / "store"
+    store.mkdir()
+
+    def pace(generation: int, where: str) -> None:
+        if store.exists():  # after the first iteration
+            assert comes(lambda: list(store.glob("cart/checkpoints/*.json")))
+            store.rename(tmp_path / "away")
+
+    train("cart", env="CartPole-v1", backend="gymnasium", total_steps=500, root=tmp_path / "root", store=str(store),
+          watcher=Pace(pace),
+          settings={**parse_settings(TINY), **parse_settings(["checkpoint_every=2", "eval_every=3"])})
+    rows = {row["iteration"]: row for path in (tmp_path / "root").glob("cart/metrics/*.csv")
+            for row in from_csv(path.read_bytes())}
+    assert "evaluation/score" in rows[3]  # the first one is the best so far, and a checkpoint
+    # Regular ones are the second, which has none before it, and the fourth; a row tells of those before it.
+    assert [number for number in range(1, 7) if rows[number]["time/checkpoint"] >= 1.5] == [5]
 
 
 def test_a_machine_that_dies_while_the_store_is_away_for_a_moment_would_lose_little(tmp_path, monkeypatch, capfd):

@@ -12,7 +12,7 @@ import json
 import random
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from colab_rl.checkpoints.claim import Claim, ClaimLost, Overtaken
 from colab_rl.checkpoints.holdings import Holdings
@@ -89,17 +89,19 @@ class Replicator:
             self._changed.wait_for(lambda: not self._pending or self.overtaken is not None or self.refused, timeout)
             return not self._pending
 
-    def wait_for(self, manifest: Manifest, timeout: float) -> bool:
-        """Waits until that checkpoint is not pending any more; returns whether that is so.
+    def wait_for_any(self, manifests: Iterable[Manifest], timeout: float) -> bool:
+        """Waits until one of these checkpoints is not pending any more; returns whether that is so.
 
         Gives up after `timeout` seconds, and at once when the store refuses.
         """
-        def is_pending() -> bool:
-            return any(one.stem == manifest.stem for one in self._pending)
+        stems = {manifest.stem for manifest in manifests}
+
+        def are_pending() -> bool:
+            return stems.issubset(one.stem for one in self._pending)
 
         with self._changed:
-            self._changed.wait_for(lambda: not is_pending() or self.overtaken is not None or self.refused, timeout)
-            return not is_pending()
+            self._changed.wait_for(lambda: not are_pending() or self.overtaken is not None or self.refused, timeout)
+            return not are_pending()
 
     def wait_confirmed(self, timeout: float) -> bool:
         """Waits until the witness holds everything; returns whether that is so. Gives up after `timeout` seconds."""
