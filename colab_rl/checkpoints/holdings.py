@@ -90,8 +90,7 @@ class Holdings:
 
     def confirm(self) -> bool:
         """Asks the witness what has arrived; returns whether that is more than before. Raises StorageError."""
-        waiting = self.unconfirmed()
-        found = {manifest.stem for manifest in self._remote.confirmed(waiting)} if waiting else set()
+        found = {manifest.stem for manifest in self._remote.confirmed(self.unconfirmed())}
         with self._lock:
             self._confirmed |= found
         return bool(found)

@@ -325,6 +325,5 @@ class Replicator:
             self._changed.notify_all()
 
     def _pause(self, seconds: float) -> None:
-        deadline = time.monotonic() + seconds
         with self._changed:
-            self._changed.wait_for(lambda: self._closing, timeout=max(0.0, deadline - time.monotonic()))
+            self._changed.wait_for(lambda: self._closing, seconds)
