@@ -254,7 +254,7 @@ def main() -> None:
             command.add_argument("--store", choices=hurting.STORES, required=True)
             command.add_argument("--events", type=int, default=200)
             command.add_argument("--seed", type=int, default=0)
-            command.add_argument("--steps", type=int, default=1_200_000)
+            command.add_argument("--steps", type=int, default=2_000_000)
         elif function is slow:
             command.add_argument("--rounds", type=int, default=4)
             command.add_argument("--checkpoints", type=int, default=2, help="intervals of a session")

@@ -145,14 +145,15 @@ def _train(options: argparse.Namespace) -> int:
 
 
 def _status(options: argparse.Namespace) -> int:
-    from colab_rl.inspection import status
+    from colab_rl.inspection import status_in
     from colab_rl.runs import Places
 
-    found = status(options.run, **_places(options))
+    places = Places(**_places(options))
+    found = status_in(places, options.run)
     if options.json:
         print(json.dumps(found[0] if options.run else found, indent=1))
         return 0
-    if not found and not Places(**_places(options)).names():  # one that cannot be read has been told
+    if not found and not places.names():  # one that cannot be read has been told
         print("no runs yet: python -m colab_rl train NAME begins one")
     for run in found:
         score = "none yet" if run["best_score"] is None else f"{run['best_score']:.1f}"

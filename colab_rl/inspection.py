@@ -31,7 +31,11 @@ Location = str | os.PathLike | None
 
 def status(run: str | None = None, *, root: Location = None, store: Location = None) -> list[dict[str, Any]]:
     """The run, or all runs, as `status --json` prints them. Raises UsageError for an unknown run."""
-    places = Places(root, store)
+    return status_in(Places(root, store), run)
+
+
+def status_in(places: Places, run: str | None = None) -> list[dict[str, Any]]:
+    """See `status`."""
     if run:
         return [_status_of(places.require(run), places)]
     found = []

@@ -87,8 +87,7 @@ def finish(replicator: Replicator) -> None:
 def _wait(replicator: Replicator, longest: float) -> None:
     """Waits until all is written, and then until all is confirmed; `longest` seconds for each."""
     _watch("bringing to the store", lambda: replicator.pending, longest, replicator,
-           lambda seconds: replicator.wait(seconds, despite_errors=True),
-           lambda: (replicator.error, replicator.refused))
+           replicator.wait, lambda: (replicator.error, replicator.refused))
     if not replicator.pending:
         _watch("waiting for Drive to have it", lambda: replicator.unconfirmed, longest, replicator,
                replicator.wait_confirmed, lambda: (replicator.witness_error, replicator.witness_refused))

@@ -81,6 +81,7 @@ class Trainer:
         self._checkpoint_seconds = 0.0                   # spent since the newest row
         self._resumed = False                            # whether the next row is the first one of a later session
         self._stop: StopRequest | None = None            # of the session that trains
+        self._since_regular: list[Manifest] = []         # checkpoints from the newest regular one on
         self._behind = False                             # whether a wait for the store was in vain, and it still is
         self._said_slow = False                          # that the store is slower than the checkpoints come
 
@@ -107,6 +108,7 @@ class Trainer:
         self.score = state.get("score")  # the first checkpoints, the example's among them, do not have it
         if manifest:
             self.manifest = manifest
+            self._since_regular = [manifest] if manifest.iteration else []
             self._resumed = True
             self.target_reached = manifest.finished and manifest.step < manifest.total_steps == self.total_steps
             self._seconds_before = manifest.seconds
@@ -200,20 +202,23 @@ class Trainer:
         prune(recorder.local, self._verified, self.config.keep_last, self.config.keep_every)
         recorder.tensorboard.flush()
         if recorder.replicator:
-            if parent and parent.iteration:  # with the beginning nothing is lost, and a slow store takes longest for it
-                self._wait_for_store(recorder.replicator, parent)
+            if self.iteration % self.config.checkpoint_every == 0:
+                self._wait_for_store(recorder.replicator)
+                self._since_regular = []
             recorder.replicator.submit(self.manifest)
+            if self.iteration:  # with the beginning nothing is lost, and a slow store takes longest for it
+                self._since_regular.append(self.manifest)
         self._checkpoint_seconds += time.perf_counter() - started
 
-    def _wait_for_store(self, replicator: Replicator, parent: Manifest) -> None:
-        """Lets the store catch up with the checkpoint before, LONGEST_WAIT seconds at most, also where it fails in a
-        way that may pass. A wait in vain is not repeated before it has. At the end of a session there is none: what
-        is queued by then is waited for when it ends.
+    def _wait_for_store(self, replicator: Replicator) -> None:
+        """Lets the store catch up with the regular checkpoint before or a newer one, LONGEST_WAIT seconds at most, also
+        where it fails in a way that may pass. A wait in vain is not repeated before it has. At the end of a session
+        there is none: what is queued by then is waited for when it ends.
         """
-        if self.finished or self._stopping:
+        if not self._since_regular or self.finished or self._stopping:
             return
         began, longest, said = time.monotonic(), 0.0 if self._behind else LONGEST_WAIT, False
-        while not replicator.wait_for(parent, min(STOP_LOOK, longest)):
+        while not replicator.wait_for_any(self._since_regular, min(STOP_LOOK, longest)):
             waited = time.monotonic() - began
             if waited >= longest or replicator.refused or self._overtaken or self._stopping:
                 self._behind = True

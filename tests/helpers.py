@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import time
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 import numpy as np
 
-from colab_rl.checkpoints import FileRecord, Manifest, Tier
+from colab_rl.checkpoints import FileRecord, Manifest, Replicator, Tier
 from colab_rl.checkpoints.manifest import numbered
 from colab_rl.checkpoints.recovery import Checkpoint
 from colab_rl.checkpoints.serialization import serialize, state_sha256
@@ -20,6 +21,7 @@ TINY = ["num_envs=2", "num_steps=32", "minibatch_size=32", "update_epochs=2", "c
         "eval_episodes=2", "keep_last=2", "keep_every=3", "hidden_sizes=8"]
 
 RUN_ID = "9f0c"
+LONG = 60.0  # seconds that a test waits for what must come; it comes at once
 
 
 def make_checkpoint(generation: int, parent: Checkpoint | None = None, *, score: float | None = None,
@@ -87,6 +89,24 @@ def restore(folder: Path, files: Mapping[str, bytes]) -> None:
     for name, data in files.items():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_bytes(data)
+
+
+def comes(condition: Callable[[], bool]) -> bool:
+    """Whether it holds within LONG seconds."""
+    deadline = time.monotonic() + LONG
+    while not condition() and time.monotonic() < deadline:
+        time.sleep(0.005)
+    return condition()
+
+
+def goes_wrong(replicator: Replicator) -> bool:
+    """Whether something goes wrong before all is in the store."""
+    return comes(lambda: replicator.error is not None or not replicator.pending) and replicator.error is not None
+
+
+def brought(replicator: Replicator) -> bool:
+    """Whether all is in the store, and nothing was seen to go wrong on the way."""
+    return not goes_wrong(replicator) and not replicator.pending
 
 
 class WatchedStorage(FolderStorage):

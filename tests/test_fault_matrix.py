@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 import pytest
 from fake_drive import FakeDrive
-from helpers import RUN_ID, generations, make_checkpoint, make_line, make_tier, table_of
+from helpers import LONG, RUN_ID, generations, goes_wrong, make_checkpoint, make_line, make_tier, table_of
 from test_checkpoints import naive_file, naive_find
 
 from colab_rl.checkpoints import Replicator, Tier, replication
@@ -22,7 +22,6 @@ from colab_rl.errors import StorageError
 from colab_rl.storage import FolderStorage, Stat, Storage
 
 IDENTITY = b'{"format": 1, "name": "walker"}'
-LONG = 60.0
 
 
 class Place(NamedTuple):
@@ -78,7 +77,7 @@ def replicate(place: Place, line: Sequence, folder: Path) -> Replicator:
     replicator = Replicator(make_tier(folder, line), Tier(place.open(), RUN_ID), IDENTITY, 2, 100)
     for checkpoint in line:
         replicator.submit(checkpoint.manifest)
-    assert replicator.wait(LONG, despite_errors=True)
+    assert replicator.wait(LONG)
     replicator.close()
     return replicator
 
@@ -219,7 +218,7 @@ def test_at_every_call_to_the_store_a_kill_leaves_a_whole_checkpoint_and_the_nex
         dying = Dying(place.open(), at, done)
         replicator = Replicator(local, Tier(dying, RUN_ID), IDENTITY, 2, 100)
         replicator.submit(line[4].manifest)
-        replicator.wait(LONG)
+        goes_wrong(replicator)
         replicator.close()
         found = newest_whole(make_tier(tmp_path / "bare"), Tier(place.open(), RUN_ID), pytest.fail)
         assert found in (line[3], line[4])

@@ -9,9 +9,22 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from helpers import RUN_ID, WatchedStorage, flip, generations, make_line, make_tier, snapshot, table_of
+from helpers import (
+    LONG,
+    RUN_ID,
+    WatchedStorage,
+    brought,
+    comes,
+    flip,
+    generations,
+    goes_wrong,
+    make_line,
+    make_tier,
+    snapshot,
+    table_of,
+)
 
-from colab_rl.checkpoints import FileRecord, Replicator, Tier, replication
+from colab_rl.checkpoints import FileRecord, Replicator, Tier, holdings, replication
 from colab_rl.checkpoints.claim import Claim
 from colab_rl.checkpoints.recovery import Checkpoint
 from colab_rl.checkpoints.retention import prune
@@ -20,7 +33,6 @@ from colab_rl.pushing import finish
 from colab_rl.storage import FolderStorage
 
 IDENTITY = b'{"format": 1, "name": "walker"}'
-LONG = 60.0  # seconds that a test waits for what must come; it comes at once
 
 
 class Store(WatchedStorage):
@@ -110,15 +122,7 @@ def save_while_closed(local: Tier, replicator: Replicator, store: Store, earlies
     assert store.entered.wait(LONG)
     save(local, replicator, *others)
     store.open.set()
-    assert replicator.wait(LONG)
-
-
-def comes(condition: Callable[[], bool]) -> bool:
-    """Whether it holds within LONG seconds."""
-    deadline = time.monotonic() + LONG
-    while not condition() and time.monotonic() < deadline:
-        time.sleep(0.005)
-    return condition()
+    assert brought(replicator)
 
 
 def files_of(folder: Path) -> dict[str, bytes]:
@@ -138,7 +142,7 @@ def test_run_json_comes_first_and_every_manifest_after_its_files(local, store, s
     line = make_line(2)
     replicator = start()
     save(local, replicator, *line)
-    assert replicator.wait(LONG)
+    assert brought(replicator)
     names = puts(store)
     assert names[0] == "run.json"
     assert store.get("run.json") == IDENTITY
@@ -172,14 +176,31 @@ def test_an_older_one_gets_the_segment_again_that_went_with_a_newer_one(local, s
     assert in_store(store) == [1, 5, 8, 9]
 
 
+def test_an_older_one_gets_the_segment_again_that_went_before_making_room_failed(local, store, start):
+    line = make_line(9)
+    for generation in (5, 7):
+        checkpoint = with_segment(line[generation - 1])
+        files = {SEGMENT: checkpoint.manifest.files[SEGMENT], **checkpoint.manifest.files}  # goes first
+        line[generation - 1] = checkpoint._replace(manifest=dataclasses.replace(checkpoint.manifest, files=files))
+    failing = first(1)
+    store.fails = lambda call, name: call == "delete" and name == line[6].manifest.state_file and failing()
+    replicator = start(keep_last=2, keep_every=5)
+    store.open.clear()
+    save(local, replicator, line[0], line[4], line[6], *line[7:])
+    store.open.set()
+    assert replicator.wait(LONG)
+    assert not failing() and in_store(store) == [1, 5, 8, 9]
+    assert line[6].manifest.state_file not in store.list("checkpoints/")  # it went at the next try
+
+
 def test_what_makes_room_leaves_the_segments_of_those_that_are_not_certain_yet(
         local, store, start, mounted, monkeypatch):
     line = [with_segment(one) if one.manifest.generation in (2, 5) else one for one in make_line(6)]
     replicator = start(keep_last=3)
     for checkpoint in line:
-        monkeypatch.setattr(replication, "SETTLED", 3600.0 if checkpoint is line[4] else 0.0)
+        monkeypatch.setattr(holdings, "SETTLED", 3600.0 if checkpoint is line[4] else 0.0)
         save(local, replicator, checkpoint)
-        assert replicator.wait(LONG)
+        assert brought(replicator)
     assert in_store(store) == [1, 3, 4, 5, 6]
 
 
@@ -189,14 +210,14 @@ def test_a_mount_that_died_may_have_lost_what_it_took_and_gets_it_again(local, s
     line = make_line(3)
     replicator = start(keep_last=10)
     save(local, replicator, *line[:2])
-    assert replicator.wait(LONG)
+    assert brought(replicator)
     names = {"manifest": line[0].manifest.name, "state": line[1].manifest.state_file, "table": table_of(line[1])}
     for name in names.values() if lost == "everything" else [names[lost]]:
         (store.root / name).unlink()
     if noticed:
         store.fails = first(1)
     save(local, replicator, line[2])
-    assert replicator.wait(LONG, despite_errors=True)
+    assert replicator.wait(LONG)
     assert in_store(store) == [1, 2, 3]
     assert files_of(store.root) == {**snapshot(local.storage.root), "run.json": IDENTITY}
 
@@ -204,12 +225,12 @@ def test_a_mount_that_died_may_have_lost_what_it_took_and_gets_it_again(local, s
 @pytest.mark.parametrize("settled", [3600.0, 0.0])
 def test_on_a_mount_that_nobody_can_ask_only_what_is_old_makes_room(
         local, store, start, mounted, monkeypatch, settled):
-    monkeypatch.setattr(replication, "SETTLED", settled)
+    monkeypatch.setattr(holdings, "SETTLED", settled)
     for part in (slice(0, 4), slice(4, 6)):  # two sessions: one finds what the other wrote
         replicator = start()
         for checkpoint in make_line(6)[part]:
             save(local, replicator, checkpoint)
-            assert replicator.wait(LONG)
+            assert brought(replicator)
         replicator.close()
     assert in_store(store) == ([1, 2, 3, 4, 5, 6] if settled else [1, 5, 6])
 
@@ -217,7 +238,7 @@ def test_on_a_mount_that_nobody_can_ask_only_what_is_old_makes_room(
 def test_the_store_ends_with_the_same_files(local, store, start, tmp_path):
     replicator = start(keep_last=10)
     save(local, replicator, *make_line(4))
-    assert replicator.wait(LONG)
+    assert brought(replicator)
     assert files_of(store.root) == {**snapshot(tmp_path / "local"), "run.json": IDENTITY}
 
 
@@ -232,7 +253,7 @@ def test_pending_and_verified_tell_where_a_checkpoint_is(local, store, start):
     assert not any(replicator.state(one.manifest) == "verified" for one in line)
     assert replicator.error is None  # slow is not wrong
     store.open.set()
-    assert replicator.wait(LONG)
+    assert brought(replicator)
     assert replicator.pending == 0
     assert all(replicator.state(one.manifest) == "verified" for one in line)
     assert replicator.error is None
@@ -245,13 +266,13 @@ def test_a_store_that_fails_is_tried_until_it_does_not(local, store, start, call
     store.fails = lambda failing, name: failing == call
     save(local, replicator, *line)
     asked = time.monotonic()
-    assert not replicator.wait(LONG)
+    assert goes_wrong(replicator)
     assert time.monotonic() - asked < LONG / 2  # at once: the store has failed
     assert "No space left on device" in replicator.error
     assert replicator.pending == 3
     assert replicator.state(line[0].manifest) != "verified"
     store.fails = lambda failing, name: False
-    assert replicator.wait(LONG, despite_errors=True)
+    assert replicator.wait(LONG)
     assert replicator.error is None
     assert in_store(store) == [1, 2, 3]
 
@@ -267,7 +288,7 @@ def test_each_call_may_fail_a_few_times(local, store, start, count):
 
     store.fails = fails
     save(local, replicator, *make_line(2))
-    assert replicator.wait(LONG, despite_errors=True)
+    assert replicator.wait(LONG)
     assert replicator.error is None
     store.fails = lambda call, name: False
     assert in_store(store) == [1, 2]
@@ -278,17 +299,17 @@ def test_a_store_that_lies_is_found_out(local, store, start, suffix):
     line = make_line(3)
     replicator = start()
     save(local, replicator, line[0])
-    assert replicator.wait(LONG)
+    assert brought(replicator)
     store.delete("run.json")
     replicator = start()  # the next session
     store.lies = lambda name: name.endswith(suffix)
     save(local, replicator, *line[1:])
-    assert not replicator.wait(LONG)
+    assert goes_wrong(replicator)
     assert "other than it was written" in replicator.error
     assert replicator.state(line[1].manifest) != "verified"
     assert in_store(store) == [1]
     store.lies = lambda name: False
-    assert replicator.wait(LONG, despite_errors=True)
+    assert replicator.wait(LONG)
     assert in_store(store) == [1, 2, 3]
     assert store.get("run.json") == IDENTITY
 
@@ -297,7 +318,7 @@ def test_a_store_that_lies_a_few_times_is_written_again(local, store, start):
     replicator = start()
     store.lies = first(5)
     save(local, replicator, *make_line(2))
-    assert replicator.wait(LONG, despite_errors=True)
+    assert replicator.wait(LONG)
     assert in_store(store) == [1, 2]
 
 
@@ -305,15 +326,16 @@ def test_a_checkpoint_that_cannot_be_brought_holds_up_nothing_newer(local, store
     line, replicator = make_line(4), start(keep_last=10)
     store.lies = lambda name: name == line[1].manifest.state_file
     save(local, replicator, line[0])
-    assert replicator.wait(LONG)
+    assert brought(replicator)
     save(local, replicator, line[1])
-    assert not replicator.wait(LONG) and replicator.error
+    assert goes_wrong(replicator)
     save(local, replicator, *line[2:])
-    assert replicator.wait_for(line[2].manifest, LONG) and replicator.wait_for(line[3].manifest, LONG)
-    assert replicator.pending == 1 and not replicator.wait_for(line[1].manifest, 0.01)
+    assert replicator.wait_for_any([line[1].manifest, line[2].manifest], LONG)
+    assert replicator.wait_for_any([line[2].manifest], LONG) and replicator.wait_for_any([line[3].manifest], LONG)
+    assert replicator.pending == 1 and not replicator.wait_for_any([line[1].manifest], 0.01)
     assert in_store(store) == [1, 3, 4]
     store.lies = lambda name: False
-    assert replicator.wait(LONG, despite_errors=True)
+    assert replicator.wait(LONG)
     assert in_store(store) == [1, 2, 3, 4]
 
 
@@ -327,20 +349,20 @@ def test_a_checkpoint_that_cannot_be_brought_holds_up_nothing_older(local, store
     assert comes(lambda: replicator.pending == len(stuck))
     assert in_store(store) == [generation for generation in range(1, 6) if generation not in stuck]
     store.lies = lambda name: False
-    assert replicator.wait(LONG, despite_errors=True)
+    assert replicator.wait(LONG)
     assert in_store(store) == [1, 2, 3, 4, 5]
 
 
 def test_a_metrics_table_that_stays_wrong_in_the_store_costs_a_gap_and_nothing_else(local, store, start, capsys):
     line, replicator = make_line(5), start(keep_last=10)
     save(local, replicator, line[0])
-    assert replicator.wait(LONG)
+    assert brought(replicator)
     store.lies = lambda name: name == table_of(line[1])
     save(local, replicator, *line[1:])
     assert comes(lambda: replicator.pending == 1)
     assert in_store(store) == [1, 3, 4, 5]
     store.lies = lambda name: False
-    assert replicator.wait(LONG, despite_errors=True)
+    assert replicator.wait(LONG)
     assert in_store(store) == [1, 2, 3, 4, 5]
     assert snapshot(store.root)[table_of(line[1])] == line[1].contents[table_of(line[1])]
     assert capsys.readouterr().err.count(f"going on without {table_of(line[1])}") == 1
@@ -349,13 +371,13 @@ def test_a_metrics_table_that_stays_wrong_in_the_store_costs_a_gap_and_nothing_e
 def test_after_a_store_was_away_the_newest_goes_first(local, store, start):
     line, replicator = make_line(5), start(keep_last=10)
     save(local, replicator, line[0])
-    assert replicator.wait(LONG)
+    assert brought(replicator)
     store.fails = lambda call, name: True
     tries = len(store.calls)
     save(local, replicator, *line[1:])
     assert comes(lambda: len(store.calls) >= tries + 7)
     store.fails = lambda call, name: False
-    assert replicator.wait(LONG, despite_errors=True)
+    assert replicator.wait(LONG)
     assert [name for name in puts(store) if name in [one.manifest.name for one in line[1:]]] == [
         one.manifest.name for one in reversed(line[1:])]
 
@@ -376,7 +398,7 @@ def test_a_file_that_stays_wrong_however_often_it_is_replaced_is_set_aside_once(
     name = line[0].manifest.state_file
     store.lies = lambda put: put == name and not store.names_of("set_aside")
     save(local, replicator, *line)
-    assert replicator.wait(LONG, despite_errors=True)
+    assert replicator.wait(LONG)
     assert store.names_of("put").count(name) == 3 and store.names_of("set_aside") == [name]
     assert in_store(store) == [1]
 
@@ -385,12 +407,12 @@ def test_while_the_newest_is_lost_nothing_is_deleted_in_the_store(local, store, 
     line = make_line(5)
     replicator = start()
     save(local, replicator, *line[:4])
-    assert replicator.wait(LONG)
+    assert brought(replicator)
     assert in_store(store) == [1, 3, 4]
     # The state arrives and is read back; by the time that retention looks again it is gone.
     store.loses = lambda name: name == line[4].manifest.state_file
     save(local, replicator, line[4])
-    assert replicator.wait(LONG)
+    assert brought(replicator)
     assert in_store(store) == [1, 3, 4]
 
 
@@ -398,7 +420,7 @@ def test_what_the_store_lost_is_brought_again_by_the_next_session(local, store, 
     line = make_line(4)
     replicator = start(keep_last=10)
     save(local, replicator, *line)
-    assert replicator.wait(LONG)
+    assert brought(replicator)
     replicator.close()
     for name in (line[3].manifest.state_file, line[2].manifest.name, table_of(line[0])):
         (store.root / name).unlink()
@@ -406,7 +428,7 @@ def test_what_the_store_lost_is_brought_again_by_the_next_session(local, store, 
     replicator = start(keep_last=10)
     for checkpoint in line:
         replicator.submit(checkpoint.manifest)
-    assert replicator.wait(LONG)
+    assert brought(replicator)
     found = files_of(store.root)
     assert found.pop(line[1].manifest.state_file + ".bad")  # set aside, not overwritten
     assert found == {**snapshot(tmp_path / "local"), "run.json": IDENTITY}
@@ -417,13 +439,13 @@ def test_what_the_store_has_is_not_written_again(local, store, start):
     line = make_line(3)
     replicator = start()
     save(local, replicator, *line)
-    assert replicator.wait(LONG)
+    assert brought(replicator)
     replicator.close()
     store.calls.clear()
     replicator = start()
     for checkpoint in line:
         replicator.submit(checkpoint.manifest)
-    assert replicator.wait(LONG)
+    assert brought(replicator)
     assert all(replicator.state(one.manifest) == "verified" for one in line)
     assert puts(store) == []
 
@@ -432,12 +454,12 @@ def test_the_store_keeps_by_the_same_rules_what_earlier_sessions_brought(local, 
     line = make_line(9, {2: 5.0})
     replicator = start(keep_every=4)
     save(local, replicator, *line[:5])
-    assert replicator.wait(LONG)
+    assert brought(replicator)
     assert in_store(store) == [1, 2, 4, 5]
     replicator.close()
     replicator = start(keep_every=4)
     save(local, replicator, *line[5:])
-    assert replicator.wait(LONG)
+    assert brought(replicator)
     assert in_store(store) == [1, 2, 4, 8, 9]
 
 
@@ -451,17 +473,17 @@ def test_what_is_damaged_here_is_never_brought_as_good(local, store, start, kind
     line = make_line(4)
     replicator = start(keep_last=10)
     save(local, replicator, *line[:2])
-    assert replicator.wait(LONG)
+    assert brought(replicator)
     local.commit(*line[2])
     damage_here(local, line[2].manifest.state_file if kind == "state" else table_of(line[2]))
     replicator.submit(line[2].manifest)
-    assert replicator.wait(LONG, despite_errors=True)
+    assert replicator.wait(LONG)
     assert "generation 3 cannot go to the store" in capsys.readouterr().err
     assert replicator.state(line[2].manifest) != "verified"
     assert line[2].manifest.name not in store.list("")
     assert in_store(store) == [1, 2]
     save(local, replicator, line[3])  # its history names the damaged table: a gap there, and nothing else
-    assert replicator.wait(LONG, despite_errors=True)
+    assert replicator.wait(LONG)
     assert in_store(store) == [1, 2, 4]
 
 
@@ -469,13 +491,13 @@ def test_what_is_damaged_here_and_whole_in_the_store_stays_there(local, store, s
     line = make_line(2)
     replicator = start()
     save(local, replicator, *line)
-    assert replicator.wait(LONG)
+    assert brought(replicator)
     replicator.close()
     before = files_of(store.root)
     damage_here(local, line[1].manifest.state_file)
     replicator = start()
     replicator.submit(line[1].manifest)
-    assert replicator.wait(LONG)
+    assert brought(replicator)
     assert replicator.state(line[1].manifest) == "verified"
     assert files_of(store.root) == before
 
@@ -487,7 +509,7 @@ def test_a_generation_pruned_here_meanwhile_is_skipped_without_an_error(local, s
     save(local, replicator, *line)
     prune(local, {one.manifest.stem: one.manifest for one in line}, keep_last=2, keep_every=100)
     store.open.set()
-    assert replicator.wait(LONG)
+    assert brought(replicator)
     assert replicator.error is None
     assert in_store(store) == [1, 5, 6]
 
@@ -500,7 +522,7 @@ def test_a_new_store_gets_the_rows_of_generations_that_were_pruned_here(local, s
     replicator = start()
     for manifest in reversed(list(local.whole())):
         replicator.submit(manifest)
-    assert replicator.wait(LONG)
+    assert brought(replicator)
     assert in_store(store) == [1, 5, 6]
     assert set(store.list("metrics/")) == {table_of(one) for one in line}
 
@@ -526,7 +548,7 @@ def test_a_disk_that_cannot_be_read_for_a_moment_is_read_again(bad_disk, store, 
     failing = first(2)
     bad_disk.storage.fails = lambda call, name: call == "get" and name == line[0].manifest.state_file and failing()
     save(bad_disk, replicator, *line)
-    assert replicator.wait(LONG, despite_errors=True)
+    assert replicator.wait(LONG)
     assert all(replicator.state(one.manifest) == "verified" for one in line)
     assert in_store(store) == [1, 2]
 
@@ -539,11 +561,11 @@ def test_a_disk_that_fails_altogether_for_a_moment_does_not_end_replication(bad_
     failing.set()
     replicator = start(source=bad_disk)
     replicator.submit(line[0].manifest)
-    replicator.wait(5.0)
-    assert "Input/output error" in (replicator.error or "nothing was said")
+    assert goes_wrong(replicator)
+    assert "Input/output error" in replicator.error
     failing.clear()
     save(bad_disk, replicator, line[1])
-    assert replicator.wait(5.0, despite_errors=True)
+    assert replicator.wait(5.0)
     assert replicator.state(line[1].manifest) == "verified"
 
 
@@ -551,11 +573,11 @@ def test_a_refusal_is_not_waited_for_and_what_may_pass_is(local, store, start):
     replicator, (one, two) = start(), make_line(2)
     store.fails = first(3)
     save(local, replicator, one)
-    assert replicator.wait(LONG, despite_errors=True)
+    assert replicator.wait(LONG)
     store.refuses = True
     save(local, replicator, two)
     began = time.monotonic()
-    assert not replicator.wait(LONG, despite_errors=True)
+    assert not replicator.wait(LONG)
     assert replicator.refused and time.monotonic() - began < LONG / 2
     store.refuses = False
     replicator.close()
@@ -587,6 +609,29 @@ def test_a_witness_that_refuses_ends_no_wait_for_the_mount(local, store, start, 
     assert {replicator.state(checkpoint.manifest) for checkpoint in (one, two)} == {"verified"}
 
 
+@pytest.mark.parametrize("when", ["the first is gone", "a manifest is gone"])
+def test_a_mount_that_fails_while_room_is_made_is_not_said_to_have_lost_what_went(
+        local, store, start, witness, capsys, when):
+    replicator, line = start(), make_line(6)
+    witness.fails = lambda call, name: True
+    for checkpoint in line[:5]:
+        save(local, replicator, checkpoint)
+        assert brought(replicator)
+    fails_at = line[2].manifest.name if when == "the first is gone" else line[2].manifest.state_file
+    store.fails = lambda call, name: call == "delete" and name == fails_at
+    witness.fails = lambda call, name: False
+    assert comes(lambda: replicator.error is not None)
+    assert in_store(store) == ([1, 3, 4, 5] if when == "the first is gone" else [1, 4, 5])
+    store.fails = lambda call, name: False
+    save(local, replicator, line[5])
+    assert comes(lambda: in_store(store) == [1, 5, 6] and not replicator.unconfirmed)
+    assert brought(replicator)
+    assert "any more" not in capsys.readouterr().err
+    named = {name for one in (line[0], *line[4:]) for name in (*one.manifest.files, *one.manifest.history,
+                                                              one.manifest.name)}
+    assert comes(lambda: set(files_of(store.root)) == {*named, "run.json"})
+
+
 @pytest.mark.parametrize("noticed", ["idle", "writing"])
 def test_a_session_that_was_overtaken_makes_no_room_in_the_newer_ones_store(
         local, store, start, witness, monkeypatch, noticed):
@@ -595,7 +640,7 @@ def test_a_session_that_was_overtaken_makes_no_room_in_the_newer_ones_store(
     replicator, line = start(), make_line(5)
     witness.fails = lambda call, name: True
     save(local, replicator, *line[:4])
-    assert replicator.wait(LONG)
+    assert brought(replicator)
     assert in_store(store) == [1, 2, 3, 4]
     Claim(FolderStorage(store.root)).take()
     witness.fails = lambda call, name: False
@@ -618,7 +663,7 @@ def test_close_ends_at_once_a_session_whose_store_fails(local, store, start, mon
     replicator = start()
     store.fails = lambda call, name: True
     save(local, replicator, *make_line(2))
-    assert not replicator.wait(LONG)
+    assert goes_wrong(replicator)
     closing = threading.Thread(target=replicator.close)
     closing.start()
     closing.join(4.0)
@@ -626,14 +671,14 @@ def test_close_ends_at_once_a_session_whose_store_fails(local, store, start, mon
     assert replicator.pending == 2
     tries = len(store.calls)
     store.fails = lambda call, name: False
-    assert not replicator.wait(0.05, despite_errors=True)
+    assert not replicator.wait(0.05)
     assert len(store.calls) == tries
 
 
 def test_close_ends_an_idle_session_at_once(local, store, start):
     replicator = start()
     save(local, replicator, *make_line(1))
-    assert replicator.wait(LONG)
+    assert brought(replicator)
     closing = threading.Thread(target=replicator.close)
     closing.start()
     closing.join(4.0)
@@ -658,13 +703,13 @@ def test_what_stayed_pending_is_brought_by_the_next_session(local, store, start)
     replicator = start()
     store.fails = lambda call, name: True
     save(local, replicator, *line)
-    assert not replicator.wait(LONG)
+    assert goes_wrong(replicator)
     replicator.close()
     store.fails = lambda call, name: False
     replicator = start()
     for manifest in reversed(list(local.whole())):
         replicator.submit(manifest)
-    assert replicator.wait(LONG)
+    assert brought(replicator)
     assert in_store(store) == [1, 2, 3]
 
 
@@ -674,7 +719,7 @@ def test_another_run_of_the_same_name_keeps_its_identity(local, store, start):
     store.put("run.json", other)
     replicator = start()
     save(local, replicator, *make_line(1))
-    assert not replicator.wait(LONG)
+    assert goes_wrong(replicator)
     assert "holds another run" in replicator.error
     replicator.close()
     assert store.list("") == {"run.json": len(other)}

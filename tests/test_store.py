@@ -19,7 +19,7 @@ import pytest
 import rclone_mount
 import torch
 from fake_drive import FakeDrive
-from helpers import RUN_ID, TINY, generations, make_line, make_tier
+from helpers import LONG, RUN_ID, TINY, brought, comes, generations, goes_wrong, make_line, make_tier
 from rclone_mount import Mount
 
 from colab_rl import ColabRLError, UsageError, push, status, train, verify
@@ -35,7 +35,6 @@ from colab_rl.storage import drive_client as client_module
 
 IDENTITY = b'{"format": 1, "name": "walker"}'
 STEPS = 500
-LONG = 60.0
 
 
 @pytest.fixture(autouse=True)
@@ -180,7 +179,7 @@ def test_a_checkpoint_takes_few_calls(tmp_path, drive):
             drive.calls.clear()
             local.commit(*checkpoint)
             replicator.submit(checkpoint.manifest)
-            assert replicator.wait(LONG)
+            assert brought(replicator)
             assert checkpoint.manifest.generation == 1 or len(drive.calls) <= 17
     assert drive.count("delete") == 2  # the last one made room
 
@@ -244,6 +243,27 @@ def test_the_last_checkpoint_of_a_session_is_queued_at_once(tmp_path, monkeypatc
     assert not store.exists() and time.monotonic() - began < 15.0
     assert result.signal_number == (signal.SIGTERM if how == "stopped" else None)
     assert (result.generation, result.pending) == (3, 2)
+
+
+def test_training_waits_for_the_store_at_regular_checkpoints_alone(tmp_path, monkeypatch):
+    monkeypatch.setattr("colab_rl.trainer.LONGEST_WAIT", 1.5)
+    monkeypatch.setattr("colab_rl.pushing.FAILING_WAIT", 0.0)
+    store = tmp_path / "store"
+    store.mkdir()
+
+    def pace(generation: int, where: str) -> None:
+        if store.exists():  # after the first iteration
+            assert comes(lambda: list(store.glob("cart/checkpoints/*.json")))
+            store.rename(tmp_path / "away")
+
+    train("cart", env="CartPole-v1", backend="gymnasium", total_steps=500, root=tmp_path / "root", store=str(store),
+          watcher=Pace(pace),
+          settings={**parse_settings(TINY), **parse_settings(["checkpoint_every=2", "eval_every=3"])})
+    rows = {row["iteration"]: row for path in (tmp_path / "root").glob("cart/metrics/*.csv")
+            for row in from_csv(path.read_bytes())}
+    assert "evaluation/score" in rows[3]  # the first one is the best so far, and a checkpoint
+    # Regular ones are the second, which has none before it, and the fourth; a row tells of those before it.
+    assert [number for number in range(1, 7) if rows[number]["time/checkpoint"] >= 1.5] == [5]
 
 
 def test_a_machine_that_dies_while_the_store_is_away_for_a_moment_would_lose_little(tmp_path, monkeypatch, capfd):
@@ -406,14 +426,14 @@ def test_an_older_session_stops_and_deletes_nothing_of_the_newer(storages, tmp_p
         for checkpoint in line[:4] if name == "old" else line[4:6]:
             local.commit(*checkpoint)
             sessions[-1][1].submit(checkpoint.manifest)
-        assert sessions[-1][1].wait(LONG)
+        assert brought(sessions[-1][1])
     (old, older), (_, newer) = sessions
     store = Tier(storages(), RUN_ID)
     before = generations(store)
     for checkpoint in line[6:9]:
         old.commit(*checkpoint)
         older.submit(checkpoint.manifest)
-    older.wait(LONG, despite_errors=True)
+    older.wait(LONG)
     assert "newer session has the run now" in (older.overtaken or "")
     assert older.pending == 3
     assert generations(store) == before
@@ -453,13 +473,13 @@ def test_a_store_that_became_another_folder_is_filled_again(storages, tmp_path):
     with contextlib.closing(Replicator(local, Tier(storages(), RUN_ID), IDENTITY, 5, 100)) as replicator:
         for checkpoint in line[:2]:
             replicator.submit(checkpoint.manifest)
-        assert replicator.wait(LONG)
+        assert brought(replicator)
         storage = storages()
         for name in storage.list(""):
             storage.delete(name)
         local.commit(*line[2])
         replicator.submit(line[2].manifest)
-        assert replicator.wait(LONG, despite_errors=True)
+        assert replicator.wait(LONG)
     assert generations(Tier(storages(), RUN_ID)) == [1, 2, 3]
     assert storages().get("run.json") == IDENTITY
 
@@ -599,18 +619,18 @@ def test_a_mount_that_comes_back_is_used_again(tmp_path, mount, monkeypatch):
     with contextlib.closing(Replicator(local, Tier(store, RUN_ID), IDENTITY, 5, 100)) as replicator:
         local.commit(*line[0])
         replicator.submit(line[0].manifest)
-        assert replicator.wait(LONG)
+        assert brought(replicator)
         time.sleep(2.5)  # written through
         mount.kill()
         local.commit(*line[1])
         replicator.submit(line[1].manifest)
-        assert not replicator.wait(LONG)
-        assert replicator.error and replicator.pending
+        assert goes_wrong(replicator)
+        assert replicator.pending
         mount.unmount()  # now a plain empty folder of this disk
         time.sleep(1.0)
         assert replicator.pending and not any(mount.point.iterdir())
         mount.mount()
         local.commit(*line[2])
         replicator.submit(line[2].manifest)
-        assert replicator.wait(LONG, despite_errors=True)
+        assert replicator.wait(LONG)
     assert generations(Tier(store, RUN_ID)) == [1, 2, 3]

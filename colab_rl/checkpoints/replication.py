@@ -12,11 +12,11 @@ import json
 import random
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from colab_rl.checkpoints.claim import Claim, ClaimLost, Overtaken
+from colab_rl.checkpoints.holdings import Holdings
 from colab_rl.checkpoints.manifest import Damaged, FileRecord, Manifest
-from colab_rl.checkpoints.retention import orphans, prune
 from colab_rl.checkpoints.tier import Tier
 from colab_rl.errors import ColabRLError, StorageError, StorageRefused
 from colab_rl.progress import say
@@ -24,7 +24,6 @@ from colab_rl.storage import NotFound
 
 FIRST_PAUSE, LONGEST_PAUSE = 0.5, 60.0  # seconds between tries
 CONFIRM_PAUSE = 10.0                    # seconds between questions whether a mount has written through
-SETTLED = 3600.0                        # seconds until a mount that nobody can ask is trusted to have done so
 OPTIONAL_TRIES = 3                      # of a file that a checkpoint can do without
 
 
@@ -36,28 +35,19 @@ class Replicator:
     refused: whether that will not pass by itself.
     witness_error, witness_refused: the same of the storage's witness, whose trouble holds up nothing that is pending.
     overtaken: which newer session has the run, None while this one has; nothing is written after.
-
-    A checkpoint is `written` once it was read back from the store, and `verified` where that proves
-    that it arrived, or where the storage's witness has it too. Nothing makes room for what is only
-    written; on a mount without a witness, for what was written less than SETTLED seconds ago.
     """
 
     def __init__(self, local: Tier, remote: Tier, identity: bytes, keep_last: int, keep_every: int):
         self._local = local
         self._remote = remote
         self._identity = identity
-        self._keep = (keep_last, keep_every)
+        self._holdings = Holdings(remote, keep_last, keep_every)
         self._changed = threading.Condition()
         self._pending: list[Manifest] = []
         self._claim = Claim(remote.storage)
-        self._written: dict[str, Manifest] = {}   # by stem: in the store, read back in this session
-        self._settles: dict[str, float] = {}      # by stem: when it is trusted to have arrived, where nothing proves it
-        self._confirmed: set[str] = set()         # stems of those that the witness has too
-        self._whole: set[str] = set()             # names of files that were read back in this session
         self._tries: collections.Counter[str] = collections.Counter()  # how often this session began to write a file
         self._attempted: set[str] = set()         # stems of those that were tried in vain since one was brought
         self._gaps: set[str] = set()              # names of files that a person was told the store does without
-        self._orphans: set[str] = set()           # names of what no manifest was seen to name
         self._closing = False
         self._prepared = False
         self._doubted = False                     # whether a mount failed, and may have lost what was written to it
@@ -84,45 +74,40 @@ class Replicator:
     @property
     def unconfirmed(self) -> int:
         """How many checkpoints the store's witness was not seen to hold yet; 0 without a witness."""
-        with self._changed:
-            return len(self._unconfirmed())
+        return len(self._holdings.unconfirmed())
 
     def state(self, manifest: Manifest) -> str:
         """`local`, `written` or `verified`: what is known of a checkpoint that the local tier holds."""
-        with self._changed:
-            if manifest.stem not in self._written:
-                return "local"
-            proven = self._remote.storage.proves or manifest.stem in self._confirmed
-            return "verified" if proven else "written"
+        return self._holdings.state(manifest)
 
-    def wait(self, timeout: float, despite_errors: bool = False) -> bool:
+    def wait(self, timeout: float) -> bool:
         """Waits until nothing is pending; returns whether that is so.
-
-        Gives up after `timeout` seconds, at once when the store refuses, and at once when it fails in a way that may
-        pass, unless `despite_errors`.
-        """
-        with self._changed:
-            self._changed.wait_for(lambda: not self._pending or self.overtaken is not None or self.refused
-                                   or (self.error is not None and not despite_errors), timeout)
-            return not self._pending
-
-    def wait_for(self, manifest: Manifest, timeout: float) -> bool:
-        """Waits until that checkpoint is not pending any more; returns whether that is so.
 
         Gives up after `timeout` seconds, and at once when the store refuses.
         """
-        def is_pending() -> bool:
-            return any(one.stem == manifest.stem for one in self._pending)
+        with self._changed:
+            self._changed.wait_for(lambda: not self._pending or self.overtaken is not None or self.refused, timeout)
+            return not self._pending
+
+    def wait_for_any(self, manifests: Iterable[Manifest], timeout: float) -> bool:
+        """Waits until one of these checkpoints is not pending any more; returns whether that is so.
+
+        Gives up after `timeout` seconds, and at once when the store refuses.
+        """
+        stems = {manifest.stem for manifest in manifests}
+
+        def are_pending() -> bool:
+            return stems.issubset(one.stem for one in self._pending)
 
         with self._changed:
-            self._changed.wait_for(lambda: not is_pending() or self.overtaken is not None or self.refused, timeout)
-            return not is_pending()
+            self._changed.wait_for(lambda: not are_pending() or self.overtaken is not None or self.refused, timeout)
+            return not are_pending()
 
     def wait_confirmed(self, timeout: float) -> bool:
         """Waits until the witness holds everything; returns whether that is so. Gives up after `timeout` seconds."""
         with self._changed:
-            self._changed.wait_for(lambda: not self._pending and not self._unconfirmed(), timeout)
-            return not self._pending and not self._unconfirmed()
+            self._changed.wait_for(lambda: not self._pending and not self._holdings.unconfirmed(), timeout)
+            return not self._pending and not self._holdings.unconfirmed()
 
     def close(self) -> None:
         """Ends the thread after the file it is writing; what is pending stays so until the next session."""
@@ -148,7 +133,6 @@ class Replicator:
                 if self._closing:
                     return
                 self._failed(error)
-                self._doubted = not self._remote.storage.proves
                 self._pause(LONGEST_PAUSE if self.refused else pause)
                 pause = min(2 * pause, LONGEST_PAUSE) * random.uniform(0.8, 1.2)
 
@@ -160,7 +144,7 @@ class Replicator:
         while True:
             with self._changed:
                 self._changed.wait_for(lambda: self._pending or self._closing,
-                                       CONFIRM_PAUSE if self._unconfirmed() else None)
+                                       CONFIRM_PAUSE if self._holdings.unconfirmed() else None)
                 if self._closing or self.overtaken:
                     return
                 if self._attempted.issuperset(one.stem for one in self._pending):
@@ -182,7 +166,7 @@ class Replicator:
                 if self._doubted:
                     self._begin_again()
                 else:
-                    self._check_still_there()
+                    self._holdings.check_still_there()
             except ClaimLost as error:
                 say(f"{error}: bringing everything again")
                 self._tries.clear()
@@ -191,11 +175,11 @@ class Replicator:
             self._prepare()
         self._attempted.add(manifest.stem)  # not before: a store that does not answer at all says nothing of this one
         # What it can do without comes last: by then the store has shown that it takes files.
-        records = {name: record for name, record in {**manifest.files, **manifest.history}.items()
-                   if name not in self._whole}
+        whole = self._holdings.whole
+        records = {name: record for name, record in {**manifest.files, **manifest.history}.items() if name not in whole}
         # One look for all: a store may take half a second for each.
         there = self._remote.storage.stats([*records, manifest.name])
-        self._whole |= {name for name, record in records.items() if there.get(name) == (record.size, record.md5)}
+        whole.update(name for name, record in records.items() if there.get(name) == (record.size, record.md5))
         for name, record in records.items():
             if self._closing:
                 raise StorageError("the session ends")
@@ -205,26 +189,9 @@ class Replicator:
         if stat != (record.size, record.md5) and not (stat and self._holds_same_state(manifest)):
             self._write(manifest.name, data, record, bool(stat))
         self._claim.check()
-        with self._changed:
-            self._add_written([manifest])
-        self._make_room()
-        self._sweep()
-
-    def _check_still_there(self) -> None:
-        """Raises ClaimLost where a mount lacks what it took: it may have died and come back between two checkpoints,
-        and a manifest is not to name files that were lost with it. By a listing a folder; nothing is read.
-        """
-        if self._remote.storage.proves:
-            return
-        expected = {name: record.size for manifest in self._written.values()
-                    for name, record in {**manifest.history, **manifest.files}.items() if name in self._whole}
-        listed: dict[str, int] = {}
-        for folder in {"checkpoints", *(name.partition("/")[0] for name in expected)}:
-            listed |= self._remote.storage.list(f"{folder}/")
-        lost = [name for name, size in expected.items() if listed.get(name) != size]
-        lost += [manifest.name for manifest in self._written.values() if manifest.name not in listed]
-        if lost:
-            raise ClaimLost(f"{self._remote.storage.place} does not hold {min(lost)} any more, which it took")
+        self._holdings.add([manifest])
+        self._holdings.make_room()
+        self._holdings.sweep()
 
     def _holds_same_state(self, manifest: Manifest) -> bool:
         """Whether the store has the checkpoint as another session wrote it, which reached the same state."""
@@ -235,43 +202,10 @@ class Replicator:
             return False
         return other.state_sha256 == manifest.state_sha256
 
-    def _add_written(self, manifests: list[Manifest]) -> None:
-        for manifest in manifests:
-            self._written[manifest.stem] = manifest
-            self._settles.setdefault(manifest.stem, time.monotonic() + SETTLED)
-
-    def _is_certain(self, stem: str) -> bool:
-        """Whether what was written makes room for older ones."""
-        storage = self._remote.storage
-        if storage.witness:
-            return stem in self._confirmed
-        return storage.proves or time.monotonic() >= self._settles[stem]
-
-    def _make_room(self) -> None:
-        """Retention, among the checkpoints of which most is known."""
-        certain = {stem: manifest for stem, manifest in self._written.items() if self._is_certain(stem)}
-        before = set(certain)
-        uncertain = [manifest for stem, manifest in self._written.items() if stem not in before]
-        prune(self._remote, certain, *self._keep, others=uncertain)
-        gone = {name for stem in before - set(certain)
-                for name in (*self._written[stem].files, *self._written[stem].history)}
-        with self._changed:
-            for stem in before - set(certain):
-                del self._written[stem], self._settles[stem]
-        if gone:  # an older checkpoint that is still pending may need one of them
-            self._whole -= gone - {name for manifest in self._written.values()
-                                   for name in (*manifest.files, *manifest.history)}
-
-    def _unconfirmed(self) -> list[Manifest]:
-        if self._remote.storage.witness is None:
-            return []
-        return [manifest for stem, manifest in self._written.items() if stem not in self._confirmed]
-
     def _confirm(self) -> None:
         """Asks the witness what has arrived, which makes room."""
-        waiting = self._unconfirmed()
         try:
-            found = {manifest.stem for manifest in self._remote.confirmed(waiting)} if waiting else set()
+            found = self._holdings.confirm()
         except ColabRLError as error:
             self._asked(error)
             return
@@ -279,11 +213,10 @@ class Replicator:
         if not found:
             return
         with self._changed:
-            self._confirmed |= found
             self._changed.notify_all()
         try:
             self._claim.check()  # it is not this session's any more to make room in, where a newer one has come
-            self._make_room()
+            self._holdings.make_room()
         except Overtaken as error:
             self._stop(str(error))
         except ColabRLError as error:
@@ -306,7 +239,7 @@ class Replicator:
         self._remote.write(name, data, record)
 
     def _bring(self, name: str, record: FileRecord, there: bool, optional: bool) -> None:
-        if name in self._whole:
+        if name in self._holdings.whole:
             return
         try:
             data = self._local.storage.get(name)
@@ -326,7 +259,7 @@ class Replicator:
                 self._gaps.add(name)
                 say(f"going on without {name}, a gap in the store's curves: {error}")
             return
-        self._whole.add(name)
+        self._holdings.whole.add(name)
 
     def _is_local(self, manifest: Manifest) -> bool:
         """Whether this machine still has it: a store slower than the interval is overtaken by retention."""
@@ -346,31 +279,17 @@ class Replicator:
             self._write("run.json", self._identity, record, bool(there))
         self._claim.take()
         self._claim.check()
-        whole = self._remote.whole()
-        with self._changed:
-            self._add_written(whole)
         self._remote.storage.remove_temporary_files()
-        self._orphans = orphans(self._remote, whole[0]) if whole else set()
+        self._holdings.look()
         self._prepared, self._doubted = True, False
-
-    def _sweep(self) -> None:
-        """Deletes what a killed session left. Only what looks so twice: a listing may be an old one."""
-        if self._orphans:
-            newest = max(self._written.values(), key=lambda manifest: manifest.generation)
-            for name in self._orphans & orphans(self._remote, newest):
-                self._remote.storage.delete(name)
-            self._orphans = set()
 
     def _begin_again(self) -> None:
         """Another folder has taken the store's place, or a mount came back: nothing that is known of it holds."""
         here = list(reversed(self._local.whole()))
+        self._holdings.forget_all()
         with self._changed:
-            self._written.clear()
-            self._settles.clear()
-            self._confirmed.clear()
             known = {manifest.stem for manifest in here}
             self._pending = here + [manifest for manifest in self._pending if manifest.stem not in known]
-        self._whole.clear()
         self._prepared = False
 
     def _check_other_run(self) -> None:
@@ -389,6 +308,7 @@ class Replicator:
             self._changed.notify_all()
 
     def _failed(self, error: ColabRLError) -> None:
+        self._doubted = not self._remote.storage.proves
         with self._changed:
             self.error, self.refused = str(error), isinstance(error, StorageRefused)
             self._changed.notify_all()

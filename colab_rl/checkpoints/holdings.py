@@ -1,0 +1,134 @@
+"""What the store is known to hold, and what that makes room for."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Collection, Iterable
+
+from colab_rl.checkpoints.claim import ClaimLost
+from colab_rl.checkpoints.manifest import Manifest
+from colab_rl.checkpoints.retention import orphans, prune
+from colab_rl.checkpoints.tier import Tier
+from colab_rl.errors import StorageError
+
+SETTLED = 3600.0  # seconds until a mount that nobody can ask is trusted to have written through
+
+
+class Holdings:
+    """The checkpoints that a session saw whole in `remote`, and which of them make room.
+
+    A checkpoint is `written` once it was read back from the store, and `verified` where that proves
+    that it arrived, or where the storage's witness has it too. Nothing makes room for what is only
+    written; on a mount without a witness, for what was written less than SETTLED seconds ago.
+
+    whole: names of files that were read back.
+    One thread changes it; any may ask for `state` and `unconfirmed`.
+    """
+
+    def __init__(self, remote: Tier, keep_last: int, keep_every: int):
+        self._remote = remote
+        self._keep = (keep_last, keep_every)
+        self._lock = threading.Lock()             # around the three below
+        self._written: dict[str, Manifest] = {}   # by stem: in the store, read back in this session
+        self._settles: dict[str, float] = {}      # by stem: when it is trusted to have arrived, where nothing proves it
+        self._confirmed: set[str] = set()         # stems of those that the witness has too
+        self._orphans: set[str] = set()           # names of what no manifest was seen to name
+        self.whole: set[str] = set()
+
+    def state(self, manifest: Manifest) -> str:
+        """`local`, `written` or `verified`: what is known of a checkpoint that the local tier holds."""
+        with self._lock:
+            if manifest.stem not in self._written:
+                return "local"
+            proven = self._remote.storage.proves or manifest.stem in self._confirmed
+            return "verified" if proven else "written"
+
+    def unconfirmed(self) -> list[Manifest]:
+        """The checkpoints that the store's witness was not seen to hold yet; none without a witness."""
+        if self._remote.storage.witness is None:
+            return []
+        with self._lock:
+            return [manifest for stem, manifest in self._written.items() if stem not in self._confirmed]
+
+    def look(self) -> None:
+        """Learns which checkpoints the store holds, and what a killed session left there. Raises StorageError."""
+        whole = self._remote.whole()
+        self.add(whole)
+        self._orphans = orphans(self._remote, whole[0]) if whole else set()
+
+    def add(self, manifests: Iterable[Manifest]) -> None:
+        """Checkpoints that were just read back."""
+        with self._lock:
+            for manifest in manifests:
+                self._written[manifest.stem] = manifest
+                self._settles.setdefault(manifest.stem, time.monotonic() + SETTLED)
+
+    def forget_all(self) -> None:
+        """Another folder has taken the store's place, or a mount came back: nothing that is known of it holds."""
+        with self._lock:
+            self._written.clear()
+            self._settles.clear()
+            self._confirmed.clear()
+        self.whole.clear()
+
+    def check_still_there(self) -> None:
+        """Raises ClaimLost where a mount lacks what it took: it may have died and come back between two checkpoints,
+        and a manifest is not to name files that were lost with it. By a listing a folder; nothing is read.
+        """
+        if self._remote.storage.proves:
+            return
+        expected = {name: record.size for manifest in self._written.values()
+                    for name, record in {**manifest.history, **manifest.files}.items() if name in self.whole}
+        listed: dict[str, int] = {}
+        for folder in {"checkpoints", *(name.partition("/")[0] for name in expected)}:
+            listed |= self._remote.storage.list(f"{folder}/")
+        lost = [name for name, size in expected.items() if listed.get(name) != size]
+        lost += [manifest.name for manifest in self._written.values() if manifest.name not in listed]
+        if lost:
+            raise ClaimLost(f"{self._remote.storage.place} does not hold {min(lost)} any more, which it took")
+
+    def confirm(self) -> bool:
+        """Asks the witness what has arrived; returns whether that is more than before. Raises StorageError."""
+        waiting = self.unconfirmed()
+        found = {manifest.stem for manifest in self._remote.confirmed(waiting)} if waiting else set()
+        with self._lock:
+            self._confirmed |= found
+        return bool(found)
+
+    def make_room(self) -> None:
+        """Retention, among the checkpoints of which most is known. Raises StorageError; called again, it goes on."""
+        certain = {stem: manifest for stem, manifest in self._written.items() if self._is_certain(stem)}
+        before = set(certain)
+        uncertain = [manifest for stem, manifest in self._written.items() if stem not in before]
+        try:
+            prune(self._remote, certain, *self._keep, others=uncertain)
+        except StorageError:
+            self.whole.clear()  # one of them may be gone, and that is not known
+            raise
+        finally:
+            self._forget(before - set(certain))
+
+    def _forget(self, stems: Collection[str]) -> None:
+        """These were deleted, and with them what no other checkpoint needs: one that is pending may need it."""
+        gone = {name for stem in stems for name in (*self._written[stem].files, *self._written[stem].history)}
+        with self._lock:
+            for stem in stems:
+                del self._written[stem], self._settles[stem]
+        self.whole -= gone - {name for manifest in self._written.values()
+                              for name in (*manifest.files, *manifest.history)}
+
+    def _is_certain(self, stem: str) -> bool:
+        """Whether what was written makes room for older ones."""
+        storage = self._remote.storage
+        if storage.witness:
+            return stem in self._confirmed
+        return storage.proves or time.monotonic() >= self._settles[stem]
+
+    def sweep(self) -> None:
+        """Deletes what a killed session left. Only what looks so twice: a listing may be an old one."""
+        if self._orphans:
+            newest = max(self._written.values(), key=lambda manifest: manifest.generation)
+            for name in self._orphans & orphans(self._remote, newest):
+                self._remote.storage.delete(name)
+            self._orphans = set()
