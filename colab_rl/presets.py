@@ -47,7 +47,8 @@ PRESETS: dict[tuple[str, str], dict[str, Any]] = {
         "gamma": 0.9999, "gae_lambda": 0.9, "ent_coef": 0.01, "log_std_init": 0.5,
         "checkpoint_every": 10, "eval_every": 10,
     },
-    # A fall's -100 is clipped: beside the 0.3 of a step's walk it teaches to stand still (docs/results.md).
+    # A fall's -100 is clipped, and a crash's: beside the 0.3 of a step's walk it teaches to stand still
+    # (docs/results.md).
     ("BipedalWalker-v3", "sac"): {
         "total_steps": 400_000, "num_envs": 8, "num_steps": 32, "minibatch_size": 256, "replay_ratio": 0.5,
         "hidden_sizes": (128, 128), "layer_norm": True, "gamma": 0.98, "tau": 0.01, "learning_rate": 7e-4,
@@ -55,9 +56,10 @@ PRESETS: dict[tuple[str, str], dict[str, Any]] = {
         "reward_clip": 10, "checkpoint_every": 40, "eval_every": 200,
     },
     ("LunarLanderContinuous-v3", "sac"): {
-        "total_steps": 500_000, "num_envs": 8, "num_steps": 32, "minibatch_size": 256, "replay_ratio": 0.25,
+        "total_steps": 300_000, "num_envs": 8, "num_steps": 32, "minibatch_size": 256, "replay_ratio": 0.5,
         "hidden_sizes": (128, 128), "layer_norm": True, "gamma": 0.99, "tau": 0.01, "learning_rate": 7e-4,
-        "learning_rate_schedule": "linear", "buffer_size": 500_000, "checkpoint_every": 100, "eval_every": 100,
+        "learning_rate_schedule": "linear", "buffer_size": 500_000, "reward_clip": 10, "checkpoint_every": 100,
+        "eval_every": 100,
     },
     ("Pendulum-v1", "sac"): {
         "total_steps": 20_000, "num_envs": 1, "num_steps": 64, "replay_ratio": 1, "hidden_sizes": (64, 64),
