@@ -125,6 +125,9 @@ class SACConfig(Config):
         if self.learning_starts >= self.total_steps:
             raise UsageError(f"learning_starts = {self.learning_starts} is after the end (total_steps = "
                              f"{self.total_steps}): nothing would be learned")
+        if self.minibatch_size > self.total_steps:
+            raise UsageError(f"minibatch_size = {self.minibatch_size} is more than all steps (total_steps = "
+                             f"{self.total_steps}): nothing would be learned")
         if self.gradient_steps < 1:
             raise UsageError(f"replay_ratio * num_steps * num_envs = "
                              f"{self.replay_ratio * self.num_steps * self.num_envs:g}: an iteration has at least one "

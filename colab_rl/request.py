@@ -21,8 +21,10 @@ from colab_rl.runs import Identity, Places
 from colab_rl.spaces import Spaces
 
 DEFAULT_ENVIRONMENT = "BipedalWalker-v3"
-# What a run begun from another's checkpoint must share with it: the shape and the random streams of its state.
-STRUCTURE = ("seed", "num_envs", "hidden_sizes", "activation", "normalize_observations", "buffer_size", "layer_norm")
+# What a run begun from another's checkpoint must share with it: the shape and the random streams of its state, and
+# what its state was begun with.
+STRUCTURE = ("seed", "num_envs", "hidden_sizes", "activation", "normalize_observations", "buffer_size", "layer_norm",
+             "log_std_init", "initial_temperature")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -103,13 +103,16 @@ class Places:
     store: a folder's path, `drive:FOLDER` or `none`; `$COLAB_RL_STORE` where not given, else on
         Colab the mounted Drive's `colab_rl` folder, else none.
     make_store: makes the store's folder where it is missing and the one above it is there.
-    Raises UsageError or StorageError where the store is not there.
+    Raises UsageError or StorageError where the store is not there, or is the root itself.
     """
 
     def __init__(self, root: str | os.PathLike | None = None, store: str | os.PathLike | None = None,
                  make_store: bool = False):
         self.root = Path(root or os.environ.get("COLAB_RL_ROOT") or "runs")
         self.store = open_store(os.fspath(store) if store else os.environ.get("COLAB_RL_STORE"), make_store)
+        if isinstance(self.store, FolderStorage) and self.store.root.resolve() == self.root.resolve():
+            raise UsageError(f"the store {self.store.place} is the folder of the runs itself, where a copy would be no "
+                             "second one; nothing was changed; choose another folder, or --store none")
 
     def local(self, name: str) -> FolderStorage:
         """This machine's folder of a run."""

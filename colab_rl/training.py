@@ -116,6 +116,11 @@ class _Session:
             say(f"{self.identity.name} has no checkpoint yet: beginning")
         tables: list[bytes] = []
         if checkpoint:
+            # The command that began a run goes on with its extension; other steps than both are a contradiction.
+            if self.config.total_steps < total_steps < checkpoint.manifest.total_steps:
+                raise UsageError(f"run {self.identity.name} exists and differs: total_steps is "
+                                 f"{checkpoint.manifest.total_steps} and can only grow, not {total_steps}; nothing was "
+                                 "changed; leave the option out to continue it")
             tables = bring_home(checkpoint, self.local, self.remote, say)
             sweep(self.local, checkpoint.manifest)
             total_steps = max(total_steps, checkpoint.manifest.total_steps)

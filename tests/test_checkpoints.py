@@ -6,6 +6,7 @@ import contextlib
 import io
 import itertools
 import json
+import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -254,6 +255,15 @@ def test_where_none_is_whole_nothing_is_begun_or_deleted(folder, tmp_path):
     before = snapshot(tmp_path)
     with pytest.raises(ColabRLError, match="none of the 3 checkpoints of this run is whole; nothing was deleted"):
         newest_whole(local, remote, print)
+    assert snapshot(tmp_path) == before
+
+
+def test_a_run_that_lost_its_folder_of_checkpoints_is_not_begun_again(folder, tmp_path):
+    tier = make_tier(folder, make_line(3))
+    shutil.rmtree(folder / "checkpoints")
+    before = snapshot(tmp_path)
+    with pytest.raises(ColabRLError, match="none of the 2 checkpoints of this run is whole; nothing was deleted"):
+        newest_whole(tier, None, print)
     assert snapshot(tmp_path) == before
 
 

@@ -184,6 +184,14 @@ def test_nothing_is_learned_before_learning_starts_and_actions_are_random_and_he
         assert iterate(sac, envs)["replay/ratio"] == pytest.approx(24 / 360)
 
 
+def test_a_buffer_that_holds_no_more_than_a_minibatch_is_learned_from():
+    """It holds whole rows of all environments, here 40 of 3: a minibatch of 121 is drawn from them all the same."""
+    sac = make_sac(buffer_size=121, minibatch_size=121)
+    with environments(ENV) as envs:
+        assert "loss/critic" not in iterate(sac, envs)
+        assert "loss/critic" in iterate(sac, envs)
+
+
 def test_an_update_in_several_bursts_makes_all_its_gradient_steps(monkeypatch):
     monkeypatch.setattr("colab_rl.algorithms.sac.BURST_ROWS", 100)  # three minibatches of 32
     sac = make_sac(replay_ratio=10 / 120)
@@ -235,6 +243,7 @@ def test_what_it_cannot_learn_is_refused_with_what_to_do(monkeypatch):
 @pytest.mark.parametrize(("settings", "message"), [
     ({"minibatch_size": 500, "buffer_size": 400}, "minibatch_size = 500 is more than the buffer holds"),
     ({"learning_starts": 1000, "total_steps": 1000}, "learning_starts = 1000 is after the end"),
+    ({"minibatch_size": 1001, "learning_starts": 0, "total_steps": 1000}, "minibatch_size = 1001 is more than all"),
     ({"buffer_size": 255, "minibatch_size": 9}, "holds less than an iteration"),
     ({"replay_ratio": 0.001}, "at least one gradient step"),
 ])

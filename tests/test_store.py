@@ -500,6 +500,16 @@ def test_a_run_whose_first_file_never_arrived_can_begin_and_a_strangers_folder_i
     assert drive.tree() == {f"colab_rl/walker/{name}": b"{}"}
 
 
+@pytest.mark.parametrize("by_link", [False, True])
+def test_the_folder_of_the_runs_is_no_store_for_them(tmp_path, by_link):
+    """A checkpoint would be called verified in both, and there would be one."""
+    (root := tmp_path / "runs").mkdir()
+    (link := tmp_path / "link").symlink_to(root)
+    with pytest.raises(UsageError, match=r"is the folder of the runs itself.*nothing was changed"):
+        train("walker", env="CartPole-v1", root=root, store=link if by_link else root)
+    assert not list(root.iterdir())
+
+
 # A FUSE mount that writes back later.
 
 needs_fuse = pytest.mark.skipif(rclone_mount.MISSING is not None, reason=str(rclone_mount.MISSING))

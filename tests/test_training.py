@@ -348,6 +348,7 @@ def test_a_branch_from_the_newest_checkpoint_takes_other_settings_but_not_anothe
     before = snapshot(here.root)
     for options, reason in (({"settings": {"num_envs": 3}, "total_steps": 9999}, "keeps its num_envs"),
                             ({"seed": 5, "total_steps": 9999}, "keeps its seed"),
+                            ({"settings": {"log_std_init": -1}, "total_steps": 9999}, "keeps its log_std_init"),
                             ({"total_steps": STEPS}, "give a larger --total-steps"),
                             ({"env": "Pendulum-v1", "total_steps": 9999}, "not Pendulum-v1")):
         with pytest.raises(UsageError, match=reason):
@@ -373,6 +374,17 @@ def test_options_that_contradict_a_run_are_named_and_change_nothing(undisturbed,
     errors = capsys.readouterr().err
     assert errors.count("\n") == 1 and re.search(named, errors)
     assert snapshot(machine.root) == before
+
+
+def test_a_run_that_was_extended_does_not_shrink(tmp_path, undisturbed):
+    machine, _ = undisturbed("CartPole-v1")
+    here = machine.copy(tmp_path)
+    extended = here.train(total_steps=STEPS + 400)
+    before = snapshot(here.root)
+    with pytest.raises(UsageError, match=f"total_steps is {STEPS + 400} and can only grow, not {STEPS + 200}"):
+        here.train(total_steps=STEPS + 200)
+    assert snapshot(here.root) == before
+    assert here.train().state_sha256 == extended.state_sha256  # the command that began the run
 
 
 def test_options_that_agree_with_a_run_are_no_contradiction(undisturbed):

@@ -115,7 +115,7 @@ class SAC(Algorithm):
         config = self.config
         metrics = {"replay/transitions": float(self.replay.transitions),
                    "replay/ratio": self.gradient_steps / max(1, self.steps)}
-        if self.steps < config.learning_starts or self.replay.transitions < config.minibatch_size:
+        if self.steps < max(config.learning_starts, config.minibatch_size) or not self.replay.transitions:
             return metrics
         learning_rate = scheduled(config.learning_rate, config.learning_rate_schedule, progress)
         for optimizer in self.optimizers.values():

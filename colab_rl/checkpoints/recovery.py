@@ -61,8 +61,9 @@ def newest_whole(local: Tier, remote: Tier | None, say: Say,
                                        f"experience for now ({error}); nothing was changed; run the same command "
                                        "again, once that is mended") from error
     # A state without a manifest is what a killed save leaves, but only of the first generation is it all there is.
-    lost = {name for tier, _ in tiers.values() for name in tier.storage.list("checkpoints/")
-            if (numbered_generation(name) or 0) > 1}
+    # Tables are looked at too: a person may have lost the one folder without the other.
+    lost = {generation for tier, _ in tiers.values() for folder in ("checkpoints/", "metrics/")
+            for name in tier.storage.list(folder) if (generation := numbered_generation(name) or 0) > 1}
     if names or lost:
         raise ColabRLError(f"none of the {len(names) or len(lost)} checkpoints of this run is whole; nothing was "
                            "deleted; restore them from a copy, or begin a run of another name")
