@@ -214,6 +214,8 @@ def _run(trainer: Trainer, stop: StopRequest) -> None:
         if isinstance(error, Divergence):
             advice = (f"try another setting from there, such as a smaller learning rate: train NEW "
                       f"--from {trainer.name}:{manifest.generation} --set learning_rate=...")
+        if isinstance(error, EnvironmentFault):  # going on is exact, so that what depends on the steps comes again
+            advice += "; where the environment is at fault, mend it first"
         raise type(error)(f"iteration {trainer.iteration + 1} failed: {error}; kept: generation "
                           f"{manifest.generation}, step {manifest.step:,}; {advice}") from error
 

@@ -236,6 +236,7 @@ WRONG_USAGE = {
     "unknown environment": (["train", "new", "--env", "BipedalWaker-v3"], "BipedalWalker-v3"),
     "malformed environment": (["train", "new", "--env", "Bipedal Walker!"], "Bipedal Walker!"),
     "environment of no module": (["train", "new", "--env", "nosuchmodule:Env-v0"], "nosuchmodule"),
+    "environment of an empty module": (["train", "new", "--env", ":CartPole-v1"], "names no module"),
     "environment without a flat observation": (["train", "new", "--env", "Blackjack-v1"], "only flat Box observations"),
     "unknown algorithm": ([*TRAIN_POLE, "--algo", "pp"], "ppo"),
     "unknown setting": ([*TRAIN_POLE, "--set", "learning_rte=0.1"], "learning_rate"),
@@ -407,6 +408,14 @@ def test_a_failure_leaves_with_1_and_one_line_that_says_what_is_wrong(command, h
     lines = [line for line in errors.splitlines() if not line.startswith("skipping a checkpoint")]
     assert len(lines) == 1 and lines[0].startswith("error: ") and named in lines[0]
     assert snapshot(here) == before
+
+
+def test_an_environments_module_that_leaves_on_import_is_a_failure_like_any_other(command, here, monkeypatch):
+    (here / "leaving.py").write_text("import sys; sys.exit(3)")
+    monkeypatch.syspath_prepend(here)
+    code, output, errors = command("train", "new", "--env", "leaving:Env-v0")
+    assert (code, output, errors) == (1, "", "error: leaving:Env-v0 could not be made: SystemExit: 3\n")
+    assert not (here / "runs" / "new").exists()
 
 
 def test_a_damaged_run_does_not_hide_the_others(command, here):

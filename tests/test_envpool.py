@@ -271,17 +271,29 @@ def test_a_pole_moves_and_falls_as_gymnasiums():
     assert terminated
 
 
-@pytest.mark.parametrize("which", [0, 1], ids=["observation", "reward"])
-def test_a_number_that_is_none_is_a_fault(which):
+@pytest.mark.parametrize("what", ["an observation", "a reward"])
+@pytest.mark.parametrize("number", [np.nan, np.inf], ids=str)
+def test_a_number_that_is_none_is_named_with_environment_and_step(what, number):
+    steps = 0  # of the second environment's episode
+
     def recv(pool: Any) -> Any:
+        nonlocal steps
         result = pool.recv()
-        result[which].flat[0] = np.nan
+        steps += 1
+        if not after_an_end and (result[2] | result[3])[1]:
+            after_an_end.append(steps)
+            steps = -1  # the step that only resets
+        elif after_an_end and steps == 3:
+            result[what == "a reward"][1, ...] = number
         return result
 
+    after_an_end: list[int] = []
     with pools_stepped_by(recv), EnvPoolVectorEnvironment("CartPole-v1", describe("CartPole-v1"), 2) as envs:
         envs.reset()
-        with pytest.raises(EnvironmentFault, match="CartPole-v1 returned a number that is not finite"):
-            envs.step(np.zeros(2, np.int64))
+        with pytest.raises(EnvironmentFault) as caught:
+            for _ in range(100):
+                envs.step(np.zeros(2, np.int64))
+    assert str(caught.value) == f"CartPole-v1 returned {number} in {what} (environment 1, step 3)"
 
 
 @pytest.mark.parametrize("env_id", ["CartPole-v1", "Pendulum-v1"])

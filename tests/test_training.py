@@ -538,7 +538,7 @@ def test_a_disk_that_is_full_from_the_start_says_so(tmp_path, monkeypatch):
                                               ("raise", "RuntimeError: the joint came off")])
 def test_a_broken_environment_stops_the_run_and_says_what_was_kept(tmp_path, undisturbed, deed, reason):
     machine = Machine(tmp_path)
-    with pytest.raises(ColabRLError, match=rf"{reason}.*kept: generation \d+, step \d+") as caught:
+    with pytest.raises(ColabRLError, match=rf"{reason}.*kept: generation \d+, step \d+; .*mend it first$") as caught:
         machine.train(deed=f"230 {deed}")
     assert caught.value.exit_code == 1 and "\n" not in str(caught.value)
     kept = int(re.search(r"kept: generation (\d+)", str(caught.value))[1])
@@ -557,6 +557,19 @@ def test_a_function_as_environment_is_asked_for_where_it_is_needed(undisturbed):
         evaluate("walker", **places)
     with pytest.raises(UsageError, match=r"train\(..., env=that function\)"):
         train("walker", **places)
+
+
+@pytest.mark.parametrize("algo", ["ppo", "sac"])
+@pytest.mark.parametrize("wrong", ["no return", "no actions", "no observations"])
+def test_an_environment_that_cannot_be_trained_on_is_refused_before_anything_is_written(tmp_path, algo, wrong):
+    class Empty(gymnasium.Env):
+        observation_space = gymnasium.spaces.Box(-1, 1, (0 if wrong == "no observations" else 3,))
+        action_space = gymnasium.spaces.Box(-1, 1, (0 if wrong == "no actions" else 3,))
+
+    with pytest.raises(UsageError, match=r"returned None|of length 0"):
+        train("walker", env=lambda: None if wrong == "no return" else Empty(), algo=algo, total_steps=100_000,
+              root=tmp_path / "runs", store="none")
+    assert snapshot(tmp_path) == {}
 
 
 def test_training_leaves_no_process_and_no_signal_handler_behind(tmp_path):

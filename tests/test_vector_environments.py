@@ -437,6 +437,36 @@ def test_a_number_that_is_none_is_named_with_slot_seed_and_step(what, number):
     assert "environment 1," in message and "episode seed 111," in message and "step 4)" in message
 
 
+@pytest.mark.parametrize("returned", [np.ones(1, np.float32), np.ones((1, 2), np.float32), np.ones(5, np.float32),
+                                      np.float32(1), 1.0, [1.0], None], ids=str)
+@pytest.mark.parametrize("when", ["reset", "step", "replay"])
+def test_an_observation_of_another_shape_is_refused_and_not_copied(when, returned):
+    class Broken(Small):
+        def observation(self) -> Any:
+            return returned if self.steps == {"reset": 0, "step": 1, "replay": 3}[when] else super().observation()
+
+    with gymnasium_environments(lambda: Broken()) as envs, pytest.raises(EnvironmentFault) as caught:
+        if when != "replay":
+            envs.reset()
+            envs.step(np.zeros(2, np.int64))
+        else:
+            actions = np.zeros((6, *envs.spaces.action_shape), np.int64)
+            envs.restore({"ended": np.zeros(2, bool), "observations": np.zeros((2, 2), np.float32),
+                          "episodes": np.zeros(2, np.int64), "lengths": np.full(2, 3), "actions": actions})
+    assert f"an observation of shape {np.shape(returned)}, where the observation space has (2,)" in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_an_observation_may_be_a_list():
+    class Listing(Small):
+        def observation(self) -> Any:
+            return [self.steps, 7]
+
+    with gymnasium_environments(lambda: Listing()) as envs:
+        envs.reset()
+        assert envs.step(np.zeros(2, np.int64)).observations.tolist() == [[1, 7]] * 2
+
+
 def test_large_finite_numbers_are_no_fault():
     class Large(Small):
         def observation(self) -> np.ndarray:
@@ -606,14 +636,26 @@ FLAT, TWO = spaces.Box(-1, 1, (3,)), spaces.Discrete(2)
     (spaces.Box(-1, 1, (3, 2)), TWO, "only flat Box observations"),
     (spaces.Box(-1, 1, ()), TWO, "only flat Box observations"),
     (spaces.Discrete(5), TWO, "only flat Box observations"),
+    (spaces.Box(-1, 1, (0,)), TWO, "observations of length 0"),
+    (None, TWO, "only flat Box observations"),
     (FLAT, spaces.MultiDiscrete([2, 3]), "only Discrete and flat"),
     (FLAT, spaces.MultiBinary(3), "only Discrete and flat"),
     (FLAT, spaces.Box(-1, 1, (2, 2)), "only Discrete and flat"),
     (FLAT, spaces.Box(0, 9, (2,), np.int64), "only Discrete and flat"),
+    (FLAT, spaces.Box(-1, 1, (0,)), "actions of length 0"),
+    (FLAT, None, "only Discrete and flat"),
 ], ids=str)
 def test_spaces_that_are_not_supported_are_refused_by_name(observations, actions, reason):
     with pytest.raises(UsageError, match=reason):
         describe(with_spaces(observations, actions))
+
+
+@pytest.mark.parametrize(("made", "words"), [(None, "None, .*lack a return"), (3, "int, "), (Small, "ABCMeta|type, ")],
+                         ids=["None", "number", "class"])
+def test_a_function_that_makes_no_environment_is_named(made, words):
+    with pytest.raises(UsageError, match=rf"<lambda> returned {words}") as caught:
+        describe(lambda: made)
+    assert "not a Gymnasium environment" in str(caught.value) and "\n" not in str(caught.value)
 
 
 def test_descriptions_say_what_an_environment_looks_like():
@@ -627,10 +669,22 @@ def test_descriptions_say_what_an_environment_looks_like():
     ("BipedalWalke-v3", "BipedalWalker-v3"), ("bipedalwalker-v3", "BipedalWalker-v3"), ("CartPol-v1", "CartPole-v1"),
     ("LunarLander-v2", "LunarLander-v3"), ("CartPole-v9", "CartPole-v1"), ("Cart Pole!", "CartPole-v1"), ("", "''"),
     ("no_such_module_of_mine:Env-v0", "no_such_module_of_mine"),
+    (":CartPole-v1", "':CartPole-v1' names no module before its colon"), (".mine:Env-v0", "names no module"),
 ])
 def test_an_unknown_environment_names_what_is_near(env_id, near):
     with pytest.raises(UsageError, match=near):
         make_environment(env_id)
+
+
+@pytest.mark.parametrize(("code", "words"), [
+    ("import sys; sys.exit(3)", "SystemExit: 3"),
+    ("import sys; sys.exit('usage:\\n  nothing')", "SystemExit: usage: nothing"),
+    ("raise RuntimeError('no display here')", "RuntimeError: no display here")], ids=["code", "text", "error"])
+def test_a_module_that_cannot_be_imported_says_why(tmp_path, monkeypatch, code, words):
+    (tmp_path / "module_of_mine.py").write_text(code)
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(EnvironmentFault, match=f"^module_of_mine:Env-v0 could not be made: {words}$"):
+        make_environment("module_of_mine:Env-v0")
 
 
 def test_a_fresh_world_keeps_the_gravity_of_its_environment():

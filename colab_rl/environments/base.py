@@ -16,6 +16,14 @@ def cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
+def not_finite(observations: np.ndarray, rewards: np.ndarray) -> tuple[int, str]:
+    """Where a step gave a number that is not finite: the first such row, and in words such as `nan in a reward`."""
+    numbers = np.column_stack([observations, rewards])
+    row, column = np.argwhere(~np.isfinite(numbers))[0]
+    what = "an observation" if column < observations.shape[1] else "a reward"
+    return int(row), f"{numbers[row, column]} in {what}"
+
+
 class StepResult(NamedTuple):
     """What one step of N environments gave. The arrays are reused by their next step."""
 

@@ -18,7 +18,7 @@ from typing import Any
 import gymnasium
 import numpy as np
 
-from colab_rl.environments.base import StepResult, VectorEnvironment, cores
+from colab_rl.environments.base import StepResult, VectorEnvironment, cores, not_finite
 from colab_rl.environments.make import EnvironmentSource
 from colab_rl.errors import EnvironmentFault
 from colab_rl.progress import progress_bar
@@ -60,10 +60,12 @@ class EnvPoolVectorEnvironment(VectorEnvironment):
 
     def receive(self, group: slice) -> StepResult:
         """See VectorEnvironment."""
-        self.observations, rewards, terminated, truncated, _ = self._pool.recv()
+        self.observations, rewards, terminated, truncated, info = self._pool.recv()
         # One sum finds every NaN and infinity in a fraction of the time of two isfinite().all().
         if not math.isfinite(self.observations.sum(dtype=np.float64) + rewards.sum(dtype=np.float64)):
-            raise EnvironmentFault(f"{self.name} returned a number that is not finite")
+            slot, what = not_finite(self.observations, rewards)
+            raise EnvironmentFault(f"{self.name} returned {what} (environment {slot}, "
+                                   f"step {info['elapsed_step'][slot]})")
         self.ended = terminated | truncated
         return StepResult(self.observations, rewards.astype(np.float64), terminated, truncated)
 

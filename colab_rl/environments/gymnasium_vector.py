@@ -26,7 +26,7 @@ from typing import Any
 import cloudpickle
 import numpy as np
 
-from colab_rl.environments.base import StepResult, VectorEnvironment, cores
+from colab_rl.environments.base import StepResult, VectorEnvironment, cores, not_finite
 from colab_rl.environments.episodes import episode_seed
 from colab_rl.environments.journal import Journal
 from colab_rl.environments.make import EnvironmentSource, environment_name
@@ -104,7 +104,11 @@ class GymnasiumVectorEnvironment(VectorEnvironment):
         observations, rewards = arrays.observations[group], arrays.rewards[group]
         # One sum finds every NaN and infinity in a fraction of the time of two isfinite().all().
         if not math.isfinite(observations.sum(dtype=np.float64) + rewards.sum()):
-            self._check_finite(group)
+            row, what = not_finite(observations, rewards)
+            slot = group.start + row
+            seed = self._episode_seed(slot, int(self._journal.episodes[slot]))
+            raise EnvironmentFault(f"{self.name} returned {what} (environment {slot}, episode seed {seed}, "
+                                   f"step {self._journal.lengths[slot]})")
         return StepResult(observations, rewards, arrays.terminated[group], arrays.truncated[group])
 
     def snapshot(self) -> dict[str, Any]:
@@ -162,15 +166,6 @@ class GymnasiumVectorEnvironment(VectorEnvironment):
             raise EnvironmentFault(f"a worker process of {self.name} is gone ({worker.cause_of_death()})") from None
         if answer != b"d":
             raise EnvironmentFault(f"{self.name} failed: {answer.decode(errors='replace')}")
-
-    def _check_finite(self, group: slice) -> None:
-        arrays = self._arrays
-        for what, values in (("observation", arrays.observations), ("reward", arrays.rewards[:, None])):
-            for slot in group.start + np.flatnonzero(~np.isfinite(values[group]).all(axis=1)):
-                seed = self._episode_seed(int(slot), int(self._journal.episodes[slot]))
-                raise EnvironmentFault(
-                    f"{self.name} returned {values[slot][~np.isfinite(values[slot])][0]} in a {what} "
-                    f"(environment {slot}, episode seed {seed}, step {self._journal.lengths[slot]})")
 
 
 class WorkerProcess:

@@ -21,7 +21,8 @@ EnvironmentSource = str | Callable[..., gymnasium.Env]
 
 
 def make_environment(source: EnvironmentSource, render_mode: str | None = None) -> gymnasium.Env:
-    """A new environment. Raises UsageError for an unknown id, EnvironmentFault where making it fails.
+    """A new environment. Raises UsageError for an unknown id or a function that makes none, EnvironmentFault where
+    making it fails.
 
     render_mode: what its `render` shall give. A function is given it where it takes an argument
         of that name. Raises EnvironmentFault where the environment does not have it.
@@ -29,9 +30,10 @@ def make_environment(source: EnvironmentSource, render_mode: str | None = None) 
     try:
         if not isinstance(source, str):
             takes_it = render_mode and "render_mode" in inspect.signature(source).parameters
-            return _rendering(source(render_mode=render_mode) if takes_it else source(), source, render_mode)
-        module, _, name = source.rpartition(":")
-        if module:
+            made = source(render_mode=render_mode) if takes_it else source()
+            return _rendering(_checked(made, source), source, render_mode)
+        module, colon, name = source.rpartition(":")
+        if colon:
             _import_user_module(module, source)
         if name not in gymnasium.registry:
             raise UsageError(f"unknown environment {source!r}{nearest(name, gymnasium.registry)}")
@@ -45,9 +47,9 @@ def make_environment(source: EnvironmentSource, render_mode: str | None = None) 
         raise EnvironmentFault(f"{source} needs a package that is missing: {error}") from error
     except (UsageError, EnvironmentFault):
         raise
-    except Exception as error:
-        raise EnvironmentFault(f"{environment_name(source)} could not be made: "
-                               f"{type(error).__name__}: {error}") from error
+    except (Exception, SystemExit) as error:  # a module may leave when it is imported
+        what = " ".join(f"{type(error).__name__}: {error}".split())
+        raise EnvironmentFault(f"{environment_name(source)} could not be made: {what}") from error
 
 
 def describe(source: EnvironmentSource) -> Spaces:
@@ -55,7 +57,10 @@ def describe(source: EnvironmentSource) -> Spaces:
     environment = make_environment(source)
     try:
         name = environment_name(source)
-        observations, actions = environment.observation_space, environment.action_space
+        observations, actions = (getattr(environment, which, None) for which in ("observation_space", "action_space"))
+        for what, space in (("observations", observations), ("actions", actions)):
+            if getattr(space, "shape", None) == (0,):
+                raise UsageError(f"{name} has {what} of length 0: there is nothing to learn from")
         if not isinstance(observations, gymnasium.spaces.Box) or len(observations.shape) != 1:
             raise UsageError(f"{name} has observations {observations}: only flat Box observations are supported "
                              "(gymnasium.wrappers.FlattenObservation makes them flat)")
@@ -79,6 +84,17 @@ def environment_name(source: EnvironmentSource) -> str:
     return "custom:" + getattr(source, "__qualname__", type(source).__name__)
 
 
+def _checked(made: object, source: EnvironmentSource) -> gymnasium.Env:
+    """What a function made, if that is an environment."""
+    if isinstance(made, gymnasium.Env):
+        return made
+    if made is None:
+        raise UsageError(f"{environment_name(source)} returned None, not a Gymnasium environment: "
+                         "does it lack a return?")
+    raise UsageError(f"{environment_name(source)} returned {type(made).__name__}, not a Gymnasium environment "
+                     "(a gymnasium.Env)")
+
+
 def _rendering(environment: gymnasium.Env, source: EnvironmentSource, render_mode: str | None) -> gymnasium.Env:
     """The environment, if it renders in that mode."""
     if render_mode is None or environment.render_mode == render_mode:
@@ -91,6 +107,8 @@ def _rendering(environment: gymnasium.Env, source: EnvironmentSource, render_mod
 
 
 def _import_user_module(module: str, source: str) -> None:
+    if not all(module.split(".")):
+        raise UsageError(f"environment {source!r} names no module before its colon")
     try:
         importlib.import_module(module)
     except ModuleNotFoundError as error:

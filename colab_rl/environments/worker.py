@@ -46,6 +46,7 @@ class Worker:
         self.rewards = arrays.rewards[mine]
         self.actions = arrays.actions[mine]
         self.observations = arrays.observations[mine]
+        self.shape = (layout.obs_dim,)
         self.terminated = arrays.terminated[mine]
         self.truncated = arrays.truncated[mine]
         self.ended = arrays.ended[mine]
@@ -63,12 +64,12 @@ class Worker:
                 self.rewards[i] = 0.0
                 self.terminated[i] = self.truncated[i] = False
                 if self.seeds[i] >= 0:
-                    self.observations[i] = begin_episode(environment, int(self.seeds[i]))
+                    self._observe(i, begin_episode(environment, int(self.seeds[i])))
                     self.ended[i] = False
                     self._record(i)
                 continue
             observation, reward, terminated, truncated, _ = environment.step(self._action(i))
-            self.observations[i] = observation
+            self._observe(i, observation)
             self.rewards[i] = reward
             self.terminated[i] = terminated
             self.truncated[i] = truncated
@@ -83,6 +84,13 @@ class Worker:
         for action in actions:
             self.actions[i] = action
             observation = environment.step(self._action(i))[0]
+        self._observe(i, observation)
+
+    def _observe(self, i: int, observation: Any) -> None:
+        # NumPy would copy a single number into every place. Its own `shape` is looked at first: np.shape is slow.
+        if getattr(observation, "shape", None) != self.shape and np.shape(observation) != self.shape:
+            raise ValueError(f"an observation of shape {np.shape(observation)}, where the observation space has "
+                             f"{self.shape}")
         self.observations[i] = observation
 
     def _record(self, i: int) -> None:
