@@ -637,17 +637,23 @@ FLAT, TWO = spaces.Box(-1, 1, (3,)), spaces.Discrete(2)
     (spaces.Box(-1, 1, ()), TWO, "only flat Box observations"),
     (spaces.Discrete(5), TWO, "only flat Box observations"),
     (spaces.Box(-1, 1, (0,)), TWO, "observations of length 0"),
-    (None, TWO, "only flat Box observations"),
     (FLAT, spaces.MultiDiscrete([2, 3]), "only Discrete and flat"),
     (FLAT, spaces.MultiBinary(3), "only Discrete and flat"),
     (FLAT, spaces.Box(-1, 1, (2, 2)), "only Discrete and flat"),
     (FLAT, spaces.Box(0, 9, (2,), np.int64), "only Discrete and flat"),
     (FLAT, spaces.Box(-1, 1, (0,)), "actions of length 0"),
-    (FLAT, None, "only Discrete and flat"),
 ], ids=str)
 def test_spaces_that_are_not_supported_are_refused_by_name(observations, actions, reason):
     with pytest.raises(UsageError, match=reason):
         describe(with_spaces(observations, actions))
+
+
+def test_an_environment_without_spaces_is_refused():
+    class Bare(gymnasium.Env):
+        pass
+
+    with pytest.raises(UsageError, match="observations None: only flat Box observations"):
+        describe(Bare)
 
 
 @pytest.mark.parametrize(("made", "words"), [(None, "None, .*lack a return"), (3, "int, "), (Small, "ABCMeta|type, ")],
