@@ -515,8 +515,8 @@ def test_a_file_is_replaced_where_that_was_asked_for(here, capsys):
 
 
 def test_a_run_without_a_checkpoint_says_so(here):
-    for file in (here / "runs" / "pole" / "checkpoints").iterdir():
-        file.unlink()
+    for folder in ("checkpoints", "metrics"):  # a run that was only begun has neither
+        shutil.rmtree(here / "runs" / "pole" / folder)
     with pytest.raises(ColabRLError, match="has no checkpoint yet"):
         render("pole")
 
