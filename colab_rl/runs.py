@@ -110,7 +110,7 @@ class Places:
                  make_store: bool = False):
         self.root = Path(root or os.environ.get("COLAB_RL_ROOT") or "runs")
         self.store = open_store(os.fspath(store) if store else os.environ.get("COLAB_RL_STORE"), make_store)
-        if isinstance(self.store, FolderStorage) and self.store.root.resolve() == self.root.resolve():
+        if isinstance(self.store, FolderStorage) and os.path.realpath(self.store.root) == os.path.realpath(self.root):
             raise UsageError(f"the store {self.store.place} is the folder of the runs itself, where a copy would be no "
                              "second one; nothing was changed; choose another folder, or --store none")
 

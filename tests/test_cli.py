@@ -339,6 +339,11 @@ def root_of_status_that_is_a_file(here: Path) -> list[object]:
     return ["status", "--root", here / "file"]
 
 
+def root_that_is_a_loop_of_links(here: Path) -> list[object]:
+    (here / "loop").symlink_to(here / "loop")
+    return ["train", "new", "--root", here / "loop"]
+
+
 def store_that_is_not_there(here: Path) -> list[object]:
     return ["train", "new", "--store", here / "no" / "such" / "drive"]
 
@@ -388,6 +393,7 @@ FAILURES = {
     file_as_a_run: "notes",
     root_that_is_a_file: "file",
     root_of_status_that_is_a_file: "file",
+    root_that_is_a_loop_of_links: "Too many levels of symbolic links",
     store_that_is_not_there: "store",
     store_that_is_a_file: "it is a file",
     damaged_identity: "damaged run.json",

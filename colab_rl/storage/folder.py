@@ -185,7 +185,7 @@ def is_fuse(folder: Path) -> bool:
     """Whether the folder lies on a FUSE mount, such as Colab's Drive."""
     try:
         mounts = [line.split() for line in Path("/proc/mounts").read_text().splitlines()]
-        path = folder.resolve()
+        path = Path(os.path.realpath(folder))  # for a loop of links, `resolve` raises RuntimeError
     except OSError:
         return False
     points = [(Path(mount[1].replace("\\040", " ")), mount[2]) for mount in mounts]
