@@ -94,9 +94,9 @@ def restore(folder: Path, files: Mapping[str, bytes]) -> None:
 def comes(condition: Callable[[], bool]) -> bool:
     """Whether it holds within LONG seconds."""
     deadline = time.monotonic() + LONG
-    while not condition() and time.monotonic() < deadline:
+    while not (holds := condition()) and time.monotonic() < deadline:
         time.sleep(0.005)
-    return condition()
+    return holds
 
 
 def goes_wrong(replicator: Replicator) -> bool:
