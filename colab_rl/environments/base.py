@@ -17,7 +17,9 @@ def cores() -> int:
 
 
 def not_finite(observations: np.ndarray, rewards: np.ndarray) -> tuple[int, str]:
-    """Where a step gave a number that is not finite: the first such row, and in words such as `nan in a reward`."""
+    """Where a step gave a number that is not finite, in (N, obs_dim) observations or (N,) rewards: the first such row,
+    and in words such as `nan in a reward`. Raises IndexError where all are finite.
+    """
     numbers = np.column_stack([observations, rewards])
     row, column = np.argwhere(~np.isfinite(numbers))[0]
     what = "an observation" if column < observations.shape[1] else "a reward"
