@@ -13,7 +13,14 @@ from typing import Any
 import gymnasium
 import numpy as np
 
-from colab_rl.environments import Channels, EnvironmentSource, channels_of, environment_name, make_environment
+from colab_rl.environments import (
+    Channels,
+    EnvironmentSource,
+    channels_of,
+    close_environment,
+    environment_name,
+    make_environment,
+)
 from colab_rl.environments.episodes import begin_episode
 from colab_rl.environments.gymnasium_vector import GymnasiumVectorEnvironment
 from colab_rl.errors import EnvironmentFault
@@ -134,7 +141,7 @@ class Evaluator:
         """Ends the worker processes."""
         if self._envs is not None:
             self._envs.close()
-            self._local.close()
+            close_environment(self._local)
 
     def _open(self) -> None:
         self._local = make_environment(self._source)

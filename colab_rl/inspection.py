@@ -16,7 +16,7 @@ from colab_rl.checkpoints.manifest import generation_of
 from colab_rl.checkpoints.recovery import Checkpoint, load, newest_whole, of_generation
 from colab_rl.checkpoints.retention import best
 from colab_rl.checkpoints.serialization import deserialize
-from colab_rl.environments import EnvironmentSource, describe, make_environment
+from colab_rl.environments import EnvironmentSource, close_environment, describe, make_environment
 from colab_rl.errors import ColabRLError, StorageError, UsageError
 from colab_rl.evaluation import EvaluationResult, Evaluator, record_episode
 from colab_rl.machine import torch_threads
@@ -137,9 +137,13 @@ def record_checkpoint(identity: Identity, checkpoint: Checkpoint, seed: int, sou
     """See `record`."""
     spaces = describe(source)
     algorithm = load_algorithm(identity, checkpoint, spaces)
-    with torch_threads(identity.threads), contextlib.closing(make_environment(source)) as environment:
-        return record_episode(environment, spaces, lambda obs: algorithm.act(obs, deterministic=True),
-                              algorithm.values, seed, identity.env_id)
+    environment = make_environment(source)
+    try:
+        with torch_threads(identity.threads):
+            return record_episode(environment, spaces, lambda obs: algorithm.act(obs, deterministic=True),
+                                  algorithm.values, seed, identity.env_id)
+    finally:
+        close_environment(environment)
 
 
 def find_checkpoint(identity: Identity, places: Places, which: str | int) -> Checkpoint:

@@ -20,6 +20,7 @@ import numpy as np
 import pytest
 import torch
 from gymnasium import spaces
+from gymnasium.envs.classic_control import CartPoleEnv
 
 from colab_rl.environments import StepResult, VectorEnvironment, describe, make_environment
 from colab_rl.environments.envpool_vector import EnvPoolVectorEnvironment
@@ -654,6 +655,14 @@ def test_an_environment_without_spaces_is_refused():
 
     with pytest.raises(UsageError, match="observations None: only flat Box observations"):
         describe(Bare)
+
+
+def test_an_environment_that_cannot_be_closed_is_described():
+    class Unclosable(CartPoleEnv):
+        def close(self):
+            raise RuntimeError("no closing")
+
+    assert describe(Unclosable).obs_dim == 4
 
 
 @pytest.mark.parametrize(("made", "words"), [(None, "None, .*lack a return"), (3, "int, "), (Small, "ABCMeta|type, ")],

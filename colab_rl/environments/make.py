@@ -6,6 +6,7 @@ as a function that makes one; `make_environment` takes both.
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import inspect
 import warnings
@@ -74,6 +75,12 @@ def describe(source: EnvironmentSource) -> Spaces:
         raise UsageError(f"{name} has actions {actions}: only Discrete and flat floating-point Box "
                          "actions are supported")
     finally:
+        close_environment(environment)
+
+
+def close_environment(environment: gymnasium.Env) -> None:
+    """Closes it. What it raises then is passed over: nothing is wanted of it any more."""
+    with contextlib.suppress(Exception):
         environment.close()
 
 
@@ -100,7 +107,7 @@ def _rendering(environment: gymnasium.Env, source: EnvironmentSource, render_mod
     if render_mode is None or environment.render_mode == render_mode:
         return environment
     modes = environment.metadata.get("render_modes") or []
-    environment.close()
+    close_environment(environment)
     hint = f"; give env=a function that makes it with render_mode={render_mode!r}" if render_mode in modes else ""
     raise EnvironmentFault(f"{environment_name(source)} does not render as {render_mode}{hint}; "
                            "nothing was written")

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 import gymnasium
 import numpy as np
 
-from colab_rl.environments import EnvironmentSource, make_environment
+from colab_rl.environments import EnvironmentSource, close_environment, make_environment
 from colab_rl.errors import EnvironmentFault
 from colab_rl.evaluation import replay
 from colab_rl.spaces import Spaces
@@ -69,7 +69,7 @@ class Camera:
 
     def close(self) -> None:
         """Closes the environment."""
-        self.environment.close()
+        close_environment(self.environment)
 
 
 class Reel(ABC):
