@@ -103,46 +103,52 @@ PRESET = PPOConfig(num_envs=16, num_steps=256, total_steps=1_200_000)
 
 
 def test_the_backend_is_the_one_that_trains_faster():
-    assert recommend(speeds(envpool=4000), PRESET).backend == "envpool"
-    assert recommend(speeds(envpool=2999), PRESET).backend == "gymnasium"
+    assert recommend(speeds(envpool=4000), PRESET, tuned=True).backend == "envpool"
+    assert recommend(speeds(envpool=2999), PRESET, tuned=True).backend == "gymnasium"
 
 
 def test_the_estimate_is_all_steps_at_the_speed_of_training_with_what_is_recommended():
-    assert recommend(speeds(envpool=4000), PRESET).estimated_seconds == 300
-    assert recommend(speeds(envpool=1), PRESET).estimated_seconds == 400
-    assert recommend(speeds(envpool=4000, cuda=6000), PRESET).estimated_seconds == 200
+    assert recommend(speeds(envpool=4000), PRESET, tuned=True).estimated_seconds == 300
+    assert recommend(speeds(envpool=1), PRESET, tuned=True).estimated_seconds == 400
+    assert recommend(speeds(envpool=4000, cuda=6000), PRESET, tuned=True).estimated_seconds == 200
 
 
 @pytest.mark.parametrize(("cuda", "device"), [(None, "cpu"), (100, "cpu"), (4500, "cpu"), (4700, "cuda")])
 def test_the_gpu_is_taken_where_training_is_worth_it_not_where_only_the_update_is(cuda, device):
-    assert recommend(speeds(envpool=4000, cuda=cuda), PRESET).device == device
+    assert recommend(speeds(envpool=4000, cuda=cuda), PRESET, tuned=True).device == device
 
 
 def test_a_gpu_measured_on_another_backend_only_is_not_recommended():
-    assert recommend(speeds(envpool=2000, cuda=9000), PRESET).device == "cpu"
+    assert recommend(speeds(envpool=2000, cuda=9000), PRESET, tuned=True).device == "cpu"
 
 
 @pytest.mark.parametrize(("gain", "threads"), [(0.2, 1), (1.1, 1), (1.2, 2)])
 def test_a_second_thread_must_be_worth_it(gain, threads):
-    assert recommend(speeds(threads=gain), PRESET).threads == threads
+    assert recommend(speeds(threads=gain), PRESET, tuned=True).threads == threads
 
 
 @pytest.mark.parametrize(("numbers", "chosen"), [
     ({}, (16, 256)), ({32: 11_400}, (16, 256)), ({32: 11_600}, (32, 128)), ({32: 11_600, 64: 12_000}, (64, 64)),
     ({8: 12_000}, (8, 512)), ({24: 99_000}, (16, 256))], ids=str)
 def test_another_number_of_environments_must_be_worth_it_and_keeps_the_transitions(numbers, chosen):
-    found = recommend(speeds(numbers=numbers), PRESET)
+    found = recommend(speeds(numbers=numbers), PRESET, tuned=False)
     assert (found.num_envs, found.num_steps) == chosen  # 24 does not divide the 4096 transitions
 
 
+def test_a_tuned_preset_keeps_its_number_of_environments():
+    """Another learns otherwise, however fast it steps."""
+    found = recommend(speeds(numbers={64: 99_000}), PRESET, tuned=True)
+    assert (found.num_envs, found.num_steps) == (16, 256)
+
+
 def test_the_number_of_environments_is_chosen_on_the_recommended_backend():
-    assert recommend(speeds(envpool=1, numbers={64: 99_000}), PRESET).num_envs == 16
+    assert recommend(speeds(envpool=1, numbers={64: 99_000}), PRESET, tuned=False).num_envs == 16
 
 
 def test_an_iteration_of_one_step_is_not_recommended():
     config = PPOConfig(num_envs=16, num_steps=4, minibatch_size=32)
-    assert recommend(speeds(numbers={64: 99_000}), config).num_envs == 16
-    assert recommend(speeds(numbers={32: 99_000}), config).num_steps == 2
+    assert recommend(speeds(numbers={64: 99_000}), config, tuned=False).num_envs == 16
+    assert recommend(speeds(numbers={32: 99_000}), config, tuned=False).num_steps == 2
 
 
 # ---- measuring -----------------------------------------------------------------------------------------------------
