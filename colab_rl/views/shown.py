@@ -54,6 +54,7 @@ class Action(NamedTuple):
     low: float
     high: float
     choice: int | None
+    unit: str = ""
 
 
 def traces(episode: Episode) -> list[Group]:
@@ -103,7 +104,8 @@ def actions(episode: Episode, spaces: Spaces) -> list[Action]:
         if not np.isfinite([low, high]).all():
             high = float(np.abs(episode[name]).max(initial=0)) or 1.0
             low = -high
-        found.append(Action(words_of(name.removeprefix("action_")), name, float(low), float(high), None))
+        found.append(Action(words_of(name.removeprefix("action_")), name, float(low), float(high), None,
+                            episode.units[name]))
     return found
 
 
