@@ -163,20 +163,27 @@ def test_gait_measures():
     assert measures.speed(episode) == pytest.approx(20.0)
     assert measures.energy_per_metre(episode) == pytest.approx(12 * 1.0 / 20)
     assert np.isnan(measures.stride_frequency(episode))
+    lander = dataclasses.replace(episode, series={name: values for name, values in episode.series.items()
+                                                  if not name.startswith("hip")})
+    assert np.isnan(measures.speed(lander)) and "m/s" not in measures.gait_sentence(lander)
+    assert "first 10 of 500 steps" in measures.gait_sentence(dataclasses.replace(episode, steps=500))
 
 
 def test_the_comparison_shows_the_numbers_of_its_returns(walk):
     returns = np.random.default_rng(1).normal(300, 10, 100)
     run = curves("a")
-    contender = dashboards.Contender("a:3", returns, [walk], run, 1_000_000, 290.0)
+    contender = dashboards.Contender("a:3", returns, [walk], run, 1_300_000, 290.0)
     low, high = dashboards.bootstrap_interval(returns)
     assert low < returns.mean() < high and high - low == pytest.approx(2 * 1.96 * returns.std() / 10, rel=0.15)
-    figure = dashboards.comparison([contender, dashboards.Contender("b", np.zeros(0))])
-    cells = dict(zip(figure.data[0].cells["values"][0], figure.data[0].cells["values"][1], strict=True))
+    table = dashboards.comparison([contender, dashboards.Contender("b", np.zeros(0))])
+    cells = {name: columns[0] for name, columns in table.rows}
     assert cells["Score ± deviation"] == f"{returns.mean():.1f} ± {returns.std():.1f}"
     assert cells["95 % interval of the mean"] == f"{low:.1f} to {high:.1f}"
     first = np.flatnonzero(run.column("evaluation/score") >= 290)[0]
     assert cells["Steps to 290"] == f"{run.column('step')[first]:,.0f}"
+    early = dashboards.Contender("a:1", returns, [walk], run, int(run.column("step")[first]) - 1, 290.0)
+    later = {name: columns for name, columns in dashboards.comparison([early, contender]).rows}
+    assert later["Steps to 290"] == ["-", cells["Steps to 290"]] and later["Minutes to 290"][0] == "-"
     assert len(dashboards.scores([contender]).data) == 2
 
 
@@ -184,7 +191,7 @@ def test_the_comparison_shows_the_numbers_of_its_returns(walk):
     lambda walk: dashboards.learning([]), lambda walk: dashboards.learning(dashboards.Curves("none", {})),
     lambda walk: dashboards.optimizer(dashboards.Curves("none", {})), lambda walk: dashboards.gait({}),
     lambda walk: dashboards.phase_portraits({}),
-    lambda walk: dashboards.comparison([]), lambda walk: dashboards.scores([]),
+    lambda walk: dashboards.scores([]),
     lambda walk: dashboards.learning(curves(rows=1)), lambda walk: dashboards.optimizer(curves(rows=1)),
     lambda walk: dashboards.learning(curves(**{"episode/return": np.full(400, np.nan)})),
     lambda walk: dashboards.gait(walk), lambda walk: dashboards.phase_portraits(walk),
@@ -217,6 +224,31 @@ def test_thinning_keeps_the_peaks_and_smoothing_leaves_nan_out():
         inside = chosen[(chosen >= start) & (chosen < start + 1000)]
         assert y[inside].max() == y[start:start + 1000].max() and y[inside].min() == y[start:start + 1000].min()
     assert smoothed(np.array([1, np.nan, 3, 5.0]), 2).tolist() == [1, 1, 3, 4]
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="no Chromium here")
+def test_every_number_of_six_runs_can_be_read_on_a_phone(tmp_path):
+    contenders = [dashboards.Contender(f"{EVIL if i == 2 else 'a_run_with_a_long_name' * i}:{i}",
+                                       np.linspace(-1522, -0.7, 9) - i) for i in range(6)]
+    (tmp_path / "page.html").write_text(page("t", [(c.label, "x") for c in contenders], [
+        Section("Score", "", [dashboards.comparison(contenders), dashboards.scores(contenders)])]))
+    (wide, cut, reached, outside, cells, title), errors = visit(tmp_path / "page.html", [
+        "document.documentElement.scrollWidth",
+        "[...document.querySelectorAll('.contenders :is(th, td)')].filter(e => e.scrollWidth > e.clientWidth)"
+        ".map(e => e.textContent)",
+        "(() => { const box = document.querySelector('.contenders'); box.scrollLeft = 1e6;"
+        "return box.querySelector('tr').lastElementChild.getBoundingClientRect().right })()",
+        "[...document.querySelectorAll('.figure text')].filter(e => { const {left, right} = e.getBoundingClientRect();"
+        "return left < 0 || right > innerWidth; }).map(e => e.textContent)",
+        "[...document.querySelectorAll('.contenders td')].map(e => e.textContent)",
+        "document.title"], tmp_path / "profile", 400)
+    assert errors == [] and title == "t"
+    assert wide <= 400 and cut == [] and reached <= 400 and outside == []
+    assert "-1522.0 to -0.7" in cells and "-1527.0 to -5.7" in cells
+
+
+def test_nothing_to_compare_is_said():
+    assert "nothing to compare" in dashboards.comparison([])._repr_html_()
 
 
 def long(walk, steps=2000):
@@ -255,7 +287,7 @@ def test_a_page_draws_everything_and_answers_to_clicks_offline(tmp_path, walk, w
     click = "new MouseEvent('click', {bubbles: true})"
     answers, errors = visit(tmp_path / "page.html", [
         "[...document.querySelectorAll('.figure')].map(f => f.querySelectorAll("
-        "'.js-line[d], .point, .column-cell').length)",
+        "'.js-line[d], .point').length)",
         "document.title",
         "document.documentElement.scrollWidth",
         f"document.querySelectorAll('#figure0 .updatemenu-button')[1].dispatchEvent({click})",

@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 import gymnasium
 import numpy as np
+import plotly.graph_objects as go
 
 from colab_rl.arguments import checked
 from colab_rl.checkpoints import Manifest
@@ -162,7 +163,7 @@ def _beside(choices: Sequence[Choice], contenders: Sequence[Contender]) -> list[
 
 
 def _score_section(contenders: Sequence[Contender]) -> Section:
-    figures = [dashboards.comparison(contenders)]
+    figures: list[go.Figure | dashboards.Table] = [dashboards.comparison(contenders)]
     if any(len(contender.returns) for contender in contenders):
         figures.append(dashboards.scores(contenders))
     return Section("Score", "Deterministic episodes on stock gymnasium, as the command evaluate plays them, and what "

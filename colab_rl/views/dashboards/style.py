@@ -21,7 +21,7 @@ DASHES = ("solid", "dot", "dash", "dashdot")
 DASH_WORDS = {"solid": "—", "dot": "···", "dash": "- -", "dashdot": "-·-"}
 MOST_POINTS = 600   # of a line; no screen shows more
 LINE, GAP = 17, 26  # pixels of a line of text above a panel, and of the room below it for its ticks
-PHONE = 50          # characters that a phone shows in a line
+PHONE = 40          # characters that a phone shows in a line
 
 TEMPLATE = go.layout.Template(layout={
     "font": {"family": "system-ui, -apple-system, 'Segoe UI', Roboto, sans-serif", "size": 12, "color": "#3b4048"},
@@ -72,7 +72,7 @@ class Panel:
 
 def plain(text: Any) -> str:
     """Any text as text: nothing in it is markup, in Plotly or in a page."""
-    return html.escape(str(text), quote=True)
+    return html.escape(str(text)).replace("&quot;", "&#34;")  # of the two Plotly knows the number
 
 
 def rounded(values: Any, digits: int = 4) -> list[float | None]:
