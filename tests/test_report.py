@@ -91,6 +91,20 @@ def test_runs_and_checkpoints_are_compared(places):
     assert len(table_in(other)["Trained for, steps"]) == 2
 
 
+def test_one_checkpoint_by_several_names_is_shown_once(places):
+    generation = build_page(["first:latest"], episodes=0, **places).partition("<dd>generation ")[2].partition("<")[0]
+    page = build_page([f"first:{generation}", "first:latest", "second"], episodes=0, **places)
+    assert len(table_in(page)["Trained for, steps"]) == 2 and f"<h1>first:{generation} and second</h1>" in page
+    alone = build_page(["first:latest", f"first:{generation}"], episodes=0, **places)
+    assert "<h1>first</h1>" in alone and "of each checkpoint" in alone
+
+
+def test_terrain_and_gait_are_said_of_what_walks(places):
+    page = build_page(["pendulum"], episodes=0, **places)
+    assert ">Episode</h2>" in page and "from the same seed" in page
+    assert "terrain" not in page.partition("<script")[0] and ">Gait<" not in page
+
+
 def test_checkpoints_without_telemetry_are_recorded_as_training_would_have(places):
     root = Places(**places)
     history = History(root.require("first"), root)
