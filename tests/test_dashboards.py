@@ -14,7 +14,7 @@ from colab_rl import dashboards, telemetry
 from colab_rl.environments import describe
 from colab_rl.evaluation import record_episode
 from colab_rl.views.dashboards import measures
-from colab_rl.views.dashboards.style import smoothed, thinned
+from colab_rl.views.dashboards.style import TEMPLATE, smoothed, thinned
 from colab_rl.views.page import Section, page
 from tests.browser import CHROMIUM, visit
 
@@ -64,7 +64,7 @@ def traces(figure, name):
 
 
 def texts(figure):
-    return html.unescape(" ".join(annotation.text for annotation in figure.layout.annotations))
+    return html.unescape(" ".join(" ".join(annotation.text for annotation in figure.layout.annotations).split()))
 
 
 def test_learning_draws_every_column_marks_checkpoints_and_resumes_and_switches_its_axis():
@@ -115,6 +115,38 @@ def test_what_is_unhealthy_is_said_with_the_reason(changes, sentence):
         assert any("unhealthy" in trace.name for trace in figure.data)
 
 
+def test_several_runs_have_a_colour_each_and_a_dash_for_each_network():
+    figure = dashboards.optimizer([curves("one"), curves("two")])
+    titles = [annotation.text for annotation in figure.layout.annotations if annotation.name]
+    assert all("— policy, ··· value" in title and "one" not in title for title in titles) and len(titles) == 7
+    looks = {(trace.name, trace.line.color, trace.line.dash) for trace in figure.data}
+    assert len(looks) == len({look[1:] for look in looks}) == 4
+    assert sum("●" in annotation.text for annotation in figure.layout.annotations) == 2
+
+
+@pytest.mark.parametrize("spread", [1.05, 3.0, 20.0, 1e3, 1e9])
+def test_a_logarithmic_axis_always_has_ticks(spread):
+    values = np.geomspace(0.03, 0.03 * spread, 400)
+    figure = dashboards.optimizer(curves(**{"optimizer/policy/gradient_norm": values,
+                                            "optimizer/policy/clipped_gradient_norm": values,
+                                            "optimizer/value/gradient_norm": values,
+                                            "optimizer/value/clipped_gradient_norm": values}))
+    axis = figure.layout.yaxis
+    assert axis.type == "log"
+    powers = np.floor(np.log10(values[-1])) - np.ceil(np.log10(values[0])) + 1
+    assert (powers >= 2) if axis.dtick in (1, 2) else axis.tickformat == "~g"
+
+
+@pytest.mark.parametrize("back", ["#ffffff", "#15181c"])
+def test_what_python_shows_can_be_read_on_a_light_and_on_a_dark_page(back):
+    def luminance(color):
+        parts = np.array([int(color[i:i + 2], 16) for i in (1, 3, 5)]) / 255
+        return np.where(parts <= 0.04045, parts / 12.92, ((parts + 0.055) / 1.055) ** 2.4) @ (0.2126, 0.7152, 0.0722)
+
+    text, page = sorted((luminance(TEMPLATE.layout.font.color), luminance(back)))
+    assert (page + 0.05) / (text + 0.05) > 4  # near the 4.5 of WCAG 2, which no grey has on both
+
+
 def test_a_healthy_optimizer_is_said_to_be_one_also_when_its_learning_rate_has_ended():
     assert dashboards.diagnose(curves()) == []
     assert "nothing unhealthy" in texts(dashboards.optimizer(curves()))
@@ -149,6 +181,15 @@ def test_the_gait_holds_every_part_and_its_frames_move_body_and_cursor(walk):
     places = thinned(walk["hip_1_angle"])
     assert np.allclose(joint.y, walk["hip_1_angle"][places], rtol=1e-3)
     assert np.allclose(joint.x, walk.time[places])
+
+
+def test_choices_are_stairs_between_their_names_and_what_is_left_out_is_said(walk):
+    figure = dashboards.gait(pole())
+    push = traces(figure, "push")[0]
+    axis = figure.layout[push.yaxis.replace("y", "yaxis")]
+    assert push.line.shape == "hv" and list(axis.ticktext) == ["left", "right"] and list(axis.tickvals) == [0, 1]
+    many = dataclasses.replace(walk, series={**walk.series, **{f"action_{i}": walk["reward"] for i in range(13)}})
+    assert "the first 6 of 17" in texts(dashboards.gait(many)) and "the first" not in texts(dashboards.gait(walk))
 
 
 def test_gait_measures():

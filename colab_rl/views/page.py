@@ -15,7 +15,8 @@ from colab_rl.views.dashboards.comparison import Table
 STYLE = """
 :root { color-scheme: light dark; --text: #24292f; --soft: #5b636d; --back: #ffffff; --card: #f6f7f9; --line: #d9dde3; }
 @media (prefers-color-scheme: dark) {
-  :root { --text: #e2e6eb; --soft: #9aa3ad; --back: #15181c; --card: #1d2126; --line: #343a42; } }
+  :root { --text: #e2e6eb; --soft: #9aa3ad; --back: #15181c; --card: #1d2126; --line: #343a42; }
+  .updatemenu-item-rect[style*="fill: rgb(244, 250, 255)"] { fill: #3b434d !important; } } /* Plotly's pressed button */
 * { box-sizing: border-box; }
 body { margin: 0 auto; max-width: 1080px; padding: 20px 14px 60px; background: var(--back); color: var(--text);
   font: 15px/1.5 system-ui, -apple-system, "Segoe UI", Roboto, sans-serif; }

@@ -93,8 +93,7 @@ def actions(episode: Episode, spaces: Spaces) -> list[Action]:
     """The action's numbers, or its choices, at most eight."""
     names = episode.action_names
     if spaces.discrete:
-        kind = episode.environment.rpartition(":")[2].partition("-")[0]
-        words = CHOICES.get(kind, ())
+        words = choices(episode)
         if len(words) != spaces.action_dim:
             words = tuple(str(spaces.first_action + i) for i in range(spaces.action_dim))
         return [Action(word, names[0], 0.0, 1.0, spaces.first_action + i)
@@ -107,6 +106,11 @@ def actions(episode: Episode, spaces: Spaces) -> list[Action]:
         found.append(Action(words_of(name.removeprefix("action_")), name, float(low), float(high), None,
                             episode.units[name]))
     return found
+
+
+def choices(episode: Episode) -> tuple[str, ...]:
+    """What the choices of its discrete action are called, from choice 0 on; empty where nobody named them."""
+    return CHOICES.get(episode.environment.rpartition(":")[2].partition("-")[0], ())
 
 
 def words_of(name: str) -> str:

@@ -83,7 +83,7 @@ def solved(contender: Contender) -> tuple[float, float]:
     """Steps and seconds until an evaluation first reached `solved_at`; NaN where none did up to the checkpoint."""
     curves, goal = contender.curves, contender.solved_at
     steps, scores = curves.column("step"), curves.column("evaluation/score")
-    there = np.flatnonzero((scores >= goal) & (steps <= contender.step)) if goal is not None else []
+    there = np.flatnonzero((scores >= (np.inf if goal is None else goal)) & (steps <= contender.step))
     if not len(there):
         return float("nan"), float("nan")
     return float(steps[there[0]]), float(curves.column("seconds")[there[0]])
