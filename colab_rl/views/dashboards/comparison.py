@@ -18,7 +18,7 @@ RESAMPLES = 10_000
 NONE = "-"
 TABLE_STYLE = """
 .contenders { overflow-x: auto; margin-bottom: 18px; }
-.contenders table { border-collapse: collapse; min-width: 100%; font-variant-numeric: tabular-nums; }
+.contenders table { border-collapse: collapse; min-width: 100%; color: inherit; font-variant-numeric: tabular-nums; }
 .contenders th, .contenders td { padding: 4px 10px; text-align: right; white-space: nowrap;
   border-bottom: 1px solid rgba(128,128,128,0.3); }
 .contenders thead th { min-width: 9em; vertical-align: bottom; }
