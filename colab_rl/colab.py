@@ -14,7 +14,7 @@ from colab_rl.arguments import checked
 from colab_rl.errors import ColabRLError, StorageError, UsageError
 from colab_rl.progress import say
 from colab_rl.pushing import push
-from colab_rl.runs import Places
+from colab_rl.runs import Places, store_name
 from colab_rl.storage.stores import MOUNTED_DRIVE, MY_DRIVE
 
 KEEP, UNMOUNT, GIVE_BACK = "keep the machine", "unmount Drive", "give the machine back"
@@ -36,9 +36,11 @@ def on_colab() -> bool:
 def connect(store: str = "", verify: bool = False) -> str | None:
     """Makes the store reachable, and returns its name: on Colab mounts Drive, or logs in to it, where that is needed.
 
+    store: as for runs.Places; on Colab the mounted Drive's `colab_rl` where nobody said, elsewhere None.
     verify: logs in for a mounted Drive too, so that checkpoints are verified in Drive itself.
     Raises NotConnected, with the reason and what else there is, where a person declines or it fails.
     """
+    store = store_name(store)
     if not on_colab():
         return store or None
     if store.startswith("drive:"):

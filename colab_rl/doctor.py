@@ -18,7 +18,7 @@ from colab_rl.environments.envpool_vector import INSTALL
 from colab_rl.environments.make import describe
 from colab_rl.errors import ColabRLError
 from colab_rl.request import DEFAULT_ENVIRONMENT
-from colab_rl.runs import Places
+from colab_rl.runs import Places, store_name
 from colab_rl.storage.stores import MOUNTED_DRIVE, MY_DRIVE, open_store
 
 # The newest that the tests pass with (constraints.txt); what is newer should do too.
@@ -156,7 +156,7 @@ def _drive() -> str:
 
 def _store(store: str | os.PathLike | None) -> Finding:
     try:
-        opened = open_store(os.fspath(store) if store else os.environ.get("COLAB_RL_STORE"), make=False)
+        opened = open_store(store_name(store), make=False)
         if opened is None:
             return Finding(NOTE, "no store: checkpoints stay on this machine", "give --store, or run 00_setup.ipynb")
         opened.folders()

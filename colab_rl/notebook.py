@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import html
 import os
+import shlex
 import shutil
 import sys
 import tempfile
@@ -42,7 +43,7 @@ def show_tensorboard(root: str | os.PathLike | None = None) -> None:
     beside_python = Path(sys.executable).with_name("tensorboard")
     if not shutil.which("tensorboard") and beside_python.exists():
         os.environ.setdefault("TENSORBOARD_BINARY", str(beside_python))
-    notebook.start(f"--logdir {folder} --reload_interval 15")
+    notebook.start(f"--logdir {shlex.quote(str(folder))} --reload_interval 15")
 
 
 def show_video(video: Video) -> None:
@@ -134,7 +135,7 @@ def set_up(store: str = "", verify: bool = True, root: str | os.PathLike | None 
     Returns the store's name, None where there is none.
     """
     try:
-        place = colab.connect(store, verify) or os.environ.get("COLAB_RL_STORE")
+        place = colab.connect(store, verify)
         opened = open_store(place, make=True)
         if opened is None:
             print(f"no store: runs stay on this machine; {colab.OFFERS}")
@@ -193,7 +194,8 @@ def show_runs(store: str | os.PathLike | None = None, root: str | os.PathLike | 
               "01_train.ipynb begins one")
     for row in rows:
         score = "not evaluated" if row.score is None else f"score {row.score:.1f}"
-        where = "" if places.store is None else ", in the store" if row.stored else ", not in the store yet"
+        where = ("" if places.store is None else ", in the store" if row.stored else
+                 ", comes with colab_rl" if row.name == EXAMPLE else ", not in the store yet")
         print(f"{row.name}: {row.env_id}, {row.algorithm}, {score}, step {row.step:,} of {row.total_steps:,}, "
               f"saved {row.date}{where}")
     return [row.name for row in rows]

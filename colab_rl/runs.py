@@ -96,6 +96,11 @@ class Identity:
         return identity
 
 
+def store_name(store: str | os.PathLike | None = None) -> str:
+    """What a person calls the store: what is given, else `$COLAB_RL_STORE`; empty where nobody said."""
+    return os.fspath(store or os.environ.get("COLAB_RL_STORE", ""))
+
+
 class Places:
     """Where this machine's runs are, and the store beyond it.
 
@@ -109,7 +114,7 @@ class Places:
     def __init__(self, root: str | os.PathLike | None = None, store: str | os.PathLike | None = None,
                  make_store: bool = False):
         self.root = Path(root or os.environ.get("COLAB_RL_ROOT") or "runs")
-        self.store = open_store(os.fspath(store) if store else os.environ.get("COLAB_RL_STORE"), make_store)
+        self.store = open_store(store_name(store), make_store)
         if isinstance(self.store, FolderStorage) and os.path.realpath(self.store.root) == os.path.realpath(self.root):
             raise UsageError(f"the store {self.store.place} is the folder of the runs itself, where a copy would be no "
                              "second one; nothing was changed; choose another folder, or --store none")

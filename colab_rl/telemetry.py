@@ -84,8 +84,12 @@ class Episode:
         return np.stack(columns, 1)
 
     def discounted_return(self, gamma: float) -> np.ndarray:
-        """(T,) rewards from each step on, discounted; where the episode was cut off, the last state's value follows."""
-        following = 0.0 if self.terminated else float(np.nan_to_num(self.series["value"][-1]))
+        """(T,) rewards from each step on, discounted.
+
+        The last state's value follows where the episode was cut off there, or only its first part is recorded.
+        """
+        ended = self.terminated and self.length == self.steps
+        following = 0.0 if ended else float(np.nan_to_num(self.series["value"][-1]))
         result = np.empty(self.length)
         for t in range(self.length - 1, -1, -1):
             following = result[t] = self.series["reward"][t] + gamma * following

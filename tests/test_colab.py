@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import errno
+import importlib
 import os
 import re
+import shlex
 import sys
 import types
 from collections.abc import Iterator
@@ -152,7 +154,15 @@ def test_a_declined_login_is_said(google_colab, capsys):
 @pytest.mark.parametrize("store", ["none", "/tmp", ""])
 def test_elsewhere_nobody_is_asked(store, monkeypatch):
     monkeypatch.delenv("COLAB_RELEASE_TAG", raising=False)
+    monkeypatch.delenv("COLAB_RL_STORE", raising=False)
     assert colab.connect(store) == (store or None)
+
+
+@pytest.mark.parametrize(("chosen", "place"), [("", "drive:mine"), ("none", "none")])
+def test_the_environments_store_is_the_notebooks_too(google_colab, monkeypatch, chosen, place):
+    monkeypatch.setenv("COLAB_RL_STORE", "drive:mine")
+    assert colab.connect(chosen) == place
+    assert "mount" not in google_colab.calls
 
 
 def test_a_shell_on_colab_asks_nobody(monkeypatch):
@@ -183,6 +193,13 @@ def test_set_up_works_without_a_mount(google_colab, drive, capsys):
     assert re.search("cart: CartPole-v1, .*, in the store", shown)
     assert any(name.endswith(".whl") for name in drive.tree())
     assert not [name for name in drive.tree() if "probe" in name]
+
+
+def test_tensorboard_gets_a_folder_with_a_space(tmp_path, monkeypatch):
+    asked = []
+    monkeypatch.setattr(importlib.import_module("tensorboard.notebook"), "start", asked.append)
+    notebook.show_tensorboard(tmp_path / "my runs")
+    assert str(tmp_path / "my runs" / "tensorboard") in shlex.split(asked[0])
 
 
 def test_set_up_outside_colab_says_that_there_is_no_store(monkeypatch, tmp_path, capsys):

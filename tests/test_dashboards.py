@@ -14,7 +14,7 @@ from colab_rl import dashboards, telemetry
 from colab_rl.environments import describe
 from colab_rl.evaluation import record_episode
 from colab_rl.views.dashboards import measures
-from colab_rl.views.dashboards.style import smoothed, thinned
+from colab_rl.views.dashboards.style import TEMPLATE, smoothed, thinned
 from colab_rl.views.page import Section, page
 from tests.browser import CHROMIUM, visit
 
@@ -64,7 +64,7 @@ def traces(figure, name):
 
 
 def texts(figure):
-    return html.unescape(" ".join(annotation.text for annotation in figure.layout.annotations))
+    return html.unescape(" ".join(" ".join(annotation.text for annotation in figure.layout.annotations).split()))
 
 
 def test_learning_draws_every_column_marks_checkpoints_and_resumes_and_switches_its_axis():
@@ -115,6 +115,38 @@ def test_what_is_unhealthy_is_said_with_the_reason(changes, sentence):
         assert any("unhealthy" in trace.name for trace in figure.data)
 
 
+def test_several_runs_have_a_colour_each_and_a_dash_for_each_network():
+    figure = dashboards.optimizer([curves("one"), curves("two")])
+    titles = [annotation.text for annotation in figure.layout.annotations if annotation.name]
+    assert all("— policy, ··· value" in title and "one" not in title for title in titles) and len(titles) == 7
+    looks = {(trace.name, trace.line.color, trace.line.dash) for trace in figure.data}
+    assert len(looks) == len({look[1:] for look in looks}) == 4
+    assert sum("●" in annotation.text for annotation in figure.layout.annotations) == 2
+
+
+@pytest.mark.parametrize("spread", [1.05, 3.0, 20.0, 1e3, 1e9])
+def test_a_logarithmic_axis_always_has_ticks(spread):
+    values = np.geomspace(0.03, 0.03 * spread, 400)
+    figure = dashboards.optimizer(curves(**{"optimizer/policy/gradient_norm": values,
+                                            "optimizer/policy/clipped_gradient_norm": values,
+                                            "optimizer/value/gradient_norm": values,
+                                            "optimizer/value/clipped_gradient_norm": values}))
+    axis = figure.layout.yaxis
+    assert axis.type == "log"
+    powers = np.floor(np.log10(values[-1])) - np.ceil(np.log10(values[0])) + 1
+    assert (powers >= 2) if axis.dtick in (1, 2) else axis.tickformat == "~g"
+
+
+@pytest.mark.parametrize("back", ["#ffffff", "#15181c"])
+def test_what_python_shows_can_be_read_on_a_light_and_on_a_dark_page(back):
+    def luminance(color):
+        parts = np.array([int(color[i:i + 2], 16) for i in (1, 3, 5)]) / 255
+        return np.where(parts <= 0.04045, parts / 12.92, ((parts + 0.055) / 1.055) ** 2.4) @ (0.2126, 0.7152, 0.0722)
+
+    text, page = sorted((luminance(TEMPLATE.layout.font.color), luminance(back)))
+    assert (page + 0.05) / (text + 0.05) > 4  # near the 4.5 of WCAG 2, which no grey has on both
+
+
 def test_a_healthy_optimizer_is_said_to_be_one_also_when_its_learning_rate_has_ended():
     assert dashboards.diagnose(curves()) == []
     assert "nothing unhealthy" in texts(dashboards.optimizer(curves()))
@@ -151,6 +183,15 @@ def test_the_gait_holds_every_part_and_its_frames_move_body_and_cursor(walk):
     assert np.allclose(joint.x, walk.time[places])
 
 
+def test_choices_are_stairs_between_their_names_and_what_is_left_out_is_said(walk):
+    figure = dashboards.gait(pole())
+    push = traces(figure, "push")[0]
+    axis = figure.layout[push.yaxis.replace("y", "yaxis")]
+    assert push.line.shape == "hv" and list(axis.ticktext) == ["left", "right"] and list(axis.tickvals) == [0, 1]
+    many = dataclasses.replace(walk, series={**walk.series, **{f"action_{i}": walk["reward"] for i in range(13)}})
+    assert "the first 6 of 17" in texts(dashboards.gait(many)) and "the first" not in texts(dashboards.gait(walk))
+
+
 def test_gait_measures():
     contact = np.array([1, 1, 0, 1, 1, 0, 0, 0, 0, 1, 1, 0, 0, 0, 0, 1], float)  # a bounce, then two landings
     assert measures.touchdowns(contact, 0.02).tolist() == [9, 15]
@@ -163,20 +204,27 @@ def test_gait_measures():
     assert measures.speed(episode) == pytest.approx(20.0)
     assert measures.energy_per_metre(episode) == pytest.approx(12 * 1.0 / 20)
     assert np.isnan(measures.stride_frequency(episode))
+    lander = dataclasses.replace(episode, series={name: values for name, values in episode.series.items()
+                                                  if not name.startswith("hip")})
+    assert np.isnan(measures.speed(lander)) and "m/s" not in measures.gait_sentence(lander)
+    assert "first 10 of 500 steps" in measures.gait_sentence(dataclasses.replace(episode, steps=500))
 
 
 def test_the_comparison_shows_the_numbers_of_its_returns(walk):
     returns = np.random.default_rng(1).normal(300, 10, 100)
     run = curves("a")
-    contender = dashboards.Contender("a:3", returns, [walk], run, 1_000_000, 290.0)
+    contender = dashboards.Contender("a:3", returns, [walk], run, 1_300_000, 290.0)
     low, high = dashboards.bootstrap_interval(returns)
     assert low < returns.mean() < high and high - low == pytest.approx(2 * 1.96 * returns.std() / 10, rel=0.15)
-    figure = dashboards.comparison([contender, dashboards.Contender("b", np.zeros(0))])
-    cells = dict(zip(figure.data[0].cells["values"][0], figure.data[0].cells["values"][1], strict=True))
+    table = dashboards.comparison([contender, dashboards.Contender("b", np.zeros(0))])
+    cells = {name: columns[0] for name, columns in table.rows}
     assert cells["Score ± deviation"] == f"{returns.mean():.1f} ± {returns.std():.1f}"
     assert cells["95 % interval of the mean"] == f"{low:.1f} to {high:.1f}"
     first = np.flatnonzero(run.column("evaluation/score") >= 290)[0]
     assert cells["Steps to 290"] == f"{run.column('step')[first]:,.0f}"
+    early = dashboards.Contender("a:1", returns, [walk], run, int(run.column("step")[first]) - 1, 290.0)
+    later = {name: columns for name, columns in dashboards.comparison([early, contender]).rows}
+    assert later["Steps to 290"] == ["-", cells["Steps to 290"]] and later["Minutes to 290"][0] == "-"
     assert len(dashboards.scores([contender]).data) == 2
 
 
@@ -184,7 +232,7 @@ def test_the_comparison_shows_the_numbers_of_its_returns(walk):
     lambda walk: dashboards.learning([]), lambda walk: dashboards.learning(dashboards.Curves("none", {})),
     lambda walk: dashboards.optimizer(dashboards.Curves("none", {})), lambda walk: dashboards.gait({}),
     lambda walk: dashboards.phase_portraits({}),
-    lambda walk: dashboards.comparison([]), lambda walk: dashboards.scores([]),
+    lambda walk: dashboards.scores([]),
     lambda walk: dashboards.learning(curves(rows=1)), lambda walk: dashboards.optimizer(curves(rows=1)),
     lambda walk: dashboards.learning(curves(**{"episode/return": np.full(400, np.nan)})),
     lambda walk: dashboards.gait(walk), lambda walk: dashboards.phase_portraits(walk),
@@ -217,6 +265,31 @@ def test_thinning_keeps_the_peaks_and_smoothing_leaves_nan_out():
         inside = chosen[(chosen >= start) & (chosen < start + 1000)]
         assert y[inside].max() == y[start:start + 1000].max() and y[inside].min() == y[start:start + 1000].min()
     assert smoothed(np.array([1, np.nan, 3, 5.0]), 2).tolist() == [1, 1, 3, 4]
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="no Chromium here")
+def test_every_number_of_six_runs_can_be_read_on_a_phone(tmp_path):
+    contenders = [dashboards.Contender(f"{EVIL if i == 2 else 'a_run_with_a_long_name' * i}:{i}",
+                                       np.linspace(-1522, -0.7, 9) - i) for i in range(6)]
+    (tmp_path / "page.html").write_text(page("t", [(c.label, "x") for c in contenders], [
+        Section("Score", "", [dashboards.comparison(contenders), dashboards.scores(contenders)])]))
+    (wide, cut, reached, outside, cells, title), errors = visit(tmp_path / "page.html", [
+        "document.documentElement.scrollWidth",
+        "[...document.querySelectorAll('.contenders :is(th, td)')].filter(e => e.scrollWidth > e.clientWidth)"
+        ".map(e => e.textContent)",
+        "(() => { const box = document.querySelector('.contenders'); box.scrollLeft = 1e6;"
+        "return box.querySelector('tr').lastElementChild.getBoundingClientRect().right })()",
+        "[...document.querySelectorAll('.figure text')].filter(e => { const {left, right} = e.getBoundingClientRect();"
+        "return left < 0 || right > innerWidth; }).map(e => e.textContent)",
+        "[...document.querySelectorAll('.contenders td')].map(e => e.textContent)",
+        "document.title"], tmp_path / "profile", 400)
+    assert errors == [] and title == "t"
+    assert wide <= 400 and cut == [] and reached <= 400 and outside == []
+    assert "-1522.0 to -0.7" in cells and "-1527.0 to -5.7" in cells
+
+
+def test_nothing_to_compare_is_said():
+    assert "nothing to compare" in dashboards.comparison([])._repr_html_()
 
 
 def long(walk, steps=2000):
@@ -255,7 +328,7 @@ def test_a_page_draws_everything_and_answers_to_clicks_offline(tmp_path, walk, w
     click = "new MouseEvent('click', {bubbles: true})"
     answers, errors = visit(tmp_path / "page.html", [
         "[...document.querySelectorAll('.figure')].map(f => f.querySelectorAll("
-        "'.js-line[d], .point, .column-cell').length)",
+        "'.js-line[d], .point').length)",
         "document.title",
         "document.documentElement.scrollWidth",
         f"document.querySelectorAll('#figure0 .updatemenu-button')[1].dispatchEvent({click})",

@@ -13,7 +13,7 @@ from packaging.requirements import Requirement
 
 from colab_rl import ColabRLError, __version__, doctor, install
 from colab_rl.cli import main
-from colab_rl.notebook import choose_run, keep_package
+from colab_rl.notebook import choose_run, keep_package, show_runs
 from colab_rl.storage import FolderStorage
 from tools.resolve import packages
 
@@ -146,6 +146,11 @@ def test_who_has_runs_is_not_shown_the_example(tmp_path, capsys):
     begin = ["train", "mine", "--env", "CartPole-v1", "--root", str(root), "--store", "none", "--total-steps", "100"]
     assert main([*begin, "--backend", "gymnasium", "--set", "num_envs=2", "num_steps=32", "eval_episodes=1"]) == 0
     assert choose_run("mine", "none", root) == ("mine", "none")
+    (tmp_path / "store").mkdir()
+    capsys.readouterr()
+    show_runs(tmp_path / "store", root)
+    shown = capsys.readouterr().out.splitlines()
+    assert [line.rpartition(", ")[2] for line in sorted(shown)] == ["comes with colab_rl", "not in the store yet"]
     with pytest.raises(ColabRLError, match=r"no run 'walker' .*there is: example-walker, mine"):
         choose_run("walker", "none", root)
 

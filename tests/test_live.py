@@ -53,6 +53,16 @@ def test_it_says_where_training_is():
     assert shown["text/html"].count("<circle") == 7 and shown["text/html"].count("<polyline") == 1
 
 
+def test_a_long_evaluation_changes_the_speed_little():
+    """Rows of 1 s, of which each 60th takes another 60 s: half of the time is the evaluations'."""
+    plot, speeds, seconds = LivePlot("walker", lambda bundle: None, lambda: 0.0), [], 0.0
+    for number in range(2000):
+        seconds += 61 if number % 60 == 59 else 1
+        plot.row({"step": 4096.0 * number, "seconds": seconds}, "")
+        speeds.append(plot.speed)
+    assert all(1500 < speed < 2700 for speed in speeds[500:])
+
+
 def test_rows_of_earlier_sessions_are_drawn_and_not_counted_for_speed():
     shown = []
     plot = LivePlot("walker", shown.append, lambda: 0.0)

@@ -273,15 +273,34 @@ def test_an_error_is_one_line_and_no_traceback(jupyter):
     assert shown[0].traceback == ["error: setting total_steps = -5 is out of range (at least 1)"]
 
 
-def test_without_network_the_first_cell_says_what_to_do(tmp_path):
+def first_cell_on_a_bare_machine(folder, repository):
+    """What the first cell says in `folder`, with a Python that has no colab_rl, no pip and no network."""
     cell = next(cell for cell in nbformat.read(HOME / "notebooks" / "00_setup.ipynb", as_version=4).cells
                 if cell.cell_type == "code")
-    bare = tmp_path / "bare"
+    bare, temporary = folder.parent / "bare", folder.parent / "temporary"
+    temporary.mkdir()
     subprocess.run([sys.executable, "-m", "venv", "--system-site-packages", "--without-pip", bare], check=True)
     offline = {"https_proxy": "http://127.0.0.1:9", "HTTPS_PROXY": "http://127.0.0.1:9", "PIP_RETRIES": "0",
-               "PIP_CONFIG_FILE": os.devnull}
-    shown = subprocess.run([bare / "bin" / "python", "-I", "-c", cell.source], cwd=tmp_path, capture_output=True,
-                           text=True, env={**os.environ, **offline}, timeout=120)
+               "PIP_CONFIG_FILE": os.devnull, "TMPDIR": str(temporary)}
+    shown = subprocess.run([bare / "bin" / "python", "-I", "-c", cell.source.replace("YOUR_NAME/colab_rl", repository)],
+                           cwd=folder, capture_output=True, text=True, env={**os.environ, **offline}, timeout=120)
     assert shown.returncode == 1 and "Traceback" not in shown.stderr
-    assert "could not be installed from https://github.com/YOUR_NAME/colab_rl" in shown.stderr
-    assert "look at REPOSITORY and the network" in shown.stderr
+    return shown.stderr, list(temporary.rglob("*"))
+
+
+def test_without_network_the_first_cell_says_what_to_do(tmp_path):
+    (tmp_path / "content").mkdir()
+    said, _ = first_cell_on_a_bare_machine(tmp_path / "content", "some-one/walkers")
+    assert "could not be installed from https://github.com/some-one/walkers" in said
+    assert "look at REPOSITORY and the network" in said
+
+
+@pytest.mark.parametrize("repository", ["", "."])
+def test_a_folder_that_is_no_copy_of_the_package_is_not_installed_from(tmp_path, repository):
+    """An emptied field is the current folder, which on Colab holds the mounted Drive."""
+    mine = tmp_path / "content" / "drive" / "MyDrive" / "mine.txt"
+    mine.parent.mkdir(parents=True)
+    mine.write_text("precious")
+    said, copied = first_cell_on_a_bare_machine(tmp_path / "content", repository)
+    assert "look at REPOSITORY" in said
+    assert copied == []

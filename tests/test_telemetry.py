@@ -205,6 +205,9 @@ def test_a_cut_off_episode_is_bootstrapped_and_a_finished_one_is_not():
     assert np.allclose(episode.discounted_return(0.5)[-2:], [1 + 0.5 * (1 + 5), 1 + 5])
     ended = dataclasses.replace(episode, terminated=True)
     assert np.allclose(ended.discounted_return(0.5)[-2:], [1.5, 1])
+    # Of a file that holds the first part only, the last state recorded is not the end.
+    first_part = dataclasses.replace(ended, steps=ended.length + 1)
+    assert np.allclose(first_part.discounted_return(0.5), episode.discounted_return(0.5))
 
 
 def test_channels_are_found_through_wrappers():

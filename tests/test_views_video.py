@@ -28,11 +28,11 @@ from colab_rl.cli import main
 from colab_rl.environments import describe, make_environment
 from colab_rl.errors import EnvironmentFault
 from colab_rl.evaluation import record_episode, replay
-from colab_rl.views import shown
-from colab_rl.views.drawing import curve, draw_text, font
+from colab_rl.views import panels, shown
+from colab_rl.views.drawing import curve, draw_text, font, text_width
 from colab_rl.views.encoder import VideoWriter, make_preview
 from colab_rl.views.overlay import Overlay, free_share, parse_panels
-from colab_rl.views.panels import BACKGROUND, LIMBS, PANELS, SINGLE, Actions, Numbers, Scene, Traces
+from colab_rl.views.panels import BACKGROUND, LIMBS, PANELS, SINGLE, Actions, Caption, Numbers, Scene, Traces
 from colab_rl.views.reels import pace
 
 pytestmark = pytest.mark.usefixtures("one_core")
@@ -76,7 +76,7 @@ def random_actions(env_id):
 
 
 def scene_of(episode, spaces, **changes):
-    scene = Scene(episode, spaces, ("walker · generation 3", "82k steps", "score 47.3"), [episode], 0.02)
+    scene = Scene(episode, spaces, ("walker", "generation 3", "82k steps", "score 47.3"), [episode], 0.02)
     return scene._replace(**changes)
 
 
@@ -199,10 +199,34 @@ def test_numbers_are_the_telemetrys(walk):
     t = episode.length
     shown_numbers = {label: form.format(values[t]) for label, form, values in panel.numbers}
     assert shown_numbers == {"return": f"{episode.total_return:.2f}", "step": str(t), "time s": f"{t / 50:.2f}",
-                             "speed m/s": f"{episode['velocity_x'][t]:.2f}", "reward": f"{episode['reward'][-1]:+.2f}"}
+                             "velocity x m/s": f"{episode['velocity_x'][t]:.2f}",
+                             "reward": f"{episode['reward'][-1]:+.2f}"}
     assert all(len(values) == t + 1 for _, _, values in panel.numbers)
     narrow = Numbers(scene_of(episode, spaces), 300, 1.0)
-    assert [label for label, *_ in narrow.numbers] == ["return", "speed m/s", "time s"]
+    assert [label for label, *_ in narrow.numbers] == ["return", "velocity x m/s", "time s"]
+
+
+@pytest.mark.parametrize(("width", "lines"), [(240, 2), (320, 2), (480, 1), (600, 1)])
+def test_a_long_name_gives_way_and_the_checkpoint_is_always_said(walk, monkeypatch, width, lines):
+    """Side by side are often two checkpoints of one run."""
+    _, spaces, episode = walk
+    said = []
+    monkeypatch.setattr(panels, "draw_text", lambda image, x, y, text, *look: said.append(text))
+    name = "a_run_with_a_long_name_" * 4
+    caption = Caption(scene_of(episode, spaces, caption=(name, "generation 12", "1.25M steps", "score 47.3")), width, 1)
+    drawn(caption, 0)
+    assert caption.lines == lines
+    line = next(text for text in said if text.startswith("a_run"))
+    assert "… · generation 12" in line and "1.25M steps" in " ".join(said)
+    room = width - 2 * caption.pad - (0 if lines == 2 else caption.pad + text_width("score 47.3", caption.middle))
+    assert text_width(line, caption.middle) <= room
+
+
+def test_an_action_says_its_unit_where_there_is_room(walk):
+    _, spaces, episode = episode_of("Pendulum-v1", random_actions("Pendulum-v1"))
+    action = shown.actions(episode, spaces)[0]
+    assert Actions(scene_of(episode, spaces), 600, 1.0)._label(action, 580) == "torque N m"
+    assert Actions(scene_of(episode, spaces), 600, 1.0)._label(action, 100) == "torque"
 
 
 @pytest.mark.parametrize(("env_id", "groups", "labels"), [

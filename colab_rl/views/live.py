@@ -18,7 +18,8 @@ from colab_rl.views.palette import BLUE, RED
 FREQUENT = 600.0          # seconds for which an update may come each second
 RAREST = 15.0             # seconds between two updates in the end
 MOST_POINTS = 200         # of the line; neighbours are averaged beyond it
-SPEED_OVER = 30.0         # seconds of training that the speed is a mean of
+SPEED_OVER = 300.0        # seconds of training that the speed is a mean of, with the evaluations in them
+SPEED_ROWS = 20           # and at least so many rows: an evaluation may take longer
 WIDTH, HEIGHT = 720, 190  # of the drawing, in its own units: it fills the width it is given
 LEFT, RIGHT, TOP, BOTTOM = 52, 12, 8, 24
 
@@ -90,7 +91,7 @@ class LivePlot:
         self.past(row)
         self._where = where
         self._recent.append((row["seconds"], row["step"]))
-        while self._recent[-1][0] - self._recent[0][0] > SPEED_OVER and len(self._recent) > 2:
+        while self._recent[-1][0] - self._recent[0][0] > SPEED_OVER and len(self._recent) > SPEED_ROWS:
             self._recent.popleft()
         now = self._clock()
         if now >= self._next:

@@ -10,10 +10,13 @@ from dataclasses import dataclass, field
 import plotly.graph_objects as go
 from plotly.offline import get_plotlyjs
 
+from colab_rl.views.dashboards.comparison import Table
+
 STYLE = """
 :root { color-scheme: light dark; --text: #24292f; --soft: #5b636d; --back: #ffffff; --card: #f6f7f9; --line: #d9dde3; }
 @media (prefers-color-scheme: dark) {
-  :root { --text: #e2e6eb; --soft: #9aa3ad; --back: #15181c; --card: #1d2126; --line: #343a42; } }
+  :root { --text: #e2e6eb; --soft: #9aa3ad; --back: #15181c; --card: #1d2126; --line: #343a42; }
+  .updatemenu-item-rect[style*="fill: rgb(244, 250, 255)"] { fill: #3b434d !important; } } /* Plotly's pressed button */
 * { box-sizing: border-box; }
 body { margin: 0 auto; max-width: 1080px; padding: 20px 14px 60px; background: var(--back); color: var(--text);
   font: 15px/1.5 system-ui, -apple-system, "Segoe UI", Roboto, sans-serif; }
@@ -22,7 +25,8 @@ h2 { font-size: 18px; margin: 40px 0 2px; padding-top: 14px; border-top: 1px sol
 p { margin: 0 0 10px; color: var(--soft); max-width: 75ch; overflow-wrap: anywhere; }
 dl { display: grid; grid-template-columns: repeat(auto-fit, minmax(130px, 1fr)); gap: 8px; margin: 14px 0; }
 dl div { background: var(--card); border-radius: 8px; padding: 8px 12px; min-width: 0; }
-dt { font-size: 12px; color: var(--soft); } dd { margin: 0; font-weight: 600; overflow-wrap: anywhere; }
+dt { font-size: 12px; color: var(--soft); overflow-wrap: anywhere; }
+dd { margin: 0; font-weight: 600; overflow-wrap: anywhere; }
 ul.missing { background: var(--card); border-left: 4px solid #BBA52B; border-radius: 4px; padding: 10px 14px 10px 32px;
   margin: 14px 0; overflow-wrap: anywhere; }
 nav { margin: 12px 0; } nav a { color: #4C8BD6; margin-right: 16px; overflow-wrap: anywhere; }
@@ -84,7 +88,7 @@ class Section:
 
     title: str
     sentence: str
-    figures: Sequence[go.Figure] = field(default_factory=list)
+    figures: Sequence[go.Figure | Table] = field(default_factory=list)
 
 
 def page(title: str, facts: Sequence[tuple[str, str]], sections: Sequence[Section], missing: Sequence[str] = (),
@@ -102,6 +106,9 @@ def page(title: str, facts: Sequence[tuple[str, str]], sections: Sequence[Sectio
     for i, section in enumerate(sections):
         parts.append(f'<h2 id="section{i}">{html.escape(section.title)}</h2><p>{html.escape(section.sentence)}</p>')
         for figure in section.figures:
+            if isinstance(figure, Table):
+                parts.append(figure.html())
+                continue
             # Of all of JSON only "<" could end the element that holds it.
             data = json.dumps({"frames": [], **json.loads(figure.to_json())}, separators=(",", ":"))
             data = data.replace("<", "\\u003c")

@@ -35,7 +35,7 @@ WINDOW = 4.0                       # seconds of a trace
 class Scene(NamedTuple):
     """What panels draw from.
 
-    caption: who it is, after how much training, and its score.
+    caption: the run, which checkpoint of it, after how much training, and its score.
     together: the episodes that are shown in one video, which share their axes.
     frame_seconds: time between two steps as the environment has it, in s.
     milestones: steps of training and return of each take of an evolution, of which the present one is number `place`.
@@ -43,7 +43,7 @@ class Scene(NamedTuple):
 
     episode: Episode
     spaces: Spaces
-    caption: tuple[str, str, str]
+    caption: tuple[str, str, str, str]
     together: Sequence[Episode]
     frame_seconds: float
     milestones: Sequence[tuple[int, float]] = ()
@@ -89,20 +89,26 @@ class Caption(Panel):
     def still(self, image: Image.Image, x: int, y: int) -> None:
         """See Panel."""
         size, last = self.middle, y + self.px(7 + 17 * (self.lines - 1))
-        who, when, score = self.scene.caption
-        room = self.width - 2 * self.pad - (text_width(score, size) + self.pad if score else 0)
+        run, checkpoint, when, score = self.scene.caption
+        wide = self.width - 2 * self.pad
+        room = wide - (text_width(score, size) + self.pad if score else 0)
         draw_text(image, x + self.width - self.pad, last, score, size, SINGLE, "right")
         if self.lines == 2:
-            draw_text(image, x + self.pad, y + self.px(7), shorten(who, size, self.width - 2 * self.pad), size, TEXT)
-        text = when if self.lines == 2 else f"{who} · {when}"
-        draw_text(image, x + self.pad, last, shorten(text, size, room), size, TEXT if self.lines == 1 else MUTED)
+            draw_text(image, x + self.pad, y + self.px(7), self._named(run, f" · {checkpoint}", wide), size, TEXT)
+            draw_text(image, x + self.pad, last, shorten(when, size, room), size, MUTED)
+        else:
+            draw_text(image, x + self.pad, last, self._named(run, f" · {checkpoint} · {when}", room), size, TEXT)
+
+    def _named(self, run: str, end: str, room: int) -> str:
+        """The run's name and what follows, in `room` pixels: the name gives way, and never which checkpoint it is."""
+        return shorten(run, self.middle, room - text_width(end, self.middle)) + end
 
     def frame(self, image: Image.Image, x: int, y: int, t: int) -> None:
         """See Panel: nothing changes."""
 
 
 class Numbers(Panel):
-    """Return, speed, time, step, reward: as many as there is room for."""
+    """Return, a velocity, time, step, reward: as many as there is room for."""
 
     units = 44
 
@@ -112,7 +118,7 @@ class Numbers(Panel):
         numbers = [("return", "{:.2f}", np.r_[0.0, episode.return_so_far])]
         if found := shown.speed(episode):
             name, unit = found
-            numbers.append((f"speed {unit}", "{:.2f}", episode[name]))
+            numbers.append((f"{shown.words_of(name)} {unit}", "{:.2f}", episode[name]))
         if episode.step_seconds:
             numbers.append(("time s", "{:.2f}", episode.time))
         numbers.append(("step", "{}", np.arange(episode.length + 1)))
@@ -122,7 +128,8 @@ class Numbers(Panel):
     def still(self, image: Image.Image, x: int, y: int) -> None:
         """See Panel."""
         for left, (label, *_) in zip(self._columns(x), self.numbers, strict=True):
-            draw_text(image, left, y + self.px(6), label, self.small, MUTED)
+            room = self.width // len(self.numbers) - self.pad
+            draw_text(image, left, y + self.px(6), shorten(label, self.small, room), self.small, MUTED)
 
     def frame(self, image: Image.Image, x: int, y: int, t: int) -> None:
         """See Panel."""
@@ -246,7 +253,10 @@ class Actions(Panel):
         return round(x + self.pad + i * self.share)
 
     def _label(self, action: shown.Action, width: int) -> str:
-        """The action's name; where there is no room, its words' first letters: `hip 1` is `h1`."""
+        """The action's name, with its unit where there is room; its words' first letters where not: `hip 1` is `h1`."""
+        whole = f"{action.label} {action.unit}".strip()
+        if text_width(whole, self.small) <= width - self.px(46):  # beside the number
+            return whole
         fits = text_width(action.label, self.small) <= width
         return action.label if fits else shorten("".join(word[0] for word in action.label.split()), self.small, width)
 

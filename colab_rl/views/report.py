@@ -5,12 +5,13 @@ from __future__ import annotations
 import contextlib
 import datetime
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 import gymnasium
 import numpy as np
+import plotly.graph_objects as go
 
 from colab_rl.arguments import checked
 from colab_rl.checkpoints import Manifest
@@ -21,6 +22,7 @@ from colab_rl.evaluation import EvaluationResult
 from colab_rl.inspection import evaluate_checkpoint, find_checkpoint
 from colab_rl.progress import say
 from colab_rl.runs import Places
+from colab_rl.telemetry import Episode
 from colab_rl.views import dashboards
 from colab_rl.views.copies import copy_to_store
 from colab_rl.views.dashboards import Contender
@@ -85,7 +87,11 @@ def build_page(names: Sequence[str], *, checkpoint: str | int = "best", episodes
     if not 0 <= episodes <= 1_000_000:
         raise UsageError(f"episodes must be between 0 and 1,000,000, not {episodes}")
     places = Places(root, store)
-    choices = [_choose(name, checkpoint, env, places) for name in names]
+    named: dict[str, tuple[str, Choice]] = {}
+    for name in names:
+        choice = _choose(name, checkpoint, env, places)
+        named.setdefault(choice.label, (name, choice))  # `walker` and `walker:best` are one checkpoint
+    choices = [choice for _, choice in named.values()]
     missing = [sentence for choice in choices for sentence in choice.history.missing]
     environments = list(dict.fromkeys(choice.history.identity.env_id for choice in choices))
     if len(environments) > 1:
@@ -95,7 +101,7 @@ def build_page(names: Sequence[str], *, checkpoint: str | int = "best", episodes
     sections = _alone(choices[0], contenders[0]) if len(choices) == 1 else _beside(choices, contenders)
     missing += [sentence for choice in choices for sentence in choice.history.missing if sentence not in missing]
     made = datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d %H:%M UTC")
-    title = " and ".join(names) if len(names) > 1 else choices[0].history.identity.name
+    title = " and ".join(name for name, _ in named.values()) if len(named) > 1 else choices[0].history.identity.name
     return page(title, _facts(choices), sections, list(dict.fromkeys(missing)), f"{MARK}, {made}")
 
 
@@ -142,9 +148,11 @@ def _alone(choice: Choice, contender: Contender) -> list[Section]:
     episodes = history.episodes(shown, choice.source)
     label = next((label for label in episodes if choice.checkpoint
                   and label.startswith(f"generation {choice.checkpoint.generation},")), None)
+    walks = _walks(episodes.values())
     return [*sections, Section(
-        "Gait", "One evaluation episode of each checkpoint, on the same terrain. Play it, drag the time through all "
-        "curves, and drag the checkpoint to see how the gait came about.",
+        "Gait" if walks else "Episode", "One evaluation episode of each checkpoint, "
+        f"{'on the same terrain' if walks else 'from the same seed'}. Play it, drag the time through all "
+        f"curves, and drag the checkpoint to see how {'the gait' if walks else 'what the policy does'} came about.",
         [dashboards.gait(episodes, _gamma(history), first=label), dashboards.phase_portraits(episodes, first=label)])]
 
 
@@ -156,13 +164,19 @@ def _beside(choices: Sequence[Choice], contenders: Sequence[Contender]) -> list[
             for episode in choice.history.episodes([choice.checkpoint], choice.source).values():
                 episodes[choice.label] = episode
     return [_score_section(contenders), _learning_section(choices), _optimizer_section(choices), Section(
-        "Gait", "One evaluation episode each, in the colours of the table above.",
+        "Gait" if _walks(episodes.values()) else "Episode",
+        "One evaluation episode each, in the colours of the table above.",
         [dashboards.gait(episodes, _gamma(choices[0].history), overlay=True),
          dashboards.phase_portraits(episodes, overlay=True)])]
 
 
+def _walks(episodes: Iterable[Episode]) -> bool:
+    """Whether there is a body over a terrain to be shown, or nothing at all."""
+    return all(episode.outlines for episode in episodes)
+
+
 def _score_section(contenders: Sequence[Contender]) -> Section:
-    figures = [dashboards.comparison(contenders)]
+    figures: list[go.Figure | dashboards.Table] = [dashboards.comparison(contenders)]
     if any(len(contender.returns) for contender in contenders):
         figures.append(dashboards.scores(contenders))
     return Section("Score", "Deterministic episodes on stock gymnasium, as the command evaluate plays them, and what "

@@ -54,6 +54,7 @@ class Action(NamedTuple):
     low: float
     high: float
     choice: int | None
+    unit: str = ""
 
 
 def traces(episode: Episode) -> list[Group]:
@@ -92,8 +93,7 @@ def actions(episode: Episode, spaces: Spaces) -> list[Action]:
     """The action's numbers, or its choices, at most eight."""
     names = episode.action_names
     if spaces.discrete:
-        kind = episode.environment.rpartition(":")[2].partition("-")[0]
-        words = CHOICES.get(kind, ())
+        words = choices(episode)
         if len(words) != spaces.action_dim:
             words = tuple(str(spaces.first_action + i) for i in range(spaces.action_dim))
         return [Action(word, names[0], 0.0, 1.0, spaces.first_action + i)
@@ -103,8 +103,14 @@ def actions(episode: Episode, spaces: Spaces) -> list[Action]:
         if not np.isfinite([low, high]).all():
             high = float(np.abs(episode[name]).max(initial=0)) or 1.0
             low = -high
-        found.append(Action(words_of(name.removeprefix("action_")), name, float(low), float(high), None))
+        found.append(Action(words_of(name.removeprefix("action_")), name, float(low), float(high), None,
+                            episode.units[name]))
     return found
+
+
+def choices(episode: Episode) -> tuple[str, ...]:
+    """What the choices of its discrete action are called, from choice 0 on; empty where nobody named them."""
+    return CHOICES.get(episode.environment.rpartition(":")[2].partition("-")[0], ())
 
 
 def words_of(name: str) -> str:

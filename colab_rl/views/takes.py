@@ -30,10 +30,10 @@ class Take:
     episode: Episode
 
     @property
-    def caption(self) -> tuple[str, str, str]:
-        """Run and checkpoint, steps, the score."""
+    def caption(self) -> tuple[str, str, str, str]:
+        """Run, checkpoint, steps, the score."""
         score = "" if self.manifest.score is None else f"score {self.manifest.score:.1f}"
-        return f"{self.run} · generation {self.manifest.generation}", f"{_count(self.manifest.step)} steps", score
+        return self.run, f"generation {self.manifest.generation}", f"{_count(self.manifest.step)} steps", score
 
 
 def takes_of(form: str, identity: Identity, places: Places, checkpoint: str | int, against: Sequence[str],

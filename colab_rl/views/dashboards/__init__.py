@@ -1,4 +1,4 @@
-"""Figures of a run: plain functions from tables and episodes to `plotly.graph_objects.Figure`.
+"""Figures of a run: plain functions from tables and episodes to `plotly.graph_objects.Figure`; `comparison` to a table.
 
     from colab_rl import dashboards, record
     dashboards.gait(record("walker")).show()
@@ -7,7 +7,7 @@
 All interaction is inside the figures, so that they work wherever Plotly shows one.
 """
 
-from colab_rl.views.dashboards.comparison import Contender, bootstrap_interval, comparison, scores
+from colab_rl.views.dashboards.comparison import Contender, Table, bootstrap_interval, comparison, scores
 from colab_rl.views.dashboards.gait import gait
 from colab_rl.views.dashboards.health import diagnose
 from colab_rl.views.dashboards.learning import learning
@@ -15,5 +15,5 @@ from colab_rl.views.dashboards.optimizer import optimizer
 from colab_rl.views.dashboards.phases import phase_portraits
 from colab_rl.views.dashboards.tables import Curves, Mark, table_of
 
-__all__ = ["Contender", "Curves", "Mark", "bootstrap_interval", "comparison", "diagnose", "gait", "learning",
+__all__ = ["Contender", "Curves", "Mark", "Table", "bootstrap_interval", "comparison", "diagnose", "gait", "learning",
            "optimizer", "phase_portraits", "scores", "table_of"]

@@ -10,12 +10,23 @@ import plotly.graph_objects as go
 
 from colab_rl.telemetry import Episode
 from colab_rl.views.dashboards import measures
-from colab_rl.views.dashboards.style import TEMPLATE, empty, plain, rounded
+from colab_rl.views.dashboards.style import PHONE, TEMPLATE, empty, plain, rounded, wrapped
 from colab_rl.views.dashboards.tables import Curves
 from colab_rl.views.palette import COLORS
 
 RESAMPLES = 10_000
 NONE = "-"
+TABLE_STYLE = """
+.contenders { overflow-x: auto; margin-bottom: 18px; }
+.contenders table { border-collapse: collapse; min-width: 100%; color: inherit; font-variant-numeric: tabular-nums; }
+.contenders th, .contenders td { padding: 4px 10px; text-align: right; white-space: nowrap;
+  border-bottom: 1px solid rgba(128,128,128,0.3); }
+.contenders thead th { min-width: 9em; vertical-align: bottom; }
+.contenders tr > :first-child { text-align: left; font-weight: normal; padding-left: 0; position: sticky; left: 0;
+  background: var(--back, transparent); }
+@media (max-width: 700px) {
+  .contenders tr > :first-child { white-space: normal; min-width: 8em; } }
+"""
 
 
 @dataclass(frozen=True)
@@ -34,6 +45,32 @@ class Contender:
     solved_at: float | None = None
 
 
+@dataclass(frozen=True)
+class Table:
+    """Names of columns, and rows of a name and a cell for each column; shown as HTML in a report or a notebook's cell.
+
+    On a narrow screen it scrolls sideways under the rows' names: no number is ever cut.
+    """
+
+    columns: Sequence[str]
+    rows: Sequence[tuple[str, Sequence[str]]]
+
+    def html(self) -> str:
+        """As an element of a page."""
+        if not self.columns:
+            return "<p>There is nothing to compare.</p>"
+        heads = "".join(f'<th scope="col" style="color:{COLORS[i % len(COLORS)]}">{plain(name)}</th>'
+                        for i, name in enumerate(self.columns))
+        body = "".join(f'<tr><th scope="row">{plain(name)}</th>'
+                       + "".join(f"<td>{plain(cell)}</td>" for cell in cells) + "</tr>" for name, cells in self.rows)
+        return (f'<div class="contenders"><style>{TABLE_STYLE}</style>'
+                f"<table><thead><tr><td></td>{heads}</tr></thead><tbody>{body}</tbody></table></div>")
+
+    def _repr_html_(self) -> str:
+        """For a notebook's cell."""
+        return self.html()
+
+
 def bootstrap_interval(returns: np.ndarray, share: float = 0.95) -> tuple[float, float]:
     """The percentile interval of the mean (Efron 1979), from resamples that are the same each time."""
     generator = np.random.default_rng(0)
@@ -43,14 +80,13 @@ def bootstrap_interval(returns: np.ndarray, share: float = 0.95) -> tuple[float,
 
 
 def solved(contender: Contender) -> tuple[float, float]:
-    """Steps and seconds until an evaluation of the run first reached `solved_at`; NaN where none did."""
-    scores = contender.curves.column("evaluation/score")
-    if contender.solved_at is None or not len(scores):
-        return float("nan"), float("nan")
-    there = np.flatnonzero(scores >= contender.solved_at)
+    """Steps and seconds until an evaluation first reached `solved_at`; NaN where none did up to the checkpoint."""
+    curves, goal = contender.curves, contender.solved_at
+    steps, scores = curves.column("step"), curves.column("evaluation/score")
+    there = np.flatnonzero((scores >= (np.inf if goal is None else goal)) & (steps <= contender.step))
     if not len(there):
         return float("nan"), float("nan")
-    return float(contender.curves.column("step")[there[0]]), float(contender.curves.column("seconds")[there[0]])
+    return float(steps[there[0]]), float(curves.column("seconds")[there[0]])
 
 
 def rows_of(contenders: Sequence[Contender]) -> list[tuple[str, list[str]]]:
@@ -82,24 +118,9 @@ def rows_of(contenders: Sequence[Contender]) -> list[tuple[str, list[str]]]:
     return [(words, cells) for words, cells in rows if any(cell != NONE for cell in cells)]
 
 
-def comparison(contenders: Sequence[Contender]) -> go.Figure:
+def comparison(contenders: Sequence[Contender]) -> Table:
     """The table, a column for each contender."""
-    if not contenders:
-        return empty("There is nothing to compare.")
-    rows = rows_of(contenders)
-    columns = [[words for words, _ in rows], *([cells[i] for _, cells in rows] for i in range(len(contenders)))]
-    headings = ["", *(plain(contender.label) for contender in contenders)]
-    colors = ["#8A8F98", *(COLORS[i % len(COLORS)] for i in range(len(contenders)))]
-    look = {"align": ["left"] + ["right"] * len(contenders), "fill": {"color": "rgba(0,0,0,0)"},
-            "line": {"color": "rgba(128,128,128,0.3)"}}
-    figure = go.Figure(layout={"template": TEMPLATE, "height": 84 + 27 * len(rows),
-                               "margin": {"l": 4, "r": 4, "t": 6, "b": 4}})
-    figure.add_trace(go.Table(
-        columnwidth=[1.5] + [1] * len(contenders),
-        header={"values": [f"<b>{heading}</b>" for heading in headings], "height": 66,
-                "font": {"color": colors}, **look},
-        cells={"values": [[plain(cell) for cell in column] for column in columns], "height": 26, **look}))
-    return figure
+    return Table([contender.label for contender in contenders], rows_of(contenders))
 
 
 def scores(contenders: Sequence[Contender]) -> go.Figure:
@@ -107,7 +128,7 @@ def scores(contenders: Sequence[Contender]) -> go.Figure:
     contenders = [contender for contender in contenders if len(contender.returns)]
     if not contenders:
         return empty("No episodes were evaluated.")
-    figure = go.Figure(layout={"template": TEMPLATE, "height": 70 + 84 * len(contenders)})
+    figure = go.Figure(layout={"template": TEMPLATE, "height": 88 + 84 * len(contenders)})
     generator = np.random.default_rng(0)
     for row, contender in enumerate(contenders):
         color = COLORS[row % len(COLORS)]
@@ -122,9 +143,10 @@ def scores(contenders: Sequence[Contender]) -> go.Figure:
                           "error_x": {"symmetric": False, "array": [high - mean], "arrayminus": [mean - low],
                                       "color": color, "thickness": 2}, "marker": {"color": color, "size": 10},
                           "hovertemplate": f"mean {mean:.2f}, 95 % interval {low:.2f} to {high:.2f}<extra></extra>"})
-        figure.add_annotation(text=f"<b>{plain(contender.label)}</b>", x=0, xref="paper", xanchor="left", y=row + 0.52,
-                              yanchor="bottom", showarrow=False, font={"color": color}, yshift=-2)
+        figure.add_annotation(text=f"<b>{'<br>'.join(wrapped(contender.label, PHONE))}</b>", align="left",
+                              x=0, xref="paper", xanchor="left", y=row + 0.52, yanchor="bottom",
+                              showarrow=False, font={"color": color}, yshift=-2)
     figure.update_yaxes(visible=False, range=[-0.4, len(contenders)])
-    figure.update_xaxes(title={"text": "return of an episode (dot: mean, bar: its 95 % interval)"})
-    figure.update_layout(margin={"t": 12, "b": 44, "l": 14, "r": 14})
+    figure.update_xaxes(title={"text": "return of an episode<br>(dot: mean, bar: its 95 % interval)"})
+    figure.update_layout(margin={"t": 12, "b": 62, "l": 14, "r": 14})
     return figure

@@ -17,8 +17,9 @@ from colab_rl.telemetry import Episode
 from colab_rl.views.dashboards.body import Stage
 from colab_rl.views.dashboards.learning import BUTTONS
 from colab_rl.views.dashboards.measures import contact_names, contact_sentence, gait_sentence
-from colab_rl.views.dashboards.style import DASHES, Line, Panel, empty, plain, rounded, stacked, title_of
+from colab_rl.views.dashboards.style import DASHES, Line, Panel, empty, legend, plain, rounded, stacked, title_of
 from colab_rl.views.palette import BLUE, COLORS, GREEN, GREY, PURPLE, RED, YELLOW
+from colab_rl.views.shown import choices
 
 MOST_FRAMES = 300     # of an animation; a longer episode is shown in larger strides
 MOST_CHANNELS = 32    # of an environment that is not described
@@ -74,9 +75,8 @@ class _Film:
         unit = "seconds" if self.seconds else "steps"
         end = self.longest * (self.seconds or 1)
         slider_space = 58 if len(labels) > 1 and not self.overlay else 0
-        legend = [f'<span style="color:{COLORS[i % len(COLORS)]}">● {plain(label)}</span>'
-                  for i, label in enumerate(labels)] if self.overlay else []
-        figure = stacked(merged, unit, top=100 + slider_space, x_range=(0, end), above=legend)
+        figure = stacked(merged, unit, top=100 + slider_space, x_range=(0, end),
+                         above=legend(labels) if self.overlay else [])
         figure.update_layout({name: value for name, value in self._ranges(self.shown).items()})
         owners = [number for panel in merged for number in self._owners(panel)]
         self._free_stage_axes(figure)
@@ -218,16 +218,13 @@ def episode_panels(episode: Episode, gamma: float) -> list[Panel]:
     walker = "hip_1_angle" in episode.series
     panels = [_contacts(episode)] if contact_names(episode) else []
     panels += _walker(episode) if walker else _generic(episode)
-    actions = episode.action_names
-    panels.append(Panel("Actions", episode.units.get(actions[0], ""), [
-        Line(_words(name.removeprefix("action_")), steps, episode[name].astype(float), color=COLORS[i % len(COLORS)],
-             width=1.1, kind="line") for i, name in enumerate(actions[:6])], height=120))
+    panels.append(_actions(episode, steps))
     panels.append(_rewards(episode, steps))
     value = episode["value"]
     if np.isfinite(value).any():
         panels.append(Panel("Value", "reward", [
             Line("the estimate", time, value.astype(float), color=PURPLE),
-            Line(f"the return that followed, discounted by {gamma:g} a step", steps,
+            Line(f"what followed, discounted by {gamma:g}", steps,
                  episode.discounted_return(gamma), color=GREEN)], height=130))
     return panels
 
@@ -281,6 +278,20 @@ def _contacts(episode: Episode) -> Panel:
                  y_ticks=([len(names) - i for i in range(len(names))],
                           [name.replace("contact_", "leg ") for name in names]),
                  note=contact_sentence(episode))
+
+
+def _actions(episode: Episode, steps: np.ndarray) -> Panel:
+    """What was done: numbers as lines, choices as stairs between their names."""
+    names = episode.action_names
+    title = "Actions" if len(names) <= len(COLORS) else f"Actions, the first {len(COLORS)} of {len(names)}"
+    discrete = all(np.issubdtype(episode[name].dtype, np.integer) for name in names)
+    lines = [Line(_words(name.removeprefix("action_")), steps, episode[name].astype(float), color=color, width=1.1,
+                  kind="stairs" if discrete else "line") for name, color in zip(names, COLORS, strict=False)]
+    if not discrete:
+        return Panel(title, episode.units.get(names[0], ""), lines, height=120)
+    words = choices(episode)
+    return Panel(title, "", lines, height=90, y_range=(-0.4, len(words) - 0.6) if words else None,
+                 y_ticks=(range(len(words)), words) if words else None)
 
 
 def _rewards(episode: Episode, steps: np.ndarray) -> Panel:

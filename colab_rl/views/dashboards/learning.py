@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import plotly.graph_objects as go
 
-from colab_rl.views.dashboards.style import DASHES, Line, Panel, empty, others_of, plain, smoothed, stacked
+from colab_rl.views.dashboards.style import DASHES, Line, Panel, empty, legend, others_of, smoothed, stacked
 from colab_rl.views.dashboards.tables import X_AXES, Curves
 from colab_rl.views.palette import BLUE, COLORS, CYAN, GREEN, GREY, RED, YELLOW
 
@@ -52,7 +52,7 @@ def learning(runs: Curves | Sequence[Curves]) -> go.Figure:
             small = {"tickformat": "~e"} if unit in ("step size", "nats") and max_of(lines) < 0.01 else {}
             panels.append(Panel(title, unit, lines, extra={"y": small}))
     panels += _budget(runs)
-    above = [_legend(runs)] if len(runs) > 1 else []
+    above = legend([run.label for run in runs]) if len(runs) > 1 else []
     figure = stacked(panels, X_AXES["Steps"], top=44, above=above)
     add_x_buttons(figure, panels)
     return figure
@@ -183,11 +183,3 @@ def max_of(lines: Sequence[Line]) -> float:
     """The largest number in some lines, 0 where there is none."""
     values = np.concatenate([line.y for line in lines])
     return float(np.abs(values[np.isfinite(values)]).max(initial=0.0))
-
-
-def _legend(runs: Sequence[Curves]) -> str:
-    return "   ".join(f'<span style="color:{COLORS[i % len(COLORS)]}">● {plain(run.label)}</span>'
-                      for i, run in enumerate(runs))
-
-
-

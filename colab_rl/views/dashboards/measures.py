@@ -45,9 +45,15 @@ def stride_frequency(episode: Episode) -> float:
     return float(np.mean(rates)) if rates else float("nan")
 
 
+def _joints(episode: Episode) -> list[str]:
+    """The joints whose torque and speed are known."""
+    joints = [name.removesuffix("_torque") for name in episode.series if name.endswith("_torque")]
+    return [joint for joint in joints if f"{joint}_speed" in episode.series]
+
+
 def distance(episode: Episode) -> float:
-    """Metres that the body came forward; NaN without a position."""
-    if episode.units.get("position_x") != "m":
+    """Metres that the body came forward; NaN without a position or without joints, where forward means nothing."""
+    if episode.units.get("position_x") != "m" or not _joints(episode):
         return float("nan")
     position = episode["position_x"].astype(float)
     return float(position[-1] - position[0])
@@ -63,10 +69,8 @@ def energy_per_metre(episode: Episode) -> float:
 
     NaN without torques, or where the body came less than a metre.
     """
-    joints = [name.removesuffix("_torque") for name in episode.series if name.endswith("_torque")]
-    joints = [joint for joint in joints if f"{joint}_speed" in episode.series]
-    far = distance(episode)
-    if not joints or not episode.step_seconds or not far > 1:
+    far, joints = distance(episode), _joints(episode)
+    if not episode.step_seconds or not far > 1:
         return float("nan")
     power = sum(np.abs(episode[f"{joint}_torque"].astype(float) * episode[f"{joint}_speed"]) for joint in joints)
     return float(np.sum(power[1:]) * episode.step_seconds / far)
@@ -89,7 +93,8 @@ def contact_sentence(episode: Episode) -> str:
 
 def gait_sentence(episode: Episode) -> str:
     """What an episode was, in a line."""
-    parts = [f"return {episode.total_return:.1f}", f"{episode.steps:,} steps"]
+    cut = f"first {episode.length:,} of " if episode.length < episode.steps else ""
+    parts = [f"return {episode.total_return:.1f}", f"{cut}{episode.steps:,} steps"]
     if np.isfinite(speed(episode)):
         parts.append(f"{speed(episode):.1f} m/s")
     if np.isfinite(energy_per_metre(episode)):

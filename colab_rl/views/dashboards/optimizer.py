@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 
 import numpy as np
@@ -9,7 +10,7 @@ import plotly.graph_objects as go
 
 from colab_rl.views.dashboards.health import FEWEST_ROWS, diagnose, networks
 from colab_rl.views.dashboards.learning import add_x_buttons
-from colab_rl.views.dashboards.style import DASHES, Line, Panel, empty, plain, stacked, wrapped
+from colab_rl.views.dashboards.style import DASH_WORDS, DASHES, Line, Panel, empty, legend, stacked, wrapped
 from colab_rl.views.dashboards.tables import X_AXES, Curves
 from colab_rl.views.palette import COLORS, GREEN, RED, YELLOW
 
@@ -36,31 +37,50 @@ def optimizer(runs: Curves | Sequence[Curves]) -> go.Figure:
         lines = _lines(runs, kinds)
         if lines:
             panels.append(Panel(title, "share" if title.startswith(("Dead", "Update over")) else "norm", lines, log=log,
-                                extra={"y": {"rangemode": "tozero"}} if not log else {}))
-    figure = stacked(panels, X_AXES["Steps"], top=44, above=_sentences(runs))
+                                note=_dashes(runs), extra={"y": {"rangemode": "tozero"}} if not log else {}))
+    above = legend([run.label for run in runs]) if len(runs) > 1 else []
+    figure = stacked(panels, X_AXES["Steps"], top=44, above=[*above, *_sentences(runs)])
     add_x_buttons(figure, panels)
     return figure
 
 
 def _lines(runs: Sequence[Curves], kinds: dict[str, str]) -> list[Line]:
-    """A colour each network where one run is shown, otherwise a colour each run and a dash each network."""
+    """A colour each network where one run is shown, otherwise a colour each run and a dash each network.
+
+    Of several runs only the first kind is shown, since more lines could not be told apart.
+    """
     lines = []
+    alone = len(runs) == 1
+    dashes = dict(zip(_all_networks(runs), itertools.cycle(DASHES)))
+    if not alone:
+        kinds = dict(list(kinds.items())[:1])
     for number, run in enumerate(runs):
         unhealthy = {finding.column for finding in diagnose(run)}
         for i, network in enumerate(networks(run)):
-            color = COLORS[(i if len(runs) == 1 else number) % len(COLORS)]
+            color = COLORS[(i if alone else number) % len(COLORS)]
             for kind, words in kinds.items():
                 column = f"optimizer/{network}/{kind}"
                 values = _values(run, network, kind)
                 if not np.isfinite(values).any():
                     continue
-                name = " ".join(filter(None, (run.label if len(runs) > 1 else "", network, words)))
-                dash = "dot" if words else "solid" if len(runs) == 1 else DASHES[i % len(DASHES)]
+                name = " ".join(filter(None, ("" if alone else run.label, network, words)))
+                dash = "dot" if words else "solid" if alone else dashes[network]
                 bad = column in unhealthy or (kind == "ratio" and f"optimizer/{network}/update_norm" in unhealthy)
-                lines.append(run.line(name, values, color=color, dash=dash, opacity=0.8 if words else 1.0))
+                lines.append(run.line(name, values, color=color, dash=dash, opacity=0.8 if words else 1.0,
+                                      in_title=alone))
                 if bad:
                     lines.append(_marked(run, name, values))
     return lines
+
+
+def _all_networks(runs: Sequence[Curves]) -> list[str]:
+    return list(dict.fromkeys(network for run in runs for network in networks(run)))
+
+
+def _dashes(runs: Sequence[Curves]) -> str:
+    """Which network has which dash, where several runs are shown."""
+    keys = (f"{DASH_WORDS[dash]} {network}" for network, dash in zip(_all_networks(runs), itertools.cycle(DASHES)))
+    return ", ".join(keys) if len(runs) > 1 else ""
 
 
 def _values(run: Curves, network: str, kind: str) -> np.ndarray:
@@ -88,9 +108,13 @@ def _sentences(runs: Sequence[Curves]) -> list[str]:
         if run.rows < FEWEST_ROWS:
             lines += wrapped(f"{prefix}too few rows yet to judge the optimizer's health.")
         elif not findings:
-            lines.append(f'<span style="color:{GREEN}">✓</span> '
-                         f"{plain(prefix)}nothing unhealthy in the last fifth of the run.")
+            lines += _signed(GREEN, "✓", prefix + "nothing unhealthy in the last fifth of the run.")
         for finding in findings:
-            first, *rest = wrapped(prefix + finding.sentence)
-            lines += [f'<span style="color:{RED}"><b>!</b></span> {first}', *(f"   {line}" for line in rest)]
+            lines += _signed(RED, "<b>!</b>", prefix + finding.sentence)
     return lines
+
+
+def _signed(color: str, sign: str, sentence: str) -> list[str]:
+    """A sentence in lines, with a coloured sign before the first."""
+    first, *rest = wrapped(sentence)
+    return [f'<span style="color:{color}">{sign}</span> {first}', *(f"   {line}" for line in rest)]

@@ -9,10 +9,11 @@ import numpy as np
 import plotly.graph_objects as go
 
 from colab_rl.telemetry import Episode
-from colab_rl.views.dashboards.style import TEMPLATE, empty, plain, rounded
+from colab_rl.views.dashboards.style import TEMPLATE, empty, plain, rounded, wrapped
 from colab_rl.views.palette import BLUE, COLORS, GREY, PURPLE, RED
 
-MOST = 500  # points of a portrait
+MOST = 500       # points of a portrait
+HALF_PHONE = 17  # characters of a title, two of which stand beside each other
 
 Portrait = tuple[str, list[tuple[str, str, str, str]]]  # title; (x channel, y channel, words, colour)
 WALKER: list[Portrait] = [
@@ -45,19 +46,20 @@ def phase_portraits(episodes: Episode | Mapping[str, Episode], overlay: bool = F
     layout: dict[str, Any] = {}
     annotations = []
     rows = -(-len(portraits) // 2)
-    high = 1 / rows - (0.09 if rows > 1 else 0)
+    high = 1 / rows - (0.13 if rows > 1 else 0)
     units = next(iter(shown.values())).units
     for number, (title, curves) in enumerate(portraits):
         suffix = "" if number == 0 else str(number + 1)
-        left, top = 0.56 * (number % 2), 1 - (number // 2) / rows
-        domain = [left, left + 0.44] if len(portraits) > 1 else [0, 1]
+        left, top = 0.58 * (number % 2), 1 - (number // 2) / rows
+        domain = [left, left + 0.42] if len(portraits) > 1 else [0, 1]
         layout |= {
             f"xaxis{suffix}": {"domain": domain, "anchor": f"y{suffix}", "nticks": 4, "title": {
                 "text": plain(_words(curves[0][0], units)), "standoff": 4, "font": {"size": 11}}},
             f"yaxis{suffix}": {"domain": [top - high + 0.03, top - 0.03], "anchor": f"x{suffix}", "title": {
                 "text": plain(_words(curves[0][1], units)), "standoff": 2, "font": {"size": 11}}}}
-        keys = ", ".join(f'<span style="color:{color}">{plain(words)}</span>' for _, _, words, color in curves)
-        annotations.append({"text": f"<b>{plain(title)}</b>" + (f"<br>{keys}" if not overlay else ""),
+        keys = ", ".join(f'<span style="color:{color}">{plain(words)}</span>' for _, _, words, color in curves if words)
+        words = "<br>".join(f"<b>{line}</b>" for line in wrapped(title, HALF_PHONE))
+        annotations.append({"text": words + (f"<br>{keys}" if keys and not overlay else ""),
                             "x": domain[0], "xref": "paper",
                             "xanchor": "left", "y": top - 0.03, "yref": "paper", "yanchor": "bottom",
                             "showarrow": False, "align": "left", "font": {"size": 12}})
@@ -71,10 +73,10 @@ def phase_portraits(episodes: Episode | Mapping[str, Episode], overlay: bool = F
                     "line": {"color": look, "width": 1}, "name": plain(f"{label} {words}"),
                     "visible": overlay or owner == active})
                 owners.append(owner)
-    top_margin = 50 + (44 if len(shown) > 1 else 0)
-    figure.update_layout(**layout, annotations=annotations, height=300 * rows + top_margin,
+    top_margin = 64 + (44 if len(shown) > 1 else 0)
+    figure.update_layout(**layout, annotations=annotations, height=330 * rows + top_margin,
                          margin={"t": top_margin, "b": 40, "l": 58, "r": 14})
-    inner = 300 * rows - 40
+    inner = 330 * rows - 40
     if len(shown) > 1 and not overlay:
         steps = [{"label": plain(label), "method": "restyle",
                   "args": [{"visible": [owner == number for owner in owners]}]} for number, label in enumerate(shown)]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import html
 import math
+import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -21,10 +22,11 @@ DASHES = ("solid", "dot", "dash", "dashdot")
 DASH_WORDS = {"solid": "—", "dot": "···", "dash": "- -", "dashdot": "-·-"}
 MOST_POINTS = 600   # of a line; no screen shows more
 LINE, GAP = 17, 26  # pixels of a line of text above a panel, and of the room below it for its ticks
-PHONE = 50          # characters that a phone shows in a line
+PHONE = 40          # characters that a phone shows in a line
 
 TEMPLATE = go.layout.Template(layout={
-    "font": {"family": "system-ui, -apple-system, 'Segoe UI', Roboto, sans-serif", "size": 12, "color": "#3b4048"},
+    "font": {"family": "system-ui, -apple-system, 'Segoe UI', Roboto, sans-serif", "size": 12,
+             "color": "#767d87"},  # legible on white and on near-black; a page sets its own
     "paper_bgcolor": "rgba(0,0,0,0)", "plot_bgcolor": "rgba(0,0,0,0)", "colorway": list(COLORS),
     "xaxis": {"gridcolor": "rgba(128,128,128,0.18)", "zeroline": False, "ticks": "", "automargin": False},
     "yaxis": {"gridcolor": "rgba(128,128,128,0.18)", "zerolinecolor": "rgba(128,128,128,0.45)", "nticks": 5,
@@ -36,7 +38,7 @@ TEMPLATE = go.layout.Template(layout={
 
 @dataclass(frozen=True)
 class Line:
-    """One series of a panel. kind: line, points, area (stacked), steps; hover: a text for each point."""
+    """One series of a panel. kind: line, points, area (stacked), steps (with gaps), stairs; hover: a text a point."""
 
     name: str
     x: np.ndarray
@@ -72,7 +74,7 @@ class Panel:
 
 def plain(text: Any) -> str:
     """Any text as text: nothing in it is markup, in Plotly or in a page."""
-    return html.escape(str(text), quote=True)
+    return html.escape(str(text)).replace("&quot;", "&#34;")  # of the two Plotly knows the number
 
 
 def rounded(values: Any, digits: int = 4) -> list[float | None]:
@@ -120,12 +122,12 @@ def title_of(panel: Panel) -> str:
     if list(names) == [panel.title]:
         keys = []
     lines, width = [f"<b>{plain(panel.title)}</b>"], len(panel.title)
-    for i, (name, key) in enumerate(zip([*names, panel.note] if panel.note else names,
-                                        [*keys, plain(panel.note)] if panel.note else keys, strict=False)):
+    notes = textwrap.wrap(panel.note, PHONE)
+    for i, (name, key) in enumerate(zip([*(names if keys else ()), *notes], [*keys, *map(plain, notes)], strict=True)):
         if width + len(name) + 2 > PHONE:
             lines, width = [*lines, key], len(name)
         else:
-            lines[-1] += ("  " if i == 0 or name == panel.note else ", ") + key
+            lines[-1] += ("  " if i == 0 or name in notes else ", ") + key
             width += len(name) + 2
     return "<br>".join(lines)
 
@@ -154,6 +156,8 @@ def trace_of(line: Line, axis: int, unit: str) -> dict[str, Any]:
         trace["marker"] = {"color": line.color, "size": 11 if line.symbol != "circle" else 7, "symbol": line.symbol}
     if line.kind == "steps":
         trace |= {"connectgaps": False, "line": {"color": line.color, "width": line.width}}
+    if line.kind == "stairs":
+        trace["line"]["shape"] = "hv"
     if line.kind == "area":
         trace |= {"stackgroup": line.stack or "all", "line": {"color": line.color, "width": 0.5}}
     if line.error is not None:
@@ -200,7 +204,7 @@ def stacked(panels: Sequence[Panel], x_title: str, *, top: int = 0, x_range: tup
         y_axis: dict[str, Any] = {"anchor": f"x{suffix}", "domain": [low, high],
                                   "title": {"text": plain(panel.unit), "standoff": 2, "font": {"size": 11}}}
         if panel.log:
-            y_axis |= {"type": "log", "exponentformat": "power", "dtick": 1 if _decades(panel) < 6 else 2}
+            y_axis |= {"type": "log", **_log_ticks(panel)}
         if panel.y_range:
             y_axis["range"] = list(panel.y_range)
         if panel.y_ticks:
@@ -230,14 +234,24 @@ def empty(sentence: str) -> go.Figure:
     return figure
 
 
-def wrapped(text: str, width: int = 62) -> list[str]:
-    """Text in lines that a phone shows, escaped."""
-    import textwrap
+def legend(labels: Sequence[str]) -> list[str]:
+    """Lines that say which run or episode has which colour."""
+    return [f'<span style="color:{COLORS[i % len(COLORS)]}">{" " if number else "●"} {line}</span>'
+            for i, label in enumerate(labels)
+            for number, line in enumerate(wrapped(label, PHONE))]
 
+
+def wrapped(text: str, width: int = 46) -> list[str]:
+    """Text in lines that a phone shows, escaped."""
     return [plain(line) for line in textwrap.wrap(text, width)]
 
 
-def _decades(panel: Panel) -> float:
+def _log_ticks(panel: Panel) -> dict[str, Any]:
+    """Ticks of a logarithmic axis: powers of ten, and numbers between them where there would be fewer than two."""
     values = np.concatenate([line.y for line in panel.lines] or [np.ones(1)])
     values = values[np.isfinite(values) & (values > 0)]
-    return float(np.log10(values.max() / values.min())) if len(values) else 0.0
+    decades = float(np.log10(values.max() / values.min())) if len(values) else 0.0
+    if decades > 1.5:
+        return {"exponentformat": "power", "dtick": 1 if decades < 6 else 2}
+    plain_numbers = {"tickformat": "~g" if len(values) and values.max() > 0.01 else "~e"}
+    return plain_numbers | ({"dtick": "D2"} if decades > 0.7 else {})
