@@ -177,8 +177,8 @@ class Trainer:
         if self.algorithm.replay:
             segments, new_segments = extended(parent.files if parent else {}, self.algorithm.replay)
             contents |= new_segments
-        if result and result.episodes:
-            telemetry = to_npz(result.episodes)
+        telemetry = to_npz(result.episodes) if result else b""
+        if telemetry:
             contents[numbered("telemetry", generation, FileRecord.of(telemetry), "npz")] = telemetry
         history = {name: record for name, record in (parent.files if parent else {}).items()
                    if name.startswith("metrics/")}

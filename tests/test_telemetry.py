@@ -156,6 +156,31 @@ def test_a_long_hardcore_episode_fits_in_300_kb():
     assert kept.steps == 2000 and np.array_equal(kept["reward"], long["reward"][:kept.length])
 
 
+def test_what_leaves_no_room_for_steps_is_left_out_of_the_file(walk):
+    noise = np.random.default_rng(0)
+    hills = dataclasses.replace(walk, terrain=[noise.normal(size=(40_000, 2))])
+    many = {f"sensor_{i}": noise.normal(size=walk.length + 1).astype(np.float32) for i in range(1600)}
+    sensors = dataclasses.replace(walk, series={**walk.series, **many},
+                                  units={**walk.units, **dict.fromkeys(many, "V")})
+    data = telemetry.to_npz([hills, sensors, walk])
+    assert len(data) <= 3 * telemetry.LARGEST_EPISODE
+    flat, bare, whole = telemetry.from_npz(data)
+    assert flat.terrain == [] and list(flat.series) == list(walk.series) and flat.poses.shape == walk.poses.shape
+    assert list(bare.series) == [*walk.action_names, "reward", "value"] and bare.poses.shape[1] == 0
+    for episode in (flat, bare, whole):
+        assert np.array_equal(episode["reward"], walk["reward"]) and np.array_equal(episode.actions, walk.actions)
+        assert episode.length == episode.steps == walk.length
+    assert len(whole.terrain) == len(walk.terrain)
+
+
+def test_an_episode_of_which_nothing_fits_is_no_file(walk):
+    muscles = {f"action_{i}": walk["reward"].astype(np.float32) for i in range(1600)}
+    vast = dataclasses.replace(walk, series={**walk.series, **muscles},
+                               units={**walk.units, **dict.fromkeys(muscles, "N")})
+    assert telemetry.to_npz([vast]) == telemetry.to_npz([]) == b""
+    assert [episode.steps for episode in telemetry.from_npz(telemetry.to_npz([vast, walk]))] == [walk.length]
+
+
 class Crane(gymnasium.Env):
     observation_space = gymnasium.spaces.Box(-1, 1, (3,), np.float32)
     action_space = gymnasium.spaces.Box(-2, 2, (2,), np.float32)
