@@ -84,7 +84,7 @@ def train(run: str, *, env: EnvironmentSource | None = None, algo: str | None = 
         total = identity.config["total_steps"]
     environment = identity.environment(env, "train")
     spaces = describe(environment)
-    if spaces.to_json() != identity.spaces:
+    if not spaces.are(identity.spaces):
         raise UsageError(f"{identity.env_id} has other spaces than when {run} was begun; nothing was changed")
     check_algorithm(identity.algorithm, identity.make_config(), spaces)
     stepped_by = request.backend_of(identity, environment, spaces)

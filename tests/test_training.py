@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import errno
 import json
 import os
@@ -31,6 +32,7 @@ from colab_rl.cli import main
 from colab_rl.config import parse_settings
 from colab_rl.errors import EnvironmentFault, StorageError
 from colab_rl.metrics import from_csv
+from colab_rl.runs import Identity
 
 pytestmark = pytest.mark.usefixtures("one_core", "outlives_sigterm")
 
@@ -391,6 +393,48 @@ def test_options_that_agree_with_a_run_are_no_contradiction(undisturbed):
     machine, result = undisturbed("CartPole-v1")
     assert machine.train(seed="0", algo="ppo", backend="gymnasium", device="cpu",
                          settings={"gamma": 0.99}).state_sha256 == result.state_sha256
+
+
+def with_actions(space: gymnasium.Space) -> Callable[[], gymnasium.Env]:
+    """A function that makes an environment which is told nothing and asks for these actions."""
+    class Plain(gymnasium.Env):
+        observation_space = gymnasium.spaces.Box(-1, 1, (2,))
+        action_space = space
+
+        def reset(self, seed: int | None = None, options: dict | None = None) -> tuple:
+            return np.zeros(2, np.float32), {}
+
+        def step(self, action: Any) -> tuple:
+            return np.zeros(2, np.float32), 1.0, True, False, {}
+
+    return lambda: Plain()
+
+
+@pytest.mark.parametrize(("then", "now"), [
+    (gymnasium.spaces.Box(-1, 1, (3,)), gymnasium.spaces.Box(-2, 1, (3,))),
+    (gymnasium.spaces.Box(-1, 1, (3,)), gymnasium.spaces.Box(-1, np.inf, (3,))),
+    (gymnasium.spaces.Discrete(4), gymnasium.spaces.Discrete(4, start=-1)),
+    (gymnasium.spaces.Discrete(4), gymnasium.spaces.Discrete(5)),
+], ids=["bounds", "no bound", "first action", "number"])
+def test_an_environment_whose_actions_have_changed_is_refused_and_changes_nothing(tmp_path, then, now):
+    places = {"root": tmp_path, "store": "none"}
+    train("walker", env=with_actions(then), total_steps=100, settings=SETTINGS, **places)
+    before = snapshot(tmp_path)
+    with pytest.raises(UsageError, match="other spaces than when walker was begun; nothing was changed"):
+        train("walker", env=with_actions(now), total_steps=200, **places)
+    with pytest.raises(UsageError, match="other spaces than when walker was begun"):
+        evaluate("walker", env=with_actions(now), episodes=1, **places)
+    assert snapshot(tmp_path) == before
+    assert train("walker", env=with_actions(then), total_steps=200, **places).finished
+
+
+def test_a_run_whose_identity_has_no_bounds_yet_goes_on(tmp_path, undisturbed):
+    here = undisturbed("CartPole-v1")[0].copy(tmp_path)
+    path = here.root / "walker" / "run.json"
+    identity = Identity.from_bytes(path.read_bytes(), "")
+    spaces = {name: identity.spaces[name] for name in ("obs_dim", "discrete", "action_dim")}
+    path.write_bytes(dataclasses.replace(identity, spaces=spaces).to_bytes())
+    assert here.train(total_steps=STEPS + 100).finished
 
 
 # ---- damage --------------------------------------------------------------------------------------------------------
