@@ -112,6 +112,9 @@ class Request:
                   "state_sha256": manifest.state_sha256}
         env = other.environment(self.env, "train")
         spaces = describe(env)
+        if not spaces.are(other.spaces):
+            raise UsageError(f"{other.env_id} has other spaces than when {other.name} was begun, and a run from its "
+                             "checkpoint keeps them; nothing was changed")
         backend = self.backend
         if backend == "auto" and not why_not(other.backend, env, spaces):
             backend = other.backend
