@@ -14,7 +14,7 @@ from colab_rl.config import Config, config_class, make_config, to_json
 from colab_rl.environments import EnvironmentSource, describe, environment_name
 from colab_rl.environments.backends import check_backend, choose_backend, why_not
 from colab_rl.errors import ColabRLError, UsageError
-from colab_rl.machine import THREADS, choose_device, versions
+from colab_rl.machine import THREADS, check_device, choose_device, versions
 from colab_rl.presets import preset
 from colab_rl.progress import say
 from colab_rl.runs import Identity, Places
@@ -45,6 +45,7 @@ class Request:
 
     def __post_init__(self) -> None:
         check_backend(self.backend)
+        check_device(self.device)
         if self.algo is not None:
             config_class(self.algo)
 
@@ -58,7 +59,7 @@ class Request:
         is_, asked = identity.make_config(), make_config(identity.algorithm, {**identity.config, **self.settings})
         pairs = [("env", identity.env_id, self.env_id or identity.env_id),
                  ("algo", identity.algorithm, self.algo or identity.algorithm),
-                 ("device", identity.device, identity.device if self.device == "auto" else choose_device(self.device))]
+                 ("device", identity.device, identity.device if self.device == "auto" else self.device)]
         pairs += [(name, getattr(is_, name), getattr(asked, name)) for name in self.settings if name != "total_steps"]
         if self.backend not in ("auto", "gymnasium"):  # gymnasium may stand in for a backend that is missing here
             pairs.append(("backend", identity.backend, self.backend))

@@ -24,6 +24,7 @@ import cloudpickle
 import gymnasium
 import numpy as np
 import pytest
+import torch
 from helpers import TINY, flip, snapshot
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
@@ -367,11 +368,12 @@ def test_a_branch_from_the_newest_checkpoint_takes_other_settings_but_not_anothe
     (["--set", "gamma=0.5", "learning_rate=0.1"], "learning_rate is"),
     (["--set", "hidden_sizes=8,8"], r"hidden_sizes is \(8,\), not \(8, 8\)"),
     (["--from", "other"], "from is nothing"),
-    (["--device", "cuda"], "cuda|CUDA"),
+    (["--device", "cuda"], "device is cpu, not cuda"),
 ], ids=lambda value: " ".join(value) if isinstance(value, list) else "")
 def test_options_that_contradict_a_run_are_named_and_change_nothing(undisturbed, capsys, options, named):
     machine, _ = undisturbed("CartPole-v1")
     before = snapshot(machine.root)
+    capsys.readouterr()
     assert main(["train", "walker", *options, "--root", str(machine.root), "--store", "none"]) == 2
     errors = capsys.readouterr().err
     assert errors.count("\n") == 1 and re.search(named, errors)
@@ -432,11 +434,27 @@ def test_an_environment_whose_actions_have_changed_is_refused_and_changes_nothin
 
 def test_a_run_whose_identity_has_no_bounds_yet_goes_on(tmp_path, undisturbed):
     here = undisturbed("CartPole-v1")[0].copy(tmp_path)
-    path = here.root / "walker" / "run.json"
-    identity = Identity.from_bytes(path.read_bytes(), "")
-    spaces = {name: identity.spaces[name] for name in ("obs_dim", "discrete", "action_dim")}
-    path.write_bytes(dataclasses.replace(identity, spaces=spaces).to_bytes())
+    change_identity(here, lambda identity: {"spaces": {name: identity.spaces[name] for name in
+                                                       ("obs_dim", "discrete", "action_dim")}})
     assert here.train(total_steps=STEPS + 100).finished
+
+
+def change_identity(machine: Machine, change: Callable[[Identity], dict[str, Any]]) -> None:
+    """Makes the fields that `change` gives those of the run's run.json."""
+    path = machine.root / "walker" / "run.json"
+    identity = Identity.from_bytes(path.read_bytes(), "")
+    path.write_bytes(dataclasses.replace(identity, **change(identity)).to_bytes())
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a GPU")
+def test_the_command_that_began_a_run_on_a_gpu_continues_it_where_there_is_none(tmp_path, stopped, undisturbed):
+    machine = stopped.copy(tmp_path)
+    change_identity(machine, lambda identity: {"device": "cuda"})
+    assert machine.train(device="cuda").state_sha256 == undisturbed("CartPole-v1")[1].state_sha256
+    manifest = json.loads(machine.files()[-1].read_text())
+    assert (manifest["exact"], manifest["inexact"]) == (False, ["no GPU on this machine"])
+    with pytest.raises(UsageError, match="device is cuda, not cpu"):
+        machine.train(device="cpu")
 
 
 # ---- damage --------------------------------------------------------------------------------------------------------
