@@ -22,6 +22,7 @@ from typing import Any
 import numpy as np
 
 from colab_rl.environments.channels import Channels
+from colab_rl.environments.guard import guarded
 from colab_rl.spaces import Spaces
 
 FORMAT = 1
@@ -128,8 +129,9 @@ class Recording:
         for name, column in zip(names, actions.T, strict=True):
             series[f"action_{name}"], units[f"action_{name}"] = column, channels.action_unit
         series["reward"] = np.array(self._rewards)
-        for name, part in channels.reward_parts(series).items():
-            series[f"reward_{name}"] = part.astype(np.float32)
+        with guarded(self.environment):
+            for name, part in channels.reward_parts(series).items():
+                series[f"reward_{name}"] = np.asarray(part, np.float32)
         series["value"] = np.asarray(values(np.stack(self._observations)), np.float32)
         drawing = channels.drawing
         return Episode(self.environment, self.seed, bool(terminated), float(series["reward"].cumsum()[-1]), length,

@@ -12,7 +12,7 @@ import pytest
 
 import colab_rl
 from colab_rl import Channels, UsageError, telemetry
-from colab_rl.environments import channels_of, describe
+from colab_rl.environments import Drawing, channels_of, describe
 from colab_rl.errors import EnvironmentFault
 from colab_rl.evaluation import Evaluator, record_episode, replay
 from tests.helpers import TINY
@@ -222,6 +222,42 @@ def test_an_environment_names_its_own_channels_and_a_bare_one_gets_numbers():
         evaluator.close()
     with pytest.raises(UsageError, match="1 names"):
         record_episode(Wrong(), spaces, acting(spaces), ones, 0)
+
+
+def broken(moment):
+    """A crane that raises, or returns an observation of another shape."""
+    def fail(*_arguments, **_options):
+        raise RuntimeError("the rope\nbroke")
+
+    if moment in ("reset", "step"):
+        return type("Broken", (Crane,), {moment: fail})
+    if moment == "shape":
+        return type("Broken", (Crane,), {"step": lambda crane, action: (np.zeros(2), 1.0, False, False, {})})
+    drawing = Drawing({}, lambda crane: [], fail) if moment == "terrain" else None
+    other = {moment: fail} if moment in ("read", "reward_parts") else {"drawing": drawing}
+    return type("Broken", (Crane,), {"channels": dataclasses.replace(Crane.channels, **other)})
+
+
+@pytest.mark.parametrize("moment", ["reset", "step", "shape", "read", "reward_parts", "terrain"])
+def test_an_environment_that_raises_is_told_alike_in_this_process_and_in_a_worker(moment):
+    source, spaces = broken(moment), describe(Crane)
+    what = "ValueError: an observation of shape" if moment == "shape" else "RuntimeError: the rope broke"
+    with pytest.raises(EnvironmentFault, match=rf"^custom:Broken failed: {what}.* \(.*\.py, line \d+\)$"):
+        record_episode(source(), spaces, acting(spaces), ones, 0, "custom:Broken")
+    evaluator = Evaluator(source, spaces, slots=1)
+    try:
+        with pytest.raises(EnvironmentFault, match=rf"^custom:Broken failed: {what}.* \(.*\.py, line \d+\)$"):
+            evaluator.evaluate(acting(spaces), 2, seed=0, record=1)
+    finally:
+        evaluator.close()
+
+
+@pytest.mark.parametrize("moment", ["reset", "step"])
+def test_an_environment_that_raises_when_its_episode_is_played_again_is_told(moment):
+    spaces = describe(Crane)
+    episode = record_episode(Crane(), spaces, acting(spaces), ones, 0, "custom:Broken")
+    with pytest.raises(EnvironmentFault, match=r"^custom:Broken failed: RuntimeError: the rope broke"):
+        list(replay(broken(moment)(), episode))
 
 
 def test_a_cut_off_episode_is_bootstrapped_and_a_finished_one_is_not():

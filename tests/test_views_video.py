@@ -532,6 +532,10 @@ def test_an_environment_that_does_not_render_says_so(here):
         def render(self):
             return [[0]]
 
+    class Broken(CartPoleEnv):
+        def render(self):
+            raise RuntimeError("no colours")
+
     with pytest.raises(EnvironmentFault, match=r"Blind does not render as rgb_array; nothing was written"):
         make_environment(Blind, render_mode="rgb_array")
     with pytest.raises(EnvironmentFault, match=r"give env=a function that makes it with render_mode='rgb_array'"):
@@ -539,6 +543,8 @@ def test_an_environment_that_does_not_render_says_so(here):
     assert make_environment(Mystery, render_mode="rgb_array").render_mode == "rgb_array"
     with pytest.raises(EnvironmentFault, match="gives no"):
         render("pole", env=Odd)
+    with pytest.raises(EnvironmentFault, match="Broken failed: RuntimeError: no colours"):
+        render("pole", env=Broken)
 
 
 @pytest.mark.parametrize("missing", ["ffmpeg", "moviepy"])
