@@ -13,7 +13,7 @@ import pytest
 import torch
 from helpers import TINY, flip, snapshot
 
-from colab_rl import status
+from colab_rl import record, status
 from colab_rl.checkpoints import FileRecord
 from colab_rl.checkpoints.manifest import checksum, numbered
 from colab_rl.checkpoints.serialization import deserialize, serialize
@@ -225,6 +225,39 @@ def test_the_program_itself_prints_the_hash_last_and_results_alone_on_standard_o
     assert lines[-1] == f"state_sha256={found['state_sha256']}"
     again = run_cli("train", "walker")
     assert again.returncode == 0 and again.stdout.splitlines() == lines
+
+
+def test_what_an_environment_prints_is_no_result(run_cli, tmp_path, monkeypatch, capfd):
+    (tmp_path / "chatty.py").write_text("""
+import gymnasium
+from gymnasium.envs.classic_control import CartPoleEnv
+
+print("importing")
+
+class Chatty(CartPoleEnv):
+    def __init__(self, **options):
+        print("making")
+        super().__init__(**options)
+    def reset(self, **options):
+        print("resetting")
+        return super().reset(**options)
+    def step(self, action):
+        print("stepping", flush=True)
+        return super().step(action)
+    def close(self):
+        print("closing")
+
+gymnasium.register("Chatty-v0", Chatty, max_episode_steps=20)
+""")
+    done = run_cli("train", "walker", "--env", "chatty:Chatty-v0", "--total-steps", 100, "--set", *TINY)
+    assert done.returncode == 0 and len(done.stdout.splitlines()) == 2, done.stdout + done.stderr
+    done = run_cli("evaluate", "walker", "--episodes", 2, "--json")
+    assert done.returncode == 0 and set(json.loads(done.stdout)) == EVALUATION
+    assert {"importing", "making", "stepping", "closing"} <= set(done.stderr.splitlines())
+    monkeypatch.syspath_prepend(tmp_path)
+    record("walker", root=tmp_path / "runs", store="none")
+    output, errors = capfd.readouterr()
+    assert output == "" and {"importing", "making", "resetting", "stepping", "closing"} <= set(errors.splitlines())
 
 
 # ---- what a person does wrong --------------------------------------------------------------------------------------

@@ -1,8 +1,9 @@
-"""An environment's own code in this process: what it raises is its fault, and a person is told so in one line."""
+"""An environment's own code in this process: what it raises is told in one line, and what it prints is no result."""
 
 from __future__ import annotations
 
 import contextlib
+import sys
 import traceback
 from collections.abc import Iterator
 from typing import Any
@@ -13,13 +14,22 @@ from colab_rl.errors import ColabRLError, EnvironmentFault
 
 
 @contextlib.contextmanager
+def prints_aside() -> Iterator[None]:
+    """While entered, what is printed goes to standard error: standard output is left to results, `--json` above all."""
+    with contextlib.redirect_stdout(sys.stderr):
+        yield
+
+
+@contextlib.contextmanager
 def guarded(name: str) -> Iterator[None]:
-    """While entered, what an environment raises becomes an EnvironmentFault, as where a worker process steps it.
+    """While entered, what an environment raises becomes an EnvironmentFault, as where a worker process steps it, and
+    what it prints goes to standard error.
 
     name: the environment's.
     """
     try:
-        yield
+        with prints_aside():
+            yield
     except ColabRLError:
         raise
     except Exception as error:

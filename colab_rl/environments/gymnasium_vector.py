@@ -177,6 +177,7 @@ class WorkerProcess:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "colab_rl.environments.worker", str(theirs.fileno()), str(memory)],
                 pass_fds=(theirs.fileno(), memory), stdin=subprocess.DEVNULL,
+                stdout=2,  # what an environment prints is no result
                 start_new_session=True,  # a signal to the terminal's process group is the trainer's to answer
                 env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join(filter(None, sys.path))})
         self.connection = Connection(ours.detach())
