@@ -285,6 +285,20 @@ def test_a_finished_run_that_arrives_on_a_new_machine_shows_its_curves(tmp_path,
     check_history(second, result)
 
 
+def test_the_best_score_is_that_of_the_best_checkpoint_wherever_it_lies(tmp_path):
+    first = Machine(tmp_path / "first", store=tmp_path / "store")
+    changes = {"best_by": "min", "eval_every": "1", "eval_episodes": "5", "keep_last": "99"}
+    result = first.train(settings=changes, total_steps=500)
+    scored = [manifest for manifest in (json.loads(path.read_text()) for path in first.files()) if manifest["score"]]
+    best = max(scored, key=lambda manifest: (manifest["criterion"], manifest["generation"]))
+    assert result.best_score == best["score"] < max(manifest["score"] for manifest in scored)
+    second = Machine(tmp_path / "second", store=tmp_path / "store")
+    second.env = first.env
+    assert second.train(settings=changes, total_steps=500).best_score == best["score"]
+    assert best["generation"] not in [json.loads(path.read_text())["generation"] for path in second.files()]
+    assert status("walker", root=tmp_path / "third", store=tmp_path / "store")[0]["best_score"] == best["score"]
+
+
 # ---- continued, extended, branched ---------------------------------------------------------------------------------
 
 
