@@ -64,9 +64,11 @@ class Request:
         if self.backend not in ("auto", "gymnasium"):  # gymnasium may stand in for a backend that is missing here
             pairs.append(("backend", identity.backend, self.backend))
         if self.source is not None:
-            began = identity.source or {"run": "nothing", "generation": "-"}
-            names = (began["run"], f"{began['run']}:{began['generation']}")
-            pairs.append(("from", names[1], names[1] if self.source in names else self.source))
+            began = identity.source
+            have = f"{began['run']}:{began['generation']}" if began else "nothing"
+            name, generation = parse_source(self.source)
+            same = began and name == began["run"] and generation in (None, began["generation"])
+            pairs.append(("from", have, have if same else self.source))
         contradictions = [f"{name} is {have}, not {want}" for name, have, want in pairs if have != want]
         if "total_steps" in self.settings and asked.total_steps < is_.total_steps:
             contradictions.append(f"total_steps is {is_.total_steps} and can only grow, not {asked.total_steps}")
@@ -133,15 +135,21 @@ class Request:
             source=source)
 
 
+def parse_source(source: str) -> tuple[str, int | None]:
+    """The run and the generation, None for its newest, that `OTHER` or `OTHER:GENERATION` names."""
+    name, colon, generation = source.partition(":")
+    if colon and not re.fullmatch("[0-9]+", generation):
+        raise UsageError(f"--from takes RUN or RUN:GENERATION, not {source!r}")
+    return name, int(generation) if colon else None
+
+
 def checkpoint_of(source: str, places: Places) -> tuple[Identity, Checkpoint]:
     """The run and the checkpoint that `OTHER` (its newest) or `OTHER:GENERATION` names."""
-    name, colon, generation = source.partition(":")
+    name, generation = parse_source(source)
     identity = places.require(name)
     local, remote = places.tiers(identity)
-    if colon:
-        if not re.fullmatch("[0-9]+", generation):
-            raise UsageError(f"--from takes RUN or RUN:GENERATION, not {source!r}")
-        checkpoint = of_generation(local, remote, int(generation))
+    if generation is not None:
+        checkpoint = of_generation(local, remote, generation)
         check_segments(checkpoint.manifest, local, remote)
         return identity, checkpoint
     newest = newest_whole(local, remote, say, check=lambda manifest: check_segments(manifest, local, remote))

@@ -340,8 +340,10 @@ def test_a_branch_goes_on_as_the_run_it_left(tmp_path, undisturbed):
     assert began["state_sha256"] == left["state_sha256"]
     identity = json.loads((here.root / "branch" / "run.json").read_text())
     assert identity["source"]["run"] == "walker" and identity["source"]["generation"] == 6
-    again = here.train("branch", source="walker:6", total_steps=STEPS)  # the same command, a finished run
-    assert again.state_sha256 == branch.state_sha256
+    for words in ("walker:6", "walker:006", "walker"):  # the same command, a finished run
+        assert here.train("branch", source=words, total_steps=STEPS).state_sha256 == branch.state_sha256
+    with pytest.raises(UsageError, match="from is walker:6, not walker:7"):
+        here.train("branch", source="walker:7", total_steps=STEPS)
 
 
 def test_a_branch_that_was_killed_before_its_first_checkpoint_still_begins_where_it_should(tmp_path, undisturbed):
