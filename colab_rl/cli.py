@@ -9,11 +9,13 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import json
+import signal
 import sys
 from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
 from colab_rl.errors import ColabRLError
+from colab_rl.stopping import StoppedAtOnce
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -27,9 +29,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except OSError as error:
         print(f"error: {error}; what was saved before is kept", file=sys.stderr)
         return 1
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as error:
         print("stopped at once, without saving; the newest checkpoint is kept", file=sys.stderr)
-        return 130
+        return 128 + (error.signal_number if isinstance(error, StoppedAtOnce) else signal.SIGINT)
 
 
 class _Parser(argparse.ArgumentParser):

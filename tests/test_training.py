@@ -254,6 +254,31 @@ def test_a_signal_saves_and_leaves_with_its_code_and_the_hash_last_and_another_s
     assert found["checkpoints"][0]["local"] == "verified" and not found["finished"]
 
 
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)], ids=["SIGTERM", "SIGINT"])
+def test_a_second_signal_leaves_at_once_with_its_code(tmp_path, capsys, monkeypatch, number, code):
+    (tmp_path / f"impatient{int(number)}.py").write_text(f"""
+import os
+import gymnasium
+from gymnasium.envs.classic_control import CartPoleEnv
+
+class Impatient(CartPoleEnv):
+    taken = 0
+
+    def step(self, action):
+        Impatient.taken += 1
+        if Impatient.taken in (10, 20):
+            os.kill(os.getppid(), {int(number)})
+        return super().step(action)
+
+gymnasium.register("Impatient{int(number)}-v0", Impatient)
+""")
+    monkeypatch.syspath_prepend(tmp_path)
+    env_id = f"impatient{int(number)}:Impatient{int(number)}-v0"
+    assert main(["train", "walker", "--env", env_id, "--root", str(tmp_path), "--store", "none", "--set", *TINY]) == code
+    output, errors = capsys.readouterr()
+    assert output == "" and errors.endswith("stopped at once, without saving; the newest checkpoint is kept\n")
+
+
 # ---- another machine -----------------------------------------------------------------------------------------------
 
 
