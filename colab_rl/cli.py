@@ -18,6 +18,13 @@ from colab_rl.errors import ColabRLError
 from colab_rl.stopping import StoppedAtOnce
 
 
+def console() -> int:
+    """What the installed program `colab-rl` runs: environments in this folder are found, as by `python -m colab_rl`."""
+    if not sys.flags.safe_path:
+        sys.path.insert(0, "")
+    return main()
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs a command; returns the exit code."""
     options = _parser().parse_args(arguments)

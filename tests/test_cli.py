@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import configparser
 import dataclasses
 import json
 import os
+import re
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -258,6 +262,23 @@ gymnasium.register("Chatty-v0", Chatty, max_episode_steps=20)
     record("walker", root=tmp_path / "runs", store="none")
     output, errors = capfd.readouterr()
     assert output == "" and {"importing", "making", "resetting", "stepping", "closing"} <= set(errors.splitlines())
+
+
+def test_the_installed_program_finds_an_environment_in_this_folder(tmp_path):
+    (tmp_path / "own_pole.py").write_text(
+        "import gymnasium\n"
+        "gymnasium.register('OwnPole-v0', 'gymnasium.envs.classic_control:CartPoleEnv', max_episode_steps=50)\n")
+    setup = configparser.ConfigParser()
+    setup.read(Path(__file__).parents[1] / "setup.cfg")
+    name, module, function = re.split(" = |:", setup["options.entry_points"]["console_scripts"].strip())
+    program = tmp_path / "bin" / name  # as pip writes it: its own folder comes first on the path, not the current one
+    program.parent.mkdir()
+    program.write_text(f"import sys\nfrom {module} import {function}\nsys.exit({function}())\n")
+    done = subprocess.run(
+        [sys.executable, program, "train", "walker", "--env", "own_pole:OwnPole-v0", "--total-steps", "60",
+         "--root", "runs", "--store", "none", "--set", *TINY], cwd=tmp_path, capture_output=True, text=True,
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])}, timeout=240)
+    assert done.returncode == 0 and "walker: finished" in done.stdout, done.stderr
 
 
 # ---- what a person does wrong --------------------------------------------------------------------------------------

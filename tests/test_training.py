@@ -274,7 +274,8 @@ gymnasium.register("Impatient{int(number)}-v0", Impatient)
 """)
     monkeypatch.syspath_prepend(tmp_path)
     env_id = f"impatient{int(number)}:Impatient{int(number)}-v0"
-    assert main(["train", "walker", "--env", env_id, "--root", str(tmp_path), "--store", "none", "--set", *TINY]) == code
+    places = ["--root", str(tmp_path), "--store", "none"]
+    assert main(["train", "walker", "--env", env_id, *places, "--set", *TINY]) == code
     output, errors = capsys.readouterr()
     assert output == "" and errors.endswith("stopped at once, without saving; the newest checkpoint is kept\n")
 
