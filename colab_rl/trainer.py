@@ -200,7 +200,6 @@ class Trainer:
         self._rows = []
         self._verified[self.manifest.stem] = self.manifest
         prune(recorder.local, self._verified, self.config.keep_last, self.config.keep_every)
-        recorder.tensorboard.flush()
         if recorder.replicator:
             if self.iteration % self.config.checkpoint_every == 0:
                 self._wait_for_store(recorder.replicator)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import errno
+import fcntl
 import json
 import os
 import pathlib
@@ -638,6 +639,24 @@ def test_a_disk_that_is_full_from_the_start_says_so(tmp_path, monkeypatch):
     monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(StorageError, match="No space left on device"):
         Machine(tmp_path).train()
+
+
+def test_a_file_in_the_place_of_tensorboards_folder_and_a_disk_without_locks_stop_nothing(
+        tmp_path, undisturbed, monkeypatch, capsys):
+    def no_locks(descriptor: int, operation: int) -> None:
+        raise OSError(errno.ENOTSUP, os.strerror(errno.ENOTSUP))
+
+    monkeypatch.setattr(fcntl, "flock", no_locks)
+    machine = Machine(tmp_path)
+    machine.root.mkdir()
+    (machine.root / "tensorboard").write_text("a person's notes")
+    expected = undisturbed("CartPole-v1")[1].state_sha256
+    capsys.readouterr()
+    assert machine.train().state_sha256 == expected
+    errors = capsys.readouterr().err
+    assert errors.count("cannot be written (Not a directory); training goes on without it") == 1
+    assert "walker cannot be locked (Operation not supported): train it in one session at a time" in errors
+    assert (machine.root / "tensorboard").read_text() == "a person's notes"
 
 
 @pytest.mark.parametrize(("deed", "reason"), [("nan", "returned nan in a reward"),
