@@ -399,7 +399,7 @@ def test_a_branch_from_the_newest_checkpoint_takes_other_settings_but_not_anothe
                             ({"env": "Pendulum-v1", "total_steps": 9999}, "not Pendulum-v1")):
         with pytest.raises(UsageError, match=reason):
             train("other", source="walker", root=here.root, store="none", **{"env": here.env, **options})
-    with pytest.raises(ColabRLError, match="generation 4 cannot be used: it is not there"):
+    with pytest.raises(UsageError, match="generation 4 is not there; there is: 1, "):
         train("other", source="walker:4", total_steps=9999, env=here.env, root=here.root, store="none")
     assert snapshot(here.root) == before
 

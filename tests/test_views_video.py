@@ -476,7 +476,7 @@ def test_an_episode_that_does_not_repeat_is_not_shown():
 @pytest.mark.parametrize(("arguments", "code", "words"), [
     (["nobody"], 2, "no run 'nobody'"),
     (["pole", "--form", "episod"], 2, "did you mean 'episode'"),
-    (["pole", "--checkpoint", "99"], 1, "generation 99 cannot be used"),
+    (["pole", "--checkpoint", "99"], 2, "generation 99 is not there; there is: 1, "),
     (["pole", "--checkpoint", "first"], 2, "checkpoint is best, latest or a generation's number"),
     (["pole", "--overlay", "numbrs"], 2, "did you mean 'numbers'"),
     (["pole", "--size", "601"], 2, "600 or 602"),
