@@ -9,6 +9,8 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import json
+import os
+import select
 import signal
 import sys
 from collections.abc import Callable, Sequence
@@ -29,16 +31,30 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Runs a command; returns the exit code."""
     options = _parser().parse_args(arguments)
     try:
-        return options.command(options)
+        code = options.command(options)
+        sys.stdout.flush()
+        return code
     except ColabRLError as error:
         print(f"error: {error}", file=sys.stderr)
         return error.exit_code
     except OSError as error:
+        if isinstance(error, BrokenPipeError) and _nobody_reads():
+            return 128 + signal.SIGPIPE
         print(f"error: {error}; what was saved before is kept", file=sys.stderr)
         return 1
     except KeyboardInterrupt as error:
         print("stopped at once, without saving; the newest checkpoint is kept", file=sys.stderr)
         return 128 + (error.signal_number if isinstance(error, StoppedAtOnce) else signal.SIGINT)
+
+
+def _nobody_reads() -> bool:
+    """Whether standard output is a pipe that was closed, as `| head` does; then what is left for it is dropped."""
+    poll = select.poll()
+    poll.register(sys.stdout.fileno(), 0)
+    closed = any(events & select.POLLERR for _, events in poll.poll(0))
+    if closed:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return closed
 
 
 class _Parser(argparse.ArgumentParser):

@@ -8,6 +8,7 @@ import json
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -509,6 +510,17 @@ def test_a_damaged_identity_is_healed_from_the_store(command, here):
     assert code == 0, errors
     assert (here / "runs" / "walker" / "run.json").read_bytes() == sound
     assert len((here / "runs" / "walker" / "run.json.bad").read_bytes()) == 100
+
+
+@pytest.mark.parametrize("command", ["presets", "status"])
+def test_nobody_reading_the_output_any_more_is_no_error(run_cli, command):
+    unread, output = os.pipe()
+    os.close(unread)
+    try:
+        done = run_cli(command, capture_output=False, stdout=output, stderr=subprocess.PIPE)
+    finally:
+        os.close(output)
+    assert (done.returncode, done.stderr) == (128 + signal.SIGPIPE, "")
 
 
 @pytest.mark.parametrize("arguments", [["train", "new", "--env", "Nope-v0"], ["status", "zzz"],
