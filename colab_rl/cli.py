@@ -9,27 +9,52 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import json
+import os
+import select
+import signal
 import sys
 from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
 from colab_rl.errors import ColabRLError
+from colab_rl.stopping import StoppedAtOnce
+
+
+def console() -> int:
+    """What the installed program `colab-rl` runs: environments in this folder are found, as by `python -m colab_rl`."""
+    if not sys.flags.safe_path:
+        sys.path.insert(0, "")
+    return main()
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs a command; returns the exit code."""
     options = _parser().parse_args(arguments)
     try:
-        return options.command(options)
+        code = options.command(options)
+        sys.stdout.flush()
+        return code
     except ColabRLError as error:
         print(f"error: {error}", file=sys.stderr)
         return error.exit_code
     except OSError as error:
+        if isinstance(error, BrokenPipeError) and _nobody_reads():
+            return 128 + signal.SIGPIPE
         print(f"error: {error}; what was saved before is kept", file=sys.stderr)
         return 1
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as error:
         print("stopped at once, without saving; the newest checkpoint is kept", file=sys.stderr)
-        return 130
+        return 128 + (error.signal_number if isinstance(error, StoppedAtOnce) else signal.SIGINT)
+
+
+def _nobody_reads() -> bool:
+    """Whether standard output is a pipe that was closed, as `| head` does; then what is left for it is dropped."""
+    poll = select.poll()
+    poll.register(sys.stdout.fileno(), 0)
+    closed = any(events & select.POLLERR for _, events in poll.poll(0))
+    if closed:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return closed
 
 
 class _Parser(argparse.ArgumentParser):

@@ -98,7 +98,7 @@ class SACConfig(Config):
     num_steps: int = setting(32, "steps each environment takes in an iteration", low=1)
     minibatch_size: int = setting(256, "transitions of one gradient step", low=1)
     replay_ratio: float = setting(0.5, "gradient steps for each environment step", above=0, high=100)
-    buffer_size: int = setting(1_000_000, "newest transitions that are learned from", low=2)
+    buffer_size: int = setting(1_000_000, "newest transitions that are learned from", low=2, high=10**12)
     learning_starts: int = setting(10_000, "steps with random actions before learning begins", low=0)
     random_hold: float = setting(1.0, "steps for which a random action is held, on average", low=1)
     tau: float = setting(0.005, "how far the target networks follow in a gradient step", above=0, high=1)
@@ -235,11 +235,5 @@ def _type_name(kind: Any) -> str:
 
 
 def _range_name(limits: Mapping[str, Any]) -> str:
-    parts = []
-    if limits["above"] > -math.inf:
-        parts.append(f"above {limits['above']:g}")
-    if limits["low"] > -math.inf:
-        parts.append(f"at least {limits['low']:g}")
-    if limits["high"] < math.inf:
-        parts.append(f"at most {limits['high']:g}")
-    return ", ".join(parts)
+    words = {"above": "above", "low": "at least", "high": "at most"}
+    return ", ".join(f"{words[which]} {limits[which]}" for which in words if math.isfinite(limits[which]))

@@ -22,6 +22,7 @@ from colab_rl.environments import (
     make_environment,
 )
 from colab_rl.environments.episodes import begin_episode
+from colab_rl.environments.guard import guarded, wrong_shape
 from colab_rl.environments.gymnasium_vector import GymnasiumVectorEnvironment
 from colab_rl.errors import EnvironmentFault
 from colab_rl.progress import progress_bar
@@ -165,8 +166,9 @@ class Evaluator:
         if self._channels.drawing is None:
             return []
         if seed not in self._terrains:
-            begin_episode(self._local, seed)
-            self._terrains[seed] = self._channels.drawing.terrain(self._local.unwrapped)
+            with guarded(environment_name(self._source)):
+                begin_episode(self._local, seed)
+                self._terrains[seed] = self._channels.drawing.terrain(self._local.unwrapped)
         return self._terrains[seed]
 
 
@@ -175,19 +177,28 @@ def record_episode(environment: gymnasium.Env, spaces: Spaces, act: Function, va
     """Runs and records one deterministic episode in this process; its return is `evaluate`'s for this seed.
 
     act: gives (1, ...) actions for (1, obs_dim) observations. name: the environment's.
+    Raises EnvironmentFault where the environment raises, or returns an observation of another shape.
     """
     channels = channels_of(environment)
     recording = Recording(channels, spaces, name, seed)
-    observation = np.asarray(begin_episode(environment, seed), np.float32)
-    terrain = channels.drawing.terrain(environment.unwrapped) if channels.drawing else []
-    for _ in range(LONGEST_EPISODE):
-        recording.state(channels.row(environment, observation), observation)
-        action = act(observation[None])[0]
-        raw, reward, terminated, truncated, _ = environment.step(_as_taken(action, environment))
+
+    def look(raw: Any) -> np.ndarray:
         observation = np.asarray(raw, np.float32)
-        recording.step(action, float(reward))
+        if observation.shape != (spaces.obs_dim,):
+            raise wrong_shape(observation, (spaces.obs_dim,))
+        recording.state(channels.row(environment, observation), observation)
+        return observation
+
+    with guarded(name):
+        observation = look(begin_episode(environment, seed))
+        terrain = channels.drawing.terrain(environment.unwrapped) if channels.drawing else []
+    for _ in range(LONGEST_EPISODE):
+        action = act(observation[None])[0]
+        with guarded(name):
+            raw, reward, terminated, truncated, _ = environment.step(_as_taken(action, environment))
+            recording.step(action, float(reward))
+            observation = look(raw)
         if terminated or truncated:
-            recording.state(channels.row(environment, observation), observation)
             return recording.finish(terminated, values, terrain)
     raise _endless()
 
@@ -195,15 +206,17 @@ def record_episode(environment: gymnasium.Env, spaces: Spaces, act: Function, va
 def replay(environment: gymnasium.Env, episode: Episode) -> Iterator[int]:
     """Plays a recorded episode again: yields t = 0, ..., T while `environment` stands in its state t, to be rendered.
 
-    Raises EnvironmentFault where the environment gives other rewards than it gave then.
+    Raises EnvironmentFault where the environment gives other rewards than it gave then, or raises.
     """
-    begin_episode(environment, episode.seed)
+    with guarded(episode.environment):
+        begin_episode(environment, episode.seed)
     yield 0
     for t, action in enumerate(episode.actions):
-        reward = environment.step(_as_taken(action, environment))[1]
-        if float(reward) != episode["reward"][t]:
+        with guarded(episode.environment):
+            reward = float(environment.step(_as_taken(action, environment))[1])
+        if reward != episode["reward"][t]:
             raise EnvironmentFault(f"{episode.environment} does not repeat the episode of seed {episode.seed}: step "
-                                   f"{t} gave {float(reward)}, and {episode['reward'][t]} when it was recorded")
+                                   f"{t} gave {reward}, and {episode['reward'][t]} when it was recorded")
         yield t + 1
 
 

@@ -19,10 +19,14 @@ THREADS = 1
 PACKAGES = ("torch", "numpy", "gymnasium", "box2d")
 
 
-def choose_device(name: str) -> str:
-    """`cpu` or `cuda`. Raises UsageError for an unknown device, or one that is not there."""
+def check_device(name: str) -> None:
+    """Raises UsageError for an unknown device."""
     if name not in DEVICES:
         raise UsageError(f"unknown device {name!r} (there is: {', '.join(DEVICES)})")
+
+
+def choose_device(name: str) -> str:
+    """`cpu` or `cuda`, for a new run. Raises UsageError where there is no GPU and one is asked for."""
     if name == "cuda" and not torch.cuda.is_available():
         raise UsageError("no CUDA GPU is there (or torch was installed without CUDA); use --device cpu")
     return "cpu" if name == "auto" else name

@@ -14,7 +14,7 @@ from colab_rl.config import Config, config_class, make_config, to_json
 from colab_rl.environments import EnvironmentSource, describe, environment_name
 from colab_rl.environments.backends import check_backend, choose_backend, why_not
 from colab_rl.errors import ColabRLError, UsageError
-from colab_rl.machine import THREADS, choose_device, versions
+from colab_rl.machine import THREADS, check_device, choose_device, versions
 from colab_rl.presets import preset
 from colab_rl.progress import say
 from colab_rl.runs import Identity, Places
@@ -45,6 +45,7 @@ class Request:
 
     def __post_init__(self) -> None:
         check_backend(self.backend)
+        check_device(self.device)
         if self.algo is not None:
             config_class(self.algo)
 
@@ -58,14 +59,16 @@ class Request:
         is_, asked = identity.make_config(), make_config(identity.algorithm, {**identity.config, **self.settings})
         pairs = [("env", identity.env_id, self.env_id or identity.env_id),
                  ("algo", identity.algorithm, self.algo or identity.algorithm),
-                 ("device", identity.device, identity.device if self.device == "auto" else choose_device(self.device))]
+                 ("device", identity.device, identity.device if self.device == "auto" else self.device)]
         pairs += [(name, getattr(is_, name), getattr(asked, name)) for name in self.settings if name != "total_steps"]
         if self.backend not in ("auto", "gymnasium"):  # gymnasium may stand in for a backend that is missing here
             pairs.append(("backend", identity.backend, self.backend))
         if self.source is not None:
-            began = identity.source or {"run": "nothing", "generation": "-"}
-            names = (began["run"], f"{began['run']}:{began['generation']}")
-            pairs.append(("from", names[1], names[1] if self.source in names else self.source))
+            began = identity.source
+            have = f"{began['run']}:{began['generation']}" if began else "nothing"
+            name, generation = parse_source(self.source)
+            same = began and name == began["run"] and generation in (None, began["generation"])
+            pairs.append(("from", have, have if same else self.source))
         contradictions = [f"{name} is {have}, not {want}" for name, have, want in pairs if have != want]
         if "total_steps" in self.settings and asked.total_steps < is_.total_steps:
             contradictions.append(f"total_steps is {is_.total_steps} and can only grow, not {asked.total_steps}")
@@ -112,6 +115,9 @@ class Request:
                   "state_sha256": manifest.state_sha256}
         env = other.environment(self.env, "train")
         spaces = describe(env)
+        if not spaces.are(other.spaces):
+            raise UsageError(f"{other.env_id} has other spaces than when {other.name} was begun, and a run from its "
+                             "checkpoint keeps them; nothing was changed")
         backend = self.backend
         if backend == "auto" and not why_not(other.backend, env, spaces):
             backend = other.backend
@@ -129,15 +135,21 @@ class Request:
             source=source)
 
 
+def parse_source(source: str) -> tuple[str, int | None]:
+    """The run and the generation, None for its newest, that `OTHER` or `OTHER:GENERATION` names."""
+    name, colon, generation = source.partition(":")
+    if colon and not re.fullmatch("[0-9]+", generation):
+        raise UsageError(f"--from takes RUN or RUN:GENERATION, not {source!r}")
+    return name, int(generation) if colon else None
+
+
 def checkpoint_of(source: str, places: Places) -> tuple[Identity, Checkpoint]:
     """The run and the checkpoint that `OTHER` (its newest) or `OTHER:GENERATION` names."""
-    name, colon, generation = source.partition(":")
+    name, generation = parse_source(source)
     identity = places.require(name)
     local, remote = places.tiers(identity)
-    if colon:
-        if not re.fullmatch("[0-9]+", generation):
-            raise UsageError(f"--from takes RUN or RUN:GENERATION, not {source!r}")
-        checkpoint = of_generation(local, remote, int(generation))
+    if generation is not None:
+        checkpoint = of_generation(local, remote, generation)
         check_segments(checkpoint.manifest, local, remote)
         return identity, checkpoint
     newest = newest_whole(local, remote, say, check=lambda manifest: check_segments(manifest, local, remote))

@@ -25,6 +25,7 @@ from colab_rl.checkpoints.manifest import checksum
 from colab_rl.config import Config, make_config
 from colab_rl.environments import EnvironmentSource
 from colab_rl.errors import ColabRLError, StorageError, UsageError, nearest
+from colab_rl.progress import say
 from colab_rl.storage import FolderStorage, NotFound, Storage, looked_again, open_store
 
 FORMAT = 1
@@ -235,7 +236,8 @@ def check_run_name(name: str) -> None:
 def locked(storage: FolderStorage) -> Iterator[None]:
     """Holds a run on this machine, so that two sessions do not write one folder; the kernel frees it on kill -9.
 
-    Raises StorageError where the folder cannot be written, ColabRLError where another session has it.
+    Raises StorageError where the folder cannot be written, ColabRLError where another session has it. On a disk
+    without locks a person is told to see to it.
     """
     try:
         storage.root.mkdir(parents=True, exist_ok=True)
@@ -249,6 +251,8 @@ def locked(storage: FolderStorage) -> Iterator[None]:
         except BlockingIOError:
             raise ColabRLError(f"another session on this machine is training {storage.root.name}; "
                                "nothing was changed; stop that one first") from None
+        except OSError as error:  # some mounts have no locks
+            say(f"{storage.root} cannot be locked ({error.strerror}): train it in one session at a time")
         yield
     finally:
         os.close(descriptor)

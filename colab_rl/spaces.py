@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -36,5 +38,12 @@ class Spaces:
         return np.int64 if self.discrete else np.float32
 
     def to_json(self) -> dict[str, Any]:
-        """What a checkpoint must agree with."""
-        return {"obs_dim": self.obs_dim, "discrete": self.discrete, "action_dim": self.action_dim}
+        """What run.json keeps of them. A bound is None where there is none."""
+        low, high = ([number if math.isfinite(number) else None for number in bounds.tolist()]
+                     for bounds in (self.action_low, self.action_high))
+        return {"obs_dim": self.obs_dim, "discrete": self.discrete, "action_dim": self.action_dim,
+                "first_action": self.first_action, "action_low": low, "action_high": high}
+
+    def are(self, saved: Mapping[str, Any]) -> bool:
+        """Whether they are those that run.json has kept; of the bounds the first runs kept none."""
+        return all(saved.get(name, value) == value for name, value in self.to_json().items())

@@ -8,8 +8,17 @@ from types import FrameType
 from typing import Any
 
 
+class StoppedAtOnce(KeyboardInterrupt):
+    """A second signal came before the first was answered."""
+
+    def __init__(self, signal_number: int):
+        super().__init__()
+        self.signal_number = signal_number
+
+
 class StopRequest:
-    """While entered, the first SIGINT or SIGTERM only sets `signal_number`; a second leaves at once.
+    """While entered, the first SIGINT or SIGTERM only sets `signal_number`; a second leaves at once,
+    by StoppedAtOnce.
 
     Outside the main thread, where Python lets nobody catch signals, it stays unset.
     """
@@ -30,5 +39,5 @@ class StopRequest:
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
         if self.signal_number is not None:
-            raise KeyboardInterrupt
+            raise StoppedAtOnce(number)
         self.signal_number = number

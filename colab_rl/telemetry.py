@@ -16,12 +16,13 @@ import json
 import zipfile
 import zlib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from colab_rl.environments.channels import Channels
+from colab_rl.environments.guard import guarded
 from colab_rl.spaces import Spaces
 
 FORMAT = 1
@@ -132,8 +133,9 @@ class Recording:
         for name, column in zip(names, actions.T, strict=True):
             series[f"action_{name}"], units[f"action_{name}"] = column, channels.action_unit
         series["reward"] = np.array(self._rewards)
-        for name, part in channels.reward_parts(series).items():
-            series[f"reward_{name}"] = part.astype(np.float32)
+        with guarded(self.environment):
+            for name, part in channels.reward_parts(series).items():
+                series[f"reward_{name}"] = np.asarray(part, np.float32)
         series["value"] = np.asarray(values(np.stack(self._observations)), np.float32)
         drawing = channels.drawing
         return Episode(self.environment, self.seed, bool(terminated), float(series["reward"].cumsum()[-1]), length,
@@ -143,16 +145,39 @@ class Recording:
 
 
 def to_npz(episodes: Sequence[Episode]) -> bytes:
-    """The episodes as an .npz file, at most `LARGEST_EPISODE` bytes each; equal episodes give equal bytes."""
+    """The episodes as an .npz file, at most `LARGEST_EPISODE` bytes each; equal episodes give equal bytes.
+
+    One of which not even a step fits is left out; no bytes where none is left.
+    """
+    fitting = [part for part in map(_fitting, episodes) if part is not None]
+    return _file_of(fitting) if fitting else b""
+
+
+def _fitting(episode: Episode) -> tuple[Episode, int] | None:
+    """What of an episode fits into a file: itself, without what leaves no room for steps, and its first steps.
+
+    A vast terrain goes first, then channels and drawing, for each series costs some 240 bytes however short it is.
+    None where nothing fits.
+    """
+    most = LARGEST_EPISODE - 5_000
+    names = (*episode.action_names, "reward", "value")
+    bare = replace(episode, series={name: episode[name] for name in names}, outlines={}, poses=episode.poses[:, :0],
+                   units={name: episode.units[name] for name in names}, terrain=[])
+    for part in (episode, replace(episode, terrain=[]), bare):
+        length = part.length
+        if len(_file_of([(part, 1)])) <= most / 2:
+            while len(_file_of([(part, length)])) > most:
+                length = length * 3 // 4
+            return part, length
+    return None
+
+
+def _file_of(episodes: Sequence[tuple[Episode, int]]) -> bytes:
+    """The first steps of each."""
     arrays: dict[str, np.ndarray] = {}
-    descriptions = []
-    for number, episode in enumerate(episodes):
-        length = episode.length
-        while len(_packed(_arrays(episode, length))) > LARGEST_EPISODE - 5_000:
-            length = length * 3 // 4
-        descriptions.append(_description(episode))
+    for number, (episode, length) in enumerate(episodes):
         arrays |= {f"{number}/{name}": array for name, array in _arrays(episode, length).items()}
-    text = json.dumps({"format": FORMAT, "episodes": descriptions}).encode()
+    text = json.dumps({"format": FORMAT, "episodes": [_description(episode) for episode, _ in episodes]}).encode()
     return _packed({**arrays, DESCRIPTION: np.frombuffer(text, np.uint8)})
 
 

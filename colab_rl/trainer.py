@@ -177,8 +177,8 @@ class Trainer:
         if self.algorithm.replay:
             segments, new_segments = extended(parent.files if parent else {}, self.algorithm.replay)
             contents |= new_segments
-        if result and result.episodes:
-            telemetry = to_npz(result.episodes)
+        telemetry = to_npz(result.episodes) if result else b""
+        if telemetry:
             contents[numbered("telemetry", generation, FileRecord.of(telemetry), "npz")] = telemetry
         history = {name: record for name, record in (parent.files if parent else {}).items()
                    if name.startswith("metrics/")}
@@ -200,7 +200,6 @@ class Trainer:
         self._rows = []
         self._verified[self.manifest.stem] = self.manifest
         prune(recorder.local, self._verified, self.config.keep_last, self.config.keep_every)
-        recorder.tensorboard.flush()
         if recorder.replicator:
             if self.iteration % self.config.checkpoint_every == 0:
                 self._wait_for_store(recorder.replicator)

@@ -14,7 +14,7 @@ from colab_rl.algorithms import check_algorithm, make_algorithm
 from colab_rl.arguments import checked
 from colab_rl.checkpoints import Manifest, Replicator, Tier
 from colab_rl.checkpoints.recovery import Checkpoint, bring_home, bring_segments, newest_whole, read_segments
-from colab_rl.checkpoints.retention import sweep
+from colab_rl.checkpoints.retention import best, sweep
 from colab_rl.checkpoints.segments import Rows
 from colab_rl.checkpoints.serialization import deserialize
 from colab_rl.environments import EnvironmentSource, describe
@@ -36,7 +36,7 @@ from colab_rl.trainer import Recorder, Trainer
 class TrainingResult:
     """How a session of training ended.
 
-    best_score: the highest mean return of an evaluation whose checkpoint is kept.
+    best_score: mean return of the best checkpoint (see `best_by`) that this machine or the store holds.
     signal_number: the signal that stopped it early, None where none did.
     pending: checkpoints that the store does not hold yet; store_error: why.
     """
@@ -84,7 +84,7 @@ def train(run: str, *, env: EnvironmentSource | None = None, algo: str | None = 
         total = identity.config["total_steps"]
     environment = identity.environment(env, "train")
     spaces = describe(environment)
-    if spaces.to_json() != identity.spaces:
+    if not spaces.are(identity.spaces):
         raise UsageError(f"{identity.env_id} has other spaces than when {run} was begun; nothing was changed")
     check_algorithm(identity.algorithm, identity.make_config(), spaces)
     stepped_by = request.backend_of(identity, environment, spaces)
@@ -231,7 +231,7 @@ def _merged(settings: Mapping[str, Any], **options: Any) -> dict[str, Any]:
 
 def _result(run: str, newest: Manifest, local: Tier, replicator: Replicator | None,
             signal_number: int | None) -> TrainingResult:
-    scores = [manifest.score for manifest in local.manifests() if manifest.score is not None]
+    best_one = best([*local.manifests(), *(replicator.held if replicator else ())])
     return TrainingResult(run, newest.iteration, newest.step, newest.total_steps, newest.finished, newest.generation,
-                          newest.state_sha256, max(scores, default=None), signal_number,
+                          newest.state_sha256, best_one.score if best_one else None, signal_number,
                           replicator.pending if replicator else 0, replicator.error if replicator else None)

@@ -30,7 +30,7 @@ from colab_rl.checkpoints import Damaged, FileRecord, Manifest, NewerFormat, Tie
 from colab_rl.checkpoints.manifest import generation_of
 from colab_rl.checkpoints.recovery import Checkpoint, bring_home, load, newest_whole, of_generation
 from colab_rl.checkpoints.retention import best, kept, prune, sweep
-from colab_rl.errors import ColabRLError, StorageError
+from colab_rl.errors import ColabRLError, StorageError, UsageError
 from colab_rl.storage import FolderStorage
 
 
@@ -363,7 +363,7 @@ def test_one_generation_can_be_asked_for(folder, tmp_path):
     flip(folder / line[2].manifest.state_file)
     with pytest.raises(ColabRLError, match=r"generation 3 cannot be used: .*other content"):
         of_generation(local, remote, 3)
-    with pytest.raises(ColabRLError, match="generation 4 cannot be used: it is not there"):
+    with pytest.raises(UsageError, match=r"generation 4 is not there; there is: 1, 2, 3$"):
         of_generation(local, None, 4)
 
 

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import configparser
 import dataclasses
 import json
 import os
+import re
 import shutil
+import signal
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,7 +18,7 @@ import pytest
 import torch
 from helpers import TINY, flip, snapshot
 
-from colab_rl import status
+from colab_rl import record, status
 from colab_rl.checkpoints import FileRecord
 from colab_rl.checkpoints.manifest import checksum, numbered
 from colab_rl.checkpoints.serialization import deserialize, serialize
@@ -171,7 +176,8 @@ def test_evaluate_scores_the_checkpoint_that_is_asked_for(command):
     assert by_name["best"] == by_name[max((row["score"] or 0, row["generation"]) for row in rows)[1]]
     assert by_name[1] != by_name["latest"]
     code, _, errors = command("evaluate", "walker", "--checkpoint", 999)
-    assert code == 1 and "generation 999" in errors and errors.count("\n") == 1
+    there = ", ".join(str(row["generation"]) for row in reversed(rows))
+    assert (code, errors) == (2, f"error: generation 999 is not there; there is: {there}\n")
 
 
 def test_verify_reads_everything_and_names_what_is_bad(command, here):
@@ -225,6 +231,56 @@ def test_the_program_itself_prints_the_hash_last_and_results_alone_on_standard_o
     assert lines[-1] == f"state_sha256={found['state_sha256']}"
     again = run_cli("train", "walker")
     assert again.returncode == 0 and again.stdout.splitlines() == lines
+
+
+def test_what_an_environment_prints_is_no_result(run_cli, tmp_path, monkeypatch, capfd):
+    (tmp_path / "chatty.py").write_text("""
+import gymnasium
+from gymnasium.envs.classic_control import CartPoleEnv
+
+print("importing")
+
+class Chatty(CartPoleEnv):
+    def __init__(self, **options):
+        print("making")
+        super().__init__(**options)
+    def reset(self, **options):
+        print("resetting")
+        return super().reset(**options)
+    def step(self, action):
+        print("stepping", flush=True)
+        return super().step(action)
+    def close(self):
+        print("closing")
+
+gymnasium.register("Chatty-v0", Chatty, max_episode_steps=20)
+""")
+    done = run_cli("train", "walker", "--env", "chatty:Chatty-v0", "--total-steps", 100, "--set", *TINY)
+    assert done.returncode == 0 and len(done.stdout.splitlines()) == 2, done.stdout + done.stderr
+    done = run_cli("evaluate", "walker", "--episodes", 2, "--json")
+    assert done.returncode == 0 and set(json.loads(done.stdout)) == EVALUATION
+    assert {"importing", "making", "stepping", "closing"} <= set(done.stderr.splitlines())
+    monkeypatch.syspath_prepend(tmp_path)
+    record("walker", root=tmp_path / "runs", store="none")
+    output, errors = capfd.readouterr()
+    assert output == "" and {"importing", "making", "resetting", "stepping", "closing"} <= set(errors.splitlines())
+
+
+def test_the_installed_program_finds_an_environment_in_this_folder(tmp_path):
+    (tmp_path / "own_pole.py").write_text(
+        "import gymnasium\n"
+        "gymnasium.register('OwnPole-v0', 'gymnasium.envs.classic_control:CartPoleEnv', max_episode_steps=50)\n")
+    setup = configparser.ConfigParser()
+    setup.read(Path(__file__).parents[1] / "setup.cfg")
+    name, module, function = re.split(" = |:", setup["options.entry_points"]["console_scripts"].strip())
+    program = tmp_path / "bin" / name  # as pip writes it: its own folder comes first on the path, not the current one
+    program.parent.mkdir()
+    program.write_text(f"import sys\nfrom {module} import {function}\nsys.exit({function}())\n")
+    done = subprocess.run(
+        [sys.executable, program, "train", "walker", "--env", "own_pole:OwnPole-v0", "--total-steps", "60",
+         "--root", "runs", "--store", "none", "--set", *TINY], cwd=tmp_path, capture_output=True, text=True,
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])}, timeout=240)
+    assert done.returncode == 0 and "walker: finished" in done.stdout, done.stderr
 
 
 # ---- what a person does wrong --------------------------------------------------------------------------------------
@@ -454,6 +510,17 @@ def test_a_damaged_identity_is_healed_from_the_store(command, here):
     assert code == 0, errors
     assert (here / "runs" / "walker" / "run.json").read_bytes() == sound
     assert len((here / "runs" / "walker" / "run.json.bad").read_bytes()) == 100
+
+
+@pytest.mark.parametrize("command", ["presets", "status"])
+def test_nobody_reading_the_output_any_more_is_no_error(run_cli, command):
+    unread, output = os.pipe()
+    os.close(unread)
+    try:
+        done = run_cli(command, capture_output=False, stdout=output, stderr=subprocess.PIPE)
+    finally:
+        os.close(output)
+    assert (done.returncode, done.stderr) == (128 + signal.SIGPIPE, "")
 
 
 @pytest.mark.parametrize("arguments", [["train", "new", "--env", "Nope-v0"], ["status", "zzz"],

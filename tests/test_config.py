@@ -66,7 +66,7 @@ def test_a_wrong_type_from_python_is_said(name, value):
 
 @pytest.mark.parametrize(("assignment", "limits"), [
     ("num_envs=0", "at least 1, at most 4096"), ("num_envs=4097", "at most 4096"), ("total_steps=0", "at least 1"),
-    ("seed=-1", "at least 0"), ("seed=2147483648", "at most"), ("gamma=1.01", "at least 0, at most 1"),
+    ("seed=-1", "at least 0"), ("seed=2147483648", "at most 2147483647"), ("gamma=1.01", "at least 0, at most 1"),
     ("gamma=-0.1", "at least 0"), ("learning_rate=0", "above 0, at most 1"), ("clip_range=0", "above 0"),
     ("keep_last=1", "at least 2"), ("minibatch_size=1", "at least 2"), ("hidden_sizes=64,0", "at least 1"),
     ("hidden_sizes=8193", "at most 8192"), ("target_kl=0", "above 0"), ("eval_episodes=10001", "at most 10000"),
@@ -75,6 +75,11 @@ def test_a_wrong_type_from_python_is_said(name, value):
 def test_a_value_out_of_range_is_refused_with_the_range(assignment, limits):
     with pytest.raises(UsageError, match=f"setting {assignment.partition('=')[0]} = .* out of range .*{limits}"):
         read(assignment)
+
+
+def test_a_buffer_larger_than_any_machine_is_out_of_range():
+    with pytest.raises(UsageError, match=f"out of range .at least 2, at most {10**12}"):
+        make_config("sac", {"buffer_size": 10**13})
 
 
 @pytest.mark.parametrize("name", ["activation", "best_by", "learning_rate_schedule"])

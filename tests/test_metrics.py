@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import resource
 import time
 
 import pytest
@@ -66,7 +67,6 @@ def test_tensorboard_shows_history_and_what_is_added(tmp_path, tag):
     view = TensorBoardView(tmp_path / "tb", make_rows(1, 4))
     for row in make_rows(5, 6):
         view.add(row)
-    view.flush()
     shown = show(tmp_path / "tb")
     assert curve(shown, tag) == expected(make_rows(1, 6), tag)
     view.add(make_rows(8, 8)[0])
@@ -95,7 +95,6 @@ def test_numbers_that_are_not_finite_are_left_out(tmp_path):
 def test_lost_work_that_is_done_again_is_shown_once(tmp_path, monkeypatch, tag):
     """Also by a TensorBoard that was open on the folder all the time."""
     first = TensorBoardView(tmp_path / "tb", make_rows(1, 8))
-    first.flush()
     open_before = show(tmp_path / "tb")
     assert curve(open_before, tag) == expected(make_rows(1, 8), tag)
     now = time.time  # the name of an event file begins with the second: the next session comes later
@@ -103,12 +102,27 @@ def test_lost_work_that_is_done_again_is_shown_once(tmp_path, monkeypatch, tag):
     second = TensorBoardView(tmp_path / "tb", make_rows(1, 5))  # 6 to 8 were lost
     for row in make_rows(6, 7, line=1):
         second.add(row)
-    second.flush()
     history = [*make_rows(1, 5), *make_rows(6, 7, line=1)]
     assert curve(show(tmp_path / "tb"), tag) == expected(history, tag)
     assert curve(open_before, tag) == expected(history, tag)
     second.close()
     first.close()
+
+
+def test_a_disk_that_is_full_takes_no_more_curves_and_stops_nothing(tmp_path, capsys):
+    """Here it is a limit on the size of files."""
+    view = TensorBoardView(tmp_path / "tb", make_rows(1, 4))
+    unlimited = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (next((tmp_path / "tb").iterdir()).stat().st_size, unlimited[1]))
+    try:
+        for row in make_rows(5, 99):
+            view.add(row)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, unlimited)
+    view.close()
+    assert curve(show(tmp_path / "tb"), "loss/policy") == expected(make_rows(1, 4), "loss/policy")
+    said = capsys.readouterr().err
+    assert said.count("\n") == 1 and "File too large" in said and "training goes on without it" in said
 
 
 def test_the_files_hold_every_row_once(tmp_path):

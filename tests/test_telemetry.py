@@ -12,7 +12,7 @@ import pytest
 
 import colab_rl
 from colab_rl import Channels, UsageError, telemetry
-from colab_rl.environments import channels_of, describe
+from colab_rl.environments import Drawing, channels_of, describe
 from colab_rl.errors import EnvironmentFault
 from colab_rl.evaluation import Evaluator, record_episode, replay
 from tests.helpers import TINY
@@ -156,6 +156,31 @@ def test_a_long_hardcore_episode_fits_in_300_kb():
     assert kept.steps == 2000 and np.array_equal(kept["reward"], long["reward"][:kept.length])
 
 
+def test_what_leaves_no_room_for_steps_is_left_out_of_the_file(walk):
+    noise = np.random.default_rng(0)
+    hills = dataclasses.replace(walk, terrain=[noise.normal(size=(40_000, 2))])
+    many = {f"sensor_{i}": noise.normal(size=walk.length + 1).astype(np.float32) for i in range(1600)}
+    sensors = dataclasses.replace(walk, series={**walk.series, **many},
+                                  units={**walk.units, **dict.fromkeys(many, "V")})
+    data = telemetry.to_npz([hills, sensors, walk])
+    assert len(data) <= 3 * telemetry.LARGEST_EPISODE
+    flat, bare, whole = telemetry.from_npz(data)
+    assert flat.terrain == [] and list(flat.series) == list(walk.series) and flat.poses.shape == walk.poses.shape
+    assert list(bare.series) == [*walk.action_names, "reward", "value"] and bare.poses.shape[1] == 0
+    for episode in (flat, bare, whole):
+        assert np.array_equal(episode["reward"], walk["reward"]) and np.array_equal(episode.actions, walk.actions)
+        assert episode.length == episode.steps == walk.length
+    assert len(whole.terrain) == len(walk.terrain)
+
+
+def test_an_episode_of_which_nothing_fits_is_no_file(walk):
+    muscles = {f"action_{i}": walk["reward"].astype(np.float32) for i in range(1600)}
+    vast = dataclasses.replace(walk, series={**walk.series, **muscles},
+                               units={**walk.units, **dict.fromkeys(muscles, "N")})
+    assert telemetry.to_npz([vast]) == telemetry.to_npz([]) == b""
+    assert [episode.steps for episode in telemetry.from_npz(telemetry.to_npz([vast, walk]))] == [walk.length]
+
+
 class Crane(gymnasium.Env):
     observation_space = gymnasium.spaces.Box(-1, 1, (3,), np.float32)
     action_space = gymnasium.spaces.Box(-2, 2, (2,), np.float32)
@@ -197,6 +222,42 @@ def test_an_environment_names_its_own_channels_and_a_bare_one_gets_numbers():
         evaluator.close()
     with pytest.raises(UsageError, match="1 names"):
         record_episode(Wrong(), spaces, acting(spaces), ones, 0)
+
+
+def broken(moment):
+    """A crane that raises, or returns an observation of another shape."""
+    def fail(*_arguments, **_options):
+        raise RuntimeError("the rope\nbroke")
+
+    if moment in ("reset", "step"):
+        return type("Broken", (Crane,), {moment: fail})
+    if moment == "shape":
+        return type("Broken", (Crane,), {"step": lambda crane, action: (np.zeros(2), 1.0, False, False, {})})
+    drawing = Drawing({}, lambda crane: [], fail) if moment == "terrain" else None
+    other = {moment: fail} if moment in ("read", "reward_parts") else {"drawing": drawing}
+    return type("Broken", (Crane,), {"channels": dataclasses.replace(Crane.channels, **other)})
+
+
+@pytest.mark.parametrize("moment", ["reset", "step", "shape", "read", "reward_parts", "terrain"])
+def test_an_environment_that_raises_is_told_alike_in_this_process_and_in_a_worker(moment):
+    source, spaces = broken(moment), describe(Crane)
+    what = "ValueError: an observation of shape" if moment == "shape" else "RuntimeError: the rope broke"
+    with pytest.raises(EnvironmentFault, match=rf"^custom:Broken failed: {what}.* \(.*\.py, line \d+\)$"):
+        record_episode(source(), spaces, acting(spaces), ones, 0, "custom:Broken")
+    evaluator = Evaluator(source, spaces, slots=1)
+    try:
+        with pytest.raises(EnvironmentFault, match=rf"^custom:Broken failed: {what}.* \(.*\.py, line \d+\)$"):
+            evaluator.evaluate(acting(spaces), 2, seed=0, record=1)
+    finally:
+        evaluator.close()
+
+
+@pytest.mark.parametrize("moment", ["reset", "step"])
+def test_an_environment_that_raises_when_its_episode_is_played_again_is_told(moment):
+    spaces = describe(Crane)
+    episode = record_episode(Crane(), spaces, acting(spaces), ones, 0, "custom:Broken")
+    with pytest.raises(EnvironmentFault, match=r"^custom:Broken failed: RuntimeError: the rope broke"):
+        list(replay(broken(moment)(), episode))
 
 
 def test_a_cut_off_episode_is_bootstrapped_and_a_finished_one_is_not():

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import errno
+import fcntl
 import json
 import os
 import pathlib
@@ -23,6 +25,7 @@ import cloudpickle
 import gymnasium
 import numpy as np
 import pytest
+import torch
 from helpers import TINY, flip, snapshot
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
@@ -31,6 +34,7 @@ from colab_rl.cli import main
 from colab_rl.config import parse_settings
 from colab_rl.errors import EnvironmentFault, StorageError
 from colab_rl.metrics import from_csv
+from colab_rl.runs import Identity
 
 pytestmark = pytest.mark.usefixtures("one_core", "outlives_sigterm")
 
@@ -251,6 +255,32 @@ def test_a_signal_saves_and_leaves_with_its_code_and_the_hash_last_and_another_s
     assert found["checkpoints"][0]["local"] == "verified" and not found["finished"]
 
 
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)], ids=["SIGTERM", "SIGINT"])
+def test_a_second_signal_leaves_at_once_with_its_code(tmp_path, capsys, monkeypatch, number, code):
+    (tmp_path / f"impatient{int(number)}.py").write_text(f"""
+import os
+import gymnasium
+from gymnasium.envs.classic_control import CartPoleEnv
+
+class Impatient(CartPoleEnv):
+    taken = 0
+
+    def step(self, action):
+        Impatient.taken += 1
+        if Impatient.taken in (10, 20):
+            os.kill(os.getppid(), {int(number)})
+        return super().step(action)
+
+gymnasium.register("Impatient{int(number)}-v0", Impatient)
+""")
+    monkeypatch.syspath_prepend(tmp_path)
+    env_id = f"impatient{int(number)}:Impatient{int(number)}-v0"
+    places = ["--root", str(tmp_path), "--store", "none"]
+    assert main(["train", "walker", "--env", env_id, *places, "--set", *TINY]) == code
+    output, errors = capsys.readouterr()
+    assert output == "" and errors.endswith("stopped at once, without saving; the newest checkpoint is kept\n")
+
+
 # ---- another machine -----------------------------------------------------------------------------------------------
 
 
@@ -280,6 +310,20 @@ def test_a_finished_run_that_arrives_on_a_new_machine_shows_its_curves(tmp_path,
     second.env = machine.env
     assert second.train().state_sha256 == result.state_sha256
     check_history(second, result)
+
+
+def test_the_best_score_is_that_of_the_best_checkpoint_wherever_it_lies(tmp_path):
+    first = Machine(tmp_path / "first", store=tmp_path / "store")
+    changes = {"best_by": "min", "eval_every": "1", "eval_episodes": "5", "keep_last": "99"}
+    result = first.train(settings=changes, total_steps=500)
+    scored = [manifest for manifest in (json.loads(path.read_text()) for path in first.files()) if manifest["score"]]
+    best = max(scored, key=lambda manifest: (manifest["criterion"], manifest["generation"]))
+    assert result.best_score == best["score"] < max(manifest["score"] for manifest in scored)
+    second = Machine(tmp_path / "second", store=tmp_path / "store")
+    second.env = first.env
+    assert second.train(settings=changes, total_steps=500).best_score == best["score"]
+    assert best["generation"] not in [json.loads(path.read_text())["generation"] for path in second.files()]
+    assert status("walker", root=tmp_path / "third", store=tmp_path / "store")[0]["best_score"] == best["score"]
 
 
 # ---- continued, extended, branched ---------------------------------------------------------------------------------
@@ -323,8 +367,10 @@ def test_a_branch_goes_on_as_the_run_it_left(tmp_path, undisturbed):
     assert began["state_sha256"] == left["state_sha256"]
     identity = json.loads((here.root / "branch" / "run.json").read_text())
     assert identity["source"]["run"] == "walker" and identity["source"]["generation"] == 6
-    again = here.train("branch", source="walker:6", total_steps=STEPS)  # the same command, a finished run
-    assert again.state_sha256 == branch.state_sha256
+    for words in ("walker:6", "walker:006", "walker"):  # the same command, a finished run
+        assert here.train("branch", source=words, total_steps=STEPS).state_sha256 == branch.state_sha256
+    with pytest.raises(UsageError, match="from is walker:6, not walker:7"):
+        here.train("branch", source="walker:7", total_steps=STEPS)
 
 
 def test_a_branch_that_was_killed_before_its_first_checkpoint_still_begins_where_it_should(tmp_path, undisturbed):
@@ -353,7 +399,7 @@ def test_a_branch_from_the_newest_checkpoint_takes_other_settings_but_not_anothe
                             ({"env": "Pendulum-v1", "total_steps": 9999}, "not Pendulum-v1")):
         with pytest.raises(UsageError, match=reason):
             train("other", source="walker", root=here.root, store="none", **{"env": here.env, **options})
-    with pytest.raises(ColabRLError, match="generation 4 cannot be used: it is not there"):
+    with pytest.raises(UsageError, match="generation 4 is not there; there is: 1, "):
         train("other", source="walker:4", total_steps=9999, env=here.env, root=here.root, store="none")
     assert snapshot(here.root) == before
 
@@ -365,11 +411,12 @@ def test_a_branch_from_the_newest_checkpoint_takes_other_settings_but_not_anothe
     (["--set", "gamma=0.5", "learning_rate=0.1"], "learning_rate is"),
     (["--set", "hidden_sizes=8,8"], r"hidden_sizes is \(8,\), not \(8, 8\)"),
     (["--from", "other"], "from is nothing"),
-    (["--device", "cuda"], "cuda|CUDA"),
+    (["--device", "cuda"], "device is cpu, not cuda"),
 ], ids=lambda value: " ".join(value) if isinstance(value, list) else "")
 def test_options_that_contradict_a_run_are_named_and_change_nothing(undisturbed, capsys, options, named):
     machine, _ = undisturbed("CartPole-v1")
     before = snapshot(machine.root)
+    capsys.readouterr()
     assert main(["train", "walker", *options, "--root", str(machine.root), "--store", "none"]) == 2
     errors = capsys.readouterr().err
     assert errors.count("\n") == 1 and re.search(named, errors)
@@ -391,6 +438,66 @@ def test_options_that_agree_with_a_run_are_no_contradiction(undisturbed):
     machine, result = undisturbed("CartPole-v1")
     assert machine.train(seed="0", algo="ppo", backend="gymnasium", device="cpu",
                          settings={"gamma": 0.99}).state_sha256 == result.state_sha256
+
+
+def with_actions(space: gymnasium.Space) -> Callable[[], gymnasium.Env]:
+    """A function that makes an environment which is told nothing and asks for these actions."""
+    class Plain(gymnasium.Env):
+        observation_space = gymnasium.spaces.Box(-1, 1, (2,))
+        action_space = space
+
+        def reset(self, seed: int | None = None, options: dict | None = None) -> tuple:
+            return np.zeros(2, np.float32), {}
+
+        def step(self, action: Any) -> tuple:
+            return np.zeros(2, np.float32), 1.0, True, False, {}
+
+    return lambda: Plain()
+
+
+@pytest.mark.parametrize(("then", "now"), [
+    (gymnasium.spaces.Box(-1, 1, (3,)), gymnasium.spaces.Box(-2, 1, (3,))),
+    (gymnasium.spaces.Box(-1, 1, (3,)), gymnasium.spaces.Box(-1, np.inf, (3,))),
+    (gymnasium.spaces.Discrete(4), gymnasium.spaces.Discrete(4, start=-1)),
+    (gymnasium.spaces.Discrete(4), gymnasium.spaces.Discrete(5)),
+], ids=["bounds", "no bound", "first action", "number"])
+def test_an_environment_whose_actions_have_changed_is_refused_and_changes_nothing(tmp_path, then, now):
+    places = {"root": tmp_path, "store": "none"}
+    train("walker", env=with_actions(then), total_steps=100, settings=SETTINGS, **places)
+    before = snapshot(tmp_path)
+    with pytest.raises(UsageError, match="other spaces than when walker was begun; nothing was changed"):
+        train("walker", env=with_actions(now), total_steps=200, **places)
+    with pytest.raises(UsageError, match="other spaces than when walker was begun"):
+        evaluate("walker", env=with_actions(now), episodes=1, **places)
+    with pytest.raises(UsageError, match="other spaces than when walker was begun, and a run from its checkpoint"):
+        train("branch", source="walker", env=with_actions(now), total_steps=200, **places)
+    assert snapshot(tmp_path) == before
+    assert train("walker", env=with_actions(then), total_steps=200, **places).finished
+
+
+def test_a_run_whose_identity_has_no_bounds_yet_goes_on(tmp_path, undisturbed):
+    here = undisturbed("CartPole-v1")[0].copy(tmp_path)
+    change_identity(here, lambda identity: {"spaces": {name: identity.spaces[name] for name in
+                                                       ("obs_dim", "discrete", "action_dim")}})
+    assert here.train(total_steps=STEPS + 100).finished
+
+
+def change_identity(machine: Machine, change: Callable[[Identity], dict[str, Any]]) -> None:
+    """Makes the fields that `change` gives those of the run's run.json."""
+    path = machine.root / "walker" / "run.json"
+    identity = Identity.from_bytes(path.read_bytes(), "")
+    path.write_bytes(dataclasses.replace(identity, **change(identity)).to_bytes())
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a GPU")
+def test_the_command_that_began_a_run_on_a_gpu_continues_it_where_there_is_none(tmp_path, stopped, undisturbed):
+    machine = stopped.copy(tmp_path)
+    change_identity(machine, lambda identity: {"device": "cuda"})
+    assert machine.train(device="cuda").state_sha256 == undisturbed("CartPole-v1")[1].state_sha256
+    manifest = json.loads(machine.files()[-1].read_text())
+    assert (manifest["exact"], manifest["inexact"]) == (False, ["no GPU on this machine"])
+    with pytest.raises(UsageError, match="device is cuda, not cpu"):
+        machine.train(device="cpu")
 
 
 # ---- damage --------------------------------------------------------------------------------------------------------
@@ -532,6 +639,24 @@ def test_a_disk_that_is_full_from_the_start_says_so(tmp_path, monkeypatch):
     monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(StorageError, match="No space left on device"):
         Machine(tmp_path).train()
+
+
+def test_a_file_in_the_place_of_tensorboards_folder_and_a_disk_without_locks_stop_nothing(
+        tmp_path, undisturbed, monkeypatch, capsys):
+    def no_locks(descriptor: int, operation: int) -> None:
+        raise OSError(errno.ENOTSUP, os.strerror(errno.ENOTSUP))
+
+    monkeypatch.setattr(fcntl, "flock", no_locks)
+    machine = Machine(tmp_path)
+    machine.root.mkdir()
+    (machine.root / "tensorboard").write_text("a person's notes")
+    expected = undisturbed("CartPole-v1")[1].state_sha256
+    capsys.readouterr()
+    assert machine.train().state_sha256 == expected
+    errors = capsys.readouterr().err
+    assert errors.count("cannot be written (Not a directory); training goes on without it") == 1
+    assert "walker cannot be locked (Operation not supported): train it in one session at a time" in errors
+    assert (machine.root / "tensorboard").read_text() == "a person's notes"
 
 
 @pytest.mark.parametrize(("deed", "reason"), [("nan", "returned nan in a reward"),

@@ -500,7 +500,7 @@ def test_an_episode_that_does_not_repeat_is_not_shown():
 @pytest.mark.parametrize(("arguments", "code", "words"), [
     (["nobody"], 2, "no run 'nobody'"),
     (["pole", "--form", "episod"], 2, "did you mean 'episode'"),
-    (["pole", "--checkpoint", "99"], 1, "generation 99 cannot be used"),
+    (["pole", "--checkpoint", "99"], 2, "generation 99 is not there; there is: 1, "),
     (["pole", "--checkpoint", "first"], 2, "checkpoint is best, latest or a generation's number"),
     (["pole", "--overlay", "numbrs"], 2, "did you mean 'numbers'"),
     (["pole", "--size", "601"], 2, "600 or 602"),
@@ -556,6 +556,10 @@ def test_an_environment_that_does_not_render_says_so(here):
         def render(self):
             return [[0]]
 
+    class Broken(CartPoleEnv):
+        def render(self):
+            raise RuntimeError("no colours")
+
     with pytest.raises(EnvironmentFault, match=r"Blind does not render as rgb_array; nothing was written"):
         make_environment(Blind, render_mode="rgb_array")
     with pytest.raises(EnvironmentFault, match=r"give env=a function that makes it with render_mode='rgb_array'"):
@@ -563,6 +567,8 @@ def test_an_environment_that_does_not_render_says_so(here):
     assert make_environment(Mystery, render_mode="rgb_array").render_mode == "rgb_array"
     with pytest.raises(EnvironmentFault, match="gives no"):
         render("pole", env=Odd)
+    with pytest.raises(EnvironmentFault, match="Broken failed: RuntimeError: no colours"):
+        render("pole", env=Broken)
 
 
 @pytest.mark.parametrize("missing", ["ffmpeg", "moviepy"])

@@ -44,6 +44,11 @@ class Holdings:
             proven = self._remote.storage.proves or manifest.stem in self._confirmed
             return "verified" if proven else "written"
 
+    def manifests(self) -> list[Manifest]:
+        """The checkpoints that the store was seen to hold whole."""
+        with self._lock:
+            return list(self._written.values())
+
     def unconfirmed(self) -> list[Manifest]:
         """The checkpoints that the store's witness was not seen to hold yet; none without a witness."""
         if self._remote.storage.witness is None:

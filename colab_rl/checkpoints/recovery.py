@@ -10,7 +10,7 @@ from typing import NamedTuple, TypeVar
 from colab_rl.checkpoints.manifest import Damaged, FileRecord, Manifest, generation_of, numbered_generation
 from colab_rl.checkpoints.segments import Rows, read_segment, segments_in
 from colab_rl.checkpoints.tier import Tier
-from colab_rl.errors import ColabRLError, StorageError
+from colab_rl.errors import ColabRLError, StorageError, UsageError
 from colab_rl.progress import progress_bar
 from colab_rl.storage import NotFound, looked_again
 
@@ -111,16 +111,22 @@ def read_segments(manifest: Manifest, local: Tier, remote: Tier | None) -> Itera
 
 
 def of_generation(local: Tier, remote: Tier | None, generation: int) -> Checkpoint:
-    """The checkpoint of a generation. Raises ColabRLError where it is missing or not whole."""
-    problem = "it is not there"
+    """The checkpoint of a generation. Raises UsageError that lists those there are where it is none of them,
+    ColabRLError where it is not whole.
+    """
+    there: set[int] = set()
+    problem = ""
     for tier in filter(None, (local, remote)):
         for name in tier.names():
+            there.add(generation_of(name) or 0)
             if generation_of(name) == generation:
                 try:
                     return load(tier, name)
                 except (Damaged, StorageError) as error:
                     problem = str(error)
-    raise ColabRLError(f"generation {generation} cannot be used: {problem}")
+    if problem:
+        raise ColabRLError(f"generation {generation} cannot be used: {problem}")
+    raise UsageError(f"generation {generation} is not there; there is: {', '.join(map(str, sorted(there))) or 'none'}")
 
 
 def load(tier: Tier, name: str) -> Checkpoint:

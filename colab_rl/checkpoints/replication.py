@@ -76,6 +76,11 @@ class Replicator:
         """How many checkpoints the store's witness was not seen to hold yet; 0 without a witness."""
         return len(self._holdings.unconfirmed())
 
+    @property
+    def held(self) -> list[Manifest]:
+        """The checkpoints that the store was seen to hold whole."""
+        return self._holdings.manifests()
+
     def state(self, manifest: Manifest) -> str:
         """`local`, `written` or `verified`: what is known of a checkpoint that the local tier holds."""
         return self._holdings.state(manifest)

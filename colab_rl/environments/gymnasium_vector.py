@@ -177,13 +177,16 @@ class WorkerProcess:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "colab_rl.environments.worker", str(theirs.fileno()), str(memory)],
                 pass_fds=(theirs.fileno(), memory), stdin=subprocess.DEVNULL,
+                stdout=2,  # what an environment prints is no result
                 start_new_session=True,  # a signal to the terminal's process group is the trainer's to answer
                 env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join(filter(None, sys.path))})
         self.connection = Connection(ours.detach())
         self.replaying = 0  # steps of the episode it is replaying
-        self.connection.send(sys.path)
         # By value, so that a function defined in a notebook cell reaches the worker.
-        self.connection.send((cloudpickle.dumps(source), layout, first, count))
+        content = cloudpickle.dumps(source)
+        with contextlib.suppress(OSError):  # a worker that is dead already is noticed when its answer is awaited
+            self.connection.send(sys.path)
+            self.connection.send((content, layout, first, count))
 
     def send(self, command: bytes) -> None:
         """Sends a command; a dead worker is noticed when its answer is awaited."""

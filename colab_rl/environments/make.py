@@ -15,12 +15,14 @@ from collections.abc import Callable
 import gymnasium
 import numpy as np
 
+from colab_rl.environments.guard import prints_aside
 from colab_rl.errors import EnvironmentFault, UsageError, nearest
 from colab_rl.spaces import Spaces
 
 EnvironmentSource = str | Callable[..., gymnasium.Env]
 
 
+@prints_aside()
 def make_environment(source: EnvironmentSource, render_mode: str | None = None) -> gymnasium.Env:
     """A new environment. Raises UsageError for an unknown id or a function that makes none, EnvironmentFault where
     making it fails.
@@ -78,6 +80,7 @@ def describe(source: EnvironmentSource) -> Spaces:
         close_environment(environment)
 
 
+@prints_aside()
 def close_environment(environment: gymnasium.Env) -> None:
     """Closes it. What it raises then is passed over: nothing is wanted of it any more."""
     with contextlib.suppress(Exception):

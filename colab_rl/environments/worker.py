@@ -18,7 +18,6 @@ import contextlib
 import pickle
 import signal
 import sys
-import traceback
 from collections.abc import Callable
 from multiprocessing.connection import Connection
 from typing import Any
@@ -28,6 +27,7 @@ import numpy as np
 
 from colab_rl.environments.descriptions import channels_of
 from colab_rl.environments.episodes import begin_episode
+from colab_rl.environments.guard import in_one_line, wrong_shape
 from colab_rl.environments.make import EnvironmentSource, make_environment
 from colab_rl.environments.shared import Layout, SharedArrays
 
@@ -89,8 +89,7 @@ class Worker:
     def _observe(self, i: int, observation: Any) -> None:
         # NumPy would copy a single number into every place. Its own `shape` is looked at first: np.shape is slow.
         if getattr(observation, "shape", None) != self.shape and np.shape(observation) != self.shape:
-            raise ValueError(f"an observation of shape {np.shape(observation)}, where the observation space has "
-                             f"{self.shape}")
+            raise wrong_shape(observation, self.shape)
         self.observations[i] = observation
 
     def _record(self, i: int) -> None:
@@ -124,9 +123,7 @@ def attempt(work: Callable[..., None], *arguments: Any) -> bytes:
         work(*arguments)
         return b"d"
     except Exception as error:
-        frame = traceback.extract_tb(error.__traceback__)[-1]
-        what = " ".join("".join(traceback.format_exception_only(error)).split())
-        return f"{what} ({frame.filename}, line {frame.lineno})".encode()
+        return in_one_line(error).encode()
 
 
 if __name__ == "__main__":

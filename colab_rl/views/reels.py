@@ -19,7 +19,8 @@ from dataclasses import dataclass
 import gymnasium
 import numpy as np
 
-from colab_rl.environments import EnvironmentSource, close_environment, make_environment
+from colab_rl.environments import EnvironmentSource, close_environment, environment_name, make_environment
+from colab_rl.environments.guard import guarded
 from colab_rl.errors import EnvironmentFault
 from colab_rl.evaluation import replay
 from colab_rl.spaces import Spaces
@@ -56,12 +57,14 @@ class Camera:
         if not any(name in os.environ for name in ("DISPLAY", "WAYLAND_DISPLAY")):
             os.environ.setdefault("SDL_VIDEODRIVER", "dummy")  # else pygame looks for a display, and says so
         os.environ.setdefault("PYGAME_HIDE_SUPPORT_PROMPT", "1")
+        self.name = environment_name(source)
         self.environment: gymnasium.Env = make_environment(source, render_mode="rgb_array")
         self.fps = float(self.environment.metadata.get("render_fps") or UNTIMED)
 
     def frame(self) -> np.ndarray:
         """(H, W, 3) uint8 of where the environment stands."""
-        picture = self.environment.render()
+        with guarded(self.name):
+            picture = self.environment.render()
         if not isinstance(picture, np.ndarray) or picture.ndim != 3 or picture.shape[2] != 3 \
                 or picture.dtype != np.uint8:
             raise EnvironmentFault("the environment's render() gives no (H, W, 3) uint8 picture; no video was written")
@@ -84,7 +87,8 @@ class Reel(ABC):
         self.source = source
         self.style = style
         with contextlib.closing(Camera(source)) as camera:
-            camera.environment.reset(seed=0)
+            with guarded(camera.name):
+                camera.environment.reset(seed=0)
             height, width, _ = camera.frame().shape
             self.step_fps = camera.fps
         self.picture = width, height
