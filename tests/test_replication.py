@@ -204,22 +204,36 @@ def test_what_makes_room_leaves_the_segments_of_those_that_are_not_certain_yet(
     assert in_store(store) == [1, 3, 4, 5, 6]
 
 
-@pytest.mark.parametrize("lost", ["manifest", "state", "table", "everything"])
-@pytest.mark.parametrize("noticed", [True, False], ids=["failed", "came back unnoticed"])
-def test_a_mount_that_died_may_have_lost_what_it_took_and_gets_it_again(local, store, start, mounted, noticed, lost):
-    line = make_line(3)
+@pytest.fixture(params=["mount", "disk"])
+def kind(request) -> None:
+    """The store is one or the other."""
+    if request.param == "mount":
+        request.getfixturevalue("mounted")
+
+
+@pytest.mark.parametrize("lost", ["manifest", "state", "cut", "table", "segment", "everything"])
+@pytest.mark.parametrize("noticed", [True, False], ids=["failed", "unnoticed"])
+def test_what_the_store_lost_in_mid_session_is_brought_again(local, store, kind, start, noticed, lost):
+    """A mount died, and came back without what it had taken; somebody threw a file away."""
+    line = [with_segment(checkpoint) for checkpoint in make_line(3)]
     replicator = start(keep_last=10)
     save(local, replicator, *line[:2])
     assert brought(replicator)
-    names = {"manifest": line[0].manifest.name, "state": line[1].manifest.state_file, "table": table_of(line[1])}
-    for name in names.values() if lost == "everything" else [names[lost]]:
-        (store.root / name).unlink()
+    names = {"manifest": line[0].manifest.name, "state": line[1].manifest.state_file, "table": table_of(line[1]),
+             "segment": SEGMENT}
+    for name in names.values() if lost == "everything" else [names.get(lost, names["state"])]:
+        if lost == "cut":
+            (store.root / name).write_bytes(b"")
+        else:
+            (store.root / name).unlink()
     if noticed:
         store.fails = first(1)
     save(local, replicator, line[2])
     assert replicator.wait(LONG)
     assert in_store(store) == [1, 2, 3]
-    assert files_of(store.root) == {**snapshot(local.storage.root), "run.json": IDENTITY}
+    found = files_of(store.root)
+    assert found.pop(line[1].manifest.state_file + ".bad", b"") == b""  # as it had been left
+    assert found == {**snapshot(local.storage.root), "run.json": IDENTITY}
 
 
 @pytest.mark.parametrize("settled", [3600.0, 0.0])

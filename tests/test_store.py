@@ -184,6 +184,21 @@ def test_a_checkpoint_takes_few_calls(tmp_path, drive):
     assert drive.count("delete") == 2  # the last one made room
 
 
+def test_what_was_thrown_away_in_drive_is_missed_at_the_next_checkpoint(tmp_path, drive, capsys):
+    line = make_line(5, {2: 9.0})
+    local = make_tier(tmp_path / "local")
+    with contextlib.closing(Replicator(local, Tier(drive.open().at("walker"), RUN_ID), IDENTITY, 2, 100)) as replicator:
+        for checkpoint in line:
+            local.commit(*checkpoint)
+            replicator.submit(checkpoint.manifest)
+            assert replicator.wait(LONG)
+            if checkpoint.manifest.generation == 4:
+                drive.at(f"colab_rl/walker/{line[1].manifest.state_file}").trashed = True
+                assert generations(Tier(drive.open().at("walker"), RUN_ID)) == [1, 3, 4]
+    assert generations(Tier(drive.open().at("walker"), RUN_ID)) == [1, 2, 4, 5]
+    assert f"does not hold {line[1].manifest.state_file} any more" in capsys.readouterr().err
+
+
 def test_a_store_that_is_too_slow_is_waited_for_once_and_not_at_every_checkpoint(tmp_path, drive, monkeypatch, capfd):
     monkeypatch.setattr("colab_rl.trainer.LONGEST_WAIT", 1.5)
     monkeypatch.setattr("colab_rl.trainer.UNSAID_WAIT", 0.5)

@@ -22,7 +22,7 @@ class Holdings:
     that it arrived, or where the storage's witness has it too. Nothing makes room for what is only
     written; on a mount without a witness, for what was written less than SETTLED seconds ago.
 
-    whole: names of files that were read back.
+    whole: names of files that were read back, manifests too.
     One thread changes it; any may ask for `state` and `unconfirmed`.
     """
 
@@ -63,6 +63,7 @@ class Holdings:
             for manifest in manifests:
                 self._written[manifest.stem] = manifest
                 self._settles.setdefault(manifest.stem, time.monotonic() + SETTLED)
+                self.whole |= {manifest.name, *manifest.files}
 
     def forget_all(self) -> None:
         """Another folder has taken the store's place, or a mount came back: nothing that is known of it holds."""
@@ -72,21 +73,23 @@ class Holdings:
             self._confirmed.clear()
         self.whole.clear()
 
-    def check_still_there(self) -> None:
-        """Raises ClaimLost where a mount lacks what it took: it may have died and come back between two checkpoints,
-        and a manifest is not to name files that were lost with it. By a listing a folder; nothing is read.
+    def check_still_there(self, manifest: Manifest) -> Collection[str]:
+        """Raises ClaimLost where the store lacks what it took: a mount may have died and come back between two
+        checkpoints, somebody may have thrown a file away, and a manifest is not to name what is lost.
+
+        By a listing of each folder that this checkpoint has files in; nothing is read. Returns the names listed.
         """
-        if self._remote.storage.proves:
-            return
-        expected = {name: record.size for manifest in self._written.values()
-                    for name, record in {**manifest.history, **manifest.files}.items() if name in self.whole}
+        folders = {name.partition("/")[0] for name in manifest.files}
         listed: dict[str, int] = {}
-        for folder in {"checkpoints", *(name.partition("/")[0] for name in expected)}:
+        for folder in sorted(folders):
             listed |= self._remote.storage.list(f"{folder}/")
-        lost = [name for name, size in expected.items() if listed.get(name) != size]
-        lost += [manifest.name for manifest in self._written.values() if manifest.name not in listed]
+        sizes = {name: record.size for one in (*self._written.values(), manifest)
+                 for name, record in {**one.history, **one.files}.items()}
+        lost = [name for name in self.whole if name.partition("/")[0] in folders
+                and (name not in listed or listed[name] != sizes.get(name, listed[name]))]
         if lost:
             raise ClaimLost(f"{self._remote.storage.place} does not hold {min(lost)} any more, which it took")
+        return listed
 
     def confirm(self) -> bool:
         """Asks the witness what has arrived; returns whether that is more than before. Raises StorageError."""
@@ -110,7 +113,8 @@ class Holdings:
 
     def _forget(self, stems: Collection[str]) -> None:
         """These were deleted, and with them what no other checkpoint needs: one that is pending may need it."""
-        gone = {name for stem in stems for name in (*self._written[stem].files, *self._written[stem].history)}
+        gone = {name for stem in stems for manifest in [self._written[stem]]
+                for name in (manifest.name, *manifest.files, *manifest.history)}
         with self._lock:
             for stem in stems:
                 del self._written[stem], self._settles[stem]

@@ -12,7 +12,7 @@ import json
 import random
 import threading
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 
 from colab_rl.checkpoints.claim import Claim, ClaimLost, Overtaken
 from colab_rl.checkpoints.holdings import Holdings
@@ -160,13 +160,14 @@ class Replicator:
                 asked = time.monotonic()
 
     def _replicate(self, manifest: Manifest) -> None:
+        listed: Collection[str] | None = None
         if self._prepared:
             try:
                 self._claim.check()
                 if self._doubted:
                     self._begin_again()
                 else:
-                    self._holdings.check_still_there()
+                    listed = self._holdings.check_still_there(manifest)
             except ClaimLost as error:
                 say(f"{error}: bringing everything again")
                 self._tries.clear()
@@ -177,8 +178,9 @@ class Replicator:
         # What it can do without comes last: by then the store has shown that it takes files.
         whole = self._holdings.whole
         records = {name: record for name, record in {**manifest.files, **manifest.history}.items() if name not in whole}
-        # One look for all: a store may take half a second for each.
-        there = self._remote.storage.stats([*records, manifest.name])
+        # One look for all, and none at what is not listed: a store may take half a second for each.
+        there = self._remote.storage.stats(
+            name for name in (*records, manifest.name) if listed is None or name in listed)
         whole.update(name for name, record in records.items() if there.get(name) == (record.size, record.md5))
         for name, record in records.items():
             if self._closing:
