@@ -211,7 +211,7 @@ def kind(request) -> None:
         request.getfixturevalue("mounted")
 
 
-@pytest.mark.parametrize("lost", ["manifest", "state", "cut", "table", "segment", "everything"])
+@pytest.mark.parametrize("lost", ["manifest", "state", "cut", "table", "segment", "run.json", "everything"])
 @pytest.mark.parametrize("noticed", [True, False], ids=["failed", "unnoticed"])
 def test_what_the_store_lost_in_mid_session_is_brought_again(local, store, kind, start, noticed, lost):
     """A mount died, and came back without what it had taken; somebody threw a file away."""
@@ -220,7 +220,7 @@ def test_what_the_store_lost_in_mid_session_is_brought_again(local, store, kind,
     save(local, replicator, *line[:2])
     assert brought(replicator)
     names = {"manifest": line[0].manifest.name, "state": line[1].manifest.state_file, "table": table_of(line[1]),
-             "segment": SEGMENT}
+             "segment": SEGMENT, "run.json": "run.json"}
     for name in names.values() if lost == "everything" else [names.get(lost, names["state"])]:
         if lost == "cut":
             (store.root / name).write_bytes(b"")
@@ -671,6 +671,39 @@ def test_a_session_that_was_overtaken_makes_no_room_in_the_newer_ones_store(
     assert in_store(store) == [1, 2, 3, 4]
     assert replicator.overtaken is not None
     assert noticed == "idle" or not witness.calls
+
+
+def test_nothing_is_verified_while_the_witness_lacks_run_json(local, store, start, witness):
+    """The one file without which a bare machine finds no run; a mount sends what it took in any order."""
+    def behind(names):
+        return {name: found for name, found in stats(names).items() if name != "run.json"}
+
+    line, replicator, stats = make_line(4), start(), witness.stats
+    witness.stats = behind
+    for checkpoint in line:
+        save(local, replicator, checkpoint)
+        assert brought(replicator)
+    asked = len(witness.calls)
+    assert comes(lambda: len(witness.calls) > asked + 20)
+    assert {replicator.state(one.manifest) for one in line} == {"written"} and in_store(store) == [1, 2, 3, 4]
+    witness.stats = stats
+    assert replicator.wait_confirmed(LONG)
+    assert comes(lambda: in_store(store) == [1, 3, 4])
+
+
+@pytest.mark.parametrize("lacks", ["state", "table", "manifest"])
+def test_verified_is_only_what_the_witness_has_whole(local, store, start, witness, lacks):
+    replicator, (one,) = start(), make_line(1)
+    name = {"state": one.manifest.state_file, "table": table_of(one), "manifest": one.manifest.name}[lacks]
+    stats = witness.stats
+    witness.stats = lambda names: {found: stat for found, stat in stats(names).items() if found != name}
+    save(local, replicator, one)
+    assert brought(replicator)
+    asked = len(witness.calls)
+    assert comes(lambda: len(witness.calls) > asked + 20)
+    assert replicator.state(one.manifest) == "written"
+    witness.stats = stats
+    assert replicator.wait_confirmed(LONG)
 
 
 def test_close_ends_at_once_a_session_whose_store_fails(local, store, start, monkeypatch):

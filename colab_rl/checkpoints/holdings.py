@@ -7,7 +7,7 @@ import time
 from collections.abc import Collection, Iterable
 
 from colab_rl.checkpoints.claim import ClaimLost
-from colab_rl.checkpoints.manifest import Manifest
+from colab_rl.checkpoints.manifest import FileRecord, Manifest
 from colab_rl.checkpoints.retention import orphans, prune
 from colab_rl.checkpoints.tier import Tier
 from colab_rl.errors import StorageError
@@ -22,12 +22,14 @@ class Holdings:
     that it arrived, or where the storage's witness has it too. Nothing makes room for what is only
     written; on a mount without a witness, for what was written less than SETTLED seconds ago.
 
+    identity: content of run.json, without which a bare machine finds no run.
     whole: names of files that were read back, manifests too.
     One thread changes it; any may ask for `state` and `unconfirmed`.
     """
 
-    def __init__(self, remote: Tier, keep_last: int, keep_every: int):
+    def __init__(self, remote: Tier, identity: bytes, keep_last: int, keep_every: int):
         self._remote = remote
+        self._identity = identity
         self._keep = (keep_last, keep_every)
         self._lock = threading.Lock()             # around the three below
         self._written: dict[str, Manifest] = {}   # by stem: in the store, read back in this session
@@ -77,7 +79,7 @@ class Holdings:
         """Raises ClaimLost where the store lacks what it took: a mount may have died and come back between two
         checkpoints, somebody may have thrown a file away, and a manifest is not to name what is lost.
 
-        By a listing of each folder that this checkpoint has files in; nothing is read. Returns the names listed.
+        By a listing of each folder that this checkpoint has files in; only run.json is read. Returns the names listed.
         """
         folders = {name.partition("/")[0] for name in manifest.files}
         listed: dict[str, int] = {}
@@ -87,13 +89,15 @@ class Holdings:
                  for name, record in {**one.history, **one.files}.items()}
         lost = [name for name in self.whole if name.partition("/")[0] in folders
                 and (name not in listed or listed[name] != sizes.get(name, listed[name]))]
+        if not self._remote.holds("run.json", FileRecord.of(self._identity)):
+            lost = ["run.json"]
         if lost:
             raise ClaimLost(f"{self._remote.storage.place} does not hold {min(lost)} any more, which it took")
         return listed
 
     def confirm(self) -> bool:
         """Asks the witness what has arrived; returns whether that is more than before. Raises StorageError."""
-        found = {manifest.stem for manifest in self._remote.confirmed(self.unconfirmed())}
+        found = {manifest.stem for manifest in self._remote.confirmed(self.unconfirmed(), self._identity)}
         with self._lock:
             self._confirmed |= found
         return bool(found)

@@ -41,7 +41,7 @@ class Replicator:
         self._local = local
         self._remote = remote
         self._identity = identity
-        self._holdings = Holdings(remote, keep_last, keep_every)
+        self._holdings = Holdings(remote, identity, keep_last, keep_every)
         self._changed = threading.Condition()
         self._pending: list[Manifest] = []
         self._claim = Claim(remote.storage)

@@ -90,11 +90,15 @@ class Tier:
         for name in set(records) - self.holding(records):
             raise Damaged(f"{name} in {self.storage.place} is missing, cut or changed")
 
-    def confirmed(self, manifests: Collection[Manifest]) -> list[Manifest]:
-        """Those of the checkpoints whose every file the storage's witness holds, whole. Raises StorageError."""
-        if self.storage.witness is None:
+    def confirmed(self, manifests: Collection[Manifest], identity: bytes) -> list[Manifest]:
+        """Those of the checkpoints whose every file the storage's witness holds, whole. Raises StorageError.
+
+        identity: content of run.json, without which they are no run's.
+        """
+        if self.storage.witness is None or not manifests:
             return []
-        records = {manifest.stem: {**manifest.files, manifest.name: FileRecord.of(manifest.to_bytes())}
+        run = {"run.json": FileRecord.of(identity)}
+        records = {manifest.stem: {**run, **manifest.files, manifest.name: FileRecord.of(manifest.to_bytes())}
                    for manifest in manifests}
         held = Tier(self.storage.witness, self.run_id).holding(
             {name: record for files in records.values() for name, record in files.items()})
