@@ -18,6 +18,7 @@ from helpers import (
     flip,
     generations,
     goes_wrong,
+    make_checkpoint,
     make_line,
     make_tier,
     snapshot,
@@ -26,6 +27,7 @@ from helpers import (
 
 from colab_rl.checkpoints import FileRecord, Replicator, Tier, holdings, replication
 from colab_rl.checkpoints.claim import Claim
+from colab_rl.checkpoints.manifest import numbered
 from colab_rl.checkpoints.recovery import Checkpoint
 from colab_rl.checkpoints.retention import prune
 from colab_rl.errors import StorageError, StorageRefused
@@ -446,6 +448,48 @@ def test_what_the_store_lost_is_brought_again_by_the_next_session(local, store, 
     found = files_of(store.root)
     assert found.pop(line[1].manifest.state_file + ".bad")  # set aside, not overwritten
     assert found == {**snapshot(tmp_path / "local"), "run.json": IDENTITY}
+
+
+def done_again(checkpoint: Checkpoint, seconds: float) -> Checkpoint:
+    """As a session elsewhere made it: the state is the same, the time that it took and its table are not."""
+    manifest, name = checkpoint.manifest, table_of(checkpoint)
+    data = checkpoint.contents[name].replace(b"\n", b"\n\n")
+    table = numbered("metrics", manifest.generation, FileRecord.of(data), "csv")
+    files = {table: FileRecord.of(data), manifest.state_file: manifest.files[manifest.state_file]}
+    return Checkpoint(dataclasses.replace(manifest, seconds=seconds, files=files),
+                      {table: data, manifest.state_file: checkpoint.state})
+
+
+def test_a_checkpoint_that_another_session_brought_is_kept_as_that_one_wrote_it(local, store, start, witness):
+    line = make_line(6, {2: 9.0})
+    theirs = done_again(line[1], 99.0)
+    assert theirs.manifest.stem == line[1].manifest.stem and theirs.manifest != line[1].manifest
+    make_tier(store.root, [line[0], theirs, make_checkpoint(3, theirs, salt=7)])
+    replicator = start()
+    save(local, replicator, line[1])
+    assert brought(replicator)
+    assert replicator.wait_confirmed(LONG)  # Drive has theirs, and is not asked for ours
+    for checkpoint in line[2:]:
+        save(local, replicator, checkpoint)
+        assert brought(replicator) and replicator.wait_confirmed(LONG)
+    assert replicator.state(line[1].manifest) == "verified"
+    assert comes(lambda: in_store(store) == [1, 2, 5, 6])
+    assert Tier(store, RUN_ID).read(theirs.manifest.name) == theirs.manifest
+
+
+@pytest.mark.parametrize("how", ["other state", "torn"])
+def test_another_sessions_checkpoint_that_is_none_is_replaced(local, store, start, how):
+    line = make_line(2)
+    theirs = done_again(line[1], 99.0)
+    manifest = dataclasses.replace(theirs.manifest, state_sha256="0" * 64) if how == "other state" else theirs.manifest
+    make_tier(store.root, [line[0], theirs._replace(manifest=manifest)])
+    if how == "torn":
+        (store.root / table_of(theirs)).unlink()
+    replicator = start()
+    save(local, replicator, *line)
+    assert brought(replicator)
+    assert Tier(store, RUN_ID).read(line[1].manifest.name) == line[1].manifest
+    assert store.list("checkpoints/")[line[1].manifest.name + ".bad"]
 
 
 def test_what_the_store_has_is_not_written_again(local, store, start):

@@ -188,21 +188,26 @@ class Replicator:
             self._bring(name, record, name in there, optional=name not in manifest.files)
         data = manifest.to_bytes()
         record, stat = FileRecord.of(data), there.get(manifest.name)
-        if stat != (record.size, record.md5) and not (stat and self._holds_same_state(manifest)):
-            self._write(manifest.name, data, record, bool(stat))
+        other: Manifest | None = None
+        if stat != (record.size, record.md5):
+            other = self._of_same_state(manifest) if stat else None
+            if other is None:
+                self._write(manifest.name, data, record, bool(stat))
         self._claim.check()
-        self._holdings.add([manifest])
+        self._holdings.add([other or manifest])
         self._holdings.make_room()
         self._holdings.sweep()
 
-    def _holds_same_state(self, manifest: Manifest) -> bool:
-        """Whether the store has the checkpoint as another session wrote it, which reached the same state."""
+    def _of_same_state(self, manifest: Manifest) -> Manifest | None:
+        """The checkpoint as another session wrote it to the store, which reached the same state; it names other tables,
+        whose rows were made at other times.
+        """
         try:
             other = self._remote.read(manifest.name)
             self._remote.check(other)
         except (Damaged, NotFound):
-            return False
-        return other.state_sha256 == manifest.state_sha256
+            return None
+        return other if other.state_sha256 == manifest.state_sha256 else None
 
     def _confirm(self) -> None:
         """Asks the witness what has arrived, which makes room."""
