@@ -508,6 +508,35 @@ def test_what_the_store_has_is_not_written_again(local, store, start):
     assert puts(store) == []
 
 
+def test_what_was_swept_is_brought_with_the_checkpoint_that_needs_it(local, store, start, capsys):
+    """The session before was killed: of 5 the store has the files and no manifest, and 6 went before it."""
+    line = make_line(6, {5: 9.0})
+    make_tier(store.root, [*line[:4], line[5]])
+    for name, data in line[4].contents.items():
+        FolderStorage(store.root).put(name, data)
+    claims, manifest = iter((False, False, True)), first(1)
+
+    def fails(call: str, name: str) -> bool:
+        if call == "list" and name == "sessions/":
+            return next(claims, False)  # at the end of 6
+        return call == "put" and name == line[4].manifest.name and manifest()
+
+    store.fails = fails
+    for checkpoint in line:
+        local.commit(*checkpoint)
+    store.open.clear()
+    replicator = start(keep_last=3)
+    replicator.submit(line[5].manifest)
+    assert store.entered.wait(LONG)
+    replicator.submit(line[4].manifest)
+    store.open.set()
+    assert replicator.wait(LONG)
+    assert next(claims, None) is None and not manifest()
+    assert line[4].manifest.state_file in store.names_of("delete")
+    assert in_store(store) == [1, 4, 5, 6]
+    assert "any more" not in capsys.readouterr().err
+
+
 def test_the_store_keeps_by_the_same_rules_what_earlier_sessions_brought(local, store, start):
     line = make_line(9, {2: 5.0})
     replicator = start(keep_every=4)

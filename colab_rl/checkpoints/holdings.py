@@ -138,4 +138,5 @@ class Holdings:
             newest = max(self._written.values(), key=lambda manifest: manifest.generation)
             for name in self._orphans & orphans(self._remote, newest):
                 self._remote.storage.delete(name)
+                self.whole.discard(name)  # a try in vain may have seen it there
             self._orphans = set()
