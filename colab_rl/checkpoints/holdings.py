@@ -7,7 +7,7 @@ import time
 from collections.abc import Collection, Iterable
 
 from colab_rl.checkpoints.claim import ClaimLost
-from colab_rl.checkpoints.manifest import FileRecord, Manifest
+from colab_rl.checkpoints.manifest import Manifest
 from colab_rl.checkpoints.retention import orphans, prune
 from colab_rl.checkpoints.tier import Tier
 from colab_rl.errors import StorageError
@@ -79,7 +79,7 @@ class Holdings:
         """Raises ClaimLost where the store lacks what it took: a mount may have died and come back between two
         checkpoints, somebody may have thrown a file away, and a manifest is not to name what is lost.
 
-        By a listing of each folder that this checkpoint has files in; only run.json is read. Returns the names listed.
+        By a listing of each folder that this checkpoint has files in; nothing is read. Returns the names listed.
         """
         folders = {name.partition("/")[0] for name in manifest.files}
         listed: dict[str, int] = {}
@@ -89,14 +89,14 @@ class Holdings:
                  for name, record in {**one.history, **one.files}.items()}
         lost = [name for name in self.whole if name.partition("/")[0] in folders
                 and (name not in listed or listed[name] != sizes.get(name, listed[name]))]
-        if not self._remote.holds("run.json", FileRecord.of(self._identity)):
-            lost = ["run.json"]
         if lost:
             raise ClaimLost(f"{self._remote.storage.place} does not hold {min(lost)} any more, which it took")
         return listed
 
     def confirm(self) -> bool:
         """Asks the witness what has arrived; returns whether that is more than before. Raises StorageError."""
+        if self._remote.storage.witness:
+            self._remote.storage.witness.look_anew()
         found = {manifest.stem for manifest in self._remote.confirmed(self.unconfirmed(), self._identity)}
         with self._lock:
             self._confirmed |= found

@@ -163,7 +163,7 @@ class Replicator:
         listed: Collection[str] | None = None
         if self._prepared:
             try:
-                self._claim.check()
+                self._check_run()
                 if self._doubted:
                     self._begin_again()
                 else:
@@ -289,6 +289,15 @@ class Replicator:
         self._remote.storage.remove_temporary_files()
         self._holdings.look()
         self._prepared, self._doubted = True, False
+
+    def _check_run(self) -> None:
+        """Raises Overtaken, or ClaimLost where the store's folder is not the one that this session knew."""
+        self._remote.storage.look_anew()
+        # First: on the way to this file a Drive lists all folders that are looked into next.
+        there = self._remote.holds("run.json", FileRecord.of(self._identity))
+        self._claim.check()
+        if not there:
+            raise ClaimLost(f"{self._remote.storage.place} does not hold this run's run.json any more")
 
     def _begin_again(self) -> None:
         """Another folder has taken the store's place, or a mount came back: nothing that is known of it holds."""

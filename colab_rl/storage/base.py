@@ -101,6 +101,9 @@ class Storage(ABC):
     def remove_temporary_files(self) -> None:  # noqa: B027
         """Clears what writers that were killed left half written, where such a thing stays."""
 
+    def look_anew(self) -> None:  # noqa: B027
+        """Forgets which folder is which, where that is remembered: a person may have renamed or moved one."""
+
 
 def looked_again(look: Callable[[], T]) -> T:
     """What `look` finds, asked again where that is nothing: nothing is begun or made because one listing was empty."""
