@@ -92,7 +92,7 @@ class Identity:
                                   "install the newer version")
             identity = cls(**content)
             identity.make_config()
-        except (ValueError, KeyError, TypeError, AttributeError, UsageError) as error:
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError, UsageError) as error:
             raise DamagedIdentity(f"{place} has a damaged run.json ({error}); nothing was changed") from error
         return identity
 

@@ -779,6 +779,27 @@ def test_verified_is_only_what_the_witness_has_whole(local, store, start, witnes
     assert replicator.wait_confirmed(LONG)
 
 
+@pytest.mark.parametrize("who", ["store", "witness"])
+def test_what_nobody_thought_of_does_not_end_replication(local, store, start, witness, who):
+    line, replicator, once = make_line(2), start(), first(1)
+
+    def fails(call: str, name: str) -> bool:
+        if once():
+            raise RuntimeError("a bug")
+        return False
+
+    (store if who == "store" else witness).fails = fails
+    store.open.clear()
+    save(local, replicator, *line)
+    store.open.set()
+    assert replicator.wait(LONG) and replicator.wait_confirmed(LONG)
+    assert in_store(store) == [1, 2] and not once()
+    store.fails = fails = lambda call, name: 1 / 0
+    save(local, replicator, *make_line(3)[2:])
+    assert goes_wrong(replicator)
+    assert replicator.error == "unexpected ZeroDivisionError: division by zero"
+
+
 def test_close_ends_at_once_a_session_whose_store_fails(local, store, start, monkeypatch):
     monkeypatch.setattr(replication, "FIRST_PAUSE", 10 * LONG)
     replicator = start()

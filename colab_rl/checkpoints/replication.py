@@ -129,7 +129,7 @@ class Replicator:
                 self._done(manifest)
             except Overtaken as error:
                 self._stop(str(error))
-            except ColabRLError as error:
+            except Exception as error:  # also what nobody thought of: without this thread nothing reaches the store
                 if self._closing:
                     return
                 self._failed(error)
@@ -213,7 +213,7 @@ class Replicator:
         """Asks the witness what has arrived, which makes room."""
         try:
             found = self._holdings.confirm()
-        except ColabRLError as error:
+        except Exception as error:
             self._asked(error)
             return
         self._asked(None)
@@ -226,7 +226,7 @@ class Replicator:
             self._holdings.make_room()
         except Overtaken as error:
             self._stop(str(error))
-        except ColabRLError as error:
+        except Exception as error:
             self._failed(error)
         else:
             with self._changed:
@@ -310,7 +310,7 @@ class Replicator:
 
     def _check_other_run(self) -> None:
         """Raises StorageError where the store's folder belongs to another run."""
-        with contextlib.suppress(NotFound, ValueError, AttributeError):
+        with contextlib.suppress(NotFound, ValueError, AttributeError, RecursionError):
             other = json.loads(self._remote.storage.get("run.json")).get("run_id", self._remote.run_id)
             if other != self._remote.run_id:
                 raise StorageError(f"{self._remote.storage.place} holds another run of this name: "
@@ -323,15 +323,15 @@ class Replicator:
             self.error, self.refused = None, False
             self._changed.notify_all()
 
-    def _failed(self, error: ColabRLError) -> None:
+    def _failed(self, error: Exception) -> None:
         self._doubted = not self._remote.storage.proves
         with self._changed:
-            self.error, self.refused = str(error), isinstance(error, StorageRefused)
+            self.error, self.refused = _told(error), isinstance(error, StorageRefused)
             self._changed.notify_all()
 
-    def _asked(self, error: ColabRLError | None) -> None:
+    def _asked(self, error: Exception | None) -> None:
         with self._changed:
-            self.witness_error = str(error) if error else None
+            self.witness_error = _told(error) if error else None
             self.witness_refused = isinstance(error, StorageRefused)
             self._changed.notify_all()
 
@@ -343,3 +343,7 @@ class Replicator:
     def _pause(self, seconds: float) -> None:
         with self._changed:
             self._changed.wait_for(lambda: self._closing, seconds)
+
+
+def _told(error: Exception) -> str:
+    return str(error) if isinstance(error, ColabRLError) else f"unexpected {type(error).__name__}: {error}"
