@@ -589,6 +589,17 @@ def test_an_environment_that_cannot_be_trained_on_is_refused_before_anything_is_
     assert snapshot(tmp_path) == {}
 
 
+def test_a_session_clears_what_a_killed_one_left_and_not_what_others_write(tmp_path, stopped):
+    machine = stopped.copy(tmp_path)
+    half = [machine.root / "walker" / folder / ".tmp-1234abcd-half"
+            for folder in ("", "checkpoints", "metrics", "videos")]
+    for path in half:
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(b"half")
+    machine.train()
+    assert [path.exists() for path in half] == [False, False, False, True]  # a film that is being written
+
+
 def test_training_leaves_no_process_and_no_signal_handler_behind(tmp_path):
     handlers = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
     children = pathlib.Path(f"/proc/{os.getpid()}/task/{os.getpid()}/children")

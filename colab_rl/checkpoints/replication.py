@@ -286,7 +286,7 @@ class Replicator:
             self._write("run.json", self._identity, record, bool(there))
         self._claim.take()
         self._claim.check()
-        self._remote.storage.remove_temporary_files()
+        self._remote.clear()
         self._holdings.look()
         self._prepared, self._doubted = True, False
 

@@ -13,6 +13,8 @@ from colab_rl.checkpoints.manifest import Damaged, FileRecord, Manifest, generat
 from colab_rl.errors import StorageError
 from colab_rl.storage import NotFound, Storage
 
+FOLDERS = ("", "checkpoints", "metrics", "telemetry", "replay", "sessions")  # of a run that only its session writes to
+
 
 class Tier:
     """Commits, finds, checks and removes checkpoints of the run `run_id` in `storage`."""
@@ -31,6 +33,10 @@ class Tier:
                 self.write(name, contents[name], record)
         data = manifest.to_bytes()
         self.write(manifest.name, data, FileRecord.of(data))
+
+    def clear(self) -> None:
+        """Removes what killed sessions left half written; not what somebody else writes, such as a film."""
+        self.storage.remove_temporary_files(FOLDERS)
 
     def write(self, name: str, data: bytes, record: FileRecord) -> None:
         """Puts a file and reads it back. Raises StorageError where the place holds something else."""
