@@ -27,6 +27,7 @@ from colab_rl.checkpoints import Replicator, Tier, replication
 from colab_rl.checkpoints.claim import Claim, ClaimLost, Overtaken
 from colab_rl.checkpoints.manifest import generation_of
 from colab_rl.config import parse_settings
+from colab_rl.errors import StorageError
 from colab_rl.metrics import Row, from_csv
 from colab_rl.progress import Watcher
 from colab_rl.runs import Places
@@ -594,6 +595,29 @@ def test_a_mounted_folder_of_a_shared_drive_has_a_witness_too(tmp_path, drive, m
         if name == "team":
             assert witness.get("run.json") == IDENTITY
     assert witness is None and "cannot be verified there: the login sees no shared drive" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("asked", ["the mount, later", "Drive"])
+def test_a_store_that_a_mount_does_not_list_for_a_moment_is_not_made_anew(tmp_path, drive, monkeypatch, asked):
+    monkeypatch.setattr("colab_rl.storage.folder.is_fuse", lambda folder: True)
+    drive.add("colab_rl/cart/run.json", b"{}")
+    (above := tmp_path / "drive" / "MyDrive").mkdir(parents=True)
+    folder, looks = above / "colab_rl", []
+
+    def pause(seconds: float) -> None:
+        looks.append(seconds)
+        if asked == "the mount, later" and len(looks) == 2:
+            (above / "colab_rl" / "cart").mkdir(parents=True)
+
+    monkeypatch.setattr("colab_rl.storage.base.time.sleep", pause)
+    if asked == "Drive":
+        with pytest.raises(StorageError, match=r"with cart in it, and the mount does not show it; nothing was changed"):
+            open_store(str(folder), make=True)
+        assert not folder.exists()
+        open_store(str(above / "other"), make=True)  # which neither has
+        assert (above / "other").is_dir()
+    else:
+        assert open_store(str(folder), make=True).folders() == ["cart"]
 
 
 @needs_fuse
