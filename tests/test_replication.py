@@ -508,6 +508,33 @@ def test_what_the_store_has_is_not_written_again(local, store, start):
     assert puts(store) == []
 
 
+def test_a_store_that_is_ahead_of_this_machine_is_said(local, store, start, capsys):
+    """It could not be listed when the session began, and does when it saves."""
+    line = make_line(8)
+    make_tier(store.root, [line[0], *line[5:7]])
+    replicator = start()
+    save(local, replicator, line[0], make_checkpoint(2, line[0], salt=7))
+    assert brought(replicator)
+    assert "is ahead: it holds generation 7, and this machine " in capsys.readouterr().err
+    assert in_store(store) == [1, 6, 7]
+    replicator.close()
+    save(local, replicator := start(), *line[5:])
+    assert brought(replicator)
+    assert in_store(store) == [1, 7, 8]
+
+
+def test_a_store_that_is_behind_is_not_called_ahead(local, store, start, capsys):
+    line = make_line(6)
+    make_tier(store.root, line[:4])
+    for checkpoint in line[:5]:
+        local.commit(*checkpoint)
+    replicator = start()
+    replicator.submit(line[0].manifest)
+    save(local, replicator, line[5])
+    assert brought(replicator)
+    assert "ahead" not in capsys.readouterr().err
+
+
 def test_what_was_swept_is_brought_with_the_checkpoint_that_needs_it(local, store, start, capsys):
     """The session before was killed: of 5 the store has the files and no manifest, and 6 went before it."""
     line = make_line(6, {5: 9.0})
@@ -798,6 +825,54 @@ def test_what_nobody_thought_of_does_not_end_replication(local, store, start, wi
     save(local, replicator, *make_line(3)[2:])
     assert goes_wrong(replicator)
     assert replicator.error == "unexpected ZeroDivisionError: division by zero"
+
+
+def test_a_session_that_is_overtaken_while_it_brings_makes_no_room(local, store, start):
+    line, replicator = make_line(4), start()
+    save(local, replicator, *line[:3])
+    assert brought(replicator)
+    assert in_store(store) == [1, 2, 3]
+    store.after = lambda call, name: (
+        Claim(FolderStorage(store.root)).take() if (call, name) == ("put", line[3].manifest.name) else None)
+    save(local, replicator, line[3])
+    assert comes(lambda: replicator.overtaken is not None or not replicator.pending)
+    replicator.close()
+    assert replicator.overtaken is not None and in_store(store) == [1, 2, 3, 4]
+
+
+def test_a_session_that_is_overtaken_as_it_begins_writes_nothing_more(local, store, start):
+    line = make_line(2)
+    began = first(1)
+    store.after = lambda call, name: (
+        Claim(FolderStorage(store.root)).take() if call == "put" and name.startswith("sessions/") and began() else None)
+    replicator = start()
+    save(local, replicator, *line)
+    assert comes(lambda: replicator.overtaken is not None or not replicator.pending)
+    replicator.close()
+    assert replicator.overtaken is not None and puts(store) == ["run.json"] and not store.names_of("delete")
+
+
+def test_only_what_two_looks_agree_on_is_swept(local, store, start):
+    """One listing of manifests may be an old one; the files that it does not name would go."""
+    line = make_line(4)
+    make_tier(store.root, line[:3])
+    newest, hidden = line[2].manifest.name, line[1].manifest.name
+    replicator, listing, looks = None, store.list, []
+
+    def old(prefix: str) -> dict[str, int]:
+        found = listing(prefix)
+        if prefix == "checkpoints/":
+            looks.append(prefix)
+            if len(looks) <= 3:  # the listings of the first look
+                found.pop(hidden, None)
+        return found
+
+    store.list = old
+    replicator = start(keep_last=9)
+    save(local, replicator, *line)
+    assert brought(replicator) and len(looks) > 3 and newest in listing("checkpoints/")
+    assert line[1].manifest.state_file not in store.names_of("delete")
+    assert in_store(store) == [1, 2, 3, 4]
 
 
 def test_close_ends_at_once_a_session_whose_store_fails(local, store, start, monkeypatch):

@@ -11,6 +11,7 @@ from colab_rl.checkpoints.manifest import Manifest
 from colab_rl.checkpoints.retention import orphans, prune
 from colab_rl.checkpoints.tier import Tier
 from colab_rl.errors import StorageError
+from colab_rl.progress import say
 
 SETTLED = 3600.0  # seconds until a mount that nobody can ask is trusted to have written through
 
@@ -53,10 +54,18 @@ class Holdings:
         with self._lock:
             return [manifest for stem, manifest in self._written.items() if stem not in self._confirmed]
 
-    def look(self) -> None:
-        """Learns which checkpoints the store holds, and what a killed session left there. Raises StorageError."""
+    def look(self, here: int) -> None:
+        """Learns which checkpoints the store holds, and what a killed session left there. Raises StorageError.
+
+        here: the newest generation on this machine. Where it began while the store could not be listed, the store may
+        be ahead.
+        """
         whole = self._remote.whole()
         self.add(whole)
+        if whole and whole[0].generation > here:
+            say(f"{self._remote.storage.place} is ahead: it holds generation {whole[0].generation}, and this machine "
+                f"{here}; what is trained here takes no place there before it has passed that; to go on from there, "
+                "stop and run the same command again")
         self._orphans = orphans(self._remote, whole[0]) if whole else set()
 
     def add(self, manifests: Iterable[Manifest]) -> None:

@@ -16,7 +16,7 @@ from collections.abc import Collection, Iterable, Iterator
 
 from colab_rl.checkpoints.claim import Claim, ClaimLost, Overtaken
 from colab_rl.checkpoints.holdings import Holdings
-from colab_rl.checkpoints.manifest import Damaged, FileRecord, Manifest
+from colab_rl.checkpoints.manifest import Damaged, FileRecord, Manifest, generation_of
 from colab_rl.checkpoints.tier import Tier
 from colab_rl.errors import ColabRLError, StorageError, StorageRefused
 from colab_rl.progress import say
@@ -287,7 +287,7 @@ class Replicator:
         self._claim.take()
         self._claim.check()
         self._remote.clear()
-        self._holdings.look()
+        self._holdings.look(here=max((generation_of(name) or 0 for name in self._local.names()), default=0))
         self._prepared, self._doubted = True, False
 
     def _check_run(self) -> None:
