@@ -238,6 +238,26 @@ def test_what_the_store_lost_in_mid_session_is_brought_again(local, store, kind,
     assert found == {**snapshot(local.storage.root), "run.json": IDENTITY}
 
 
+@pytest.mark.parametrize("old", ["manifest", "table", "cut"])
+def test_one_old_listing_of_a_mount_does_not_bring_everything_again(local, store, start, mounted, capsys, old):
+    line, replicator, listing, once = make_line(3), start(keep_last=9), store.list, first(1)
+    save(local, replicator, *line[:2])
+    assert brought(replicator)
+    name = {"manifest": line[0].manifest.name, "table": table_of(line[0]), "cut": line[0].manifest.state_file}[old]
+
+    def list_then(prefix: str) -> dict[str, int]:
+        found = listing(prefix)
+        if name in found and once():
+            del found[name]
+            found |= {name: 0} if old == "cut" else {}
+        return found
+
+    store.list = list_then
+    save(local, replicator, line[2])
+    assert brought(replicator)
+    assert not once() and "bringing everything again" not in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("settled", [3600.0, 0.0])
 def test_on_a_mount_that_nobody_can_ask_only_what_is_old_makes_room(
         local, store, start, mounted, monkeypatch, settled):

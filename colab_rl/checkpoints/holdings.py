@@ -12,6 +12,7 @@ from colab_rl.checkpoints.retention import orphans, prune
 from colab_rl.checkpoints.tier import Tier
 from colab_rl.errors import StorageError
 from colab_rl.progress import say
+from colab_rl.storage import looked_again
 
 SETTLED = 3600.0  # seconds until a mount that nobody can ask is trusted to have written through
 
@@ -88,18 +89,26 @@ class Holdings:
         """Raises ClaimLost where the store lacks what it took: a mount may have died and come back between two
         checkpoints, somebody may have thrown a file away, and a manifest is not to name what is lost.
 
-        By a listing of each folder that this checkpoint has files in; nothing is read. Returns the names listed.
+        By a listing of each folder that this checkpoint has files in, and another where that may be an old one;
+        nothing is read. Returns the names listed.
         """
+        storage = self._remote.storage
         folders = {name.partition("/")[0] for name in manifest.files}
-        listed: dict[str, int] = {}
-        for folder in sorted(folders):
-            listed |= self._remote.storage.list(f"{folder}/")
         sizes = {name: record.size for one in (*self._written.values(), manifest)
                  for name, record in {**one.history, **one.files}.items()}
-        lost = [name for name in self.whole if name.partition("/")[0] in folders
-                and (name not in listed or listed[name] != sizes.get(name, listed[name]))]
+        lost: list[str] = []
+
+        def look() -> dict[str, int]:
+            listed: dict[str, int] = {}
+            for folder in sorted(folders):
+                listed |= storage.list(f"{folder}/")
+            lost[:] = [name for name in self.whole if name.partition("/")[0] in folders
+                       and (name not in listed or listed[name] != sizes.get(name, listed[name]))]
+            return {} if lost else listed
+
+        listed = look() if storage.consistent else looked_again(look)
         if lost:
-            raise ClaimLost(f"{self._remote.storage.place} does not hold {min(lost)} any more, which it took")
+            raise ClaimLost(f"{storage.place} does not hold {min(lost)} any more, which it took")
         return listed
 
     def confirm(self) -> bool:
