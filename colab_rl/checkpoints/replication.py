@@ -292,9 +292,12 @@ class Replicator:
 
     def _check_run(self) -> None:
         """Raises Overtaken, or ClaimLost where the store's folder is not the one that this session knew."""
-        self._remote.storage.look_anew()
-        # First: on the way to this file a Drive lists all folders that are looked into next.
-        there = self._remote.holds("run.json", FileRecord.of(self._identity))
+        storage, record = self._remote.storage, FileRecord.of(self._identity)
+        storage.look_anew()
+        # First: on the way to this file a Drive lists all folders that are looked into next. On a mount by a listing:
+        # one that has not written the file through yet may put that off each time it is read.
+        there = (self._remote.holds("run.json", record) if storage.proves
+                 else storage.list("").get("run.json") == record.size)
         self._claim.check()
         if not there:
             raise ClaimLost(f"{self._remote.storage.place} does not hold this run's run.json any more")
