@@ -246,7 +246,9 @@ def _states(tier: Tier | None) -> dict[str, tuple[Manifest | None, str]]:
               if name in whole or _is_there(tier, name)}
     written = {name: manifest for name, (manifest, state) in states.items() if manifest and state == "written"}
     try:
-        states |= {manifest.name: (manifest, "verified") for manifest in tier.confirmed(written.values())}
+        if written:
+            confirmed = tier.confirmed(written.values(), tier.storage.get("run.json"))
+            states |= {manifest.name: (manifest, "verified") for manifest in confirmed}
     except StorageError as error:
         say(f"{tier.storage.place} cannot be verified on Drive: {error}")
     return states

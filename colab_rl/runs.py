@@ -41,6 +41,7 @@ class DamagedIdentity(ColabRLError):
 class Identity:
     """What run.json says of a run: what it is, and what the machine that began it chose.
 
+    name: of its folder; in run.json, the one that it was begun under.
     source: the checkpoint it began from, `{"run", "run_id", "generation", "state_sha256"}`, or None.
     """
 
@@ -92,7 +93,7 @@ class Identity:
                                   "install the newer version")
             identity = cls(**content)
             identity.make_config()
-        except (ValueError, KeyError, TypeError, AttributeError, UsageError) as error:
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError, UsageError) as error:
             raise DamagedIdentity(f"{place} has a damaged run.json ({error}); nothing was changed") from error
         return identity
 
@@ -143,6 +144,7 @@ class Places:
     def find(self, name: str) -> Identity | None:
         """A run's identity, from here or the store; None where neither has it.
 
+        Its name is that of its folder: one that was copied or renamed is a run of its own, not a way to the first.
         Raises ColabRLError where a folder of that name is no run, or where the two tiers hold different runs.
         """
         check_run_name(name)
@@ -153,7 +155,7 @@ class Places:
             raise ColabRLError(f"{storages[0].place} and {storages[1].place} hold two different runs of the same "
                                "name; nothing was changed; choose another name, or move one of them")
         if found:
-            return found[0]
+            return dataclasses.replace(found[0], name=name)
         if damaged:
             raise damaged[0]
         for storage in storages:

@@ -105,7 +105,7 @@ class _Session:
         self.backend = backend
         self.watcher = watcher
         self.local, self.remote = places.tiers(identity)
-        self.local.storage.remove_temporary_files()
+        self.local.clear()
         self.identity_bytes = write_identity(identity, places.local(identity.name), places.remote(identity.name))
 
     def run(self, total_steps: int, stop: StopRequest) -> TrainingResult:

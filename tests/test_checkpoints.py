@@ -27,7 +27,8 @@ from helpers import (
 )
 
 from colab_rl.checkpoints import Damaged, FileRecord, Manifest, NewerFormat, Tier, recovery
-from colab_rl.checkpoints.manifest import generation_of
+from colab_rl.checkpoints.claim import Claim
+from colab_rl.checkpoints.manifest import checksum, generation_of
 from colab_rl.checkpoints.recovery import Checkpoint, bring_home, load, newest_whole, of_generation
 from colab_rl.checkpoints.retention import best, kept, prune, sweep
 from colab_rl.errors import ColabRLError, StorageError, UsageError
@@ -192,6 +193,46 @@ def test_a_manifest_that_was_changed_is_damaged(folder, changes):
 def test_any_other_json_is_damaged(text):
     with pytest.raises(Damaged):
         Manifest.from_bytes("checkpoints/00000001-1234abcd.json", text.encode(), "run")
+
+
+def strange(**changes: Any) -> bytes:
+    """A manifest of generation 2 with other content and the checksum that belongs to it."""
+    content = {**json.loads(make_line(2)[1].manifest.to_bytes()), **changes}
+    del content["manifest_sha256"]
+    return json.dumps({**content, "manifest_sha256": checksum(content)}).encode()
+
+
+RECORD = {"size": 1, "sha256": "0", "md5": "0"}
+ARABIC = "\u0660" * 7 + "\u0669"  # digits of another alphabet
+
+
+@pytest.mark.parametrize("data", [
+    strange(files={}), strange(files={"metrics/00000002-1234abcd.csv": RECORD}), strange(files=[]),
+    strange(generation="x"),
+    strange(files={**json.loads(strange())["files"], "../../out": RECORD}), strange(history={"/etc/passwd": RECORD}),
+    b"[" * 100_000, b'{"a":' * 100_000,
+], ids=["no files", "no state", "a list", "no number", "leads out", "leads out in the past", "brackets", "braces"])
+def test_a_strange_manifest_is_damage_and_the_one_before_is_taken(folder, data):
+    line = make_line(2)
+    tier = make_tier(folder, line)
+    (folder / line[1].manifest.name).write_bytes(data)
+    with pytest.raises(Damaged):
+        tier.read(line[1].manifest.name)
+    assert find(tier) == 1 and generations(tier) == [1]
+
+
+def test_names_in_other_digits_are_a_strangers_files(folder):
+    line = make_line(2)
+    tier = make_tier(folder, line)
+    before = snapshot(folder)
+    for name in (f"checkpoints/{ARABIC}-0123abcd.json", f"checkpoints/{ARABIC}-0123abcd.safetensors",
+                 f"replay/{ARABIC * 2}-{ARABIC * 2}-0123abcd.safetensors", f"sessions/{ARABIC}-0123abcd.json"):
+        (folder / name).parent.mkdir(exist_ok=True)
+        (folder / name).write_bytes(b"{}")
+    assert find(tier) == 2 and generations(tier) == [1, 2]
+    Claim(tier.storage).take()
+    sweep(tier, line[1].manifest)
+    assert set(snapshot(folder)) > set(before) and len(snapshot(folder)) == len(before) + 5
 
 
 def test_every_torn_manifest_is_damaged():

@@ -138,6 +138,27 @@ def test_a_saved_login_is_used_and_a_damaged_one_is_said():
     assert "hush" not in str(caught.value)
 
 
+STRANGE = ["", "null", "[]", '"x"', "7", "{}", "[" * 100_000, '{"type": "service_account"}', '{"type": 1}']
+
+
+@pytest.mark.parametrize("content", STRANGE, ids=lambda content: content[:20] or "empty")
+@pytest.mark.parametrize("which", ["saved", "key"])
+def test_a_login_that_is_none_is_one_line(tmp_path, monkeypatch, capsys, which, content):
+    path = login.saved_login() if which == "saved" else tmp_path / "key.json"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(content)
+    if which == "key":
+        monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", str(path))
+    assert main(["status", "--store", "drive:colab_rl", "--root", str(tmp_path / "runs")]) == 1
+    told = capsys.readouterr().err.splitlines()
+    assert len(told) == 1 and "log in first" in told[0]
+
+
+def test_a_home_folder_of_nobody_is_one_line(tmp_path, capsys):
+    assert main(["status", "--store", "~nosuchuser/x", "--root", str(tmp_path / "runs")]) == 2
+    assert "~nosuchuser/x begins with the home folder of a user whom" in capsys.readouterr().err
+
+
 def test_without_a_login_it_is_said_what_to_do(tmp_path):
     with pytest.raises(StorageRefused, match="log in first"):
         train("cart", env="CartPole-v1", root=tmp_path / "runs", store="drive:colab_rl")

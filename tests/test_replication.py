@@ -18,6 +18,7 @@ from helpers import (
     flip,
     generations,
     goes_wrong,
+    make_checkpoint,
     make_line,
     make_tier,
     snapshot,
@@ -26,6 +27,7 @@ from helpers import (
 
 from colab_rl.checkpoints import FileRecord, Replicator, Tier, holdings, replication
 from colab_rl.checkpoints.claim import Claim
+from colab_rl.checkpoints.manifest import numbered
 from colab_rl.checkpoints.recovery import Checkpoint
 from colab_rl.checkpoints.retention import prune
 from colab_rl.errors import StorageError, StorageRefused
@@ -204,22 +206,56 @@ def test_what_makes_room_leaves_the_segments_of_those_that_are_not_certain_yet(
     assert in_store(store) == [1, 3, 4, 5, 6]
 
 
-@pytest.mark.parametrize("lost", ["manifest", "state", "table", "everything"])
-@pytest.mark.parametrize("noticed", [True, False], ids=["failed", "came back unnoticed"])
-def test_a_mount_that_died_may_have_lost_what_it_took_and_gets_it_again(local, store, start, mounted, noticed, lost):
-    line = make_line(3)
+@pytest.fixture(params=["mount", "disk"])
+def kind(request) -> None:
+    """The store is one or the other."""
+    if request.param == "mount":
+        request.getfixturevalue("mounted")
+
+
+@pytest.mark.parametrize("lost", ["manifest", "state", "cut", "table", "segment", "run.json", "everything"])
+@pytest.mark.parametrize("noticed", [True, False], ids=["failed", "unnoticed"])
+def test_what_the_store_lost_in_mid_session_is_brought_again(local, store, kind, start, noticed, lost):
+    """A mount died, and came back without what it had taken; somebody threw a file away."""
+    line = [with_segment(checkpoint) for checkpoint in make_line(3)]
     replicator = start(keep_last=10)
     save(local, replicator, *line[:2])
     assert brought(replicator)
-    names = {"manifest": line[0].manifest.name, "state": line[1].manifest.state_file, "table": table_of(line[1])}
-    for name in names.values() if lost == "everything" else [names[lost]]:
-        (store.root / name).unlink()
+    names = {"manifest": line[0].manifest.name, "state": line[1].manifest.state_file, "table": table_of(line[1]),
+             "segment": SEGMENT, "run.json": "run.json"}
+    for name in names.values() if lost == "everything" else [names.get(lost, names["state"])]:
+        if lost == "cut":
+            (store.root / name).write_bytes(b"")
+        else:
+            (store.root / name).unlink()
     if noticed:
         store.fails = first(1)
     save(local, replicator, line[2])
     assert replicator.wait(LONG)
     assert in_store(store) == [1, 2, 3]
-    assert files_of(store.root) == {**snapshot(local.storage.root), "run.json": IDENTITY}
+    found = files_of(store.root)
+    assert found.pop(line[1].manifest.state_file + ".bad", b"") == b""  # as it had been left
+    assert found == {**snapshot(local.storage.root), "run.json": IDENTITY}
+
+
+@pytest.mark.parametrize("old", ["manifest", "table", "cut"])
+def test_one_old_listing_of_a_mount_does_not_bring_everything_again(local, store, start, mounted, capsys, old):
+    line, replicator, listing, once = make_line(3), start(keep_last=9), store.list, first(1)
+    save(local, replicator, *line[:2])
+    assert brought(replicator)
+    name = {"manifest": line[0].manifest.name, "table": table_of(line[0]), "cut": line[0].manifest.state_file}[old]
+
+    def list_then(prefix: str) -> dict[str, int]:
+        found = listing(prefix)
+        if name in found and once():
+            del found[name]
+            found |= {name: 0} if old == "cut" else {}
+        return found
+
+    store.list = list_then
+    save(local, replicator, line[2])
+    assert brought(replicator)
+    assert not once() and "bringing everything again" not in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("settled", [3600.0, 0.0])
@@ -434,6 +470,48 @@ def test_what_the_store_lost_is_brought_again_by_the_next_session(local, store, 
     assert found == {**snapshot(tmp_path / "local"), "run.json": IDENTITY}
 
 
+def done_again(checkpoint: Checkpoint, seconds: float) -> Checkpoint:
+    """As a session elsewhere made it: the state is the same, the time that it took and its table are not."""
+    manifest, name = checkpoint.manifest, table_of(checkpoint)
+    data = checkpoint.contents[name].replace(b"\n", b"\n\n")
+    table = numbered("metrics", manifest.generation, FileRecord.of(data), "csv")
+    files = {table: FileRecord.of(data), manifest.state_file: manifest.files[manifest.state_file]}
+    return Checkpoint(dataclasses.replace(manifest, seconds=seconds, files=files),
+                      {table: data, manifest.state_file: checkpoint.state})
+
+
+def test_a_checkpoint_that_another_session_brought_is_kept_as_that_one_wrote_it(local, store, start, witness):
+    line = make_line(6, {2: 9.0})
+    theirs = done_again(line[1], 99.0)
+    assert theirs.manifest.stem == line[1].manifest.stem and theirs.manifest != line[1].manifest
+    make_tier(store.root, [line[0], theirs, make_checkpoint(3, theirs, salt=7)])
+    replicator = start()
+    save(local, replicator, line[1])
+    assert brought(replicator)
+    assert replicator.wait_confirmed(LONG)  # Drive has theirs, and is not asked for ours
+    for checkpoint in line[2:]:
+        save(local, replicator, checkpoint)
+        assert brought(replicator) and replicator.wait_confirmed(LONG)
+    assert replicator.state(line[1].manifest) == "verified"
+    assert comes(lambda: in_store(store) == [1, 2, 5, 6])
+    assert Tier(store, RUN_ID).read(theirs.manifest.name) == theirs.manifest
+
+
+@pytest.mark.parametrize("how", ["other state", "torn"])
+def test_another_sessions_checkpoint_that_is_none_is_replaced(local, store, start, how):
+    line = make_line(2)
+    theirs = done_again(line[1], 99.0)
+    manifest = dataclasses.replace(theirs.manifest, state_sha256="0" * 64) if how == "other state" else theirs.manifest
+    make_tier(store.root, [line[0], theirs._replace(manifest=manifest)])
+    if how == "torn":
+        (store.root / table_of(theirs)).unlink()
+    replicator = start()
+    save(local, replicator, *line)
+    assert brought(replicator)
+    assert Tier(store, RUN_ID).read(line[1].manifest.name) == line[1].manifest
+    assert store.list("checkpoints/")[line[1].manifest.name + ".bad"]
+
+
 def test_what_the_store_has_is_not_written_again(local, store, start):
     """Write once: a session that ends early must not leave a good manifest cut."""
     line = make_line(3)
@@ -448,6 +526,62 @@ def test_what_the_store_has_is_not_written_again(local, store, start):
     assert brought(replicator)
     assert all(replicator.state(one.manifest) == "verified" for one in line)
     assert puts(store) == []
+
+
+def test_a_store_that_is_ahead_of_this_machine_is_said(local, store, start, capsys):
+    """It could not be listed when the session began, and does when it saves."""
+    line = make_line(8)
+    make_tier(store.root, [line[0], *line[5:7]])
+    replicator = start()
+    save(local, replicator, line[0], make_checkpoint(2, line[0], salt=7))
+    assert brought(replicator)
+    assert "is ahead: it holds generation 7, and this machine " in capsys.readouterr().err
+    assert in_store(store) == [1, 6, 7]
+    replicator.close()
+    save(local, replicator := start(), *line[5:])
+    assert brought(replicator)
+    assert in_store(store) == [1, 7, 8]
+
+
+def test_a_store_that_is_behind_is_not_called_ahead(local, store, start, capsys):
+    line = make_line(6)
+    make_tier(store.root, line[:4])
+    for checkpoint in line[:5]:
+        local.commit(*checkpoint)
+    replicator = start()
+    replicator.submit(line[0].manifest)
+    save(local, replicator, line[5])
+    assert brought(replicator)
+    assert "ahead" not in capsys.readouterr().err
+
+
+def test_what_was_swept_is_brought_with_the_checkpoint_that_needs_it(local, store, start, capsys):
+    """The session before was killed: of 5 the store has the files and no manifest, and 6 went before it."""
+    line = make_line(6, {5: 9.0})
+    make_tier(store.root, [*line[:4], line[5]])
+    for name, data in line[4].contents.items():
+        FolderStorage(store.root).put(name, data)
+    claims, manifest = iter((False, False, True)), first(1)
+
+    def fails(call: str, name: str) -> bool:
+        if call == "list" and name == "sessions/":
+            return next(claims, False)  # at the end of 6
+        return call == "put" and name == line[4].manifest.name and manifest()
+
+    store.fails = fails
+    for checkpoint in line:
+        local.commit(*checkpoint)
+    store.open.clear()
+    replicator = start(keep_last=3)
+    replicator.submit(line[5].manifest)
+    assert store.entered.wait(LONG)
+    replicator.submit(line[4].manifest)
+    store.open.set()
+    assert replicator.wait(LONG)
+    assert next(claims, None) is None and not manifest()
+    assert line[4].manifest.state_file in store.names_of("delete")
+    assert in_store(store) == [1, 4, 5, 6]
+    assert "any more" not in capsys.readouterr().err
 
 
 def test_the_store_keeps_by_the_same_rules_what_earlier_sessions_brought(local, store, start):
@@ -657,6 +791,108 @@ def test_a_session_that_was_overtaken_makes_no_room_in_the_newer_ones_store(
     assert in_store(store) == [1, 2, 3, 4]
     assert replicator.overtaken is not None
     assert noticed == "idle" or not witness.calls
+
+
+def test_nothing_is_verified_while_the_witness_lacks_run_json(local, store, start, witness):
+    """The one file without which a bare machine finds no run; a mount sends what it took in any order."""
+    def behind(names):
+        return {name: found for name, found in stats(names).items() if name != "run.json"}
+
+    line, replicator, stats = make_line(4), start(), witness.stats
+    witness.stats = behind
+    for checkpoint in line:
+        save(local, replicator, checkpoint)
+        assert brought(replicator)
+    asked = len(witness.calls)
+    assert comes(lambda: len(witness.calls) > asked + 20)
+    assert {replicator.state(one.manifest) for one in line} == {"written"} and in_store(store) == [1, 2, 3, 4]
+    witness.stats = stats
+    assert replicator.wait_confirmed(LONG)
+    assert comes(lambda: in_store(store) == [1, 3, 4])
+
+
+@pytest.mark.parametrize("lacks", ["state", "table", "manifest"])
+def test_verified_is_only_what_the_witness_has_whole(local, store, start, witness, lacks):
+    replicator, (one,) = start(), make_line(1)
+    name = {"state": one.manifest.state_file, "table": table_of(one), "manifest": one.manifest.name}[lacks]
+    stats = witness.stats
+    witness.stats = lambda names: {found: stat for found, stat in stats(names).items() if found != name}
+    save(local, replicator, one)
+    assert brought(replicator)
+    asked = len(witness.calls)
+    assert comes(lambda: len(witness.calls) > asked + 20)
+    assert replicator.state(one.manifest) == "written"
+    witness.stats = stats
+    assert replicator.wait_confirmed(LONG)
+
+
+@pytest.mark.parametrize("who", ["store", "witness"])
+def test_what_nobody_thought_of_does_not_end_replication(local, store, start, witness, who):
+    line, replicator, once = make_line(2), start(), first(1)
+
+    def fails(call: str, name: str) -> bool:
+        if once():
+            raise RuntimeError("a bug")
+        return False
+
+    (store if who == "store" else witness).fails = fails
+    store.open.clear()
+    save(local, replicator, *line)
+    store.open.set()
+    assert replicator.wait(LONG) and replicator.wait_confirmed(LONG)
+    assert in_store(store) == [1, 2] and not once()
+    store.fails = fails = lambda call, name: 1 / 0
+    save(local, replicator, *make_line(3)[2:])
+    assert goes_wrong(replicator)
+    assert replicator.error == "unexpected ZeroDivisionError: division by zero"
+
+
+def test_a_session_that_is_overtaken_while_it_brings_makes_no_room(local, store, start):
+    line, replicator = make_line(4), start()
+    save(local, replicator, *line[:3])
+    assert brought(replicator)
+    assert in_store(store) == [1, 2, 3]
+    store.after = lambda call, name: (
+        Claim(FolderStorage(store.root)).take() if (call, name) == ("put", line[3].manifest.name) else None)
+    save(local, replicator, line[3])
+    assert comes(lambda: replicator.overtaken is not None or not replicator.pending)
+    replicator.close()
+    assert replicator.overtaken is not None and in_store(store) == [1, 2, 3, 4]
+
+
+def test_a_session_that_is_overtaken_as_it_begins_writes_nothing_more(local, store, start):
+    line = make_line(2)
+    began = first(1)
+    store.after = lambda call, name: (
+        Claim(FolderStorage(store.root)).take() if call == "put" and name.startswith("sessions/") and began() else None)
+    replicator = start()
+    save(local, replicator, *line)
+    assert comes(lambda: replicator.overtaken is not None or not replicator.pending)
+    replicator.close()
+    assert replicator.overtaken is not None and puts(store) == ["run.json"] and not store.names_of("delete")
+
+
+def test_only_what_two_looks_agree_on_is_swept(local, store, start):
+    """One listing of manifests may be an old one; the files that it does not name would go."""
+    line = make_line(4)
+    make_tier(store.root, line[:3])
+    newest, hidden = line[2].manifest.name, line[1].manifest.name
+    replicator, listing, looks = None, store.list, []
+
+    def old(prefix: str) -> dict[str, int]:
+        found = listing(prefix)
+        if prefix == "checkpoints/":
+            looks.append(prefix)
+            if len(looks) <= 3:  # the listings of the first look
+                found.pop(hidden, None)
+        return found
+
+    store.list = old
+    replicator = start(keep_last=9)
+    save(local, replicator, *line)
+    assert brought(replicator) and len(looks) > 3 and newest in listing("checkpoints/")
+    assert line[1].manifest.state_file not in store.names_of("delete")
+    assert in_store(store) == [1, 2, 3, 4]
 
 
 def test_close_ends_at_once_a_session_whose_store_fails(local, store, start, monkeypatch):

@@ -316,8 +316,13 @@ def test_a_file_in_the_folders_place_is_an_error(tmp_path, call):
 def test_temporary_files_are_never_listed_and_can_be_cleared(folder):
     (folder.root / "a/.tmp-1234-other").write_bytes(b"half")
     assert folder.list("") == {"a/file": 3}
-    folder.remove_temporary_files()
+    (folder.root / "b").mkdir()
+    (folder.root / "b/.tmp-1234-other").write_bytes(b"half")
+    (folder.root / ".tmp-1234-other").write_bytes(b"half")
+    folder.remove_temporary_files(["", "a", "not there"])
     assert [path.name for path in (folder.root / "a").iterdir()] == ["file"]
+    assert [path.name for path in folder.root.glob("*/.*")] == [".tmp-1234-other"]  # b's
+    assert not list(folder.root.glob(".*"))
 
 
 def test_an_interrupted_put_leaves_nothing(folder, monkeypatch):

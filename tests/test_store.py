@@ -27,6 +27,7 @@ from colab_rl.checkpoints import Replicator, Tier, replication
 from colab_rl.checkpoints.claim import Claim, ClaimLost, Overtaken
 from colab_rl.checkpoints.manifest import generation_of
 from colab_rl.config import parse_settings
+from colab_rl.errors import StorageError
 from colab_rl.metrics import Row, from_csv
 from colab_rl.progress import Watcher
 from colab_rl.runs import Places
@@ -133,11 +134,11 @@ def test_training_goes_on_where_drive_refuses(tmp_path, drive, undisturbed, monk
     assert found["pending"] == 0
 
 
-def test_one_empty_listing_begins_no_run_over_another(tmp_path, drive):
+@pytest.mark.parametrize("folder, times", [("My Drive", 3), ("cart", 5), ("checkpoints", 3)])
+def test_empty_listings_begin_no_run_over_another(tmp_path, drive, folder, times):
+    """More than the client asks for again by itself: twice for each look, and once more for a file."""
     first = session(tmp_path / "first", "drive:colab_rl", steps=300)
-    drive.fault("list", "empty", title="^My Drive$", times=1)
-    drive.fault("list", "empty", title="^cart$", times=1)
-    drive.fault("list", "empty", title="^checkpoints$", times=1)
+    drive.fault("list", "empty", title=f"^{folder}$", times=times)
     again = session(tmp_path / "second", "drive:colab_rl", steps=300)
     assert (again.generation, again.state_sha256) == (first.generation, first.state_sha256)
     assert sum(file.title == "colab_rl" for file in drive.files.values()) == 1
@@ -180,8 +181,44 @@ def test_a_checkpoint_takes_few_calls(tmp_path, drive):
             local.commit(*checkpoint)
             replicator.submit(checkpoint.manifest)
             assert brought(replicator)
-            assert checkpoint.manifest.generation == 1 or len(drive.calls) <= 17
+            assert checkpoint.manifest.generation == 1 or len(drive.calls) <= 19
     assert drive.count("delete") == 2  # the last one made room
+
+
+def test_what_was_thrown_away_in_drive_is_missed_at_the_next_checkpoint(tmp_path, drive, capsys):
+    line = make_line(5, {2: 9.0})
+    local = make_tier(tmp_path / "local")
+    with contextlib.closing(Replicator(local, Tier(drive.open().at("walker"), RUN_ID), IDENTITY, 2, 100)) as replicator:
+        for checkpoint in line:
+            local.commit(*checkpoint)
+            replicator.submit(checkpoint.manifest)
+            assert replicator.wait(LONG)
+            if checkpoint.manifest.generation == 4:
+                drive.at(f"colab_rl/walker/{line[1].manifest.state_file}").trashed = True
+                assert generations(Tier(drive.open().at("walker"), RUN_ID)) == [1, 3, 4]
+    assert generations(Tier(drive.open().at("walker"), RUN_ID)) == [1, 2, 4, 5]
+    assert f"does not hold {line[1].manifest.state_file} any more" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("folder", ["walker", "walker/checkpoints", "walker/metrics", "walker/sessions"])
+@pytest.mark.parametrize("how", ["renamed", "moved"])
+def test_a_folder_that_was_renamed_or_moved_in_drive_is_missed_at_the_next_checkpoint(
+        tmp_path, drive, capsys, folder, how):
+    line = make_line(4)
+    local = make_tier(tmp_path / "local")
+    with contextlib.closing(Replicator(local, Tier(drive.open().at("walker"), RUN_ID), IDENTITY, 9, 100)) as replicator:
+        for checkpoint in line:
+            local.commit(*checkpoint)
+            replicator.submit(checkpoint.manifest)
+            assert replicator.wait(LONG)
+            if checkpoint.manifest.generation == 3:
+                moved = drive.at(f"colab_rl/{folder}")
+                before = drive.tree(moved.id)
+                moved.title, moved.parent = ("old", moved.parent) if how == "renamed" else (moved.title, "root")
+    store = drive.open().at("walker")
+    assert generations(Tier(store, RUN_ID)) == [1, 2, 3, 4] and store.get("run.json") == IDENTITY
+    assert drive.tree(moved.id) == before
+    assert "bringing everything again" in capsys.readouterr().err
 
 
 def test_a_store_that_is_too_slow_is_waited_for_once_and_not_at_every_checkpoint(tmp_path, drive, monkeypatch, capfd):
@@ -558,6 +595,29 @@ def test_a_mounted_folder_of_a_shared_drive_has_a_witness_too(tmp_path, drive, m
         if name == "team":
             assert witness.get("run.json") == IDENTITY
     assert witness is None and "cannot be verified there: the login sees no shared drive" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("asked", ["the mount, later", "Drive"])
+def test_a_store_that_a_mount_does_not_list_for_a_moment_is_not_made_anew(tmp_path, drive, monkeypatch, asked):
+    monkeypatch.setattr("colab_rl.storage.folder.is_fuse", lambda folder: True)
+    drive.add("colab_rl/cart/run.json", b"{}")
+    (above := tmp_path / "drive" / "MyDrive").mkdir(parents=True)
+    folder, looks = above / "colab_rl", []
+
+    def pause(seconds: float) -> None:
+        looks.append(seconds)
+        if asked == "the mount, later" and len(looks) == 2:
+            (above / "colab_rl" / "cart").mkdir(parents=True)
+
+    monkeypatch.setattr("colab_rl.storage.base.time.sleep", pause)
+    if asked == "Drive":
+        with pytest.raises(StorageError, match=r"with cart in it, and the mount does not show it; nothing was changed"):
+            open_store(str(folder), make=True)
+        assert not folder.exists()
+        open_store(str(above / "other"), make=True)  # which neither has
+        assert (above / "other").is_dir()
+    else:
+        assert open_store(str(folder), make=True).folders() == ["cart"]
 
 
 @needs_fuse

@@ -34,7 +34,8 @@ from colab_rl.cli import main
 from colab_rl.config import parse_settings
 from colab_rl.errors import EnvironmentFault, StorageError
 from colab_rl.metrics import from_csv
-from colab_rl.runs import Identity
+from colab_rl.runs import Identity, locked
+from colab_rl.storage import FolderStorage
 
 pytestmark = pytest.mark.usefixtures("one_core", "outlives_sigterm")
 
@@ -352,6 +353,21 @@ def test_a_larger_number_of_steps_extends_a_run_and_a_stop_in_the_extension_chan
     last = parts.train()  # the command that began the run; the extension is remembered
     assert last.total_steps == 1500 and last.state_sha256 == extended.state_sha256
     check_history(parts, last)
+
+
+@pytest.mark.parametrize("deed", [shutil.copytree, shutil.move], ids=["copied", "renamed"])
+def test_a_run_that_was_copied_or_renamed_is_trained_under_the_name_of_its_folder(tmp_path, undisturbed, deed):
+    machine, _ = undisturbed("CartPole-v1")
+    here, straight = machine.copy(tmp_path / "here"), machine.copy(tmp_path / "straight")
+    here.store = tmp_path / "store"
+    deed(here.root / "walker", here.root / "backup")
+    before = snapshot(here.root / "walker")
+    with locked(FolderStorage(here.root / "walker")):  # a session that trains the first one
+        extended = here.train("backup", total_steps=1200)
+    assert (extended.run, extended.state_sha256) == ("backup", straight.train(total_steps=1200).state_sha256)
+    assert snapshot(here.root / "walker") == {**before, ".lock": b""}
+    check_history(here, extended, "backup")
+    assert [path.name for path in here.store.iterdir()] == ["backup"]
 
 
 def test_a_branch_goes_on_as_the_run_it_left(tmp_path, undisturbed):
@@ -695,6 +711,17 @@ def test_an_environment_that_cannot_be_trained_on_is_refused_before_anything_is_
         train("walker", env=lambda: None if wrong == "no return" else Empty(), algo=algo, total_steps=100_000,
               root=tmp_path / "runs", store="none")
     assert snapshot(tmp_path) == {}
+
+
+def test_a_session_clears_what_a_killed_one_left_and_not_what_others_write(tmp_path, stopped):
+    machine = stopped.copy(tmp_path)
+    half = [machine.root / "walker" / folder / ".tmp-1234abcd-half"
+            for folder in ("", "checkpoints", "metrics", "videos")]
+    for path in half:
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(b"half")
+    machine.train()
+    assert [path.exists() for path in half] == [False, False, False, True]  # a film that is being written
 
 
 def test_training_leaves_no_process_and_no_signal_handler_behind(tmp_path):

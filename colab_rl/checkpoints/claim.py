@@ -17,7 +17,7 @@ import uuid
 from colab_rl.errors import ColabRLError
 from colab_rl.storage import NotFound, Storage
 
-NAME = re.compile(r"sessions/(?P<number>\d{8})-[0-9a-f]{8}\.json")
+NAME = re.compile(r"sessions/(?P<number>\d{8})-[0-9a-f]{8}\.json", re.ASCII)
 
 
 class Overtaken(ColabRLError):
@@ -65,5 +65,5 @@ class Claim:
         try:
             claim = json.loads(self._storage.get(name))
             return f"on {claim['host']}, since {claim['began']}"
-        except (NotFound, ValueError, KeyError, TypeError):
+        except (NotFound, ValueError, KeyError, TypeError, RecursionError):
             return "on another machine"

@@ -11,6 +11,8 @@ from colab_rl.checkpoints.manifest import Manifest
 from colab_rl.checkpoints.retention import orphans, prune
 from colab_rl.checkpoints.tier import Tier
 from colab_rl.errors import StorageError
+from colab_rl.progress import say
+from colab_rl.storage import looked_again
 
 SETTLED = 3600.0  # seconds until a mount that nobody can ask is trusted to have written through
 
@@ -22,12 +24,14 @@ class Holdings:
     that it arrived, or where the storage's witness has it too. Nothing makes room for what is only
     written; on a mount without a witness, for what was written less than SETTLED seconds ago.
 
-    whole: names of files that were read back.
+    identity: content of run.json, without which a bare machine finds no run.
+    whole: names of files that were read back, manifests too.
     One thread changes it; any may ask for `state` and `unconfirmed`.
     """
 
-    def __init__(self, remote: Tier, keep_last: int, keep_every: int):
+    def __init__(self, remote: Tier, identity: bytes, keep_last: int, keep_every: int):
         self._remote = remote
+        self._identity = identity
         self._keep = (keep_last, keep_every)
         self._lock = threading.Lock()             # around the three below
         self._written: dict[str, Manifest] = {}   # by stem: in the store, read back in this session
@@ -56,10 +60,18 @@ class Holdings:
         with self._lock:
             return [manifest for stem, manifest in self._written.items() if stem not in self._confirmed]
 
-    def look(self) -> None:
-        """Learns which checkpoints the store holds, and what a killed session left there. Raises StorageError."""
+    def look(self, here: int) -> None:
+        """Learns which checkpoints the store holds, and what a killed session left there. Raises StorageError.
+
+        here: the newest generation on this machine. Where it began while the store could not be listed, the store may
+        be ahead.
+        """
         whole = self._remote.whole()
         self.add(whole)
+        if whole and whole[0].generation > here:
+            say(f"{self._remote.storage.place} is ahead: it holds generation {whole[0].generation}, and this machine "
+                f"{here}; what is trained here takes no place there before it has passed that; to go on from there, "
+                "stop and run the same command again")
         self._orphans = orphans(self._remote, whole[0]) if whole else set()
 
     def add(self, manifests: Iterable[Manifest]) -> None:
@@ -68,6 +80,7 @@ class Holdings:
             for manifest in manifests:
                 self._written[manifest.stem] = manifest
                 self._settles.setdefault(manifest.stem, time.monotonic() + SETTLED)
+                self.whole |= {manifest.name, *manifest.files}
 
     def forget_all(self) -> None:
         """Another folder has taken the store's place, or a mount came back: nothing that is known of it holds."""
@@ -77,25 +90,37 @@ class Holdings:
             self._confirmed.clear()
         self.whole.clear()
 
-    def check_still_there(self) -> None:
-        """Raises ClaimLost where a mount lacks what it took: it may have died and come back between two checkpoints,
-        and a manifest is not to name files that were lost with it. By a listing a folder; nothing is read.
+    def check_still_there(self, manifest: Manifest) -> Collection[str]:
+        """Raises ClaimLost where the store lacks what it took: a mount may have died and come back between two
+        checkpoints, somebody may have thrown a file away, and a manifest is not to name what is lost.
+
+        By a listing of each folder that this checkpoint has files in, and another where that may be an old one;
+        nothing is read. Returns the names listed.
         """
-        if self._remote.storage.proves:
-            return
-        expected = {name: record.size for manifest in self._written.values()
-                    for name, record in {**manifest.history, **manifest.files}.items() if name in self.whole}
-        listed: dict[str, int] = {}
-        for folder in {"checkpoints", *(name.partition("/")[0] for name in expected)}:
-            listed |= self._remote.storage.list(f"{folder}/")
-        lost = [name for name, size in expected.items() if listed.get(name) != size]
-        lost += [manifest.name for manifest in self._written.values() if manifest.name not in listed]
+        storage = self._remote.storage
+        folders = {name.partition("/")[0] for name in manifest.files}
+        sizes = {name: record.size for one in (*self._written.values(), manifest)
+                 for name, record in {**one.history, **one.files}.items()}
+        lost: list[str] = []
+
+        def look() -> dict[str, int]:
+            listed: dict[str, int] = {}
+            for folder in sorted(folders):
+                listed |= storage.list(f"{folder}/")
+            lost[:] = [name for name in self.whole if name.partition("/")[0] in folders
+                       and (name not in listed or listed[name] != sizes.get(name, listed[name]))]
+            return {} if lost else listed
+
+        listed = look() if storage.consistent else looked_again(look)
         if lost:
-            raise ClaimLost(f"{self._remote.storage.place} does not hold {min(lost)} any more, which it took")
+            raise ClaimLost(f"{storage.place} does not hold {min(lost)} any more, which it took")
+        return listed
 
     def confirm(self) -> bool:
         """Asks the witness what has arrived; returns whether that is more than before. Raises StorageError."""
-        found = {manifest.stem for manifest in self._remote.confirmed(self.unconfirmed())}
+        if self._remote.storage.witness:
+            self._remote.storage.witness.look_anew()
+        found = {manifest.stem for manifest in self._remote.confirmed(self.unconfirmed(), self._identity)}
         with self._lock:
             self._confirmed |= found
         return bool(found)
@@ -115,7 +140,8 @@ class Holdings:
 
     def _forget(self, stems: Collection[str]) -> None:
         """These were deleted, and with them what no other checkpoint needs: one that is pending may need it."""
-        gone = {name for stem in stems for name in (*self._written[stem].files, *self._written[stem].history)}
+        gone = {name for stem in stems for manifest in [self._written[stem]]
+                for name in (manifest.name, *manifest.files, *manifest.history)}
         with self._lock:
             for stem in stems:
                 del self._written[stem], self._settles[stem]
@@ -135,4 +161,5 @@ class Holdings:
             newest = max(self._written.values(), key=lambda manifest: manifest.generation)
             for name in self._orphans & orphans(self._remote, newest):
                 self._remote.storage.delete(name)
+                self.whole.discard(name)  # a try in vain may have seen it there
             self._orphans = set()

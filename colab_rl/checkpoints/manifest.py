@@ -24,10 +24,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from colab_rl.errors import ColabRLError
+from colab_rl.storage.base import check_name
 
 FORMAT = 1
-NUMBERED = re.compile(r"\w+/(?P<generation>\d{8,})-[0-9a-f]{8}\.\w+(\.\d+)?(\.bad)?")
-NAME = re.compile(r"checkpoints/(?P<stem>(?P<generation>\d{8,})-[0-9a-f]{8})\.json")
+NUMBERED = re.compile(r"\w+/(?P<generation>\d{8,})-[0-9a-f]{8}\.\w+(\.\d+)?(\.bad)?", re.ASCII)
+NAME = re.compile(r"checkpoints/(?P<stem>(?P<generation>\d{8,})-[0-9a-f]{8})\.json", re.ASCII)
 
 
 class Damaged(ColabRLError):
@@ -129,11 +130,16 @@ class Manifest:
             for key in ("files", "history"):
                 content[key] = {file: FileRecord(**record) for file, record in content[key].items()}
             manifest = cls(**content)
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            for file in (*manifest.files, *manifest.history):
+                check_name(file)
+            own_name = manifest.name
+            if generation_of(own_name) != manifest.generation:
+                raise ValueError("named for another generation")
+        except (ValueError, KeyError, TypeError, AttributeError, StopIteration, RecursionError) as error:
             raise Damaged(f"{name} is not a whole manifest") from error
         if manifest.run_id != run_id:
             raise Damaged(f"{name} belongs to another run")
-        if manifest.name != name:
+        if own_name != name:
             raise Damaged(f"{name} is the manifest of {manifest.stem}")
         return manifest
 

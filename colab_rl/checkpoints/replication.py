@@ -12,11 +12,11 @@ import json
 import random
 import threading
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 
 from colab_rl.checkpoints.claim import Claim, ClaimLost, Overtaken
 from colab_rl.checkpoints.holdings import Holdings
-from colab_rl.checkpoints.manifest import Damaged, FileRecord, Manifest
+from colab_rl.checkpoints.manifest import Damaged, FileRecord, Manifest, generation_of
 from colab_rl.checkpoints.tier import Tier
 from colab_rl.errors import ColabRLError, StorageError, StorageRefused
 from colab_rl.progress import say
@@ -41,7 +41,7 @@ class Replicator:
         self._local = local
         self._remote = remote
         self._identity = identity
-        self._holdings = Holdings(remote, keep_last, keep_every)
+        self._holdings = Holdings(remote, identity, keep_last, keep_every)
         self._changed = threading.Condition()
         self._pending: list[Manifest] = []
         self._claim = Claim(remote.storage)
@@ -134,7 +134,7 @@ class Replicator:
                 self._done(manifest)
             except Overtaken as error:
                 self._stop(str(error))
-            except ColabRLError as error:
+            except Exception as error:  # also what nobody thought of: without this thread nothing reaches the store
                 if self._closing:
                     return
                 self._failed(error)
@@ -165,13 +165,14 @@ class Replicator:
                 asked = time.monotonic()
 
     def _replicate(self, manifest: Manifest) -> None:
+        listed: Collection[str] | None = None
         if self._prepared:
             try:
-                self._claim.check()
+                self._check_run()
                 if self._doubted:
                     self._begin_again()
                 else:
-                    self._holdings.check_still_there()
+                    listed = self._holdings.check_still_there(manifest)
             except ClaimLost as error:
                 say(f"{error}: bringing everything again")
                 self._tries.clear()
@@ -182,8 +183,9 @@ class Replicator:
         # What it can do without comes last: by then the store has shown that it takes files.
         whole = self._holdings.whole
         records = {name: record for name, record in {**manifest.files, **manifest.history}.items() if name not in whole}
-        # One look for all: a store may take half a second for each.
-        there = self._remote.storage.stats([*records, manifest.name])
+        # One look for all, and none at what is not listed: a store may take half a second for each.
+        there = self._remote.storage.stats(
+            name for name in (*records, manifest.name) if listed is None or name in listed)
         whole.update(name for name, record in records.items() if there.get(name) == (record.size, record.md5))
         for name, record in records.items():
             if self._closing:
@@ -191,27 +193,32 @@ class Replicator:
             self._bring(name, record, name in there, optional=name not in manifest.files)
         data = manifest.to_bytes()
         record, stat = FileRecord.of(data), there.get(manifest.name)
-        if stat != (record.size, record.md5) and not (stat and self._holds_same_state(manifest)):
-            self._write(manifest.name, data, record, bool(stat))
+        other: Manifest | None = None
+        if stat != (record.size, record.md5):
+            other = self._of_same_state(manifest) if stat else None
+            if other is None:
+                self._write(manifest.name, data, record, bool(stat))
         self._claim.check()
-        self._holdings.add([manifest])
+        self._holdings.add([other or manifest])
         self._holdings.make_room()
         self._holdings.sweep()
 
-    def _holds_same_state(self, manifest: Manifest) -> bool:
-        """Whether the store has the checkpoint as another session wrote it, which reached the same state."""
+    def _of_same_state(self, manifest: Manifest) -> Manifest | None:
+        """The checkpoint as another session wrote it to the store, which reached the same state; it names other tables,
+        whose rows were made at other times.
+        """
         try:
             other = self._remote.read(manifest.name)
             self._remote.check(other)
         except (Damaged, NotFound):
-            return False
-        return other.state_sha256 == manifest.state_sha256
+            return None
+        return other if other.state_sha256 == manifest.state_sha256 else None
 
     def _confirm(self) -> None:
         """Asks the witness what has arrived, which makes room."""
         try:
             found = self._holdings.confirm()
-        except ColabRLError as error:
+        except Exception as error:
             self._asked(error)
             return
         self._asked(None)
@@ -224,7 +231,7 @@ class Replicator:
             self._holdings.make_room()
         except Overtaken as error:
             self._stop(str(error))
-        except ColabRLError as error:
+        except Exception as error:
             self._failed(error)
         else:
             with self._changed:
@@ -284,9 +291,21 @@ class Replicator:
             self._write("run.json", self._identity, record, bool(there))
         self._claim.take()
         self._claim.check()
-        self._remote.storage.remove_temporary_files()
-        self._holdings.look()
+        self._remote.clear()
+        self._holdings.look(here=max((generation_of(name) or 0 for name in self._local.names()), default=0))
         self._prepared, self._doubted = True, False
+
+    def _check_run(self) -> None:
+        """Raises Overtaken, or ClaimLost where the store's folder is not the one that this session knew."""
+        storage, record = self._remote.storage, FileRecord.of(self._identity)
+        storage.look_anew()
+        # First: on the way to this file a Drive lists all folders that are looked into next. On a mount by a listing:
+        # one that has not written the file through yet may put that off each time it is read.
+        there = (self._remote.holds("run.json", record) if storage.proves
+                 else storage.list("").get("run.json") == record.size)
+        self._claim.check()
+        if not there:
+            raise ClaimLost(f"{self._remote.storage.place} does not hold this run's run.json any more")
 
     def _begin_again(self) -> None:
         """Another folder has taken the store's place, or a mount came back: nothing that is known of it holds."""
@@ -299,7 +318,7 @@ class Replicator:
 
     def _check_other_run(self) -> None:
         """Raises StorageError where the store's folder belongs to another run."""
-        with contextlib.suppress(NotFound, ValueError, AttributeError):
+        with contextlib.suppress(NotFound, ValueError, AttributeError, RecursionError):
             other = json.loads(self._remote.storage.get("run.json")).get("run_id", self._remote.run_id)
             if other != self._remote.run_id:
                 raise StorageError(f"{self._remote.storage.place} holds another run of this name: "
@@ -312,15 +331,15 @@ class Replicator:
             self.error, self.refused = None, False
             self._changed.notify_all()
 
-    def _failed(self, error: ColabRLError) -> None:
+    def _failed(self, error: Exception) -> None:
         self._doubted = not self._remote.storage.proves
         with self._changed:
-            self.error, self.refused = str(error), isinstance(error, StorageRefused)
+            self.error, self.refused = _told(error), isinstance(error, StorageRefused)
             self._changed.notify_all()
 
-    def _asked(self, error: ColabRLError | None) -> None:
+    def _asked(self, error: Exception | None) -> None:
         with self._changed:
-            self.witness_error = str(error) if error else None
+            self.witness_error = _told(error) if error else None
             self.witness_refused = isinstance(error, StorageRefused)
             self._changed.notify_all()
 
@@ -332,3 +351,7 @@ class Replicator:
     def _pause(self, seconds: float) -> None:
         with self._changed:
             self._changed.wait_for(lambda: self._closing, seconds)
+
+
+def _told(error: Exception) -> str:
+    return str(error) if isinstance(error, ColabRLError) else f"unexpected {type(error).__name__}: {error}"

@@ -19,7 +19,7 @@ import safetensors.numpy
 
 from colab_rl.checkpoints.manifest import FileRecord
 
-NAME = re.compile(r"replay/(?P<first>\d{10,})-(?P<last>\d{10,})-[0-9a-f]{8}\.safetensors")
+NAME = re.compile(r"replay/(?P<first>\d{10,})-(?P<last>\d{10,})-[0-9a-f]{8}\.safetensors", re.ASCII)
 SMALLEST, LARGEST = 2**18, 2**22  # bytes; a longer one is written in parts
 
 Rows = tuple[int, Mapping[str, np.ndarray]]  # number of the first row, and (rows, ...) each array

@@ -13,6 +13,8 @@ from colab_rl.checkpoints.manifest import Damaged, FileRecord, Manifest, generat
 from colab_rl.errors import StorageError
 from colab_rl.storage import NotFound, Storage
 
+FOLDERS = ("", "checkpoints", "metrics", "telemetry", "replay", "sessions")  # of a run that only its session writes to
+
 
 class Tier:
     """Commits, finds, checks and removes checkpoints of the run `run_id` in `storage`."""
@@ -31,6 +33,10 @@ class Tier:
                 self.write(name, contents[name], record)
         data = manifest.to_bytes()
         self.write(manifest.name, data, FileRecord.of(data))
+
+    def clear(self) -> None:
+        """Removes what killed sessions left half written; not what somebody else writes, such as a film."""
+        self.storage.remove_temporary_files(FOLDERS)
 
     def write(self, name: str, data: bytes, record: FileRecord) -> None:
         """Puts a file and reads it back. Raises StorageError where the place holds something else."""
@@ -90,11 +96,15 @@ class Tier:
         for name in set(records) - self.holding(records):
             raise Damaged(f"{name} in {self.storage.place} is missing, cut or changed")
 
-    def confirmed(self, manifests: Collection[Manifest]) -> list[Manifest]:
-        """Those of the checkpoints whose every file the storage's witness holds, whole. Raises StorageError."""
-        if self.storage.witness is None:
+    def confirmed(self, manifests: Collection[Manifest], identity: bytes) -> list[Manifest]:
+        """Those of the checkpoints whose every file the storage's witness holds, whole. Raises StorageError.
+
+        identity: content of run.json, without which they are no run's.
+        """
+        if self.storage.witness is None or not manifests:
             return []
-        records = {manifest.stem: {**manifest.files, manifest.name: FileRecord.of(manifest.to_bytes())}
+        run = {"run.json": FileRecord.of(identity)}
+        records = {manifest.stem: {**run, **manifest.files, manifest.name: FileRecord.of(manifest.to_bytes())}
                    for manifest in manifests}
         held = Tier(self.storage.witness, self.run_id).holding(
             {name: record for files in records.values() for name, record in files.items()})

@@ -98,8 +98,11 @@ class Storage(ABC):
         """Bytes that are left in the place, None where it has no limit of its own."""
         return None
 
-    def remove_temporary_files(self) -> None:  # noqa: B027
-        """Clears what writers that were killed left half written, where such a thing stays."""
+    def remove_temporary_files(self, folders: Iterable[str]) -> None:  # noqa: B027
+        """Clears what writers that were killed left half written in these folders, where that stays."""
+
+    def look_anew(self) -> None:  # noqa: B027
+        """Forgets which folder is which, where that is remembered: a person may have renamed or moved one."""
 
 
 def looked_again(look: Callable[[], T]) -> T:

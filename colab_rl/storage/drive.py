@@ -56,7 +56,7 @@ class DriveStorage(Storage):
                 if entry.trashed:
                     raise NotFound(f"the folder lies in Drive's trash: restore {self.place}")
             except NotFound as error:  # a folder was removed meanwhile: it is looked for anew next time
-                self._forget()
+                self.look_anew()
                 raise StorageError(f"{self.place}/{name} could not be written: {error}") from error
             self._entries[full] = [entry]
 
@@ -133,15 +133,17 @@ class DriveStorage(Storage):
         """Bytes that the account has left, None where it has no limit of its own."""
         return self._client.free_bytes()
 
+    def look_anew(self) -> None:
+        """See Storage. The store's own folder stays what it is, wherever it is moved."""
+        with self._lock:
+            for path in [path for path in self._folders if path]:
+                del self._folders[path]
+            self._entries.clear()
+            self._looked.clear()
+
     def _full(self, name: str) -> str:
         """A name's path below the store's folders."""
         return _join(self._path, name)
-
-    def _forget(self) -> None:
-        for path in [path for path in self._folders if path]:
-            del self._folders[path]
-        self._entries.clear()
-        self._looked.clear()
 
     def _entry(self, name: str, fresh: bool) -> Entry:
         """A file, from memory unless `fresh`. Raises NotFound."""

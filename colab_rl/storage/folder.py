@@ -9,7 +9,7 @@ import io
 import os
 import shutil
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from colab_rl.errors import StorageError, StorageRefused
@@ -109,11 +109,12 @@ class FolderStorage(Storage):
                 target = path.with_name(f"{path.name}.{number}.bad")
             path.rename(target)
 
-    def remove_temporary_files(self) -> None:
+    def remove_temporary_files(self, folders: Iterable[str]) -> None:
         """See Storage. A writer that lives must put its file again."""
         with self._explained("cleared", self.place):
-            for path in self.root.rglob(TEMPORARY + "*"):
-                path.unlink(missing_ok=True)
+            for folder in folders:
+                for path in (self.root / folder).glob(TEMPORARY + "*"):
+                    path.unlink(missing_ok=True)
 
     def folders(self) -> Sequence[str]:
         """See Storage."""

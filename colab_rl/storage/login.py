@@ -19,6 +19,7 @@ from colab_rl.errors import StorageRefused, UsageError
 
 SCOPES = ("https://www.googleapis.com/auth/drive",)
 ENDPOINT = "COLAB_RL_DRIVE_ENDPOINT"
+UNREADABLE = (OSError, ValueError, TypeError, AttributeError, RecursionError)  # JSON of whatever kind is no login
 HOW = "log in first (docs/drive.md tells how), or give a folder or none as --store"
 
 
@@ -48,11 +49,14 @@ def credentials() -> Credentials:
     try:
         if path.exists():
             return google.oauth2.credentials.Credentials.from_authorized_user_info(json.loads(path.read_text()), SCOPES)
-        return google.auth.default(scopes=SCOPES)[0]
-    except (OSError, ValueError) as error:
+    except UNREADABLE as error:
         raise StorageRefused(f"the login saved in {path} cannot be read; {HOW}") from error
+    try:
+        return google.auth.default(scopes=SCOPES)[0]
     except GoogleAuthError as error:
         raise StorageRefused(f"nobody is logged in to Drive here; {HOW}") from error
+    except UNREADABLE as error:
+        raise StorageRefused(f"the key that GOOGLE_APPLICATION_CREDENTIALS names cannot be read; {HOW}") from error
 
 
 def may_have_login() -> bool:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
+from collections.abc import Sequence
 from pathlib import Path
 
 from colab_rl.errors import StorageError, UsageError
 from colab_rl.progress import say
-from colab_rl.storage.base import Storage
+from colab_rl.storage.base import Storage, looked_again
 from colab_rl.storage.folder import FolderStorage
 
 MOUNTED_DRIVE = Path(os.environ.get("COLAB_RL_MOUNT", "/content/drive"))  # where Colab mounts Drive
@@ -35,12 +37,19 @@ def open_store(place: str | None, make: bool) -> Storage | None:
     if re.match(r"https?://|drive\.google\.com/", place, re.IGNORECASE):
         raise UsageError(f"store {place}: an address in Drive follows drive:, such as "
                          "drive:https://drive.google.com/drive/folders/...")
-    folder = Path(place).expanduser()
+    try:
+        folder = Path(place).expanduser()
+    except RuntimeError as error:
+        raise UsageError(f"store {place} begins with the home folder of a user whom this machine does not "
+                         "know") from error
     try:
         if folder.is_relative_to(MOUNTED_DRIVE) and not (MOUNTED_DRIVE / MY_DRIVE).is_dir():
             raise StorageError(f"store {place} is not there (Drive is not mounted); nothing was changed; "
                                "run notebooks/00_setup.ipynb, or give --store drive:FOLDER or none")
-        if make and not folder.exists() and folder.parent.is_dir():
+        storage = FolderStorage(folder)
+        if not storage.proves:
+            storage.witness = _witness(folder)
+        if make and not _is_there(storage) and folder.parent.is_dir():
             folder.mkdir()
             say(f"made the folder {folder} for the store")
         if not folder.is_dir():
@@ -50,13 +59,28 @@ def open_store(place: str | None, make: bool) -> Storage | None:
     except OSError as error:
         raise StorageError(f"store {place} cannot be used: {error.strerror}; nothing was changed; mend that, or "
                            "give another --store, or none") from error
-    storage = FolderStorage(folder)
-    if not storage.proves:
-        storage.witness = _witness(folder)
-        if make and storage.witness is None:
-            say(f"{folder} is a mount, which answers from this machine's cache, and nobody is logged in to Drive "
-                "itself: checkpoints there are `written` and never `verified` (docs/drive.md)")
+    if make and not storage.proves and storage.witness is None:
+        say(f"{folder} is a mount, which answers from this machine's cache, and nobody is logged in to Drive "
+            "itself: checkpoints there are `written` and never `verified` (docs/drive.md)")
     return storage
+
+
+def _is_there(storage: FolderStorage) -> bool:
+    """Whether the store's folder is there. Raises StorageError where a mount does not show it and Drive itself has runs
+    in it: a new one would hide them.
+    """
+    if storage.proves:
+        return storage.root.exists()
+    if looked_again(storage.root.exists):
+        return True
+    found: Sequence[str] = ()
+    if storage.witness:
+        with contextlib.suppress(StorageError):  # then the mount alone is asked, as without a login
+            found = storage.witness.folders()
+    if found:
+        raise StorageError(f"Drive has {storage.place}, with {found[0]} in it, and the mount does not show it; nothing "
+                           "was changed; mount Drive again (00_setup), or run the same command in a minute")
+    return False
 
 
 def _open_drive(place: str, make: bool) -> Storage:
@@ -71,7 +95,7 @@ def _open_drive(place: str, make: bool) -> Storage:
 
 def _witness(folder: Path) -> Storage | None:
     """Drive itself, behind a mounted folder of My Drive or a shared drive, where somebody is logged in; else None."""
-    parts = folder.resolve().parts
+    parts = Path(os.path.realpath(folder)).parts  # for a loop of links, `resolve` raises RuntimeError
     above = next((part for part in (MY_DRIVE, SHARED_DRIVES) if part in parts), None)
     from colab_rl.storage.login import credentials, endpoint, may_have_login
 
