@@ -26,6 +26,7 @@ from colab_rl import ColabRLError, UsageError, push, status, train, verify
 from colab_rl.checkpoints import Replicator, Tier, replication
 from colab_rl.checkpoints.claim import Claim, ClaimLost, Overtaken
 from colab_rl.checkpoints.manifest import generation_of
+from colab_rl.checkpoints.recovery import Checkpoint
 from colab_rl.config import parse_settings
 from colab_rl.errors import StorageError
 from colab_rl.metrics import Row, from_csv
@@ -185,14 +186,19 @@ def test_a_checkpoint_takes_few_calls(tmp_path, drive):
     assert drive.count("delete") == 2  # the last one made room
 
 
+def bring(checkpoint: Checkpoint, local: Tier, replicator: Replicator) -> None:
+    """A checkpoint is made here and brought to the store."""
+    local.commit(*checkpoint)
+    replicator.submit(checkpoint.manifest)
+    assert replicator.wait(LONG)
+
+
 def test_what_was_thrown_away_in_drive_is_missed_at_the_next_checkpoint(tmp_path, drive, capsys):
     line = make_line(5, {2: 9.0})
     local = make_tier(tmp_path / "local")
     with contextlib.closing(Replicator(local, Tier(drive.open().at("walker"), RUN_ID), IDENTITY, 2, 100)) as replicator:
         for checkpoint in line:
-            local.commit(*checkpoint)
-            replicator.submit(checkpoint.manifest)
-            assert replicator.wait(LONG)
+            bring(checkpoint, local, replicator)
             if checkpoint.manifest.generation == 4:
                 drive.at(f"colab_rl/walker/{line[1].manifest.state_file}").trashed = True
                 assert generations(Tier(drive.open().at("walker"), RUN_ID)) == [1, 3, 4]
@@ -208,9 +214,7 @@ def test_a_folder_that_was_renamed_or_moved_in_drive_is_missed_at_the_next_check
     local = make_tier(tmp_path / "local")
     with contextlib.closing(Replicator(local, Tier(drive.open().at("walker"), RUN_ID), IDENTITY, 9, 100)) as replicator:
         for checkpoint in line:
-            local.commit(*checkpoint)
-            replicator.submit(checkpoint.manifest)
-            assert replicator.wait(LONG)
+            bring(checkpoint, local, replicator)
             if checkpoint.manifest.generation == 3:
                 moved = drive.at(f"colab_rl/{folder}")
                 before = drive.tree(moved.id)

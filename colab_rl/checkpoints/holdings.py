@@ -140,8 +140,8 @@ class Holdings:
 
     def _forget(self, stems: Collection[str]) -> None:
         """These were deleted, and with them what no other checkpoint needs: one that is pending may need it."""
-        gone = {name for stem in stems for manifest in [self._written[stem]]
-                for name in (manifest.name, *manifest.files, *manifest.history)}
+        deleted = [self._written[stem] for stem in stems]
+        gone = {name for manifest in deleted for name in (manifest.name, *manifest.files, *manifest.history)}
         with self._lock:
             for stem in stems:
                 del self._written[stem], self._settles[stem]
