@@ -35,21 +35,22 @@ def colab_rl(*arguments: str) -> str:
     return finished.stdout
 
 
-def measure(env: str, backend: str, seed: int, settings: list[str], root: pathlib.Path) -> dict:
+def measure(env: str, algorithm: str, backend: str, seed: int, settings: list[str], root: pathlib.Path) -> dict:
     run, places = f"seed{seed}", ("--root", str(root), "--store", str(root / "store"))
     began = time.perf_counter()
-    colab_rl("train", run, "--env", env, "--backend", backend, "--seed", str(seed), *places,
+    colab_rl("train", run, "--env", env, "--algo", algorithm, "--backend", backend, "--seed", str(seed), *places,
              *(["--set", *settings] if settings else []))
     seconds = time.perf_counter() - began
     status = json.loads(colab_rl("status", run, "--json", *places))
     score = json.loads(colab_rl("evaluate", run, "--episodes", "100", "--json", *places))
-    return {"env": env, "backend": backend, "seed": seed, "seconds": seconds, "step": status["step"], **score,
-            "shares": shares(root / run)}
+    return {"env": env, "algorithm": algorithm, "backend": backend, "seed": seed, "seconds": seconds,
+            "step": status["step"], **score, "shares": shares(root / run)}
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--env", default="BipedalWalker-v3")
+    parser.add_argument("--algo", choices=("ppo", "sac"), default="ppo")
     parser.add_argument("--backend", choices=("gymnasium", "envpool"), default="gymnasium")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--set", nargs="+", default=[], metavar="KEY=VALUE")
@@ -61,7 +62,7 @@ def main() -> None:
         with tempfile.TemporaryDirectory() as folder:
             root = options.root or pathlib.Path(folder)
             root.mkdir(parents=True, exist_ok=True)
-            rows.append(row := measure(options.env, options.backend, seed, options.set, root))
+            rows.append(row := measure(options.env, options.algo, options.backend, seed, options.set, root))
         parts = ", ".join(f"{part} {share:.1f} %" for part, share in row["shares"].items())
         print(f"{row['env']} seed {seed}: {row['mean']:.1f} +- {row['std']:.1f} (min {row['min']:.1f}) after "
               f"{row['step']:,} steps, {row['seconds']:.0f} s ({row['step'] / row['seconds']:.0f} steps/s); {parts}",
