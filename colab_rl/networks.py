@@ -32,6 +32,8 @@ from colab_rl.spaces import Spaces
 Pullback = Callable[..., None]
 Sampler = Callable[[np.ndarray, np.ndarray], np.ndarray]  # actions for (B, obs_dim) obs and noise
 aten: Any = torch.ops.aten
+LOG_SQRT_2_PI = 0.5 * math.log(2 * math.pi)
+LEAST_Z = -12.0  # float32 holds the normal distribution's tail from here on
 
 
 def tanh(x: Tensor) -> Tensor:
@@ -200,29 +202,36 @@ class CategoricalPolicy(nn.Module):
 
 
 class ActionRange:
-    """The unit of a continuous policy: an action of -1 and 1 is a finite bound of the environment."""
+    """The unit of a continuous policy: an action of -1 and 1 is a finite bound of the environment.
+
+    limit: (A,) float32, 1, and inf where there are no bounds.
+    """
 
     def __init__(self, spaces: Spaces):
         self._low, self._high = spaces.action_low, spaces.action_high
         bounded = np.isfinite(spaces.action_low) & np.isfinite(spaces.action_high)
         # Half of each bound, so that the range of the widest finite box does not overflow.
         low, high = np.where(bounded, spaces.action_low, 0) / 2, np.where(bounded, spaces.action_high, 0) / 2
-        self._limit = np.where(bounded, 1, np.inf).astype(np.float32)
+        self.limit = np.where(bounded, 1, np.inf).astype(np.float32)
         self._middle = (high + low).astype(np.float32)
         self._half_range = np.where(bounded, high - low, 1).astype(np.float32)
 
     def to_environment(self, actions: np.ndarray) -> np.ndarray:
         """(B, A) float32 actions clipped to the bounds, in the environment's unit."""
         # Not np.clip: it takes four times as long for a few numbers.
-        within = np.minimum(np.maximum(actions, -self._limit), self._limit)
+        within = np.minimum(np.maximum(actions, -self.limit), self.limit)
         return np.minimum(np.maximum(within * self._half_range + self._middle, self._low), self._high)
 
 
 class GaussianPolicy(nn.Module):
-    """A normal distribution: mean from a network, log standard deviation as parameters.
+    """A normal distribution, clipped to the bounds: mean from a network, log standard deviation as parameters.
 
     Actions are in the unit of `ActionRange`; what lies beyond the bounds is clipped on its way to the environment.
+    How far beyond makes no difference there, so a bound has the probability of its whole tail (Fujita and Maeda 2018,
+    arXiv:1802.07564): a mean at a bound has nothing to gain from moving further out, where noise would not be felt.
     """
+
+    _limit: Tensor
 
     def __init__(self, spaces: Spaces, hidden_sizes: tuple[int, ...], activation: str, generator: torch.Generator,
                  log_std_init: float):
@@ -231,6 +240,7 @@ class GaussianPolicy(nn.Module):
         self.mean = MLP([spaces.obs_dim, *hidden_sizes, spaces.action_dim], activation, 0.01, generator)
         self.log_std = nn.Parameter(torch.full((spaces.action_dim,), float(log_std_init)))
         self.range = ActionRange(spaces)
+        self.register_buffer("_limit", torch.from_numpy(self.range.limit), persistent=False)
 
     def noise(self, shape: tuple[int, ...], generator: torch.Generator) -> np.ndarray:
         """(*shape, A) float32 standard normal noise for a sampler."""
@@ -246,24 +256,31 @@ class GaussianPolicy(nn.Module):
         return self.mean.in_numpy()(obs)
 
     def vjp(self, obs: Tensor, actions: Tensor) -> tuple[Tensor, Tensor, Pullback]:
-        """(B,) log-density of the actions taken, () entropy, and the pullback.
+        """(B,) log-probability of the actions taken, () entropy before clipping, and the pullback.
 
-        The pullback takes the loss's gradient by each, (B,) and a number. With z = (action - mean) / std:
-        d log p / d mean = z / std, d log p / d log std = z^2 - 1, and dH / d log std = 1.
+        The pullback takes the loss's gradient by each, (B,) and a number. With z = (action - mean) / std,
+        d log p / d mean = z / std, d log p / d log std = z^2 - 1, and dH / d log std = 1. A bound at side s, -1 or 1,
+        has p = Phi(x) with x = (s mean - limit) / std, so with m = Phi'(x) / Phi(x)
+        d log p / d mean = s m / std and d log p / d log std = -x m.
         """
         mean, pullback_mean = self.mean.vjp(obs)
         log_std = self.log_std
         inverse_std = torch.exp(-log_std)
         z = (actions - mean).mul_(inverse_std)
-        z_squared = z.square()
-        log_volume = log_std.sum() + 0.5 * math.log(2 * math.pi) * len(log_std)
+        side = (actions >= self._limit).float() - (actions <= -self._limit).float()
+        beyond = side != 0
+        x = (side * mean - self._limit).mul_(inverse_std).clamp_(min=LEAST_Z)
+        tail = torch.erfc(x * -math.sqrt(0.5)).mul_(0.5)
+        m = torch.exp(-0.5 * x.square() - LOG_SQRT_2_PI).div_(tail)
+        log_p = torch.where(beyond, tail.log(), -0.5 * z.square() - log_std - LOG_SQRT_2_PI)
 
         def pullback(by_log_prob: Tensor, by_entropy: float) -> None:
             by_log_prob = by_log_prob.unsqueeze(-1)
-            torch.add((z_squared - 1).mul_(by_log_prob).sum(0), by_entropy, out=log_std.grad)
-            pullback_mean((z * by_log_prob).mul_(inverse_std))
+            by_log_std = torch.where(beyond, -x * m, z.square() - 1)
+            torch.add(by_log_std.mul_(by_log_prob).sum(0), by_entropy, out=log_std.grad)
+            pullback_mean(torch.where(beyond, side * m, z).mul_(by_log_prob).mul_(inverse_std))
 
-        return -0.5 * z_squared.sum(-1) - log_volume, log_volume + 0.5 * len(log_std), pullback
+        return log_p.sum(-1), (log_std + LOG_SQRT_2_PI + 0.5).sum(), pullback
 
     def dead_units(self, obs: Tensor) -> float:
         """See MLP."""

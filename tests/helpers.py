@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 import numpy as np
+import torch
 
 from colab_rl.checkpoints import FileRecord, Manifest, Replicator, Tier
 from colab_rl.checkpoints.manifest import numbered
@@ -171,3 +172,20 @@ class DyingStorage(WatchedStorage):
     def after(self, call: str, name: str) -> None:
         if len(self.calls) == self.at and self.done:
             raise StorageError(f"{call} of {name}: Input/output error")
+
+
+class ClippedNormal:
+    """A normal distribution of (B, A) actions, clipped to -1 and 1: for autograd, by torch.distributions."""
+
+    def __init__(self, mean: torch.Tensor, log_std: torch.Tensor):
+        self._normal = torch.distributions.Normal(mean, log_std.exp())
+
+    def log_prob(self, actions: torch.Tensor) -> torch.Tensor:
+        """(B,) log-density within the bounds, log-probability of the whole tail at a bound or beyond."""
+        mean, std = self._normal.mean, self._normal.stddev
+        tail = torch.special.log_ndtr((actions.sign() * mean - 1) / std)
+        return torch.where(actions.abs() < 1, self._normal.log_prob(actions), tail).sum(-1)
+
+    def entropy(self) -> torch.Tensor:
+        """(B,) before clipping."""
+        return self._normal.entropy().sum(-1)

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from helpers import ClippedNormal
 
 from colab_rl.algorithms import Algorithm, make_algorithm
 from colab_rl.checkpoints.serialization import deserialize, serialize, state_sha256
@@ -286,8 +287,7 @@ def test_ppo_takes_the_gradient_of_the_loss_as_the_paper_writes_it(env_id):
     if env_id == "CartPole-v1":
         reference: Any = torch.distributions.Categorical(logits=algorithm.policy.logits(obs))
     else:
-        normal = torch.distributions.Normal(algorithm.policy.mean(obs), algorithm.policy.log_std.exp())
-        reference = torch.distributions.Independent(normal, 1)
+        reference = ClippedNormal(algorithm.policy.mean(obs), algorithm.policy.log_std)
     ratio = (reference.log_prob(actions) - old_log_prob).exp()
     normalised = (advantage - advantage.mean()) / (advantage.std() + 1e-8)
     policy_loss = -torch.min(ratio * normalised, ratio.clamp(0.95, 1.05) * normalised).mean()

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from helpers import ClippedNormal
 from torch import nn
 
 from colab_rl.config import ACTIVATIONS
@@ -128,15 +129,44 @@ def test_a_discrete_policy_agrees_with_torch_categorical():
     assert np.array_equal(policy.mode(obs.numpy()), reference.probs.argmax(-1))
 
 
-def test_a_continuous_policy_agrees_with_torch_normal_summed_over_the_dimensions():
+def test_a_continuous_policy_agrees_with_torch_normal_clipped_and_summed_over_the_dimensions():
     policy, obs = wide_gaussian([-1] * 3, [1] * 3), torch.randn(50, 5, generator=seeded(1))
-    reference = torch.distributions.Normal(policy.mean(obs), policy.log_std.exp())
+    reference = ClippedNormal(policy.mean(obs), policy.log_std)
     actions = sample(policy, obs, 2)
     log_prob, entropy, _ = policy.vjp(obs, actions)
-    torch.testing.assert_close(log_prob, reference.log_prob(actions).sum(-1))
-    torch.testing.assert_close(entropy.expand(50), reference.entropy().sum(-1))
+    torch.testing.assert_close(log_prob, reference.log_prob(actions))
+    torch.testing.assert_close(entropy.expand(50), reference.entropy())
+    assert 0.1 < (actions.abs() >= 1).float().mean() < 0.9
     np.testing.assert_allclose(policy.mode(obs.numpy()), policy.mean(obs).detach(), rtol=1e-5, atol=1e-6)
     assert policy.std() == pytest.approx(policy.log_std.exp().mean().item())
+
+
+def test_without_bounds_a_continuous_policy_is_torch_normal():
+    policy, obs = wide_gaussian([-math.inf] * 3, [math.inf] * 3), torch.randn(50, 5, generator=seeded(1))
+    reference = torch.distributions.Normal(policy.mean(obs), policy.log_std.exp())
+    actions = sample(policy, obs, 2)
+    torch.testing.assert_close(policy.vjp(obs, actions)[0], reference.log_prob(actions).sum(-1))
+    assert (actions.abs() >= 1).any()
+
+
+@pytest.mark.parametrize("at", [1.0, 3.0, 1e4])
+def test_what_lies_beyond_a_bound_is_one_action_with_a_finite_gradient(at):
+    """However far out the mean is, on either side."""
+    policy, obs = wide_gaussian([-1] * 3, [1] * 3), torch.zeros(3, 5)
+    with torch.no_grad():
+        policy.mean.layers[-1].bias.copy_(torch.tensor([-1e3, 0.0, 1e3]))
+    results = []
+    with torch.inference_mode():
+        for parameter in policy.parameters():
+            parameter.grad = torch.zeros_like(parameter)
+        for action in (at, 1.0):
+            log_prob, _, pullback = policy.vjp(obs, torch.full((3, 3), action))
+            pullback(torch.ones(3), 0.0)
+            results.append([log_prob, *gradients(policy)])
+    torch.testing.assert_close(*results, rtol=0, atol=0)
+    assert all(torch.isfinite(tensor).all() for tensor in results[0])
+    # At the bound that its mean is far beyond, a dimension has nothing to gain from moving.
+    assert policy.mean.layers[-1].bias.grad[2] == 0 < policy.mean.layers[-1].bias.grad[1]
 
 
 def gradients(network: nn.Module) -> list[torch.Tensor]:
@@ -169,8 +199,7 @@ def test_the_gradient_of_a_policy_is_the_one_autograd_finds_through_torch_distri
     if isinstance(policy, CategoricalPolicy):
         reference: Any = torch.distributions.Categorical(logits=policy.logits(obs))
     else:
-        normal = torch.distributions.Normal(policy.mean(obs), policy.log_std.exp())
-        reference = torch.distributions.Independent(normal, 1)
+        reference = ClippedNormal(policy.mean(obs), policy.log_std)
     loss = (by_log_prob * reference.log_prob(actions)).sum() + by_entropy * reference.entropy().mean()
     loss.backward()
     expected = gradients(policy)
