@@ -50,8 +50,8 @@ class Config:
     eval_episodes: int = setting(20, "episodes of an evaluation", low=1, high=10_000)
     best_by: str = setting("mean", "which return of an evaluation's episodes makes a checkpoint the best",
                            choices=("mean", "median", "min"))
-    target_score: float | None = setting(None, "stop when an evaluation of 100 episodes reaches it by its "
-                                         "standard error (20 are evaluated first)")
+    target_score: float | None = setting(None, "stop when the mean of 100 evaluation episodes less two "
+                                         "standard errors reaches it (20 are evaluated first)")
 
     def __post_init__(self) -> None:
         for field in dataclasses.fields(self):

@@ -29,8 +29,8 @@ from colab_rl.stopping import StopRequest
 from colab_rl.telemetry import to_npz
 
 EVALUATION_SEED = 1_000_000  # of training's own evaluations, apart from those that `evaluate` uses by default
-# A target score stops a run where an evaluation's first episodes reach it, and all of these together do too, by their
-# standard error: twenty episodes without a fall say little, and of several evaluations the luckiest stops the run.
+# A target score stops a run where an evaluation's first episodes reach it, and the mean of all of these less two of
+# its standard errors does too: twenty episodes say little, and of several evaluations the luckiest stops the run.
 TARGET_EPISODES, CONFIRMING_EPISODES = 20, 100
 NEAR_TARGET = 0.1            # share of the target score that a return may lack to be near it
 RECORDED_EPISODES = 2        # of an evaluation, its first ones
@@ -254,7 +254,7 @@ class Trainer:
             summary = result.summary()
             self.score = summary["mean"]
             self.target_reached = (config.target_score is not None
-                                   and summary["mean"] - result.standard_error >= config.target_score)
+                                   and summary["mean"] - 2 * result.standard_error >= config.target_score)
             row |= {"evaluation/score": summary["mean"], "evaluation/std": summary["std"],
                     "evaluation/min": summary["min"], "evaluation/max": summary["max"],
                     "evaluation/length": summary["mean_length"]}
