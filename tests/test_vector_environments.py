@@ -27,6 +27,7 @@ from colab_rl.environments.envpool_vector import EnvPoolVectorEnvironment
 from colab_rl.environments.episodes import begin_episode, episode_seed
 from colab_rl.environments.gymnasium_vector import GymnasiumVectorEnvironment
 from colab_rl.errors import EnvironmentFault, UsageError
+from colab_rl.evaluation import Evaluator
 from colab_rl.networks import GaussianPolicy
 from colab_rl.spaces import Spaces
 
@@ -428,14 +429,38 @@ def test_a_number_that_is_none_is_named_with_slot_seed_and_step(what, number):
         def reward(self, action: Any) -> float:
             return number if what == "reward" and self.broken and self.steps == 4 else 1.0
 
-    with gymnasium_environments(lambda: Broken(), 3, seeds=lambda slot, episode: 110 * episode + slot) as envs:
-        envs.reset()
-        drive(envs, np.zeros((11 + 3, 3), np.int64))
-        with pytest.raises(EnvironmentFault) as caught:
-            envs.step(np.zeros(3, np.int64))
-    message = str(caught.value)
-    assert str(number) in message and what in message
-    assert "environment 1," in message and "episode seed 111," in message and "step 4)" in message
+    snapshot = None
+    for _ in range(2):  # and by what restores the episode
+        with gymnasium_environments(lambda: Broken(), 3, seeds=lambda slot, episode: 110 * episode + slot) as envs:
+            if snapshot is None:
+                envs.reset()
+                drive(envs, np.zeros((11 + 3, 3), np.int64))
+                snapshot = envs.snapshot()
+            else:
+                assert envs.restore(snapshot) == []
+            with pytest.raises(EnvironmentFault) as caught:
+                envs.step(np.zeros(3, np.int64))
+        message = str(caught.value)
+        assert str(number) in message and what in message
+        assert "environment 1," in message and "episode seed 111," in message and "step 4)" in message
+
+
+def test_a_number_that_is_none_is_named_with_its_seed_in_an_evaluation_too():
+    class Broken(Small):
+        def reset(self, **options: Any) -> tuple[np.ndarray, dict]:
+            self.broken = options["seed"] == 53
+            return super().reset(**options)
+
+        def reward(self, action: Any) -> float:
+            return np.nan if self.broken and self.steps == 4 else 1.0
+
+    def source() -> gymnasium.Env:
+        return Broken()
+
+    # Six episodes in two slots: the one that breaks is not the newest that began, and others wait.
+    with contextlib.closing(Evaluator(source, describe(source), slots=2)) as evaluator:
+        with pytest.raises(EnvironmentFault, match=r"nan in a reward \(environment \d, episode seed 53, step 4\)$"):
+            evaluator.evaluate(lambda observations: np.zeros(len(observations), np.int64), episodes=6, seed=50)
 
 
 @pytest.mark.parametrize("returned", [np.ones(1, np.float32), np.ones((1, 2), np.float32), np.ones(5, np.float32),

@@ -106,9 +106,8 @@ class GymnasiumVectorEnvironment(VectorEnvironment):
         if not math.isfinite(observations.sum(dtype=np.float64) + rewards.sum()):
             row, what = not_finite(observations, rewards)
             slot = group.start + row
-            seed = self._episode_seed(slot, int(self._journal.episodes[slot]))
-            raise EnvironmentFault(f"{self.name} returned {what} (environment {slot}, episode seed {seed}, "
-                                   f"step {self._journal.lengths[slot]})")
+            raise EnvironmentFault(f"{self.name} returned {what} (environment {slot}, episode seed "
+                                   f"{arrays.seeds[slot]}, step {self._journal.lengths[slot]})")
         return StepResult(observations, rewards, arrays.terminated[group], arrays.truncated[group])
 
     def snapshot(self) -> dict[str, Any]:
@@ -154,9 +153,10 @@ class GymnasiumVectorEnvironment(VectorEnvironment):
             return False
         slot = queue.pop()
         actions = self._journal.actions(slot)
+        self._arrays.seeds[slot] = seed = self._episode_seed(slot, int(self._journal.episodes[slot]))
         worker.replaying = len(actions) or 1
         worker.send(b"r")
-        worker.connection.send((slot, self._episode_seed(slot, int(self._journal.episodes[slot])), actions))
+        worker.connection.send((slot, seed, actions))
         return True
 
     def _answer(self, worker: WorkerProcess) -> None:
