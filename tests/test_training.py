@@ -713,6 +713,20 @@ def test_an_environment_that_cannot_be_trained_on_is_refused_before_anything_is_
     assert snapshot(tmp_path) == {}
 
 
+@pytest.mark.parametrize("held", ["lock", "file"])
+def test_a_function_that_cannot_be_pickled_is_refused_before_anything_is_written(tmp_path, held):
+    with open(os.devnull, "w") as file:
+        thing = threading.Lock() if held == "lock" else file
+
+        def make() -> gymnasium.Env:
+            assert thing
+            return gymnasium.make("CartPole-v1")
+
+        with pytest.raises(UsageError, match=r"make holds what cannot be sent.*Error: .*inside the function$") as told:
+            train("walker", env=make, total_steps=1000, settings=SETTINGS, root=tmp_path / "runs", store="none")
+    assert "\n" not in str(told.value) and snapshot(tmp_path) == {}
+
+
 def test_a_session_clears_what_a_killed_one_left_and_not_what_others_write(tmp_path, stopped):
     machine = stopped.copy(tmp_path)
     half = [machine.root / "walker" / folder / ".tmp-1234abcd-half"

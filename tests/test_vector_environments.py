@@ -10,6 +10,7 @@ import pathlib
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -412,6 +413,20 @@ def test_an_environment_that_cannot_be_made_in_a_worker_says_why():
     assert wait_until(lambda: not workers_of_this_process())
 
 
+def test_a_function_that_cannot_be_pickled_starts_no_worker(monkeypatch):
+    lock, started = threading.Lock(), []
+
+    def make() -> gymnasium.Env:
+        with lock:
+            return Small()
+
+    monkeypatch.setattr(subprocess, "Popen", lambda *arguments, **options: started.append(arguments))
+    with pytest.raises(UsageError, match=r"make holds what cannot be sent to the worker processes that step it "
+                                         r"\(TypeError: .*lock.*\); make such things"):
+        GymnasiumVectorEnvironment(make, describe(make), 2, num_workers=2)
+    assert not started
+
+
 @pytest.mark.parametrize("what", ["observation", "reward"])
 @pytest.mark.parametrize("number", [np.nan, np.inf], ids=str)
 def test_a_number_that_is_none_is_named_with_slot_seed_and_step(what, number):
@@ -458,9 +473,9 @@ def test_a_number_that_is_none_is_named_with_its_seed_in_an_evaluation_too():
         return Broken()
 
     # Six episodes in two slots: the one that breaks is not the newest that began, and others wait.
-    with contextlib.closing(Evaluator(source, describe(source), slots=2)) as evaluator:
-        with pytest.raises(EnvironmentFault, match=r"nan in a reward \(environment \d, episode seed 53, step 4\)$"):
-            evaluator.evaluate(lambda observations: np.zeros(len(observations), np.int64), episodes=6, seed=50)
+    with contextlib.closing(Evaluator(source, describe(source), slots=2)) as evaluator, pytest.raises(
+            EnvironmentFault, match=r"nan in a reward \(environment \d, episode seed 53, step 4\)$"):
+        evaluator.evaluate(lambda observations: np.zeros(len(observations), np.int64), episodes=6, seed=50)
 
 
 @pytest.mark.parametrize("returned", [np.ones(1, np.float32), np.ones((1, 2), np.float32), np.ones(5, np.float32),
