@@ -65,6 +65,8 @@ class Sabotaged(gymnasium.Wrapper):
             os.kill(os.getppid(), signal.SIGTERM)
         elif deed == "nan":
             return result[0], float("nan"), *result[2:]
+        elif deed == "vast":
+            return result[0], 1e39, *result[2:]
         elif deed == "raise":
             raise RuntimeError("the joint came off")
         return result
@@ -676,6 +678,7 @@ def test_a_file_in_the_place_of_tensorboards_folder_and_a_disk_without_locks_sto
 
 
 @pytest.mark.parametrize(("deed", "reason"), [("nan", "returned nan in a reward"),
+                                              ("vast", r"returned 1e\+39 in a reward, beyond .* of a float32"),
                                               ("raise", "RuntimeError: the joint came off")])
 def test_a_broken_environment_stops_the_run_and_says_what_was_kept(tmp_path, undisturbed, deed, reason):
     machine = Machine(tmp_path)

@@ -427,8 +427,8 @@ def test_a_function_that_cannot_be_pickled_starts_no_worker(monkeypatch):
     assert not started
 
 
-@pytest.mark.parametrize("what", ["observation", "reward"])
-@pytest.mark.parametrize("number", [np.nan, np.inf], ids=str)
+@pytest.mark.parametrize(("number", "what"), [(np.nan, "observation"), (np.inf, "observation"), (np.nan, "reward"),
+                                              (-np.inf, "reward"), (-3.5e38, "reward"), (1e308, "reward")])
 def test_a_number_that_is_none_is_named_with_slot_seed_and_step(what, number):
     class Broken(Small):
         """In the second episode of slot 1, at step 4."""
@@ -456,7 +456,8 @@ def test_a_number_that_is_none_is_named_with_slot_seed_and_step(what, number):
             with pytest.raises(EnvironmentFault) as caught:
                 envs.step(np.zeros(3, np.int64))
         message = str(caught.value)
-        assert str(number) in message and what in message
+        assert f" returned {number} in a" in message and what in message
+        assert (", beyond the 3.4e+38 of a float32 (" in message) is bool(np.isfinite(number))
         assert "environment 1," in message and "episode seed 111," in message and "step 4)" in message
 
 
@@ -513,9 +514,13 @@ def test_large_finite_numbers_are_no_fault():
         def observation(self) -> np.ndarray:
             return np.full(2, 3e38, np.float32)
 
-    with gymnasium_environments(lambda: Large()) as envs:
+        def reward(self, action: Any) -> float:
+            return -3e38
+
+    with gymnasium_environments(lambda: Large(), 3) as envs:
         envs.reset()
-        assert np.isfinite(envs.step(np.zeros(2, np.int64)).observations).all()
+        step = envs.step(np.zeros(3, np.int64))
+        assert np.isfinite(step.observations).all() and step.rewards.tolist() == [-3e38] * 3
 
 
 def test_a_killed_worker_is_named_and_the_snapshot_outlives_it():
