@@ -218,8 +218,8 @@ def _run(trainer: Trainer, stop: StopRequest) -> None:
                       f"--from {trainer.name}:{manifest.generation} --set learning_rate=...")
         if isinstance(error, EnvironmentFault):  # going on is exact, so that what depends on the steps comes again
             advice += "; where the environment is at fault, mend it first"
-        raise type(error)(f"iteration {trainer.iteration + 1} failed: {error}; kept: generation "
-                          f"{manifest.generation}, step {manifest.step:,}; {advice}") from error
+        raise type(error)(f"after iteration {trainer.iteration:,}: {error}; kept: generation {manifest.generation}, "
+                          f"step {manifest.step:,}; {advice}") from error
 
 
 def _merged(settings: Mapping[str, Any], **options: Any) -> dict[str, Any]:
