@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 from colab_rl.algorithms import Algorithm
 from colab_rl.checkpoints import FileRecord, Manifest, Replicator, Tier
 from colab_rl.checkpoints.manifest import numbered
+from colab_rl.checkpoints.pace import StorePace
 from colab_rl.checkpoints.retention import best, prune
 from colab_rl.checkpoints.segments import Rows, extended
 from colab_rl.checkpoints.serialization import serialize, state_sha256
@@ -24,7 +25,7 @@ from colab_rl.environments import VectorEnvironment
 from colab_rl.errors import ColabRLError
 from colab_rl.evaluation import EvaluationResult, Evaluator
 from colab_rl.metrics import Row, TensorBoardView, to_csv
-from colab_rl.progress import Watcher, progress_bar, say
+from colab_rl.progress import Watcher, progress_bar
 from colab_rl.stopping import StopRequest
 from colab_rl.telemetry import to_npz
 
@@ -34,9 +35,6 @@ EVALUATION_SEED = 1_000_000  # of training's own evaluations, apart from those t
 TARGET_EPISODES, CONFIRMING_EPISODES = 20, 100
 NEAR_TARGET = 0.1            # share of the target score that a return may lack to be near it
 RECORDED_EPISODES = 2        # of an evaluation, its first ones
-LONGEST_WAIT = 20.0          # seconds that a checkpoint waits for the one before it to reach the store
-UNSAID_WAIT = 2.0            # and after which a person is told what for
-STOP_LOOK = 0.2              # seconds between looks whether a stop was asked meanwhile
 
 
 class Recorder(NamedTuple):
@@ -81,9 +79,8 @@ class Trainer:
         self._checkpoint_seconds = 0.0                   # spent since the newest row
         self._resumed = False                            # whether the next row is the first one of a later session
         self._stop: StopRequest | None = None            # of the session that trains
-        self._since_regular: list[Manifest] = []         # checkpoints from the newest regular one on
-        self._behind = False                             # whether a wait for the store was in vain, and it still is
-        self._said_slow = False                          # that the store is slower than the checkpoints come
+        self._pace = StorePace(recorder.replicator, config.checkpoint_every, lambda: self._stopping) \
+            if recorder.replicator else None
 
     def load(self, state: dict[str, Any], experience: Iterable[Rows], manifest: Manifest | None,
              changes: list[str]) -> None:
@@ -108,7 +105,8 @@ class Trainer:
         self.score = state.get("score")  # the first checkpoints, the example's among them, do not have it
         if manifest:
             self.manifest = manifest
-            self._since_regular = [manifest] if manifest.iteration else []
+            if self._pace:
+                self._pace.go_on_from(manifest)
             self._resumed = True
             self.target_reached = manifest.finished and manifest.step < manifest.total_steps == self.total_steps
             self._seconds_before = manifest.seconds
@@ -200,39 +198,9 @@ class Trainer:
         self._rows = []
         self._verified[self.manifest.stem] = self.manifest
         prune(recorder.local, self._verified, self.config.keep_last, self.config.keep_every)
-        if recorder.replicator:
-            if self.iteration % self.config.checkpoint_every == 0:
-                self._wait_for_store(recorder.replicator)
-                self._since_regular = []
-            recorder.replicator.submit(self.manifest)
-            if self.iteration:  # with the beginning nothing is lost, and a slow store takes longest for it
-                self._since_regular.append(self.manifest)
+        if self._pace:
+            self._pace.submit(self.manifest)
         self._checkpoint_seconds += time.perf_counter() - started
-
-    def _wait_for_store(self, replicator: Replicator) -> None:
-        """Lets the store catch up with the regular checkpoint before or a newer one, LONGEST_WAIT seconds at most, also
-        where it fails in a way that may pass. A wait in vain is not repeated before it has. At the end of a session
-        there is none: what is queued by then is waited for when it ends.
-        """
-        if not self._since_regular or self.finished or self._stopping:
-            return
-        began, longest, said = time.monotonic(), 0.0 if self._behind else LONGEST_WAIT, False
-        while not replicator.wait_for_any(self._since_regular, min(STOP_LOOK, longest)):
-            waited = time.monotonic() - began
-            if waited >= longest or replicator.refused or self._overtaken or self._stopping:
-                self._behind = True
-                return
-            if waited >= UNSAID_WAIT and not said:
-                said = True
-                self._say_waiting(longest, replicator.error)
-        self._behind = False
-
-    def _say_waiting(self, longest: float, error: str | None) -> None:
-        """That the store is slow is said once a session, what is wrong with it each time."""
-        if error or not self._said_slow:
-            self._said_slow = self._said_slow or not error
-            say(f"waiting for the store, {longest:.0f} s at most: "
-                f"{error or 'it takes longer for a checkpoint than training for the next one'}")
 
     def _iterate(self) -> Row:
         """One iteration, its evaluation and its checkpoint where they are due."""
@@ -288,7 +256,7 @@ class Trainer:
 
     def _evaluate(self) -> EvaluationResult:
         def evaluate(episodes: int, seed: int, record: int = 0) -> EvaluationResult:
-            return self.evaluator.evaluate(lambda obs: self.algorithm.act(obs, deterministic=True), episodes, seed,
+            return self.evaluator.evaluate(self.algorithm.act, episodes, seed,
                                            record=record, values=self.algorithm.values)
 
         episodes, target = self.config.eval_episodes, self.config.target_score

@@ -19,6 +19,7 @@ from colab_rl.checkpoints.segments import Rows
 from colab_rl.checkpoints.serialization import deserialize
 from colab_rl.environments import EnvironmentSource, describe
 from colab_rl.environments.backends import make_vector_environment
+from colab_rl.environments.gymnasium_vector import pickled
 from colab_rl.errors import ColabRLError, Divergence, EnvironmentFault, StorageError, UsageError
 from colab_rl.evaluation import Evaluator
 from colab_rl.machine import available_device, differences, torch_threads, versions
@@ -87,6 +88,7 @@ def train(run: str, *, env: EnvironmentSource | None = None, algo: str | None = 
     if not spaces.are(identity.spaces):
         raise UsageError(f"{identity.env_id} has other spaces than when {run} was begun; nothing was changed")
     check_algorithm(identity.algorithm, identity.make_config(), spaces)
+    pickled(environment)  # what no worker process can be given is refused before anything is written
     stepped_by = request.backend_of(identity, environment, spaces)
     with locked(places.local(run)), StopRequest() as stop:
         return _Session(identity, places, environment, spaces, stepped_by, watcher).run(total, stop)
@@ -216,8 +218,8 @@ def _run(trainer: Trainer, stop: StopRequest) -> None:
                       f"--from {trainer.name}:{manifest.generation} --set learning_rate=...")
         if isinstance(error, EnvironmentFault):  # going on is exact, so that what depends on the steps comes again
             advice += "; where the environment is at fault, mend it first"
-        raise type(error)(f"iteration {trainer.iteration + 1} failed: {error}; kept: generation "
-                          f"{manifest.generation}, step {manifest.step:,}; {advice}") from error
+        raise type(error)(f"after iteration {trainer.iteration:,}: {error}; kept: generation {manifest.generation}, "
+                          f"step {manifest.step:,}; {advice}") from error
 
 
 def _merged(settings: Mapping[str, Any], **options: Any) -> dict[str, Any]:

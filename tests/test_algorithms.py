@@ -6,7 +6,7 @@ import contextlib
 import copy
 import functools
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import numpy as np
@@ -15,6 +15,7 @@ import torch
 from helpers import ClippedNormal
 
 from colab_rl.algorithms import Algorithm, make_algorithm
+from colab_rl.algorithms.optimizer import ClippedAdam
 from colab_rl.checkpoints.serialization import deserialize, serialize, state_sha256
 from colab_rl.config import make_config
 from colab_rl.environments import VectorEnvironment, describe
@@ -162,25 +163,27 @@ def test_a_deterministic_action_is_bit_equal_whatever_rows_are_beside_it(name, e
     spaces, rng = describe_once(env_id), np.random.default_rng(0)
     algorithm = make(name, env_id, hidden_sizes=hidden_sizes)
     observations = rng.normal(0, 2, size=(60, spaces.obs_dim)).astype(np.float32)
-    alone = np.concatenate([algorithm.act(row[None], deterministic=True) for row in observations])
+    alone = np.concatenate([algorithm.act(row[None]) for row in observations])
     assert alone.shape == (60, *spaces.action_shape) and alone.dtype == spaces.action_dtype
     assert len(np.unique(alone)) > 1
     for size in range(1, 18):
         rows = rng.choice(60, size, replace=False)
-        assert algorithm.act(observations[rows], deterministic=True).tobytes() == alone[rows].tobytes()
+        assert algorithm.act(observations[rows]).tobytes() == alone[rows].tobytes()
 
 
 @every_algorithm
-def test_deterministic_actions_leave_the_state_alone_and_random_ones_draw_from_it(name, env_id):
+def test_acting_leaves_the_state_alone_and_collecting_draws_from_it(name, env_id):
     algorithm = make(name, env_id)
     observations = np.random.default_rng(0).normal(size=(30, describe_once(env_id).obs_dim)).astype(np.float32)
     before = state_sha256(algorithm.state_dict())
-    algorithm.act(observations, deterministic=True)
+    algorithm.act(observations)
     assert state_sha256(algorithm.state_dict()) == before
-    first, second = (algorithm.act(observations, deterministic=False) for _ in range(2))
-    assert not np.array_equal(first, second)
-    again = make(name, env_id)
-    np.testing.assert_array_equal(again.act(observations, deterministic=False), first)
+    drawn = [algorithm.state_dict()["generator"]]
+    with environments(env_id) as envs:
+        for _ in range(2):
+            algorithm.collect(envs)
+            drawn.append(algorithm.state_dict()["generator"])
+    assert len({generator.numpy().tobytes() for generator in drawn}) == 3
 
 
 @every_algorithm
@@ -333,3 +336,66 @@ def test_ppo_clips_each_gradient_to_its_norm():
     for network in ("policy", "value"):
         assert metrics[f"optimizer/{network}/gradient_norm"] > 0.01
         assert metrics[f"optimizer/{network}/clipped_gradient_norm"] == pytest.approx(0.01)
+
+
+def test_ppo_leaves_a_remainder_of_one_row_out_of_its_minibatches():
+    with environments("Pendulum-v1") as envs:  # 120 transitions: no episode ends before the sixth iteration
+        algorithm = make("ppo", "Pendulum-v1", minibatch_size=17)
+        metrics = iterate(algorithm, envs, 3)
+    assert int(algorithm.optimizers["policy"].steps) == 3 * 2 * 7
+    assert all(math.isfinite(value) for value in metrics.values())
+    assert all(tensor.isfinite().all() for tensor in algorithm.policy.state_dict().values())
+
+
+@either_space
+def test_ppo_lowers_its_entropy_bonus_linearly_to_nothing(env_id):
+    def trained(progress: float, **changes: Any) -> str:
+        algorithm = make("ppo", env_id, learning_rate_schedule="constant", **changes)
+        envs.restore(start)
+        iterate(algorithm, envs, progress=progress)
+        return state_sha256(algorithm.state_dict())
+
+    with environments(env_id) as envs:
+        start = envs.snapshot()
+        expected = [trained(0.7, ent_coef=ent_coef, ent_coef_schedule="constant") for ent_coef in (0.5, 0.25, 0.0)]
+        found = [trained(progress, ent_coef=0.5, ent_coef_schedule="linear") for progress in (0.0, 0.5, 1.0)]
+    assert found == expected and len(set(found)) == 3
+
+
+# ---- the optimizer -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("max_grad_norm", [0.5, math.inf])
+def test_the_optimizer_steps_as_torchs_adam_does_on_gradients_that_torch_clips(max_grad_norm):
+    generator = torch.Generator().manual_seed(0)
+    ours = torch.nn.Sequential(torch.nn.Linear(3, 8), torch.nn.Tanh(), torch.nn.Linear(8, 2))
+    theirs, start = copy.deepcopy(ours), copy.deepcopy(ours)
+    optimizer = ClippedAdam(ours, 0.1, max_grad_norm)  # another learning rate than `begin` sets
+    adam = torch.optim.Adam(theirs.parameters(), lr=0.01, eps=1e-5)
+    optimizer.begin(0.01)
+    norms, clipped = [], []
+    # Gradients as small as epsilon too, where it decides the step.
+    for wanted in (0.2, 5.0, 1e-4, 0.7, 0.4):
+        gradient = torch.randn(optimizer.gradient.shape, generator=generator)
+        optimizer.gradient.copy_(gradient.mul_(wanted / gradient.norm()))
+        parts = gradient.clone().split([parameter.numel() for parameter in theirs.parameters()])
+        for parameter, part in zip(theirs.parameters(), parts, strict=True):
+            parameter.grad = part.view_as(parameter)
+        norms.append(float(torch.nn.utils.clip_grad_norm_(theirs.parameters(), max_grad_norm)))
+        clipped.append(norm_of(parameter.grad for parameter in theirs.parameters()))
+        optimizer.step()
+        adam.step()
+        for mine, parameter in zip(ours.parameters(), theirs.parameters(), strict=True):
+            torch.testing.assert_close(mine, parameter, rtol=1e-6, atol=1e-7)
+    moments = [adam.state[parameter] for parameter in theirs.parameters()]
+    steps = zip(theirs.parameters(), start.parameters(), strict=True)
+    assert norms == pytest.approx([0.2, 5.0, 1e-4, 0.7, 0.4])
+    assert optimizer.metrics() == pytest.approx({
+        "gradient_norm": np.mean(norms), "clipped_gradient_norm": np.mean(clipped),
+        "parameter_norm": norm_of(theirs.parameters()), "update_norm": norm_of(new - old for new, old in steps),
+        "adam_first_moment_norm": norm_of(state["exp_avg"] for state in moments),
+        "adam_second_moment_norm": norm_of(state["exp_avg_sq"] for state in moments)}, rel=1e-4)
+
+
+def norm_of(tensors: Iterable[torch.Tensor | None]) -> float:
+    return float(torch.cat([tensor.detach().flatten() for tensor in tensors if tensor is not None]).norm())

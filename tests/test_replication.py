@@ -247,7 +247,7 @@ def test_one_old_listing_of_a_mount_does_not_bring_everything_again(local, store
 
     def list_then(prefix: str) -> dict[str, int]:
         found = listing(prefix)
-        if name in found and once():
+        if prefix and name in found and once():  # not where run.json alone is looked for
             del found[name]
             found |= {name: 0} if old == "cut" else {}
         return found

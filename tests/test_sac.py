@@ -200,6 +200,17 @@ def test_an_update_in_several_bursts_makes_all_its_gradient_steps(monkeypatch):
     assert sac.gradient_steps == 10 == sac.optimizers["critic"].steps == sac.optimizers["policy"].steps
 
 
+def test_the_learning_rate_falls_linearly_or_not_at_all():
+    with environments(ENV) as envs:
+        for schedule, expected in (("linear", [1e-3, 5e-4, 0.0, 0.0]), ("constant", [1e-3] * 4)):
+            algorithm = make_sac(learning_rate=1e-3, learning_rate_schedule=schedule)
+            found = [iterate(algorithm, envs, progress=progress) for progress in (0.0, 0.5, 1.0, 1.2)]
+            assert [metrics["optimizer/learning_rate"] for metrics in found] == pytest.approx(expected)
+            for network in algorithm.optimizers:
+                still = [metrics[f"optimizer/{network}/update_norm"] == 0 for metrics in found]
+                assert still == [rate == 0 for rate in expected]
+
+
 def test_a_critic_that_breaks_is_noticed():
     sac = make_sac()
     with environments(ENV) as envs:

@@ -11,13 +11,15 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import gymnasium
 import pytest
 from helpers import flip, snapshot
-from test_training import newest_generation, session, wait_for
+from test_training import Sabotaged, newest_generation, session, wait_for
 
 from colab_rl import TrainingResult, UsageError, evaluate, status, train, verify
 from colab_rl.checkpoints import segments
 from colab_rl.config import parse_settings
+from colab_rl.errors import EnvironmentFault
 
 # A buffer that wraps, and a checkpoint at every second iteration.
 OPTIONS = ["num_envs=2", "num_steps=16", "learning_starts=64", "minibatch_size=16", "replay_ratio=0.1",
@@ -151,6 +153,19 @@ def test_a_branch_takes_the_experience_with_it(tmp_path, half, expected, capsys)
     flip(newest_segment(root / "swing"))
     run(root, name="third", source="swing")
     assert f"generation {newest} needs replay/" in capsys.readouterr().err
+
+
+def test_a_reward_that_the_buffer_cannot_hold_stops_the_run_and_gets_into_no_checkpoint(tmp_path):
+    plot = tmp_path / "plot"
+
+    def env() -> gymnasium.Env:
+        return Sabotaged(gymnasium.make("Pendulum-v1"), plot)
+
+    expected = run(tmp_path / "undisturbed", env=env).state_sha256
+    plot.write_text("20 vast")  # of an environment: in the second iteration, before anything is learned
+    with pytest.raises(EnvironmentFault, match=r"1e\+39 in a reward, beyond .*; kept: generation 1, step 0; "):
+        run(tmp_path / "runs", env=env)
+    assert run(tmp_path / "runs", env=env).state_sha256 == expected
 
 
 def test_what_sac_cannot_train_leaves_nothing_behind(run_cli, tmp_path):

@@ -226,8 +226,8 @@ def test_a_folder_that_was_renamed_or_moved_in_drive_is_missed_at_the_next_check
 
 
 def test_a_store_that_is_too_slow_is_waited_for_once_and_not_at_every_checkpoint(tmp_path, drive, monkeypatch, capfd):
-    monkeypatch.setattr("colab_rl.trainer.LONGEST_WAIT", 1.5)
-    monkeypatch.setattr("colab_rl.trainer.UNSAID_WAIT", 0.5)
+    monkeypatch.setattr("colab_rl.checkpoints.pace.LONGEST_WAIT", 1.5)
+    monkeypatch.setattr("colab_rl.checkpoints.pace.UNSAID_WAIT", 0.5)
     monkeypatch.setattr("colab_rl.pushing.LAST_WAIT", 1.0)
     drive.open()
     drive.latency = 1.0
@@ -262,7 +262,7 @@ class Pace(Watcher):
 @pytest.mark.parametrize("how", ["stopped", "finished"])
 def test_the_last_checkpoint_of_a_session_is_queued_at_once(tmp_path, monkeypatch, how):
     """However the store does: a machine that is taken away gives a few seconds."""
-    monkeypatch.setattr("colab_rl.trainer.LONGEST_WAIT", 20.0)
+    monkeypatch.setattr("colab_rl.checkpoints.pace.LONGEST_WAIT", 20.0)
     monkeypatch.setattr("colab_rl.pushing.FAILING_WAIT", 0.0)
     store, asked = tmp_path / "store", []
     store.mkdir()
@@ -287,7 +287,7 @@ def test_the_last_checkpoint_of_a_session_is_queued_at_once(tmp_path, monkeypatc
 
 
 def test_training_waits_for_the_store_at_regular_checkpoints_alone(tmp_path, monkeypatch):
-    monkeypatch.setattr("colab_rl.trainer.LONGEST_WAIT", 1.5)
+    monkeypatch.setattr("colab_rl.checkpoints.pace.LONGEST_WAIT", 1.5)
     monkeypatch.setattr("colab_rl.pushing.FAILING_WAIT", 0.0)
     store = tmp_path / "store"
     store.mkdir()
@@ -308,8 +308,8 @@ def test_training_waits_for_the_store_at_regular_checkpoints_alone(tmp_path, mon
 
 
 def test_a_machine_that_dies_while_the_store_is_away_for_a_moment_would_lose_little(tmp_path, monkeypatch, capfd):
-    monkeypatch.setattr("colab_rl.trainer.LONGEST_WAIT", LONG)
-    monkeypatch.setattr("colab_rl.trainer.UNSAID_WAIT", 0.1)
+    monkeypatch.setattr("colab_rl.checkpoints.pace.LONGEST_WAIT", LONG)
+    monkeypatch.setattr("colab_rl.checkpoints.pace.UNSAID_WAIT", 0.1)
     disk, away, results = tmp_path / "disk", tmp_path / "away", []
     (disk / "store").mkdir(parents=True)
 
@@ -646,7 +646,7 @@ def test_a_mount_that_dies_loses_at_most_what_it_had_not_written(tmp_path, mount
     results: list = []
     thread = threading.Thread(target=lambda: results.append(session(tmp_path / "first", str(folder), steps=STEPS)))
     monkeypatch.setattr("colab_rl.pushing.FAILING_WAIT", 3.0)
-    monkeypatch.setattr("colab_rl.trainer.LONGEST_WAIT", 0.5)
+    monkeypatch.setattr("colab_rl.checkpoints.pace.LONGEST_WAIT", 0.5)
     thread.start()
     deadline = time.monotonic() + LONG
     while not list(through.glob("*.json")) and thread.is_alive() and time.monotonic() < deadline:

@@ -82,3 +82,22 @@ def test_evaluations_come_as_often_where_the_score_is_near_the_target_after_a_re
     result = train("run", env=Rewarded, total_steps=1000, root=tmp_path)
     assert max(row.get("episode/return", 0) for row in rows_of(tmp_path)) < 9
     assert evaluated(tmp_path) == list(range(4, result.iteration + 1))
+
+
+class Punished(Rewarded):
+    """Every episode earns -100."""
+
+    def step(self, action: np.ndarray) -> tuple[np.ndarray, float, bool, bool, dict]:
+        observation, _, *rest = super().step(action)
+        return observation, -10.0, *rest
+
+
+@pytest.mark.parametrize(("target", "every", "stops"), [(-90, 4, False), (-92, 1, False), (-101, 1, True)],
+                         ids=["far", "near", "reached"])
+def test_a_negative_target_score_is_neared_and_reached_from_below(tmp_path, target, every, stops):
+    result = train("run", env=Punished, settings={**SETTINGS, "target_score": target}, root=tmp_path)
+    assert result.finished and (result.step < 1000) is stops
+    ended = [row["iteration"] for row in rows_of(tmp_path) if "episode/return" in row]
+    expected = sorted({number for number in range(1, result.iteration + 1)
+                       if number % 4 == 0 or (number in ended and number % every == 0)} | {result.iteration})
+    assert evaluated(tmp_path) == expected and len(ended) >= (1 if stops else 15)

@@ -36,6 +36,7 @@ from colab_rl.errors import EnvironmentFault, StorageError
 from colab_rl.metrics import from_csv
 from colab_rl.runs import Identity, locked
 from colab_rl.storage import FolderStorage
+from colab_rl.trainer import EVALUATION_SEED
 
 pytestmark = pytest.mark.usefixtures("one_core", "outlives_sigterm")
 
@@ -65,6 +66,8 @@ class Sabotaged(gymnasium.Wrapper):
             os.kill(os.getppid(), signal.SIGTERM)
         elif deed == "nan":
             return result[0], float("nan"), *result[2:]
+        elif deed == "vast":
+            return result[0], 1e39, *result[2:]
         elif deed == "raise":
             raise RuntimeError("the joint came off")
         return result
@@ -676,6 +679,7 @@ def test_a_file_in_the_place_of_tensorboards_folder_and_a_disk_without_locks_sto
 
 
 @pytest.mark.parametrize(("deed", "reason"), [("nan", "returned nan in a reward"),
+                                              ("vast", r"returned 1e\+39 in a reward, beyond .* of a float32"),
                                               ("raise", "RuntimeError: the joint came off")])
 def test_a_broken_environment_stops_the_run_and_says_what_was_kept(tmp_path, undisturbed, deed, reason):
     machine = Machine(tmp_path)
@@ -685,6 +689,33 @@ def test_a_broken_environment_stops_the_run_and_says_what_was_kept(tmp_path, und
     kept = int(re.search(r"kept: generation (\d+)", str(caught.value))[1])
     assert kept == newest_generation(machine.root / "walker") > 1
     assert machine.train().state_sha256 == undisturbed("CartPole-v1")[1].state_sha256
+
+
+@pytest.mark.parametrize("where", ["collecting", "evaluating", "saving"])
+def test_what_goes_wrong_is_said_to_come_after_the_last_iteration_that_was_learned_from(tmp_path, monkeypatch, where):
+    plot, no_room, synced = tmp_path / "plot", tmp_path / "no room", os.fsync
+    if where == "collecting":
+        plot.write_text("70 raise")  # an iteration takes 32 steps of each environment
+
+    class Failing(Sabotaged):
+        def reset(self, **options: Any) -> tuple[Any, dict]:
+            if options["seed"] == EVALUATION_SEED and where == "evaluating":
+                raise RuntimeError("the joint came off")
+            if options["seed"] == EVALUATION_SEED and where == "saving":
+                no_room.touch()
+            return super().reset(**options)
+
+    def fsync(descriptor: int) -> None:
+        if no_room.exists():
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        synced(descriptor)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    after, kept, reason = {"collecting": (2, 3, "the joint came off"), "evaluating": (4, 4, "the joint came off"),
+                           "saving": (4, 4, "No space left on device")}[where]
+    with pytest.raises(ColabRLError, match=rf"^after iteration {after}: .*{reason}.*kept: generation {kept}, "):
+        train("walker", env=lambda: Failing(gymnasium.make("Pendulum-v1"), plot), total_steps=900,
+              settings={**SETTINGS, "checkpoint_every": "1", "eval_every": "4"}, root=tmp_path / "runs", store="none")
 
 
 def test_a_function_as_environment_is_asked_for_where_it_is_needed(undisturbed):
@@ -711,6 +742,20 @@ def test_an_environment_that_cannot_be_trained_on_is_refused_before_anything_is_
         train("walker", env=lambda: None if wrong == "no return" else Empty(), algo=algo, total_steps=100_000,
               root=tmp_path / "runs", store="none")
     assert snapshot(tmp_path) == {}
+
+
+@pytest.mark.parametrize("held", ["lock", "file"])
+def test_a_function_that_cannot_be_pickled_is_refused_before_anything_is_written(tmp_path, held):
+    with open(os.devnull, "w") as file:
+        thing = threading.Lock() if held == "lock" else file
+
+        def make() -> gymnasium.Env:
+            assert thing
+            return gymnasium.make("CartPole-v1")
+
+        with pytest.raises(UsageError, match=r"make holds what cannot be sent.*Error: .*inside the function$") as told:
+            train("walker", env=make, total_steps=1000, settings=SETTINGS, root=tmp_path / "runs", store="none")
+    assert "\n" not in str(told.value) and snapshot(tmp_path) == {}
 
 
 def test_a_session_clears_what_a_killed_one_left_and_not_what_others_write(tmp_path, stopped):

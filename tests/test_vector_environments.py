@@ -10,6 +10,7 @@ import pathlib
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -27,6 +28,7 @@ from colab_rl.environments.envpool_vector import EnvPoolVectorEnvironment
 from colab_rl.environments.episodes import begin_episode, episode_seed
 from colab_rl.environments.gymnasium_vector import GymnasiumVectorEnvironment
 from colab_rl.errors import EnvironmentFault, UsageError
+from colab_rl.evaluation import Evaluator
 from colab_rl.networks import GaussianPolicy
 from colab_rl.spaces import Spaces
 
@@ -411,8 +413,22 @@ def test_an_environment_that_cannot_be_made_in_a_worker_says_why():
     assert wait_until(lambda: not workers_of_this_process())
 
 
-@pytest.mark.parametrize("what", ["observation", "reward"])
-@pytest.mark.parametrize("number", [np.nan, np.inf], ids=str)
+def test_a_function_that_cannot_be_pickled_starts_no_worker(monkeypatch):
+    lock, started = threading.Lock(), []
+
+    def make() -> gymnasium.Env:
+        with lock:
+            return Small()
+
+    monkeypatch.setattr(subprocess, "Popen", lambda *arguments, **options: started.append(arguments))
+    with pytest.raises(UsageError, match=r"make holds what cannot be sent to the worker processes that step it "
+                                         r"\(TypeError: .*lock.*\); make such things"):
+        GymnasiumVectorEnvironment(make, describe(make), 2, num_workers=2)
+    assert not started
+
+
+@pytest.mark.parametrize(("number", "what"), [(np.nan, "observation"), (np.inf, "observation"), (np.nan, "reward"),
+                                              (-np.inf, "reward"), (-3.5e38, "reward"), (1e308, "reward")])
 def test_a_number_that_is_none_is_named_with_slot_seed_and_step(what, number):
     class Broken(Small):
         """In the second episode of slot 1, at step 4."""
@@ -428,14 +444,39 @@ def test_a_number_that_is_none_is_named_with_slot_seed_and_step(what, number):
         def reward(self, action: Any) -> float:
             return number if what == "reward" and self.broken and self.steps == 4 else 1.0
 
-    with gymnasium_environments(lambda: Broken(), 3, seeds=lambda slot, episode: 110 * episode + slot) as envs:
-        envs.reset()
-        drive(envs, np.zeros((11 + 3, 3), np.int64))
-        with pytest.raises(EnvironmentFault) as caught:
-            envs.step(np.zeros(3, np.int64))
-    message = str(caught.value)
-    assert str(number) in message and what in message
-    assert "environment 1," in message and "episode seed 111," in message and "step 4)" in message
+    snapshot = None
+    for _ in range(2):  # and by what restores the episode
+        with gymnasium_environments(lambda: Broken(), 3, seeds=lambda slot, episode: 110 * episode + slot) as envs:
+            if snapshot is None:
+                envs.reset()
+                drive(envs, np.zeros((11 + 3, 3), np.int64))
+                snapshot = envs.snapshot()
+            else:
+                assert envs.restore(snapshot) == []
+            with pytest.raises(EnvironmentFault) as caught:
+                envs.step(np.zeros(3, np.int64))
+        message = str(caught.value)
+        assert f" returned {number} in a" in message and what in message
+        assert (", beyond the 3.4e+38 of a float32 (" in message) is bool(np.isfinite(number))
+        assert "environment 1," in message and "episode seed 111," in message and "step 4)" in message
+
+
+def test_a_number_that_is_none_is_named_with_its_seed_in_an_evaluation_too():
+    class Broken(Small):
+        def reset(self, **options: Any) -> tuple[np.ndarray, dict]:
+            self.broken = options["seed"] == 53
+            return super().reset(**options)
+
+        def reward(self, action: Any) -> float:
+            return np.nan if self.broken and self.steps == 4 else 1.0
+
+    def source() -> gymnasium.Env:
+        return Broken()
+
+    # Six episodes in two slots: the one that breaks is not the newest that began, and others wait.
+    with contextlib.closing(Evaluator(source, describe(source), slots=2)) as evaluator, pytest.raises(
+            EnvironmentFault, match=r"nan in a reward \(environment \d, episode seed 53, step 4\)$"):
+        evaluator.evaluate(lambda observations: np.zeros(len(observations), np.int64), episodes=6, seed=50)
 
 
 @pytest.mark.parametrize("returned", [np.ones(1, np.float32), np.ones((1, 2), np.float32), np.ones(5, np.float32),
@@ -473,9 +514,13 @@ def test_large_finite_numbers_are_no_fault():
         def observation(self) -> np.ndarray:
             return np.full(2, 3e38, np.float32)
 
-    with gymnasium_environments(lambda: Large()) as envs:
+        def reward(self, action: Any) -> float:
+            return -3e38
+
+    with gymnasium_environments(lambda: Large(), 3) as envs:
         envs.reset()
-        assert np.isfinite(envs.step(np.zeros(2, np.int64)).observations).all()
+        step = envs.step(np.zeros(3, np.int64))
+        assert np.isfinite(step.observations).all() and step.rewards.tolist() == [-3e38] * 3
 
 
 def test_a_killed_worker_is_named_and_the_snapshot_outlives_it():

@@ -112,14 +112,9 @@ class PPO(Algorithm):
         return metrics
 
     @torch.inference_mode()
-    def act(self, obs: np.ndarray, deterministic: bool) -> np.ndarray:
+    def act(self, obs: np.ndarray) -> np.ndarray:
         """See Algorithm."""
-        policy, rows = self.policy, self.observation_normalizer(obs)
-        if deterministic:
-            actions = policy.mode(rows)
-        else:
-            actions = policy.sampler()(rows, policy.noise((len(rows),), self.generator))
-        return policy.to_environment(actions)
+        return self.policy.to_environment(self.policy.mode(self.observation_normalizer(obs)))
 
     @torch.inference_mode()
     def values(self, obs: np.ndarray) -> np.ndarray:

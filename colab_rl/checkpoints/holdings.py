@@ -101,19 +101,17 @@ class Holdings:
         folders = {name.partition("/")[0] for name in manifest.files}
         sizes = {name: record.size for one in (*self._written.values(), manifest)
                  for name, record in {**one.history, **one.files}.items()}
-        lost: list[str] = []
+        took = [name for name in self.whole if name.partition("/")[0] in folders]
 
-        def look() -> dict[str, int]:
-            listed: dict[str, int] = {}
-            for folder in sorted(folders):
-                listed |= storage.list(f"{folder}/")
-            lost[:] = [name for name in self.whole if name.partition("/")[0] in folders
-                       and (name not in listed or listed[name] != sizes.get(name, listed[name]))]
-            return {} if lost else listed
+        def listing() -> dict[str, int]:
+            return {name: size for folder in sorted(folders) for name, size in storage.list(f"{folder}/").items()}
 
-        listed = look() if storage.consistent else looked_again(look)
-        if lost:
-            raise ClaimLost(f"{storage.place} does not hold {min(lost)} any more, which it took")
+        def lost(listed: dict[str, int]) -> list[str]:
+            return [name for name in took if name not in listed or listed[name] != sizes.get(name, listed[name])]
+
+        listed = listing() if storage.consistent else looked_again(listing, lambda listed: listed and not lost(listed))
+        if missing := lost(listed):
+            raise ClaimLost(f"{storage.place} does not hold {min(missing)} any more, which it took")
         return listed
 
     def confirm(self) -> bool:

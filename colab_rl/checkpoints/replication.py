@@ -7,8 +7,6 @@ more slowly, and `error` holds what is wrong meanwhile. The trainer waits a mome
 from __future__ import annotations
 
 import collections
-import contextlib
-import json
 import random
 import threading
 import time
@@ -287,7 +285,7 @@ class Replicator:
         record = FileRecord.of(self._identity)
         there = self._remote.storage.stats(["run.json"])
         if there.get("run.json") != (record.size, record.md5):
-            self._check_other_run()
+            self._remote.check_run()
             self._write("run.json", self._identity, record, bool(there))
         self._claim.take()
         self._claim.check()
@@ -315,14 +313,6 @@ class Replicator:
             known = {manifest.stem for manifest in here}
             self._pending = here + [manifest for manifest in self._pending if manifest.stem not in known]
         self._prepared = False
-
-    def _check_other_run(self) -> None:
-        """Raises StorageError where the store's folder belongs to another run."""
-        with contextlib.suppress(NotFound, ValueError, AttributeError, RecursionError):
-            other = json.loads(self._remote.storage.get("run.json")).get("run_id", self._remote.run_id)
-            if other != self._remote.run_id:
-                raise StorageError(f"{self._remote.storage.place} holds another run of this name: "
-                                   "give this one's store another folder")
 
     def _done(self, manifest: Manifest) -> None:
         with self._changed:

@@ -7,6 +7,7 @@ no whole manifest, or not every file it names, does not exist.
 from __future__ import annotations
 
 import contextlib
+import json
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
 from colab_rl.checkpoints.manifest import Damaged, FileRecord, Manifest, generation_of
@@ -44,6 +45,14 @@ class Tier:
         stat = self.storage.stat(name)
         if (stat.size, stat.md5) != (record.size, record.md5):
             raise StorageError(f"{name} reads back from {self.storage.place} other than it was written")
+
+    def check_run(self) -> None:
+        """Raises StorageError where the folder belongs to another run; one that cannot be read says nothing of that."""
+        with contextlib.suppress(NotFound, ValueError, AttributeError, RecursionError):
+            other = json.loads(self.storage.get("run.json")).get("run_id", self.run_id)
+            if other != self.run_id:
+                raise StorageError(f"{self.storage.place} holds another run of this name: "
+                                   "give this one's store another folder")
 
     def holds(self, name: str, record: FileRecord) -> bool:
         """Whether the place has that file, whole."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from abc import ABC, abstractmethod
 from typing import Any, NamedTuple
@@ -10,20 +11,26 @@ import numpy as np
 
 from colab_rl.spaces import Spaces
 
+LARGEST = float(np.finfo(np.float32).max)
+
 
 def cores() -> int:
     """Processor cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def not_finite(observations: np.ndarray, rewards: np.ndarray) -> tuple[int, str]:
-    """Where a step gave a number that is not finite, in (N, obs_dim) observations or (N,) rewards: the first such row,
-    and in words such as `nan in a reward`. Raises IndexError where all are finite.
+def unusable(observations: np.ndarray, rewards: np.ndarray) -> tuple[int, str] | None:
+    """Where a step gave a number that no float32 holds, in (N, obs_dim) observations or (N,) rewards: the first such
+    row, and in words such as `nan in a reward`. None where there is none.
     """
+    # One sum finds every NaN and infinity in a fraction of the time of isfinite().all().
+    if math.isfinite(observations.sum(dtype=np.float64)) and np.abs(rewards).max() <= LARGEST:
+        return None
     numbers = np.column_stack([observations, rewards])
-    row, column = np.argwhere(~np.isfinite(numbers))[0]
+    row, column = np.argwhere(~(np.abs(numbers) <= LARGEST))[0]
     what = "an observation" if column < observations.shape[1] else "a reward"
-    return int(row), f"{numbers[row, column]} in {what}"
+    beyond = f", beyond the {LARGEST:.1e} of a float32" if np.isfinite(numbers[row, column]) else ""
+    return int(row), f"{numbers[row, column]} in {what}{beyond}"
 
 
 class StepResult(NamedTuple):
@@ -72,7 +79,7 @@ class VectorEnvironment(ABC):
     def receive(self, group: slice) -> StepResult:
         """Ends the step of a group that `send` began, and waits for it; rows of the group alone.
 
-        Raises EnvironmentFault where an environment raises, returns NaN or is gone.
+        Raises EnvironmentFault where an environment raises, returns what no float32 holds (NaN, say) or is gone.
         """
 
     def step(self, actions: np.ndarray) -> StepResult:

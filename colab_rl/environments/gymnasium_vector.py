@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import contextlib
 import itertools
-import math
 import os
 import socket
 import subprocess
@@ -26,12 +25,12 @@ from typing import Any
 import cloudpickle
 import numpy as np
 
-from colab_rl.environments.base import StepResult, VectorEnvironment, cores, not_finite
+from colab_rl.environments.base import StepResult, VectorEnvironment, cores, unusable
 from colab_rl.environments.episodes import episode_seed
 from colab_rl.environments.journal import Journal
 from colab_rl.environments.make import EnvironmentSource, environment_name
 from colab_rl.environments.shared import Layout, SharedArrays, anonymous_file
-from colab_rl.errors import EnvironmentFault
+from colab_rl.errors import EnvironmentFault, UsageError
 from colab_rl.progress import progress_bar
 from colab_rl.spaces import Spaces
 
@@ -45,7 +44,7 @@ class GymnasiumVectorEnvironment(VectorEnvironment):
         from then on; derived from `seed` where not given.
     channels, recorded: (N, width) float32, the telemetry of each environment for which `recorded`,
         (N,) bool, is set; `width` numbers, none where not given.
-    Raises EnvironmentFault where an environment cannot be made.
+    Raises EnvironmentFault where an environment cannot be made, UsageError where its function cannot be pickled.
     """
 
     backend = "gymnasium"
@@ -56,6 +55,7 @@ class GymnasiumVectorEnvironment(VectorEnvironment):
         self.num_envs = num_envs
         self.name = environment_name(source)
         self._episode_seed = seeds or (lambda slot, episode: episode_seed(seed, slot, episode))
+        content = pickled(source)
         layout = Layout(num_envs, spaces.obs_dim, spaces.action_shape, np.dtype(spaces.action_dtype).str, width)
         memory = anonymous_file(layout.size())
         self._arrays = SharedArrays(layout, memory)
@@ -68,7 +68,7 @@ class GymnasiumVectorEnvironment(VectorEnvironment):
         edges = np.linspace(0, num_envs, min(num_workers or min(MOST_WORKERS, cores()), num_envs) + 1).astype(int)
         try:
             for first, end in itertools.pairwise(edges):
-                self._workers.append(WorkerProcess(source, layout, int(first), int(end - first), memory))
+                self._workers.append(WorkerProcess(content, layout, int(first), int(end - first), memory))
             for worker in self._workers:
                 self._answer(worker)
         except BaseException:
@@ -102,13 +102,11 @@ class GymnasiumVectorEnvironment(VectorEnvironment):
         self._answer(self._workers[self._worker_of[group.start]])
         arrays = self._arrays
         observations, rewards = arrays.observations[group], arrays.rewards[group]
-        # One sum finds every NaN and infinity in a fraction of the time of two isfinite().all().
-        if not math.isfinite(observations.sum(dtype=np.float64) + rewards.sum()):
-            row, what = not_finite(observations, rewards)
+        if found := unusable(observations, rewards):
+            row, what = found
             slot = group.start + row
-            seed = self._episode_seed(slot, int(self._journal.episodes[slot]))
-            raise EnvironmentFault(f"{self.name} returned {what} (environment {slot}, episode seed {seed}, "
-                                   f"step {self._journal.lengths[slot]})")
+            raise EnvironmentFault(f"{self.name} returned {what} (environment {slot}, episode seed "
+                                   f"{arrays.seeds[slot]}, step {self._journal.lengths[slot]})")
         return StepResult(observations, rewards, arrays.terminated[group], arrays.truncated[group])
 
     def snapshot(self) -> dict[str, Any]:
@@ -154,9 +152,10 @@ class GymnasiumVectorEnvironment(VectorEnvironment):
             return False
         slot = queue.pop()
         actions = self._journal.actions(slot)
+        self._arrays.seeds[slot] = seed = self._episode_seed(slot, int(self._journal.episodes[slot]))
         worker.replaying = len(actions) or 1
         worker.send(b"r")
-        worker.connection.send((slot, self._episode_seed(slot, int(self._journal.episodes[slot])), actions))
+        worker.connection.send((slot, seed, actions))
         return True
 
     def _answer(self, worker: WorkerProcess) -> None:
@@ -168,10 +167,25 @@ class GymnasiumVectorEnvironment(VectorEnvironment):
             raise EnvironmentFault(f"{self.name} failed: {answer.decode(errors='replace')}")
 
 
-class WorkerProcess:
-    """The trainer's end of one worker."""
+def pickled(source: EnvironmentSource) -> bytes:
+    """What makes an environment, for the worker processes; by value, so that a function of a notebook's cell reaches
+    them. Raises UsageError where it cannot be pickled.
+    """
+    try:
+        return cloudpickle.dumps(source)
+    except Exception as error:  # whatever an object raises that is asked for its content
+        what = " ".join(f"{type(error).__name__}: {error}".split())
+        raise UsageError(f"{environment_name(source)} holds what cannot be sent to the worker processes that step it "
+                         f"({what}); make such things, a lock or an open file say, inside the function") from error
 
-    def __init__(self, source: EnvironmentSource, layout: Layout, first: int, count: int, memory: int):
+
+class WorkerProcess:
+    """The trainer's end of one worker.
+
+    content: what makes its environments, `pickled`.
+    """
+
+    def __init__(self, content: bytes, layout: Layout, first: int, count: int, memory: int):
         ours, theirs = socket.socketpair()
         with theirs:
             self.process = subprocess.Popen(
@@ -182,8 +196,6 @@ class WorkerProcess:
                 env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join(filter(None, sys.path))})
         self.connection = Connection(ours.detach())
         self.replaying = 0  # steps of the episode it is replaying
-        # By value, so that a function defined in a notebook cell reaches the worker.
-        content = cloudpickle.dumps(source)
         with contextlib.suppress(OSError):  # a worker that is dead already is noticed when its answer is awaited
             self.connection.send(sys.path)
             self.connection.send((content, layout, first, count))

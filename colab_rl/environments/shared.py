@@ -28,7 +28,7 @@ class Layout:
         """Name, shape and dtype of each array, in the order in which they lie."""
         n = (self.num_envs,)
         return {
-            "seeds": (n, "i8"),  # of the episode that begins next; -1: stay idle
+            "seeds": (n, "i8"),  # of the episode that runs or begins next; -1: stay idle
             "rewards": (n, "f8"),
             "actions": (n + self.action_shape, self.action_dtype),
             "observations": ((self.num_envs, self.obs_dim), "f4"),

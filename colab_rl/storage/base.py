@@ -13,7 +13,7 @@ from typing import NamedTuple, TypeVar
 from colab_rl.errors import StorageError
 
 AT_ONCE = 16  # calls to a place that answers slowly, and to several at a time
-SECOND_LOOKS = (0.5, 1.5)  # seconds before each, where a listing that is empty may be an old one
+SECOND_LOOKS = (0.5, 1.5)  # seconds before each, where a listing may be an old one
 
 T = TypeVar("T")
 
@@ -105,11 +105,13 @@ class Storage(ABC):
         """Forgets which folder is which, where that is remembered: a person may have renamed or moved one."""
 
 
-def looked_again(look: Callable[[], T]) -> T:
-    """What `look` finds, asked again where that is nothing: nothing is begun or made because one listing was empty."""
+def looked_again(look: Callable[[], T], enough: Callable[[T], object] = bool) -> T:
+    """What `look` finds, asked again where that is not `enough`: nothing is begun, made or brought again because one
+    listing was empty or lacked a file.
+    """
     found = look()
     for pause in SECOND_LOOKS:
-        if found:
+        if enough(found):
             break
         time.sleep(pause)
         found = look()
