@@ -52,8 +52,8 @@ class EvaluationResult:
 
     @property
     def standard_error(self) -> float:
-        """Of the mean of the returns."""
-        return float(self.returns.std() / np.sqrt(len(self.returns)))
+        """Of the mean of the returns; there are two at least."""
+        return float(self.returns.std(ddof=1) / np.sqrt(len(self.returns)))
 
     def summary(self) -> dict[str, float | int]:
         """What `evaluate --json` prints."""
