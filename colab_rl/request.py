@@ -31,7 +31,7 @@ STRUCTURE = ("seed", "num_envs", "hidden_sizes", "activation", "normalize_observ
 class Request:
     """The options of `train`; None is what a person did not say.
 
-    source: `OTHER` or `OTHER:GENERATION`.
+    origin: `OTHER` or `OTHER:GENERATION`, the checkpoint that a new run begins from.
     settings: fields of the config, total_steps and seed among them.
     """
 
@@ -40,7 +40,7 @@ class Request:
     algo: str | None = None
     backend: str = "auto"
     device: str = "auto"
-    source: str | None = None
+    origin: str | None = None
     settings: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -63,12 +63,12 @@ class Request:
         pairs += [(name, getattr(is_, name), getattr(asked, name)) for name in self.settings if name != "total_steps"]
         if self.backend not in ("auto", "gymnasium"):  # gymnasium may stand in for a backend that is missing here
             pairs.append(("backend", identity.backend, self.backend))
-        if self.source is not None:
+        if self.origin is not None:
             began = identity.source
             have = f"{began['run']}:{began['generation']}" if began else "nothing"
-            name, generation = parse_source(self.source)
+            name, generation = parse_origin(self.origin)
             same = began and name == began["run"] and generation in (None, began["generation"])
-            pairs.append(("from", have, have if same else self.source))
+            pairs.append(("from", have, have if same else self.origin))
         contradictions = [f"{name} is {have}, not {want}" for name, have, want in pairs if have != want]
         if "total_steps" in self.settings and asked.total_steps < is_.total_steps:
             contradictions.append(f"total_steps is {is_.total_steps} and can only grow, not {asked.total_steps}")
@@ -97,9 +97,9 @@ class Request:
         config = make_config(algorithm, {**preset(environment_name(env), algorithm), **self.settings})
         return self._identity(env, algorithm, config, describe(env), self.backend, None)
 
-    def branch(self, source: str, places: Places) -> Identity:
+    def branch(self, origin: str, places: Places) -> Identity:
         """A new run from another's checkpoint."""
-        other, checkpoint = checkpoint_of(source, places)
+        other, checkpoint = checkpoint_of(origin, places)
         if self.env_id not in (None, other.env_id):
             raise UsageError(f"{other.name} trains on {other.env_id}, not {self.env_id}")
         if self.algo not in (None, other.algorithm):
@@ -110,9 +110,9 @@ class Request:
                 raise UsageError(f"a run from {other.name}'s checkpoint keeps its {name} ({other.config[name]})")
         manifest = checkpoint.manifest
         if config.total_steps <= manifest.step:
-            raise UsageError(f"{source} has taken {manifest.step:,} steps already: give a larger --total-steps")
-        origin = {"run": other.name, "run_id": other.run_id, "generation": manifest.generation,
-                  "state_sha256": manifest.state_sha256}
+            raise UsageError(f"{origin} has taken {manifest.step:,} steps already: give a larger --total-steps")
+        began = {"run": other.name, "run_id": other.run_id, "generation": manifest.generation,
+                 "state_sha256": manifest.state_sha256}
         env = other.environment(self.env, "train")
         spaces = describe(env)
         if not spaces.are(other.spaces):
@@ -121,10 +121,10 @@ class Request:
         backend = self.backend
         if backend == "auto" and not why_not(other.backend, env, spaces):
             backend = other.backend
-        return self._identity(env, other.algorithm, config, spaces, backend, origin)
+        return self._identity(env, other.algorithm, config, spaces, backend, began)
 
     def _identity(self, env: EnvironmentSource, algorithm: str, config: Config, spaces: Spaces, backend: str,
-                  source: dict[str, Any] | None) -> Identity:
+                  began: dict[str, Any] | None) -> Identity:
         device, threads = choose_device(self.device), THREADS
         backend = choose_backend(backend, env, spaces)
         return Identity(
@@ -132,20 +132,20 @@ class Request:
             created=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
             env_id=environment_name(env), algorithm=algorithm, backend=backend, device=device, threads=threads,
             config=to_json(config), spaces=spaces.to_json(), versions=versions(device, threads, backend),
-            source=source)
+            source=began)
 
 
-def parse_source(source: str) -> tuple[str, int | None]:
+def parse_origin(origin: str) -> tuple[str, int | None]:
     """The run and the generation, None for its newest, that `OTHER` or `OTHER:GENERATION` names."""
-    name, colon, generation = source.partition(":")
+    name, colon, generation = origin.partition(":")
     if colon and not re.fullmatch("[0-9]+", generation):
-        raise UsageError(f"--from takes RUN or RUN:GENERATION, not {source!r}")
+        raise UsageError(f"--from takes RUN or RUN:GENERATION, not {origin!r}")
     return name, int(generation) if colon else None
 
 
-def checkpoint_of(source: str, places: Places) -> tuple[Identity, Checkpoint]:
+def checkpoint_of(origin: str, places: Places) -> tuple[Identity, Checkpoint]:
     """The run and the checkpoint that `OTHER` (its newest) or `OTHER:GENERATION` names."""
-    name, generation = parse_source(source)
+    name, generation = parse_origin(origin)
     identity = places.require(name)
     local, remote = places.tiers(identity)
     if generation is not None:

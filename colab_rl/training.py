@@ -74,7 +74,7 @@ def train(run: str, *, env: EnvironmentSource | None = None, algo: str | None = 
     goes wrong outside the program; its text says what was kept.
     """
     check_run_name(run)
-    request = Request(run=run, env=env, algo=algo, backend=backend, device=device, source=source,
+    request = Request(run=run, env=env, algo=algo, backend=backend, device=device, origin=source,
                       settings=_merged(settings or {}, total_steps=total_steps, seed=seed))
     places = Places(root, store, make_store=True)
     identity = places.find(run)
@@ -153,14 +153,14 @@ class _Session:
         """Where training goes on: this run's newest checkpoint, or the other run's that it begins from, and the
         experience that belongs to it. None where it begins from nothing.
         """
-        source = self.identity.source
+        began = self.identity.source
         if checkpoint:
             return checkpoint, read_segments(checkpoint.manifest, self.local, self.remote)
-        if source is None:
+        if began is None:
             return None
-        other, checkpoint = checkpoint_of(f"{source['run']}:{source['generation']}", self.places)
-        if checkpoint.manifest.state_sha256 != source["state_sha256"]:
-            raise ColabRLError(f"generation {source['generation']} of {source['run']} is another now than when "
+        other, checkpoint = checkpoint_of(f"{began['run']}:{began['generation']}", self.places)
+        if checkpoint.manifest.state_sha256 != began["state_sha256"]:
+            raise ColabRLError(f"generation {began['generation']} of {began['run']} is another now than when "
                                f"{self.identity.name} was begun; nothing was changed")
         return checkpoint, read_segments(checkpoint.manifest, *self.places.tiers(other))
 

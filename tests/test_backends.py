@@ -268,13 +268,13 @@ def test_a_branch_goes_on_on_the_others_backend_exactly(root):
     assert (found["backend"], found["exact"]) == ("envpool", True)
 
 
-@pytest.mark.parametrize(("source", "asked", "taken"), [
+@pytest.mark.parametrize(("origin", "asked", "taken"), [
     ("walker", "auto", "envpool"), ("walker", "envpool", "envpool"), ("walker", "gymnasium", "gymnasium"),
     ("pole", "auto", "gymnasium"), ("pole", "envpool", "envpool"),
 ])
-def test_a_branch_keeps_the_others_backend_unless_another_is_asked_for(root, source, asked, taken):
-    request = Request(run="branch", source=source, backend=asked, settings={"total_steps": 500})
-    assert request.branch(source, Places(root, "none")).backend == taken
+def test_a_branch_keeps_the_others_backend_unless_another_is_asked_for(root, origin, asked, taken):
+    request = Request(run="branch", origin=origin, backend=asked, settings={"total_steps": 500})
+    assert request.branch(origin, Places(root, "none")).backend == taken
 
 
 def test_a_branch_takes_gymnasium_where_the_others_backend_is_missing(root, tmp_path, monkeypatch, capsys):
