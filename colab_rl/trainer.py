@@ -33,7 +33,7 @@ EVALUATION_SEED = 1_000_000  # of training's own evaluations, apart from those t
 # A target score stops a run where an evaluation's first episodes reach it, and the mean of all of these less two of
 # its standard errors does too: twenty episodes say little, and of several evaluations the luckiest stops the run.
 TARGET_EPISODES, CONFIRMING_EPISODES = 20, 100
-NEAR_TARGET = 0.1            # share of the target score that a return may lack to be near it
+NEAR_TARGET = 0.15           # share of the target score that a return may lack to be near it
 RECORDED_EPISODES = 2        # of an evaluation, its first ones
 
 

@@ -68,7 +68,7 @@ def test_the_mean_of_100_episodes_less_two_standard_errors_decides(tmp_path, tar
 @pytest.mark.parametrize(("target", "every"), [(100, 4), (6, 1)], ids=["far", "near"])
 def test_evaluations_come_four_times_as_often_where_the_return_is_near_the_target(tmp_path, target, every):
     result = train("run", env=Rewarded, settings={**SETTINGS, "target_score": target}, root=tmp_path)
-    rows = [row for row in rows_of(tmp_path) if row.get("episode/return", 0) >= 5.4]
+    rows = [row for row in rows_of(tmp_path) if row.get("episode/return", 0) >= 5.1]
     assert len(rows) > 4
     due = {row["iteration"] for row in rows if row["iteration"] % every == 0} | {result.iteration}
     due |= {row["iteration"] for row in rows_of(tmp_path) if row["iteration"] % 4 == 0}
@@ -92,7 +92,7 @@ class Punished(Rewarded):
         return observation, -10.0, *rest
 
 
-@pytest.mark.parametrize(("target", "every", "stops"), [(-90, 4, False), (-92, 1, False), (-101, 1, True)],
+@pytest.mark.parametrize(("target", "every", "stops"), [(-80, 4, False), (-92, 1, False), (-101, 1, True)],
                          ids=["far", "near", "reached"])
 def test_a_negative_target_score_is_neared_and_reached_from_below(tmp_path, target, every, stops):
     result = train("run", env=Punished, settings={**SETTINGS, "target_score": target}, root=tmp_path)
