@@ -1,9 +1,11 @@
 """The report and its notebook, from real runs: alone, compared, while they train, and where something is missing."""
 
 import html
+import itertools
 import json
 import re
 import shutil
+import threading
 from pathlib import Path
 
 import gymnasium
@@ -13,6 +15,7 @@ import pytest
 from plotly.offline import get_plotlyjs
 
 import colab_rl
+from colab_rl.checkpoints import Tier
 from colab_rl.cli import main
 from colab_rl.errors import StorageError, UsageError
 from colab_rl.notebook import show_dashboards, show_runs
@@ -21,7 +24,7 @@ from colab_rl.views import history as history_module
 from colab_rl.views.history import History
 from colab_rl.views.report import build_page, report
 from tests.browser import CHROMIUM, visit
-from tests.helpers import TINY, flip
+from tests.helpers import TINY, WatchedStorage, flip
 
 pytestmark = pytest.mark.usefixtures("one_core")
 
@@ -97,6 +100,30 @@ def test_one_checkpoint_by_several_names_is_shown_once(places):
     assert len(table_in(page)["Trained for, steps"]) == 2 and f"<h1>first:{generation} and second</h1>" in page
     alone = build_page(["first:latest", f"first:{generation}"], episodes=0, **places)
     assert "<h1>first</h1>" in alone and "of each checkpoint" in alone
+
+
+class Slow(WatchedStorage):
+    """A place of which many files are read at a time: its first table comes when the second is asked for too."""
+
+    def __init__(self, root):
+        super().__init__(root)
+        self.consistent = False
+        self.two, self.number = threading.Barrier(2, timeout=20), itertools.count()
+
+    def before(self, call, name):
+        if call == "get" and name.startswith("metrics/") and next(self.number) < 2:
+            self.two.wait()
+
+
+class SlowStore(Places):
+    def tiers(self, identity):
+        return Tier(Slow(super().tiers(identity)[1].storage.root), identity.run_id), None
+
+
+def test_a_stores_tables_are_read_many_at_a_time(places):
+    slow, quick = SlowStore(**places), Places(**places)
+    history, same = (History(found.require("first"), found) for found in (slow, quick))
+    assert history.missing == [] and history.curves.rows == same.curves.rows > 3
 
 
 def test_terrain_and_gait_are_said_of_what_walks(places):

@@ -165,13 +165,14 @@ def bring_home(checkpoint: Checkpoint, local: Tier, remote: Tier | None, say: Sa
             if not local.holds(name, record):
                 local.storage.set_aside(name)
         local.commit(manifest, checkpoint.contents)
-    found = _read(local, manifest.history)
+    found = read_whole(local, manifest.history)
     if remote:
         def keep(name: str, data: bytes) -> None:
             local.storage.set_aside(name)
             local.write(name, data, manifest.history[name])
 
-        found |= _read(remote, {name: record for name, record in manifest.history.items() if name not in found}, keep)
+        lacking = {name: record for name, record in manifest.history.items() if name not in found}
+        found |= read_whole(remote, lacking, keep)
     for name in manifest.history:
         if name not in found:
             say(f"{name} is missing or damaged: the run's curves have a gap there, and nothing else is lost")
@@ -180,8 +181,8 @@ def bring_home(checkpoint: Checkpoint, local: Tier, remote: Tier | None, say: Sa
     return tables
 
 
-def _read(tier: Tier, records: Mapping[str, FileRecord],
-          keep: Callable[[str, bytes], None] = lambda name, data: None) -> dict[str, bytes]:
+def read_whole(tier: Tier, records: Mapping[str, FileRecord],
+               keep: Callable[[str, bytes], None] = lambda name, data: None) -> dict[str, bytes]:
     """Those of the files that a tier has whole; each is given to `keep` as it comes."""
     def read(name: str) -> bytes | None:
         try:

@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 
 from colab_rl.checkpoints import Damaged, FileRecord, Manifest, Tier
-from colab_rl.checkpoints.recovery import Checkpoint, load
+from colab_rl.checkpoints.recovery import Checkpoint, load, read_whole
 from colab_rl.checkpoints.retention import best
 from colab_rl.environments import EnvironmentSource
 from colab_rl.errors import ColabRLError, StorageError, UsageError
@@ -185,16 +185,16 @@ class History:
         newest = self.newest
         if newest is None:
             return []
+        tables = {name: record for name, record in {**newest.history, **newest.files}.items()
+                  if name.startswith("metrics/")}
+        found: dict[str, bytes] = {}
+        for tier in self._tiers:
+            found |= read_whole(tier, {name: record for name, record in tables.items() if name not in found})
         rows: list[Row] = []
-        for name, record in {**newest.history, **newest.files}.items():
-            if not name.startswith("metrics/"):
-                continue
-            data = self._read(name, record)
+        for name in tables:
             try:
-                if data is None:
-                    raise ValueError
-                rows += from_csv(data)
-            except ValueError:
+                rows += from_csv(found[name])
+            except (KeyError, ValueError):
                 self.missing.append(f"The table {name} is missing or damaged: the curves have a gap there.")
         return rows
 
