@@ -229,17 +229,10 @@ def _states(tier: Tier | None) -> dict[str, tuple[Manifest | None, str]]:
     if tier is None:
         return states
     try:
-        names = tier.names()
+        manifests = tier.read_all()
     except StorageError as error:
         say(f"{tier.storage.place} cannot be listed: {error}")
         return states
-
-    def read(name: str) -> Manifest | None:
-        with contextlib.suppress(Damaged, StorageError):
-            return tier.read(name)
-        return None
-
-    manifests = dict(zip(names, tier.storage.each(read, names), strict=True))
     whole = {manifest.name for manifest in tier.whole_among([*filter(None, manifests.values())])}
     good = "verified" if tier.storage.proves else "written"
     states = {name: (manifest, good if name in whole else "bad") for name, manifest in manifests.items()
