@@ -1,5 +1,6 @@
 """The report and its notebook, from real runs: alone, compared, while they train, and where something is missing."""
 
+import dataclasses
 import html
 import itertools
 import json
@@ -16,6 +17,7 @@ from plotly.offline import get_plotlyjs
 
 import colab_rl
 from colab_rl.checkpoints import Tier
+from colab_rl.checkpoints.recovery import load, of_generation
 from colab_rl.cli import main
 from colab_rl.errors import StorageError, UsageError
 from colab_rl.notebook import show_dashboards, show_runs
@@ -160,6 +162,44 @@ def test_what_is_damaged_or_missing_is_said_and_the_rest_is_shown(places):
     assert len(figures_in(page)) == 4
 
 
+def best_of(run):
+    """Paths of a run's checkpoints in a place, the best first."""
+    scores = {path: json.loads(path.read_text())["score"] for path in (run / "checkpoints").glob("*.json")}
+    return sorted((path for path, score in scores.items() if score is not None),
+                  key=lambda path: (scores[path], path.name), reverse=True)
+
+
+def test_a_report_shows_the_best_that_is_whole_as_evaluate_scores_it(places, capsys):
+    best, second = best_of(places["store"] / "first")[:2]
+    for place in places.values():
+        flip(place / "first" / "checkpoints" / best.with_suffix(".safetensors").name)
+    result = colab_rl.evaluate("first", episodes=4, **places)
+    assert "skipping a checkpoint" in capsys.readouterr().err
+    page = build_page(["first"], episodes=4, **places)
+    assert f"<dd>generation {int(second.name[:8])}</dd>" in page
+    assert table_in(page)["Score ± deviation"] == [f"{result.returns.mean():.1f} ± {result.returns.std():.1f}"]
+    assert "could not be evaluated" not in page
+    assert f"skipping a checkpoint: checkpoints/{best.stem}" in missing_in(page)
+    named = build_page([f"first:{int(best.name[:8])}"], episodes=4, **places)
+    assert f"first:{int(best.name[:8])} cannot be shown: " in missing_in(named) and len(figures_in(named)) >= 3
+
+
+def test_of_two_lines_of_a_run_a_generation_is_the_one_that_evaluate_takes(places):
+    found = Places(**places)
+    identity = found.require("first")
+    local, remote = found.tiers(identity)
+    mine = load(local, best_of(places["root"] / "first")[0].relative_to(places["root"] / "first").as_posix()).manifest
+    generation = mine.generation
+    manifest, contents = of_generation(*found.tiers(found.require("second")), generation)
+    remote.commit(dataclasses.replace(manifest, run_id=mine.run_id, created="2199-01-01T00:00:00+00:00"), contents)
+    page = build_page([f"first:{generation}"], episodes=4, **places)
+    result = colab_rl.evaluate("first", checkpoint=generation, episodes=4, **places)
+    assert table_in(page)["Score ± deviation"] == [f"{result.returns.mean():.1f} ± {result.returns.std():.1f}"]
+    history = History(identity, found)
+    assert f"generation {generation} ({mine.state_sha256[:8]}), step {mine.step:,}" == history.label(mine) in page
+    assert len({history.label(other) for other in history.checkpoints}) == len(history.checkpoints)
+
+
 def test_a_run_without_evaluation_or_iteration_shows_what_there_is(tmp_path):
     def make_cart():  # one that no worker process has to import this file for
         return gymnasium.make("CartPole-v1")
@@ -177,7 +217,7 @@ def test_a_run_without_evaluation_or_iteration_shows_what_there_is(tmp_path):
 
 @pytest.mark.parametrize(("call", "error", "words"), [
     ({"runs": "frist"}, UsageError, "did you mean 'first'"),
-    ({"runs": "first:99"}, UsageError, "not there: best, latest, or one of 1"),
+    ({"runs": "first:99"}, UsageError, "generation 99 is not there; there is: 1"),
     ({"runs": "first", "checkpoint": "good"}, UsageError, "best, latest"),
     ({"runs": ["first", "first"]}, UsageError, "different"),
     ({"runs": "first", "episodes": -1}, UsageError, "episodes"),

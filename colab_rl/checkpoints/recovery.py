@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
 from typing import NamedTuple, TypeVar
 
@@ -127,6 +127,33 @@ def of_generation(local: Tier, remote: Tier | None, generation: int) -> Checkpoi
     if problem:
         raise ColabRLError(f"generation {generation} cannot be used: {problem}")
     raise UsageError(f"generation {generation} is not there; there is: {', '.join(map(str, sorted(there))) or 'none'}")
+
+
+def manifests_in(tiers: Iterable[Tier], tell: Callable[[str], object] = lambda line: None) -> list[Manifest]:
+    """The checkpoints that the places hold, oldest first, in the order in which `newest_whole` walks back.
+
+    tell: is told of a place that cannot be read.
+    """
+    held: dict[str, Manifest] = {}
+    for tier in tiers:
+        try:
+            held |= {manifest.name: manifest for manifest in tier.manifests()}
+        except StorageError as error:
+            tell(f"{tier.storage.place} cannot be read: {error}")
+    return sorted(held.values(), key=lambda manifest: (manifest.generation, manifest.name))
+
+
+def load_from(tiers: Iterable[Tier], manifest: Manifest) -> Checkpoint:
+    """That very checkpoint, from the first place that has it whole. Raises Damaged or StorageError where none has."""
+    problem: ColabRLError = Damaged(f"generation {manifest.generation} is gone")
+    for tier in tiers:
+        try:
+            return load(tier, manifest.name)
+        except NotFound:
+            continue
+        except (Damaged, StorageError) as error:
+            problem = error
+    raise problem
 
 
 def load(tier: Tier, name: str) -> Checkpoint:
