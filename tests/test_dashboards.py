@@ -115,6 +115,19 @@ def test_what_is_unhealthy_is_said_with_the_reason(changes, sentence):
         assert any("unhealthy" in trace.name for trace in figure.data)
 
 
+def test_what_is_said_of_sac_is_said_of_its_networks_and_names_its_settings():
+    sac = {f"optimizer/{network}/{kind}": np.full(400, value)
+           for network, ratio in (("critic", 0.3), ("temperature", 0.33), ("policy", 0.01))
+           for kind, value in {"gradient_norm": 0.4, "clipped_gradient_norm": 0.4, "parameter_norm": 1.0,
+                               "update_norm": ratio}.items()}
+    run = curves(**sac, **{"replay/ratio": np.full(400, 0.5)})
+    finding, = dashboards.diagnose(run)
+    assert finding.network == "critic" and "replay_ratio" in finding.sentence and "epochs" not in finding.sentence
+    still = curves(**sac | {"optimizer/temperature/update_norm": np.full(400, 1e-7)})
+    assert [(finding.network, "fewer update_epochs" in finding.sentence) for finding in dashboards.diagnose(still)] \
+        == [("critic", True)]
+
+
 def test_several_runs_have_a_colour_each_and_a_dash_for_each_network():
     figure = dashboards.optimizer([curves("one"), curves("two")])
     titles = [annotation.text for annotation in figure.layout.annotations if annotation.name]

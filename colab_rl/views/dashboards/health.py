@@ -18,6 +18,7 @@ CLIPPED = 0.5          # the clipped norm over the norm before
 VANISHING = 1e-6       # gradient norm
 EXPLODING = 30.0       # times the run's median
 FAST, SLOW = 0.1, 1e-5  # an update's norm over the parameters'
+TEMPERATURE = "temperature"  # SAC's one number, the log of a weight: that it is near 0 says nothing of its steps
 
 
 class Finding(NamedTuple):
@@ -68,9 +69,12 @@ def _of_network(run: Curves, network: str) -> list[Finding]:
     rate = run.column("optimizer/learning_rate")
     known = rate[np.isfinite(rate)]
     annealed = len(known) > 0 and known[-len(ratio):].max() < 0.05 * known.max()
+    if network == TEMPERATURE:
+        return findings
     if np.median(ratio) > FAST:
+        fewer = "a smaller replay_ratio helps" if run.has("replay/ratio") else "fewer update_epochs help"
         found("update_norm", f"An update changes the {network} network by {100 * np.median(ratio):.0f} % of its norm: "
-              "it forgets as it learns. A smaller learning_rate or fewer update_epochs help.")
+              f"it forgets as it learns. A smaller learning_rate or {fewer}.")
     if np.median(ratio) < SLOW and not annealed:
         found("update_norm", f"An update changes the {network} network by {100 * np.median(ratio):.1g} % of its norm: "
               "it stands still. A larger learning_rate helps.")
