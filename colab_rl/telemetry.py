@@ -3,7 +3,7 @@
     episode["hull_angle"]          (T + 1,) rad: row t is the state before step t, row T the final one
     episode["action_knee_1"]       (T,) what was done in step t
     episode["reward"]              (T,) float64; `reward_<part>` what it is made of, where that is known
-    episode["value"]               (T + 1,) the value estimate of each state, in rewards as the environment gives them
+    episode["value"]               (T + 1,) the value estimate of each state (see Algorithm.values)
     episode.poses[t]               (bodies, 3) x, y in m and angle in rad; with `outlines` and `terrain` a drawing
 
 An .npz file holds one or more; `<number>/<series>` is a series of episode <number>. Nothing in it is executed.

@@ -104,6 +104,17 @@ def test_one_checkpoint_by_several_names_is_shown_once(places):
     assert "<h1>first</h1>" in alone and "of each checkpoint" in alone
 
 
+def test_what_a_value_estimate_of_sac_is_of_is_said_beside_the_return(places):
+    colab_rl.train("soft", env="Pendulum-v1", algo="sac", total_steps=300, backend="gymnasium", settings={
+        "num_envs": 2, "num_steps": 16, "minibatch_size": 8, "learning_starts": 100, "hidden_sizes": (8,),
+        "buffer_size": 500, "reward_clip": 2.5, "checkpoint_every": 9, "eval_every": 9,
+        "eval_episodes": 1}, **places)
+    note = "soft's value estimate is of rewards clipped to ±2.5 and of the bonus for entropy; the return beside it"
+    assert note in html.unescape(build_page(["soft"], episodes=0, **places))
+    beside = html.unescape(build_page(["pendulum", "soft"], episodes=0, **places))
+    assert note in beside and "pendulum's value" not in beside
+
+
 class Slow(WatchedStorage):
     """A place of which many files are read at a time: its first table comes when the second is asked for too."""
 

@@ -164,7 +164,8 @@ def _alone(choice: Choice, contender: Contender) -> list[Section]:
     return [*sections, Section(
         "Gait" if walks else "Episode", "One evaluation episode of each checkpoint, "
         f"{'on the same terrain' if walks else 'from the same seed'}. Play it, drag the time through all "
-        f"curves, and drag the checkpoint to see how {'the gait' if walks else 'what the policy does'} came about.",
+        f"curves, and drag the checkpoint to see how {'the gait' if walks else 'what the policy does'} came about."
+        + _value_note([choice]),
         [dashboards.gait(episodes, _gamma(history), first=label), dashboards.phase_portraits(episodes, first=label)])]
 
 
@@ -177,9 +178,22 @@ def _beside(choices: Sequence[Choice], contenders: Sequence[Contender]) -> list[
                 episodes[choice.label] = episode
     return [_score_section(contenders), _learning_section(choices), _optimizer_section(choices), Section(
         "Gait" if _walks(episodes.values()) else "Episode",
-        "One evaluation episode each, in the colours of the table above.",
+        "One evaluation episode each, in the colours of the table above." + _value_note(choices),
         [dashboards.gait(episodes, _gamma(choices[0].history), overlay=True),
          dashboards.phase_portraits(episodes, overlay=True)])]
+
+
+def _value_note(choices: Sequence[Choice]) -> str:
+    """Whose value estimates are of more or less than the rewards of the return that they are drawn beside."""
+    sentences = ""
+    for identity in {choice.history.identity.name: choice.history.identity for choice in choices}.values():
+        if "target_entropy" in identity.config:
+            clip = identity.config.get("reward_clip")
+            rewards = f"rewards clipped to ±{clip:g}" if clip else "rewards"
+            where = ", least of all before a fall" if clip else ""
+            sentences += (f" {identity.name}'s value estimate is of {rewards} and of the bonus for entropy; the return "
+                          f"beside it is of the environment's rewards alone: the two need not meet{where}.")
+    return sentences
 
 
 def _walks(episodes: Iterable[Episode]) -> bool:
