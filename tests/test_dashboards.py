@@ -3,6 +3,7 @@
 import dataclasses
 import html
 import json
+import re
 import time
 
 import gymnasium
@@ -128,6 +129,18 @@ def test_what_is_said_of_sac_is_said_of_its_networks_and_names_its_settings():
         == [("critic", True)]
 
 
+def test_of_six_runs_it_is_said_in_a_few_lines_which_have_what():
+    bad = {"optimizer/policy/gradient_norm": np.full(400, 5.0), "optimizer/value/update_norm": np.full(400, 4.5)}
+    runs = [curves(f"seed-{i}", **(bad if i % 2 else {})) for i in range(5)] + [curves("young", rows=3)]
+    lines = [annotation.text for annotation in dashboards.optimizer(runs).layout.annotations if not annotation.name]
+    said = re.sub("<[^>]*>", "", " ".join(" ".join(lines[len(runs):]).split()))
+    assert said == ("✓ Nothing unhealthy in the last fifth of the run: seed-0, seed-2, seed-4 "
+                    "· Too few rows yet to judge the optimizer&#x27;s health: young "
+                    "! The policy network&#x27;s gradient is clipped always: seed-1, seed-3 "
+                    "! The value network forgets as it learns: seed-1, seed-3")
+    assert len(lines) <= len(runs) + 2 * 4
+
+
 def test_several_runs_have_a_colour_each_and_a_dash_for_each_network():
     figure = dashboards.optimizer([curves("one"), curves("two")])
     titles = [annotation.text for annotation in figure.layout.annotations if annotation.name]
@@ -162,7 +175,7 @@ def test_what_python_shows_can_be_read_on_a_light_and_on_a_dark_page(back):
 
 def test_a_healthy_optimizer_is_said_to_be_one_also_when_its_learning_rate_has_ended():
     assert dashboards.diagnose(curves()) == []
-    assert "nothing unhealthy" in texts(dashboards.optimizer(curves()))
+    assert "Nothing unhealthy" in texts(dashboards.optimizer(curves()))
     rate = np.linspace(1e-3, 0, 400) ** 3
     assert dashboards.diagnose(curves(**{"optimizer/learning_rate": rate,
                                          "optimizer/policy/update_norm": rate})) == []

@@ -220,8 +220,10 @@ def _learning_section(choices: Sequence[Choice]) -> Section:
 
 
 def _optimizer_section(choices: Sequence[Choice]) -> Section:
-    return Section("Optimizer", "Is the optimizer healthy? What is not is said first, and marked in the curves.",
-                   [dashboards.optimizer(_curves(choices))])
+    curves = _curves(choices)
+    return Section("Optimizer", "Is the optimizer healthy? What is not is said first, and marked in the curves."
+                   + (" Why, and what helps, is said in the report of a run alone." if len(curves) > 1 else ""),
+                   [dashboards.optimizer(curves)])
 
 
 def _gamma(history: History) -> float:
