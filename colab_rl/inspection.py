@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import re
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -13,7 +14,7 @@ from colab_rl.algorithms import Algorithm, make_algorithm
 from colab_rl.arguments import checked
 from colab_rl.checkpoints import Damaged, Manifest, Tier
 from colab_rl.checkpoints.manifest import generation_of
-from colab_rl.checkpoints.recovery import Checkpoint, load, newest_whole, of_generation
+from colab_rl.checkpoints.recovery import Checkpoint, load_from, manifests_in, newest_whole, of_generation
 from colab_rl.checkpoints.retention import best
 from colab_rl.checkpoints.serialization import deserialize
 from colab_rl.environments import EnvironmentSource, close_environment, describe, make_environment
@@ -145,10 +146,12 @@ def record_checkpoint(identity: Identity, checkpoint: Checkpoint, seed: int, sou
         close_environment(environment)
 
 
-def find_checkpoint(identity: Identity, places: Places, which: str | int) -> Checkpoint:
+def find_checkpoint(identity: Identity, places: Places, which: str | int,
+                    tell: Callable[[str], None] = say) -> Checkpoint:
     """A run's `best` or `latest` whole checkpoint, or that of a generation, verified.
 
-    Before the first evaluation, `best` is the latest.
+    Before the first evaluation, `best` is the latest. tell: is told what could not be read on the way to it.
+    Raises UsageError for one that is not there, ColabRLError where it, or each of them, is not whole.
     """
     local, remote = places.tiers(identity)
     if re.fullmatch("[0-9]+", str(which)):
@@ -156,17 +159,15 @@ def find_checkpoint(identity: Identity, places: Places, which: str | int) -> Che
     if which not in ("best", "latest"):
         raise UsageError(f"checkpoint is best, latest or a generation's number, not {which!r}")
     if which == "best":
-        held: list[tuple[Manifest, Tier]] = []
-        for tier in filter(None, (local, remote)):
-            with contextlib.suppress(StorageError):
-                held += [(manifest, tier) for manifest in tier.manifests()]
-        while (best_one := best(manifest for manifest, _ in held)) is not None:
-            for manifest, tier in held:
-                if manifest.stem == best_one.stem:
-                    with contextlib.suppress(Damaged, StorageError):
-                        return load(tier, manifest.name)
-            held = [(manifest, tier) for manifest, tier in held if manifest.stem != best_one.stem]
-    checkpoint = newest_whole(local, remote, say)
+        tiers = [tier for tier in (local, remote) if tier]
+        manifests = manifests_in(tiers, tell)
+        while (best_one := best(manifests)) is not None:
+            try:
+                return load_from(tiers, best_one)
+            except (Damaged, StorageError) as error:
+                tell(f"skipping a checkpoint: {error}")
+                manifests.remove(best_one)
+    checkpoint = newest_whole(local, remote, tell)
     if checkpoint is None:
         raise ColabRLError(f"{identity.name} has no checkpoint yet")
     return checkpoint
@@ -228,17 +229,10 @@ def _states(tier: Tier | None) -> dict[str, tuple[Manifest | None, str]]:
     if tier is None:
         return states
     try:
-        names = tier.names()
+        manifests = tier.read_all()
     except StorageError as error:
         say(f"{tier.storage.place} cannot be listed: {error}")
         return states
-
-    def read(name: str) -> Manifest | None:
-        with contextlib.suppress(Damaged, StorageError):
-            return tier.read(name)
-        return None
-
-    manifests = dict(zip(names, tier.storage.each(read, names), strict=True))
     whole = {manifest.name for manifest in tier.whole_among([*filter(None, manifests.values())])}
     good = "verified" if tier.storage.proves else "written"
     states = {name: (manifest, good if name in whole else "bad") for name, manifest in manifests.items()

@@ -3,7 +3,7 @@
     episode["hull_angle"]          (T + 1,) rad: row t is the state before step t, row T the final one
     episode["action_knee_1"]       (T,) what was done in step t
     episode["reward"]              (T,) float64; `reward_<part>` what it is made of, where that is known
-    episode["value"]               (T + 1,) the value estimate of each state, in rewards as the environment gives them
+    episode["value"]               (T + 1,) the value estimate of each state (see Algorithm.values)
     episode.poses[t]               (bodies, 3) x, y in m and angle in rad; with `outlines` and `terrain` a drawing
 
 An .npz file holds one or more; `<number>/<series>` is a series of episode <number>. Nothing in it is executed.
@@ -39,6 +39,7 @@ class Episode:
     steps: how many it had; more than `length` only where a file holds its first part.
     series, units: by name; (T + 1,) for what a state has, (T,) for what a step has.
     outlines, poses, terrain: bodies by name, (K, 2) m each; (T + 1, bodies, 3); the ground's lines, (K, 2) m each.
+        From a file poses are a little rounded, and their angles in [-pi, pi].
     """
 
     environment: str
@@ -203,7 +204,8 @@ def _arrays(episode: Episode, length: int) -> dict[str, np.ndarray]:
     """Its first `length` steps by name: series, the drawing's poses and terrain.
 
     Actions and rewards are exact, other series within 8 millionths of themselves. The bodies' places relative
-    to the first one are half floats: within 1 mm and 2 mrad, which no picture shows.
+    to the first one are half floats: within 1/2048 of their distance from it in x and in y, 1 mm at 2 m and 40 mm at
+    80 m, which is less than a pixel of a picture that shows both. Angles lose their whole turns: within 1 mrad.
     """
     exact = ("reward", *episode.action_names)
     arrays = {name: values if name in exact else _rounded(values) for name, values in episode.series.items()}
@@ -212,6 +214,7 @@ def _arrays(episode: Episode, length: int) -> dict[str, np.ndarray]:
         # Time last: neighbours in time are alike, and compress.
         poses = episode.poses[:length + 1].transpose(1, 2, 0).copy()
         poses[1:, :2] -= poses[:1, :2]
+        poses[:, 2] -= 2 * np.pi * np.rint(poses[:, 2] / (2 * np.pi))
         arrays["first_pose"] = _rounded(poses[0])
         arrays["other_poses"] = poses[1:].astype(np.float16)
     gap = np.full((1, 2), np.nan)  # between two lines of the terrain

@@ -3,6 +3,7 @@
 import dataclasses
 import html
 import json
+import re
 import time
 
 import gymnasium
@@ -115,6 +116,31 @@ def test_what_is_unhealthy_is_said_with_the_reason(changes, sentence):
         assert any("unhealthy" in trace.name for trace in figure.data)
 
 
+def test_what_is_said_of_sac_is_said_of_its_networks_and_names_its_settings():
+    sac = {f"optimizer/{network}/{kind}": np.full(400, value)
+           for network, ratio in (("critic", 0.3), ("temperature", 0.33), ("policy", 0.01))
+           for kind, value in {"gradient_norm": 0.4, "clipped_gradient_norm": 0.4, "parameter_norm": 1.0,
+                               "update_norm": ratio}.items()}
+    run = curves(**sac, **{"replay/ratio": np.full(400, 0.5)})
+    finding, = dashboards.diagnose(run)
+    assert finding.network == "critic" and "replay_ratio" in finding.sentence and "epochs" not in finding.sentence
+    still = curves(**sac | {"optimizer/temperature/update_norm": np.full(400, 1e-7)})
+    assert [(finding.network, "fewer update_epochs" in finding.sentence) for finding in dashboards.diagnose(still)] \
+        == [("critic", True)]
+
+
+def test_of_six_runs_it_is_said_in_a_few_lines_which_have_what():
+    bad = {"optimizer/policy/gradient_norm": np.full(400, 5.0), "optimizer/value/update_norm": np.full(400, 4.5)}
+    runs = [curves(f"seed-{i}", **(bad if i % 2 else {})) for i in range(5)] + [curves("young", rows=3)]
+    lines = [annotation.text for annotation in dashboards.optimizer(runs).layout.annotations if not annotation.name]
+    said = re.sub("<[^>]*>", "", " ".join(" ".join(lines[len(runs):]).split()))
+    assert said == ("✓ Nothing unhealthy in the last fifth of the run: seed-0, seed-2, seed-4 "
+                    "· Too few rows yet to judge the optimizer&#x27;s health: young "
+                    "! The policy network&#x27;s gradient is clipped always: seed-1, seed-3 "
+                    "! The value network forgets as it learns: seed-1, seed-3")
+    assert len(lines) <= len(runs) + 2 * 4
+
+
 def test_several_runs_have_a_colour_each_and_a_dash_for_each_network():
     figure = dashboards.optimizer([curves("one"), curves("two")])
     titles = [annotation.text for annotation in figure.layout.annotations if annotation.name]
@@ -149,7 +175,7 @@ def test_what_python_shows_can_be_read_on_a_light_and_on_a_dark_page(back):
 
 def test_a_healthy_optimizer_is_said_to_be_one_also_when_its_learning_rate_has_ended():
     assert dashboards.diagnose(curves()) == []
-    assert "nothing unhealthy" in texts(dashboards.optimizer(curves()))
+    assert "Nothing unhealthy" in texts(dashboards.optimizer(curves()))
     rate = np.linspace(1e-3, 0, 400) ** 3
     assert dashboards.diagnose(curves(**{"optimizer/learning_rate": rate,
                                          "optimizer/policy/update_norm": rate})) == []

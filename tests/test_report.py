@@ -1,9 +1,12 @@
 """The report and its notebook, from real runs: alone, compared, while they train, and where something is missing."""
 
+import dataclasses
 import html
+import itertools
 import json
 import re
 import shutil
+import threading
 from pathlib import Path
 
 import gymnasium
@@ -13,6 +16,8 @@ import pytest
 from plotly.offline import get_plotlyjs
 
 import colab_rl
+from colab_rl.checkpoints import Tier
+from colab_rl.checkpoints.recovery import load, of_generation
 from colab_rl.cli import main
 from colab_rl.errors import StorageError, UsageError
 from colab_rl.notebook import show_dashboards, show_runs
@@ -21,7 +26,7 @@ from colab_rl.views import history as history_module
 from colab_rl.views.history import History
 from colab_rl.views.report import build_page, report
 from tests.browser import CHROMIUM, visit
-from tests.helpers import TINY, flip
+from tests.helpers import TINY, WatchedStorage, flip
 
 pytestmark = pytest.mark.usefixtures("one_core")
 
@@ -99,6 +104,41 @@ def test_one_checkpoint_by_several_names_is_shown_once(places):
     assert "<h1>first</h1>" in alone and "of each checkpoint" in alone
 
 
+def test_what_a_value_estimate_of_sac_is_of_is_said_beside_the_return(places):
+    colab_rl.train("soft", env="Pendulum-v1", algo="sac", total_steps=300, backend="gymnasium", settings={
+        "num_envs": 2, "num_steps": 16, "minibatch_size": 8, "learning_starts": 100, "hidden_sizes": (8,),
+        "buffer_size": 500, "reward_clip": 2.5, "checkpoint_every": 9, "eval_every": 9,
+        "eval_episodes": 1}, **places)
+    note = "soft's value estimate is of rewards clipped to ±2.5 and of the bonus for entropy; the return beside it"
+    assert note in html.unescape(build_page(["soft"], episodes=0, **places))
+    beside = html.unescape(build_page(["pendulum", "soft"], episodes=0, **places))
+    assert note in beside and "pendulum's value" not in beside
+
+
+class Slow(WatchedStorage):
+    """A place of which many files are read at a time: its first table comes when the second is asked for too."""
+
+    def __init__(self, root):
+        super().__init__(root)
+        self.consistent = False
+        self.two, self.number = threading.Barrier(2, timeout=20), itertools.count()
+
+    def before(self, call, name):
+        if call == "get" and name.startswith("metrics/") and next(self.number) < 2:
+            self.two.wait()
+
+
+class SlowStore(Places):
+    def tiers(self, identity):
+        return Tier(Slow(super().tiers(identity)[1].storage.root), identity.run_id), None
+
+
+def test_a_stores_tables_are_read_many_at_a_time(places):
+    slow, quick = SlowStore(**places), Places(**places)
+    history, same = (History(found.require("first"), found) for found in (slow, quick))
+    assert history.missing == [] and history.curves.rows == same.curves.rows > 3
+
+
 def test_terrain_and_gait_are_said_of_what_walks(places):
     page = build_page(["pendulum"], episodes=0, **places)
     assert ">Episode</h2>" in page and "from the same seed" in page
@@ -133,6 +173,44 @@ def test_what_is_damaged_or_missing_is_said_and_the_rest_is_shown(places):
     assert len(figures_in(page)) == 4
 
 
+def best_of(run):
+    """Paths of a run's checkpoints in a place, the best first."""
+    scores = {path: json.loads(path.read_text())["score"] for path in (run / "checkpoints").glob("*.json")}
+    return sorted((path for path, score in scores.items() if score is not None),
+                  key=lambda path: (scores[path], path.name), reverse=True)
+
+
+def test_a_report_shows_the_best_that_is_whole_as_evaluate_scores_it(places, capsys):
+    best, second = best_of(places["store"] / "first")[:2]
+    for place in places.values():
+        flip(place / "first" / "checkpoints" / best.with_suffix(".safetensors").name)
+    result = colab_rl.evaluate("first", episodes=4, **places)
+    assert "skipping a checkpoint" in capsys.readouterr().err
+    page = build_page(["first"], episodes=4, **places)
+    assert f"<dd>generation {int(second.name[:8])}</dd>" in page
+    assert table_in(page)["Score ± deviation"] == [f"{result.returns.mean():.1f} ± {result.returns.std():.1f}"]
+    assert "could not be evaluated" not in page
+    assert f"skipping a checkpoint: checkpoints/{best.stem}" in missing_in(page)
+    named = build_page([f"first:{int(best.name[:8])}"], episodes=4, **places)
+    assert f"first:{int(best.name[:8])} cannot be shown: " in missing_in(named) and len(figures_in(named)) >= 3
+
+
+def test_of_two_lines_of_a_run_a_generation_is_the_one_that_evaluate_takes(places):
+    found = Places(**places)
+    identity = found.require("first")
+    local, remote = found.tiers(identity)
+    mine = load(local, best_of(places["root"] / "first")[0].relative_to(places["root"] / "first").as_posix()).manifest
+    generation = mine.generation
+    manifest, contents = of_generation(*found.tiers(found.require("second")), generation)
+    remote.commit(dataclasses.replace(manifest, run_id=mine.run_id, created="2199-01-01T00:00:00+00:00"), contents)
+    page = build_page([f"first:{generation}"], episodes=4, **places)
+    result = colab_rl.evaluate("first", checkpoint=generation, episodes=4, **places)
+    assert table_in(page)["Score ± deviation"] == [f"{result.returns.mean():.1f} ± {result.returns.std():.1f}"]
+    history = History(identity, found)
+    assert f"generation {generation} ({mine.state_sha256[:8]}), step {mine.step:,}" == history.label(mine) in page
+    assert len({history.label(other) for other in history.checkpoints}) == len(history.checkpoints)
+
+
 def test_a_run_without_evaluation_or_iteration_shows_what_there_is(tmp_path):
     def make_cart():  # one that no worker process has to import this file for
         return gymnasium.make("CartPole-v1")
@@ -150,7 +228,7 @@ def test_a_run_without_evaluation_or_iteration_shows_what_there_is(tmp_path):
 
 @pytest.mark.parametrize(("call", "error", "words"), [
     ({"runs": "frist"}, UsageError, "did you mean 'first'"),
-    ({"runs": "first:99"}, UsageError, "not there: best, latest, or one of 1"),
+    ({"runs": "first:99"}, UsageError, "generation 99 is not there; there is: 1"),
     ({"runs": "first", "checkpoint": "good"}, UsageError, "best, latest"),
     ({"runs": ["first", "first"]}, UsageError, "different"),
     ({"runs": "first", "episodes": -1}, UsageError, "episodes"),

@@ -29,7 +29,7 @@ from colab_rl.environments import describe, make_environment
 from colab_rl.errors import EnvironmentFault
 from colab_rl.evaluation import record_episode, replay
 from colab_rl.views import panels, shown
-from colab_rl.views.drawing import curve, draw_text, font, text_width
+from colab_rl.views.drawing import capital_height, curve, draw_text, font, text_width
 from colab_rl.views.encoder import VideoWriter, make_preview
 from colab_rl.views.overlay import Overlay, free_share, parse_panels
 from colab_rl.views.panels import BACKGROUND, LIMBS, PANELS, SINGLE, Actions, Caption, Numbers, Scene, Traces
@@ -320,6 +320,30 @@ def test_a_subject_that_comes_under_a_strip_makes_the_picture_give_way(walk):
     assert usual.size == (600, 400)
     assert raised.size[1] > 400 and raised._seen.start < usual._seen.start
     assert Overlay(scene_of(episode, spaces), (600, 400), free_share([episode]), (), 600, 1.0).size == (600, 400)
+
+
+@pytest.mark.parametrize("env_id", ["BipedalWalker-v3", "LunarLander-v3"])
+@pytest.mark.parametrize("width", [240, 320, 380, 420, 480, 600])
+def test_no_letters_stand_over_others(env_id, width, monkeypatch):
+    _, spaces, episode = episode_of(env_id, random_actions(env_id), seed=2, values=lambda obs: obs[:, 0] - 12)
+    boxes = []
+
+    def noted(image, x, y, string, size, color, anchor="left"):
+        left = x - {"left": 0, "center": 0.5, "right": 1}[anchor] * text_width(string, size)
+        boxes.append((left, y, left + text_width(string, size), y + capital_height(size), string))
+
+    monkeypatch.setattr("colab_rl.views.panels.draw_text", noted)
+    for kind in PANELS.values():
+        overlay = Overlay(scene_of(episode, spaces), (600, 400), (0, 0), (), width, width / 600)
+        panel = kind(scene_of(episode, spaces), width, overlay.scale)
+        if not panel.height:
+            continue
+        boxes.clear()
+        drawn(panel, episode.length)
+        for i, one in enumerate(boxes):
+            assert one[0] >= 0 and one[2] <= width and one[3] <= panel.height, one
+            for other in boxes[:i]:
+                assert one[2] <= other[0] or other[2] <= one[0] or one[3] < other[1] or other[3] < one[1], (one, other)
 
 
 def test_panels_can_be_chosen():

@@ -51,7 +51,8 @@ class Algorithm(ABC):
     def values(self, obs: np.ndarray) -> np.ndarray:
         """(B,) float32 estimates of the discounted return from (B, obs_dim) observations.
 
-        In rewards as the environment gives them.
+        In the unit of the environment's rewards; SAC's are of rewards clipped to `reward_clip`, and count the bonus for
+        entropy.
         """
 
     @abstractmethod

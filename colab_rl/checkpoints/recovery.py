@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
 from typing import NamedTuple, TypeVar
 
@@ -129,6 +129,33 @@ def of_generation(local: Tier, remote: Tier | None, generation: int) -> Checkpoi
     raise UsageError(f"generation {generation} is not there; there is: {', '.join(map(str, sorted(there))) or 'none'}")
 
 
+def manifests_in(tiers: Iterable[Tier], tell: Callable[[str], object] = lambda line: None) -> list[Manifest]:
+    """The checkpoints that the places hold, oldest first, in the order in which `newest_whole` walks back.
+
+    tell: is told of a place that cannot be read.
+    """
+    held: dict[str, Manifest] = {}
+    for tier in tiers:
+        try:
+            held |= {manifest.name: manifest for manifest in tier.manifests()}
+        except StorageError as error:
+            tell(f"{tier.storage.place} cannot be read: {error}")
+    return sorted(held.values(), key=lambda manifest: (manifest.generation, manifest.name))
+
+
+def load_from(tiers: Iterable[Tier], manifest: Manifest) -> Checkpoint:
+    """That very checkpoint, from the first place that has it whole. Raises Damaged or StorageError where none has."""
+    problem: ColabRLError = Damaged(f"generation {manifest.generation} is gone")
+    for tier in tiers:
+        try:
+            return load(tier, manifest.name)
+        except NotFound:
+            continue
+        except (Damaged, StorageError) as error:
+            problem = error
+    raise problem
+
+
 def load(tier: Tier, name: str) -> Checkpoint:
     """The checkpoint whose manifest is `name`. Raises Damaged, or StorageError where a few tries fail."""
     def read() -> Checkpoint:
@@ -165,13 +192,14 @@ def bring_home(checkpoint: Checkpoint, local: Tier, remote: Tier | None, say: Sa
             if not local.holds(name, record):
                 local.storage.set_aside(name)
         local.commit(manifest, checkpoint.contents)
-    found = _read(local, manifest.history)
+    found = read_whole(local, manifest.history)
     if remote:
         def keep(name: str, data: bytes) -> None:
             local.storage.set_aside(name)
             local.write(name, data, manifest.history[name])
 
-        found |= _read(remote, {name: record for name, record in manifest.history.items() if name not in found}, keep)
+        lacking = {name: record for name, record in manifest.history.items() if name not in found}
+        found |= read_whole(remote, lacking, keep)
     for name in manifest.history:
         if name not in found:
             say(f"{name} is missing or damaged: the run's curves have a gap there, and nothing else is lost")
@@ -180,8 +208,8 @@ def bring_home(checkpoint: Checkpoint, local: Tier, remote: Tier | None, say: Sa
     return tables
 
 
-def _read(tier: Tier, records: Mapping[str, FileRecord],
-          keep: Callable[[str, bytes], None] = lambda name, data: None) -> dict[str, bytes]:
+def read_whole(tier: Tier, records: Mapping[str, FileRecord],
+               keep: Callable[[str, bytes], None] = lambda name, data: None) -> dict[str, bytes]:
     """Those of the files that a tier has whole; each is given to `keep` as it comes."""
     def read(name: str) -> bytes | None:
         try:

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Iterable
 
 from colab_rl.checkpoints.manifest import Damaged, Manifest, generation_of, numbered_generation
 from colab_rl.checkpoints.segments import segments_in
 from colab_rl.checkpoints.tier import Tier
-from colab_rl.errors import StorageError
 
 SWEPT = ("checkpoints/", "metrics/", "telemetry/")
 
@@ -68,14 +66,7 @@ def orphans(tier: Tier, newest: Manifest) -> set[str]:
     """
     named: set[str] = set()
     unreadable: set[int | None] = set()
-
-    def read(name: str) -> Manifest | None:
-        with contextlib.suppress(Damaged, StorageError):
-            return tier.read(name)
-        return None
-
-    names = tier.names()
-    for name, manifest in zip(names, tier.storage.each(read, names), strict=True):
+    for name, manifest in tier.read_all().items():
         if manifest:
             named |= {*manifest.files, *manifest.history}
         else:

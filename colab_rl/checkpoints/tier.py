@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from colab_rl.checkpoints.manifest import Damaged, FileRecord, Manifest, generation_of
 from colab_rl.errors import StorageError
@@ -72,18 +72,23 @@ class Tier:
         """The manifest in the file `name`. Raises Damaged, NewerFormat or StorageError."""
         return Manifest.from_bytes(name, self.storage.get(name), self.run_id)
 
-    def manifests(self) -> Iterator[Manifest]:
-        """Every manifest that can be read, newest first."""
-        def manifest(name: str) -> Manifest | None:
+    def read_all(self) -> dict[str, Manifest | None]:
+        """Every manifest by its file's name, newest first; None for one that cannot be read."""
+        def read(name: str) -> Manifest | None:
             with contextlib.suppress(Damaged, StorageError):
                 return self.read(name)
             return None
 
-        yield from filter(None, self.storage.each(manifest, self.names()))
+        names = self.names()
+        return dict(zip(names, self.storage.each(read, names), strict=True))
+
+    def manifests(self) -> list[Manifest]:
+        """Every manifest that can be read, newest first."""
+        return [manifest for manifest in self.read_all().values() if manifest]
 
     def whole(self) -> list[Manifest]:
         """Every checkpoint whose files are all here and unchanged, newest first."""
-        return self.whole_among(list(self.manifests()))
+        return self.whole_among(self.manifests())
 
     def whole_among(self, manifests: Sequence[Manifest]) -> list[Manifest]:
         """Those of the checkpoints whose files are all here and unchanged; a file that several name is read once."""

@@ -23,6 +23,9 @@ import numpy as np
 
 from colab_rl.errors import UsageError
 
+OURS = ("reward", "value", "terrain", "first_pose", "other_poses")  # what a recording has beside the channels
+OUR_BEGINNINGS = ("action_", "reward_")
+
 
 @dataclass(frozen=True)
 class Drawing:
@@ -47,6 +50,7 @@ class Channels:
     actions: the names of the action's numbers, or one name for a discrete action; `action_0`, ... where not given.
     step_seconds: simulated time of a step, None where a step is no time.
     reward_parts: gives (T,) series that sum to the reward, by name, from those of a telemetry.Episode.
+    Raises UsageError for a channel of a name that recordings need themselves, or with a slash, which parts names there.
     """
 
     units: Mapping[str, str]
@@ -61,6 +65,11 @@ class Channels:
     def __post_init__(self) -> None:
         object.__setattr__(self, "body_count", len(self.drawing.outlines) if self.drawing else 0)
         object.__setattr__(self, "actions", tuple(self.actions))
+        for name in self.units:
+            if name in OURS or name.startswith(OUR_BEGINNINGS) or "/" in name:
+                raise UsageError(f"no channel can be called {name!r}: recordings keep {', '.join(OURS)}, names that "
+                                 f"begin with {' or '.join(OUR_BEGINNINGS)}, and the slash for themselves; give it "
+                                 "another name")
 
     @property
     def width(self) -> int:

@@ -12,11 +12,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-from colab_rl.checkpoints import Damaged, FileRecord, Manifest, Tier
-from colab_rl.checkpoints.recovery import Checkpoint, load
+from colab_rl.checkpoints import Damaged, FileRecord, Manifest
+from colab_rl.checkpoints.recovery import load_from, manifests_in, read_whole
 from colab_rl.checkpoints.retention import best
 from colab_rl.environments import EnvironmentSource
-from colab_rl.errors import ColabRLError, StorageError, UsageError
+from colab_rl.errors import ColabRLError, StorageError
 from colab_rl.inspection import record_checkpoint
 from colab_rl.metrics import Row, from_csv
 from colab_rl.progress import progress_bar, say
@@ -46,12 +46,13 @@ def overview(places: Places) -> list[Overview]:
         try:
             identity = places.require(name)
             local, remote = places.tiers(identity)
-            stored = _manifests([remote], []) if remote else []
-            manifests = _by_age([*_manifests([local], []), *stored])
+            stored = manifests_in([remote]) if remote else []
+            manifests = [*manifests_in([local]), *stored]
         except ColabRLError as error:
             say(f"{name}: {error}")
             continue
-        best_one, newest = best(manifests), manifests[-1] if manifests else None
+        best_one = best(manifests)
+        newest = max(manifests, key=lambda manifest: (manifest.generation, manifest.name), default=None)
         rows.append(Overview(name, identity.env_id, identity.algorithm, best_one.score if best_one else None,
                              newest.step if newest else 0,
                              newest.total_steps if newest else identity.config["total_steps"],
@@ -62,27 +63,12 @@ def overview(places: Places) -> list[Overview]:
 
 def checkpoint_names(run: str, places: Places) -> list[tuple[str, str]]:
     """What a list offers of a run's checkpoints: words and `best`, `latest` or a generation."""
-    manifests = _manifests([tier for tier in places.tiers(places.require(run)) if tier], [])
+    manifests = manifests_in(filter(None, places.tiers(places.require(run))))
     offers = [("best", "best"), ("latest", "latest")]
     for manifest in reversed(manifests):
         score = "" if manifest.score is None else f", score {manifest.score:.1f}"
         offers.append((f"generation {manifest.generation}, step {manifest.step:,}{score}", str(manifest.generation)))
     return offers
-
-
-def _manifests(tiers: Iterable[Tier], missing: list[str]) -> list[Manifest]:
-    """The checkpoints that the places hold, oldest first; a place that cannot be read is said in `missing`."""
-    held: dict[str, Manifest] = {}
-    for tier in tiers:
-        try:
-            held |= {manifest.stem: manifest for manifest in tier.manifests()}
-        except StorageError as error:
-            missing.append(f"{tier.storage.place} cannot be read: {error}")
-    return _by_age(held.values())
-
-
-def _by_age(manifests: Iterable[Manifest]) -> list[Manifest]:
-    return sorted(manifests, key=lambda manifest: (manifest.generation, manifest.created))
 
 
 class History:
@@ -96,7 +82,7 @@ class History:
         self.identity = identity
         self.missing: list[str] = []
         self._tiers = [tier for tier in places.tiers(identity) if tier]
-        self.checkpoints = _manifests(self._tiers, self.missing)
+        self.checkpoints = manifests_in(self._tiers, self.missing.append)
         if not self.checkpoints:
             self.missing.append(f"{identity.name} has no checkpoint yet.")
         self.curves = Curves(identity.name, table_of(self._rows()), [
@@ -111,19 +97,11 @@ class History:
         """The newest checkpoint."""
         return self.checkpoints[-1] if self.checkpoints else None
 
-    def find(self, which: str | int) -> Manifest:
-        """The `best` or `latest` checkpoint, or that of a generation. Raises UsageError where there is none."""
-        if not self.checkpoints:
-            raise UsageError(f"{self.identity.name} has no checkpoint yet")
-        if which == "latest":
-            return self.checkpoints[-1]
-        if which == "best":
-            return best(self.checkpoints) or self.checkpoints[-1]
-        for manifest in reversed(self.checkpoints):
-            if str(which).isdecimal() and manifest.generation == int(which):
-                return manifest
-        there = ", ".join(str(manifest.generation) for manifest in self.checkpoints)
-        raise UsageError(f"checkpoint {which!r} of {self.identity.name} is not there: best, latest, or one of {there}")
+    def label(self, manifest: Manifest) -> str:
+        """What a checkpoint is called in the figures; two lines of the run may have one of the same generation."""
+        lines = sum(other.generation == manifest.generation for other in self.checkpoints)
+        which = f" ({manifest.state_sha256[:8]})" if lines > 1 else ""
+        return f"generation {manifest.generation}{which}, step {manifest.step:,}"
 
     def spread(self, count: int) -> list[Manifest]:
         """At most `count` checkpoints over the whole run: the first, the best, the newest, and some between."""
@@ -136,19 +114,8 @@ class History:
                 picked.add(position)
         return [self.checkpoints[i] for i in sorted(picked)]
 
-    def load(self, manifest: Manifest) -> Checkpoint:
-        """A checkpoint's files, verified. Raises ColabRLError where neither place has them whole."""
-        problem: ColabRLError = Damaged(f"generation {manifest.generation} is gone")
-        for tier in self._tiers:
-            try:
-                if manifest.name in tier.names():
-                    return load(tier, manifest.name)
-            except ColabRLError as error:
-                problem = error
-        raise problem
-
     def episodes(self, manifests: Iterable[Manifest], source: EnvironmentSource | None) -> dict[str, Episode]:
-        """The first evaluation episode of each checkpoint, by a label that says which it is.
+        """The first evaluation episode of each checkpoint, by its label.
 
         Where a checkpoint has no telemetry, or a damaged one, the episode is played and recorded here;
         `source` makes its environment. What cannot be had is left out, and said.
@@ -159,14 +126,15 @@ class History:
             episode = self._recorded(manifest)
             if episode is None and source is not None:
                 try:
-                    episode = record_checkpoint(self.identity, self.load(manifest), EVALUATION_SEED, source)
+                    checkpoint = load_from(self._tiers, manifest)
+                    episode = record_checkpoint(self.identity, checkpoint, EVALUATION_SEED, source)
                 except ColabRLError as error:
                     self.missing.append(f"generation {manifest.generation}: {error}")
             if episode is None and source is None:
                 self.missing.append(f"generation {manifest.generation} has no telemetry, and its environment is not "
                                     "at hand to record it now.")
             if episode is not None:
-                found[f"generation {manifest.generation}, step {manifest.step:,}"] = episode
+                found[self.label(manifest)] = episode
         return found
 
     def _recorded(self, manifest: Manifest) -> Episode | None:
@@ -185,16 +153,16 @@ class History:
         newest = self.newest
         if newest is None:
             return []
+        tables = {name: record for name, record in {**newest.history, **newest.files}.items()
+                  if name.startswith("metrics/")}
+        found: dict[str, bytes] = {}
+        for tier in self._tiers:
+            found |= read_whole(tier, {name: record for name, record in tables.items() if name not in found})
         rows: list[Row] = []
-        for name, record in {**newest.history, **newest.files}.items():
-            if not name.startswith("metrics/"):
-                continue
-            data = self._read(name, record)
+        for name in tables:
             try:
-                if data is None:
-                    raise ValueError
-                rows += from_csv(data)
-            except ValueError:
+                rows += from_csv(found[name])
+            except (KeyError, ValueError):
                 self.missing.append(f"The table {name} is missing or damaged: the curves have a gap there.")
         return rows
 

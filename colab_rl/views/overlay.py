@@ -27,6 +27,7 @@ from colab_rl.views.panels import BACKGROUND, PANELS, TEXT, Panel, Scene
 FOOTER = ("actions", "progress")
 MARGIN = 0.02      # of the picture's height between the subject and a strip
 LEAST_SEEN = 0.5   # of the picture's height
+LEAST_SCALE = 3 / 4  # below it letters, which do not shrink any more, would stand over each other
 WIDEST = 3 / 2     # a picture higher than this shape is fitted by its height
 # Metres from the lower to the upper edge of a picture whose lower edge is y = 0, by the environment's name.
 METRES_HIGH = {"BipedalWalker": 400 / 30, "BipedalWalkerHardcore": 400 / 30}
@@ -63,11 +64,13 @@ class Overlay:
 
     picture: (width, height) of the environment's own frames.
     free: shares of its height that may be covered, see `free_share`.
-    scale: of letters and panels; 1 suits a video that is 600 pixels wide.
+    scale: of letters and panels; 1 suits a video that is 600 pixels wide. Less than 3/4 is taken as that: a narrow
+        video has fewer panels, and is higher.
     """
 
     def __init__(self, scene: Scene, picture: tuple[int, int], free: tuple[float, float],
                  panels: Collection[str], width: int, scale: float):
+        scale = max(scale, LEAST_SCALE)
         made = {name: kind(scene, width, scale) for name, kind in PANELS.items() if name in panels}
         above = [panel for name, panel in made.items() if name not in FOOTER]
         below = [panel for name, panel in made.items() if name in FOOTER]

@@ -161,7 +161,10 @@ class Traces(Panel):
     def still(self, image: Image.Image, x: int, y: int) -> None:
         """See Panel."""
         for left, group, (low, high) in zip(self._columns(x), self.groups, self.ranges, strict=True):
-            draw_text(image, left, y + self.px(4), f"{group.title} {group.unit}".strip(), self.small, MUTED)
+            room = self.plot[0] - self.px(42) * len(group.series) - self.px(4)
+            title = f"{group.title} {group.unit}".strip()
+            title = title if text_width(title, self.small) <= room else shorten(group.title, self.small, room)
+            draw_text(image, left, y + self.px(4), title, self.small, MUTED)
             draw_box(image, left, y + self.px(20), *self.plot, RAISED)
             if low < 0 < high:
                 zero = y + self.px(20) + self.plot[1] * high / (high - low)
@@ -237,7 +240,7 @@ class Actions(Panel):
                 color = LIMBS[shown.limb(action.label)] if len(self.actions) > 1 else SINGLE
                 draw_box(image, left + min(zero, end), y + self.px(24), abs(end - zero), height, color)
                 text = f"{float(value):+.2f}"
-                if width >= self.px(80):
+                if text_width(self._label(action, width), self.small) + self.px(46) <= width:
                     draw_text(image, left + width, y + self.px(6), text, self.small, color, "right")
             else:
                 taken = value == action.choice

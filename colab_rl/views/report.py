@@ -15,6 +15,7 @@ import plotly.graph_objects as go
 
 from colab_rl.arguments import checked
 from colab_rl.checkpoints import Manifest
+from colab_rl.checkpoints.recovery import Checkpoint
 from colab_rl.checkpoints.retention import best
 from colab_rl.environments import EnvironmentSource, describe
 from colab_rl.errors import ColabRLError, StorageError, UsageError
@@ -37,17 +38,22 @@ Location = str | os.PathLike | None
 
 
 class Choice(NamedTuple):
-    """A run and the checkpoint of it that is looked at."""
+    """A run and the checkpoint of it that is looked at, which is the one that `evaluate` takes."""
 
     history: History
-    checkpoint: Manifest | None
+    checkpoint: Checkpoint | None
     source: EnvironmentSource | None
+
+    @property
+    def manifest(self) -> Manifest | None:
+        """Of the checkpoint."""
+        return self.checkpoint.manifest if self.checkpoint else None
 
     @property
     def label(self) -> str:
         """`walker:12`."""
         name = self.history.identity.name
-        return f"{name}:{self.checkpoint.generation}" if self.checkpoint else name
+        return f"{name}:{self.manifest.generation}" if self.manifest else name
 
 
 @checked
@@ -97,7 +103,7 @@ def build_page(names: Sequence[str], *, checkpoint: str | int = "best", episodes
     if len(environments) > 1:
         missing.append(f"These runs have different environments ({', '.join(environments)}): their scores are not of "
                        "one kind, and only channels that all of them have are compared.")
-    contenders = [_contend(choice, episodes, places, missing) for choice in choices]
+    contenders = [_contend(choice, episodes, missing) for choice in choices]
     sections = _alone(choices[0], contenders[0]) if len(choices) == 1 else _beside(choices, contenders)
     missing += [sentence for choice in choices for sentence in choice.history.missing if sentence not in missing]
     made = datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d %H:%M UTC")
@@ -108,7 +114,14 @@ def build_page(names: Sequence[str], *, checkpoint: str | int = "best", episodes
 def _choose(name: str, checkpoint: str | int, env: EnvironmentSource | None, places: Places) -> Choice:
     run, _, which = name.partition(":")
     history = History(places.require(run), places)
-    manifest = history.find(which or checkpoint) if history.checkpoints else None
+    found: Checkpoint | None = None
+    if history.checkpoints:
+        try:
+            found = find_checkpoint(history.identity, places, which or checkpoint, history.missing.append)
+        except UsageError:
+            raise
+        except ColabRLError as error:
+            history.missing.append(f"{run}:{which or checkpoint} cannot be shown: {error}")
     source: EnvironmentSource | None = None
     try:
         source = history.identity.environment(env, "report")
@@ -116,25 +129,25 @@ def _choose(name: str, checkpoint: str | int, env: EnvironmentSource | None, pla
     except ColabRLError as error:
         history.missing.append(f"{run} cannot be played here: {error}")
         source = None
-    return Choice(history, manifest, source)
+    return Choice(history, found, source)
 
 
-def _contend(choice: Choice, episodes: int, places: Places, missing: list[str]) -> Contender:
+def _contend(choice: Choice, episodes: int, missing: list[str]) -> Contender:
     """Evaluates a checkpoint as the command `evaluate` does."""
-    identity, manifest = choice.history.identity, choice.checkpoint
+    identity = choice.history.identity
     result = EvaluationResult(np.zeros(0), np.zeros(0, np.int64))
-    if manifest and choice.source is not None and episodes:
+    if choice.checkpoint and choice.source is not None and episodes:
         say(f"{choice.label}: {episodes} episodes")
         try:
-            checkpoint = find_checkpoint(identity, places, manifest.generation)
-            result = evaluate_checkpoint(identity, checkpoint, episodes, 0, choice.source, min(RECORDINGS, episodes))
+            result = evaluate_checkpoint(identity, choice.checkpoint, episodes, 0, choice.source,
+                                         min(RECORDINGS, episodes))
         except ColabRLError as error:
             missing.append(f"{choice.label} could not be evaluated: {error}")
     goal = None
     with contextlib.suppress(gymnasium.error.Error, ImportError):
         goal = gymnasium.spec(identity.env_id).reward_threshold
     return Contender(choice.label, result.returns, result.episodes, choice.history.curves,
-                     manifest.step if manifest else 0, goal)
+                     choice.manifest.step if choice.manifest else 0, goal)
 
 
 def _alone(choice: Choice, contender: Contender) -> list[Section]:
@@ -143,16 +156,16 @@ def _alone(choice: Choice, contender: Contender) -> list[Section]:
     sections = [_score_section([contender])] if len(contender.returns) else []
     sections += [_learning_section([choice]), _optimizer_section([choice])]
     shown = history.spread(MOST_CHECKPOINTS)
-    if choice.checkpoint and choice.checkpoint not in shown:
-        shown = sorted([*shown[:1], *shown[2:], choice.checkpoint], key=lambda manifest: manifest.generation)
+    if choice.manifest and choice.manifest not in shown:
+        shown = sorted([*shown[:1], *shown[2:], choice.manifest], key=lambda manifest: manifest.generation)
     episodes = history.episodes(shown, choice.source)
-    label = next((label for label in episodes if choice.checkpoint
-                  and label.startswith(f"generation {choice.checkpoint.generation},")), None)
+    label = history.label(choice.manifest) if choice.manifest else None
     walks = _walks(episodes.values())
     return [*sections, Section(
         "Gait" if walks else "Episode", "One evaluation episode of each checkpoint, "
         f"{'on the same terrain' if walks else 'from the same seed'}. Play it, drag the time through all "
-        f"curves, and drag the checkpoint to see how {'the gait' if walks else 'what the policy does'} came about.",
+        f"curves, and drag the checkpoint to see how {'the gait' if walks else 'what the policy does'} came about."
+        + _value_note([choice]),
         [dashboards.gait(episodes, _gamma(history), first=label), dashboards.phase_portraits(episodes, first=label)])]
 
 
@@ -160,14 +173,27 @@ def _beside(choices: Sequence[Choice], contenders: Sequence[Contender]) -> list[
     """Several runs or checkpoints, over each other."""
     episodes = {}
     for choice in choices:
-        if choice.checkpoint:
-            for episode in choice.history.episodes([choice.checkpoint], choice.source).values():
+        if choice.manifest:
+            for episode in choice.history.episodes([choice.manifest], choice.source).values():
                 episodes[choice.label] = episode
     return [_score_section(contenders), _learning_section(choices), _optimizer_section(choices), Section(
         "Gait" if _walks(episodes.values()) else "Episode",
-        "One evaluation episode each, in the colours of the table above.",
+        "One evaluation episode each, in the colours of the table above." + _value_note(choices),
         [dashboards.gait(episodes, _gamma(choices[0].history), overlay=True),
          dashboards.phase_portraits(episodes, overlay=True)])]
+
+
+def _value_note(choices: Sequence[Choice]) -> str:
+    """Whose value estimates are of more or less than the rewards of the return that they are drawn beside."""
+    sentences = ""
+    for identity in {choice.history.identity.name: choice.history.identity for choice in choices}.values():
+        if "target_entropy" in identity.config:
+            clip = identity.config.get("reward_clip")
+            rewards = f"rewards clipped to ±{clip:g}" if clip else "rewards"
+            where = ", least of all before a fall" if clip else ""
+            sentences += (f" {identity.name}'s value estimate is of {rewards} and of the bonus for entropy; the return "
+                          f"beside it is of the environment's rewards alone: the two need not meet{where}.")
+    return sentences
 
 
 def _walks(episodes: Iterable[Episode]) -> bool:
@@ -194,8 +220,10 @@ def _learning_section(choices: Sequence[Choice]) -> Section:
 
 
 def _optimizer_section(choices: Sequence[Choice]) -> Section:
-    return Section("Optimizer", "Is the optimizer healthy? What is not is said first, and marked in the curves.",
-                   [dashboards.optimizer(_curves(choices))])
+    curves = _curves(choices)
+    return Section("Optimizer", "Is the optimizer healthy? What is not is said first, and marked in the curves."
+                   + (" Why, and what helps, is said in the report of a run alone." if len(curves) > 1 else ""),
+                   [dashboards.optimizer(curves)])
 
 
 def _gamma(history: History) -> float:
@@ -206,7 +234,7 @@ def _facts(choices: Sequence[Choice]) -> list[tuple[str, str]]:
     if len(choices) > 1:
         return [(choice.label, f"{choice.history.identity.env_id}, {choice.history.identity.algorithm}, "
                  f"seed {choice.history.identity.config.get('seed')}") for choice in choices]
-    history, manifest, _ = choices[0]
+    history, manifest = choices[0].history, choices[0].manifest
     identity, newest = history.identity, history.newest
     best_one = best(history.checkpoints)
     facts = [("Environment", identity.env_id), ("Algorithm", identity.algorithm),

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from colab_rl.checkpoints import Manifest
-from colab_rl.checkpoints.recovery import Checkpoint
+from colab_rl.checkpoints.recovery import Checkpoint, manifests_in
 from colab_rl.environments import EnvironmentSource
-from colab_rl.errors import ColabRLError, StorageError, UsageError
+from colab_rl.errors import ColabRLError, UsageError
 from colab_rl.inspection import find_checkpoint, record_checkpoint
 from colab_rl.progress import progress_bar, say
 from colab_rl.runs import Identity, Places
@@ -56,7 +55,8 @@ def _beside(identity: Identity, main: Checkpoint, places: Places, against: Seque
     if len(against) >= MOST_COMPARED:
         raise UsageError(f"compare shows at most {MOST_COMPARED} policies: one, and {MOST_COMPARED - 1} beside it")
     if not against:
-        first = min(_generations(identity, places), default=main.manifest.generation)
+        first = min((manifest.generation for manifest in _manifests(identity, places)),
+                    default=main.manifest.generation)
         if first == main.manifest.generation:
             raise UsageError(f"{identity.name} has no other checkpoint to compare with: "
                              "name another run's with --against RUN:CHECKPOINT")
@@ -74,10 +74,10 @@ def _beside(identity: Identity, main: Checkpoint, places: Places, against: Seque
 
 def _milestones(identity: Identity, places: Places, last: Manifest) -> list[Checkpoint]:
     """At most five checkpoints before `last`: the first, and others with a score, evenly chosen."""
-    manifests = _generations(identity, places)
-    earlier = sorted(generation for generation in manifests if generation < last.generation)
-    scored = [generation for generation in earlier
-              if manifests[generation].score is not None or generation == earlier[0]]
+    manifests = [manifest for manifest in _manifests(identity, places) if manifest.generation < last.generation]
+    earlier = sorted({manifest.generation for manifest in manifests})
+    scored = sorted({manifest.generation for manifest in manifests
+                     if manifest.score is not None or manifest.generation == earlier[0]})
     if len(scored) >= 2:
         earlier = scored
     picked = np.unique(np.linspace(0, len(earlier), EVOLUTION_TAKES).round().astype(int))[:-1]
@@ -90,14 +90,8 @@ def _milestones(identity: Identity, places: Places, last: Manifest) -> list[Chec
     return found
 
 
-def _generations(identity: Identity, places: Places) -> dict[int, Manifest]:
-    """Every manifest that can be read, here or in the store, by generation."""
-    found: dict[int, Manifest] = {}
-    for tier in filter(None, places.tiers(identity)):
-        with contextlib.suppress(StorageError):
-            for manifest in tier.manifests():
-                found.setdefault(manifest.generation, manifest)
-    return found
+def _manifests(identity: Identity, places: Places) -> list[Manifest]:
+    return manifests_in(filter(None, places.tiers(identity)))
 
 
 def _count(steps: int) -> str:

@@ -12,7 +12,7 @@ from colab_rl.views.dashboards.health import FEWEST_ROWS, diagnose, networks
 from colab_rl.views.dashboards.learning import add_x_buttons
 from colab_rl.views.dashboards.style import DASH_WORDS, DASHES, Line, Panel, empty, legend, stacked, wrapped
 from colab_rl.views.dashboards.tables import X_AXES, Curves
-from colab_rl.views.palette import COLORS, GREEN, RED, YELLOW
+from colab_rl.views.palette import COLORS, GREEN, GREY, RED, YELLOW
 
 # Panel's title, its columns' kinds with what they are called there, and whether its axis is logarithmic.
 PANELS: tuple[tuple[str, dict[str, str], bool], ...] = (
@@ -24,6 +24,8 @@ PANELS: tuple[tuple[str, dict[str, str], bool], ...] = (
     ("Norm of Adam's second moment", {"adam_second_moment_norm": ""}, True),
     ("Dead hidden units", {"dead_units": ""}, False),
 )
+
+HEALTHY, FEW = "Nothing unhealthy in the last fifth of the run", "Too few rows yet to judge the optimizer's health"
 
 
 def optimizer(runs: Curves | Sequence[Curves]) -> go.Figure:
@@ -100,18 +102,21 @@ def _marked(run: Curves, name: str, values: np.ndarray) -> Line:
 
 
 def _sentences(runs: Sequence[Curves]) -> list[str]:
-    """What is said above the panels, in lines."""
-    lines: list[str] = []
+    """What is said above the panels, in lines: of one run each finding with its reason, of several who has which."""
+    if len(runs) == 1:
+        findings = [finding.sentence for finding in diagnose(runs[0])]
+        if runs[0].rows < FEWEST_ROWS:
+            return wrapped(FEW + ".")
+        lines = [_signed(RED, "<b>!</b>", sentence) for sentence in findings] or [_signed(GREEN, "✓", HEALTHY + ".")]
+        return [line for signed in lines for line in signed]
+    groups: dict[str, list[str]] = {HEALTHY: [], FEW: []}
     for run in runs:
-        prefix = f"{run.label}: " if len(runs) > 1 else ""
-        findings = diagnose(run)
-        if run.rows < FEWEST_ROWS:
-            lines += wrapped(f"{prefix}too few rows yet to judge the optimizer's health.")
-        elif not findings:
-            lines += _signed(GREEN, "✓", prefix + "nothing unhealthy in the last fifth of the run.")
-        for finding in findings:
-            lines += _signed(RED, "<b>!</b>", prefix + finding.sentence)
-    return lines
+        briefs = [finding.brief for finding in diagnose(run)]
+        for words in [FEW] if run.rows < FEWEST_ROWS else dict.fromkeys(briefs) or [HEALTHY]:
+            groups.setdefault(words, []).append(run.label)
+    signs = {HEALTHY: (GREEN, "✓"), FEW: (GREY, "·")}
+    return [line for words, labels in groups.items() if labels
+            for line in _signed(*signs.get(words, (RED, "<b>!</b>")), f"{words}: {', '.join(labels)}")]
 
 
 def _signed(color: str, sign: str, sentence: str) -> list[str]:

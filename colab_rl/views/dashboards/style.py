@@ -242,8 +242,8 @@ def legend(labels: Sequence[str]) -> list[str]:
 
 
 def wrapped(text: str, width: int = 46) -> list[str]:
-    """Text in lines that a phone shows, escaped."""
-    return [plain(line) for line in textwrap.wrap(text, width)]
+    """Text in lines that a phone shows, escaped; a run's name is not broken at its hyphens."""
+    return [plain(line) for line in textwrap.wrap(text, width, break_on_hyphens=False)]
 
 
 def _log_ticks(panel: Panel) -> dict[str, Any]:
