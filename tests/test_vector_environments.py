@@ -478,6 +478,17 @@ def test_large_finite_numbers_are_no_fault():
         assert np.isfinite(envs.step(np.zeros(2, np.int64)).observations).all()
 
 
+@pytest.mark.filterwarnings("ignore:overflow")
+def test_finite_rewards_that_add_up_to_infinity_are_no_fault():
+    class Large(Small):
+        def reward(self, action: Any) -> float:
+            return -np.finfo(float).max
+
+    with gymnasium_environments(lambda: Large()) as envs:
+        envs.reset()
+        assert np.isfinite(envs.step(np.zeros(2, np.int64)).rewards).all()
+
+
 def test_a_killed_worker_is_named_and_the_snapshot_outlives_it():
     shape = describe_once("CartPole-v1")
     actions = actions_of(shape, 4, 60)

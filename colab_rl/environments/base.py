@@ -16,12 +16,15 @@ def cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def not_finite(observations: np.ndarray, rewards: np.ndarray) -> tuple[int, str]:
+def not_finite(observations: np.ndarray, rewards: np.ndarray) -> tuple[int, str] | None:
     """Where a step gave a number that is not finite, in (N, obs_dim) observations or (N,) rewards: the first such row,
-    and in words such as `nan in a reward`. Raises IndexError where all are finite.
+    and in words such as `nan in a reward`. None where all are finite, which may add up to what is not.
     """
     numbers = np.column_stack([observations, rewards])
-    row, column = np.argwhere(~np.isfinite(numbers))[0]
+    found = np.argwhere(~np.isfinite(numbers))
+    if not len(found):
+        return None
+    row, column = found[0]
     what = "an observation" if column < observations.shape[1] else "a reward"
     return int(row), f"{numbers[row, column]} in {what}"
 

@@ -62,8 +62,9 @@ class EnvPoolVectorEnvironment(VectorEnvironment):
         """See VectorEnvironment."""
         self.observations, rewards, terminated, truncated, info = self._pool.recv()
         # One sum finds every NaN and infinity in a fraction of the time of two isfinite().all().
-        if not math.isfinite(self.observations.sum(dtype=np.float64) + rewards.sum(dtype=np.float64)):
-            slot, what = not_finite(self.observations, rewards)
+        if (not math.isfinite(self.observations.sum(dtype=np.float64) + rewards.sum(dtype=np.float64))
+                and (found := not_finite(self.observations, rewards))):
+            slot, what = found
             raise EnvironmentFault(f"{self.name} returned {what} (environment {slot}, "
                                    f"step {info['elapsed_step'][slot]})")
         self.ended = terminated | truncated

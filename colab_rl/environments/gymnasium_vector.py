@@ -103,8 +103,9 @@ class GymnasiumVectorEnvironment(VectorEnvironment):
         arrays = self._arrays
         observations, rewards = arrays.observations[group], arrays.rewards[group]
         # One sum finds every NaN and infinity in a fraction of the time of two isfinite().all().
-        if not math.isfinite(observations.sum(dtype=np.float64) + rewards.sum()):
-            row, what = not_finite(observations, rewards)
+        if (not math.isfinite(observations.sum(dtype=np.float64) + rewards.sum())
+                and (found := not_finite(observations, rewards))):
+            row, what = found
             slot = group.start + row
             seed = self._episode_seed(slot, int(self._journal.episodes[slot]))
             raise EnvironmentFault(f"{self.name} returned {what} (environment {slot}, episode seed {seed}, "
