@@ -80,7 +80,7 @@ def train(run: str, *, env: EnvironmentSource | None = None, algo: str | None = 
     if identity:
         total = request.agree(identity)
     else:
-        identity = request.branch(source, places) if source else request.begin()
+        identity = request.branch(source, places) if source is not None else request.begin()
         total = identity.config["total_steps"]
     environment = identity.environment(env, "train")
     spaces = describe(environment)

@@ -222,6 +222,16 @@ def test_an_option_goes_over_the_environment_variable(command, here, monkeypatch
         assert json.loads(command("status", "walker", "--json", *options)[1])["checkpoints"][0]["store"] == state
 
 
+@pytest.mark.parametrize("how", ["option", "variable"])
+def test_a_root_in_the_home_folder_is_meant_where_no_shell_says_so(command, here, monkeypatch, how):
+    monkeypatch.setenv("HOME", str(here))
+    monkeypatch.setenv("COLAB_RL_ROOT", "~/runs" if how == "variable" else "elsewhere")
+    code, output, _ = command("status", *(["--root=~/runs"] if how == "option" else []))
+    assert code == 0 and "walker: CartPole-v1" in output
+    code, _, errors = command("status", "--root", "~nosuchuser/runs")
+    assert code == 2 and "root ~nosuchuser/runs begins with the home folder of a user whom" in errors
+
+
 def test_the_program_itself_prints_the_hash_last_and_results_alone_on_standard_output(run_cli, tmp_path):
     done = run_cli("train", "walker", "--env", "CartPole-v1", "--total-steps", 100, "--set", *TINY)
     assert done.returncode == 0, done.stderr
@@ -337,6 +347,7 @@ WRONG_USAGE = {
     "evaluation seed beyond 64 bits": (["evaluate", "walker", "--seed", "99999999999999999999"], "seed"),
     "wrong number of episodes": (["evaluate", "walker", "--episodes", "many"], "many"),
     "branch from no run": ([*TRAIN_POLE, "--from", "walkr"], "did you mean 'walker'"),
+    "branch from a run without a name": ([*TRAIN_POLE, "--from", ""], "cannot name a run"),
     "branch from no generation": ([*TRAIN_POLE, "--from", "walker:last"], "RUN:GENERATION"),
     "branch from digits that are none": ([*TRAIN_POLE, "--from", "walker:\N{SUPERSCRIPT TWO}"], "RUN:GENERATION"),
     "branch without more steps": (["train", "new", "--from", "walker"], "larger --total-steps"),

@@ -183,6 +183,13 @@ def test_the_command_line_writes_it(places, tmp_path, monkeypatch, capsys):
     assert "did you mean 'first'" in capsys.readouterr().err
 
 
+def test_the_home_folder_is_meant_where_no_shell_says_so(places, tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    assert report("first", out="~/r.html", episodes=0, **places) == tmp_path / "r.html"
+    assert (tmp_path / "r.html").is_file() and not (tmp_path / "~").exists()
+
+
 def test_a_run_that_never_came_to_the_store_is_found_after_its_report_did(places, tmp_path):
     shutil.rmtree(places["store"] / "first")
     path = report("first", out=tmp_path / "r.html", episodes=0, **places)

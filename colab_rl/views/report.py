@@ -22,6 +22,7 @@ from colab_rl.evaluation import EvaluationResult
 from colab_rl.inspection import evaluate_checkpoint, find_checkpoint
 from colab_rl.progress import say
 from colab_rl.runs import Places
+from colab_rl.storage import expanded
 from colab_rl.telemetry import Episode
 from colab_rl.views import dashboards
 from colab_rl.views.copies import copy_to_store
@@ -61,7 +62,7 @@ def report(runs: str | Sequence[str], *, out: Location = None, checkpoint: str |
     Raises UsageError for what is not there, StorageError where the copy fails; the file is written by then.
     """
     names = [runs] if isinstance(runs, str) else list(runs)
-    target = Path(out) if out else Path("-".join(name.replace(":", "-") for name in names) + "-report.html")
+    target = expanded(out, "out") if out else Path("-".join(name.replace(":", "-") for name in names) + "-report.html")
     _check_target(target)
     text = build_page(names, checkpoint=checkpoint, episodes=episodes, env=env, root=root, store=store)
     data = text.encode()
