@@ -60,7 +60,8 @@ class Channels:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "body_count", len(self.drawing.outlines) if self.drawing else 0)
-        object.__setattr__(self, "actions", tuple(self.actions))
+        names = [self.actions] if isinstance(self.actions, str) else self.actions
+        object.__setattr__(self, "actions", tuple(names))
 
     @property
     def width(self) -> int:

@@ -32,11 +32,11 @@ def guarded(name: str) -> Iterator[None]:
             yield
     except ColabRLError:
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:  # an environment may leave; this process is not its own
         raise EnvironmentFault(f"{name} failed: {in_one_line(error)}") from error
 
 
-def in_one_line(error: Exception) -> str:
+def in_one_line(error: Exception | SystemExit) -> str:
     """What was raised, and where."""
     frame = traceback.extract_tb(error.__traceback__)[-1]
     what = " ".join("".join(traceback.format_exception_only(error)).split())

@@ -83,7 +83,7 @@ def describe(source: EnvironmentSource) -> Spaces:
 @prints_aside()
 def close_environment(environment: gymnasium.Env) -> None:
     """Closes it. What it raises then is passed over: nothing is wanted of it any more."""
-    with contextlib.suppress(Exception):
+    with contextlib.suppress(Exception, SystemExit):
         environment.close()
 
 
