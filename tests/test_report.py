@@ -3,6 +3,7 @@
 import html
 import json
 import re
+import resource
 import shutil
 from pathlib import Path
 
@@ -164,6 +165,19 @@ def test_bad_input_is_one_line(places, tmp_path, monkeypatch, call, error, words
     with pytest.raises(error, match=words):
         report(**call, **places)
     assert Path("notes.txt").read_text() == "precious"
+
+
+def test_a_report_that_is_cut_off_leaves_the_one_before(places, tmp_path):
+    path = report("first", out=tmp_path / "r.html", episodes=0, **places)
+    before, limit = path.read_bytes(), resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (len(before) // 2, limit[1]))  # as a disk that is full
+    try:
+        with pytest.raises(StorageError, match="cannot be written: File too large"):
+            report("first", out=path, episodes=0, **places)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limit)
+    assert path.read_bytes() == before and [entry.name for entry in tmp_path.iterdir()] == ["copy", "r.html"]
+    assert report("first", out=path, episodes=0, **places) == path
 
 
 def test_a_store_that_cannot_be_written_leaves_the_report(places, tmp_path):

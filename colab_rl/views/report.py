@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import datetime
 import os
+import uuid
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -67,8 +68,7 @@ def report(runs: str | Sequence[str], *, out: Location = None, checkpoint: str |
     text = build_page(names, checkpoint=checkpoint, episodes=episodes, env=env, root=root, store=store)
     data = text.encode()
     try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        target.write_bytes(data)
+        _write(target, data)
     except OSError as error:
         raise StorageError(f"{target} cannot be written: {error.strerror}; give another file with --out") from error
     places = Places(root, store)
@@ -221,6 +221,17 @@ def _facts(choices: Sequence[Choice]) -> list[tuple[str, str]]:
     if manifest:
         facts.append(("Shown", f"generation {manifest.generation}"))
     return facts
+
+
+def _write(target: Path, data: bytes) -> None:
+    """Makes the file whole, or leaves the one that was there. Raises OSError."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    temporary = target.with_name(f".tmp-{uuid.uuid4().hex[:8]}-{target.name}")
+    try:
+        temporary.write_bytes(data)
+        os.replace(temporary, target)
+    finally:
+        temporary.unlink(missing_ok=True)
 
 
 def _check_target(target: Path) -> None:
