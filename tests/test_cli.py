@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import configparser
 import dataclasses
+import io
 import json
 import os
 import re
@@ -532,6 +533,34 @@ def test_nobody_reading_the_output_any_more_is_no_error(run_cli, command):
     finally:
         os.close(output)
     assert (done.returncode, done.stderr) == (128 + signal.SIGPIPE, "")
+
+
+@pytest.mark.parametrize("closed", [(1,), (2,), (1, 2)], ids=str)
+def test_closed_streams_are_no_error(run_cli, closed):
+    done = run_cli("presets", preexec_fn=lambda: [os.close(stream) for stream in closed])
+    assert (done.returncode, done.stderr) == (0, "") and ("gamma" in done.stdout) == (1 not in closed)
+
+
+def test_a_name_that_standard_output_cannot_show_is_escaped(here, monkeypatch):
+    name, shown = os.fsdecode(b"caf\xe9.html"), io.BytesIO()
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(shown, "utf-8", "strict"))
+    assert main(["report", "walker", "--episodes", "0", "--out", name]) == 0
+    assert shown.getvalue() == b"caf\\udce9.html\n" and (here / name).is_file()
+
+
+@pytest.mark.parametrize(("arguments", "package"), [(["report", "walker"], "plotly"), (["doctor"], "gymnasium")],
+                         ids=["report", "doctor"])
+def test_a_package_that_is_missing_is_one_line_that_says_how_to_install_it(tmp_path, arguments, package):
+    program = f"import sys; sys.modules[{package!r}] = None; import colab_rl.cli; sys.exit(colab_rl.cli.main())"
+    done = subprocess.run([sys.executable, "-c", program, *arguments], cwd=tmp_path, capture_output=True, text=True,
+                          env={**os.environ, "COLAB_RL_STORE": "none"}, timeout=240)
+    assert done.returncode == 1 and list(tmp_path.iterdir()) == []
+    if arguments == ["doctor"]:
+        assert done.stderr == "" and "ok    Python 3" in done.stdout
+        assert f"BAD   not all was looked at: {package} cannot be imported; pip install {package}" in done.stdout
+    else:
+        assert done.stdout == "" and done.stderr.count("\n") == 1
+        assert done.stderr.startswith("error: ") and f"; pip install {package}, then" in done.stderr
 
 
 @pytest.mark.parametrize("arguments", [["train", "new", "--env", "Nope-v0"], ["status", "zzz"],
