@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import configparser
+import ctypes
 import dataclasses
 import io
 import json
@@ -26,6 +27,7 @@ from colab_rl.checkpoints.serialization import deserialize, serialize
 from colab_rl.cli import main
 from colab_rl.environments import describe
 from colab_rl.environments.backends import why_not
+from colab_rl.environments.guard import prints_aside
 from colab_rl.inspection import find_checkpoint
 from colab_rl.runs import Places
 
@@ -246,6 +248,9 @@ def test_the_program_itself_prints_the_hash_last_and_results_alone_on_standard_o
 
 def test_what_an_environment_prints_is_no_result(run_cli, tmp_path, monkeypatch, capfd):
     (tmp_path / "chatty.py").write_text("""
+import ctypes
+import os
+
 import gymnasium
 from gymnasium.envs.classic_control import CartPoleEnv
 
@@ -257,6 +262,8 @@ class Chatty(CartPoleEnv):
         super().__init__(**options)
     def reset(self, **options):
         print("resetting")
+        os.system("echo from a child")
+        ctypes.CDLL(None).puts(b"from C")
         return super().reset(**options)
     def step(self, action):
         print("stepping", flush=True)
@@ -273,8 +280,25 @@ gymnasium.register("Chatty-v0", Chatty, max_episode_steps=20)
     assert {"importing", "making", "stepping", "closing"} <= set(done.stderr.splitlines())
     monkeypatch.syspath_prepend(tmp_path)
     record("walker", root=tmp_path / "runs", store="none")
+    ctypes.CDLL(None).puts(b"ours")
+    ctypes.CDLL(None).fflush(None)
     output, errors = capfd.readouterr()
-    assert output == "" and {"importing", "making", "resetting", "stepping", "closing"} <= set(errors.splitlines())
+    assert output == "ours\n"
+    assert {"importing", "making", "resetting", "stepping", "closing", "from a child", "from C"} <= \
+        set(errors.splitlines())
+
+
+def test_standard_output_comes_back_when_the_last_thread_has_left_an_environment(capfd):
+    first, second = prints_aside(), prints_aside()
+    first.__enter__()
+    second.__enter__()
+    first.__exit__(None, None, None)
+    print("an environment's", flush=True)
+    os.write(1, b"its child's\n")
+    second.__exit__(None, None, None)
+    print("ours", flush=True)
+    os.write(1, b"ours\n")
+    assert capfd.readouterr() == ("ours\nours\n", "an environment's\nits child's\n")
 
 
 def test_the_installed_program_finds_an_environment_in_this_folder(tmp_path):
