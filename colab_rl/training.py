@@ -107,6 +107,7 @@ class _Session:
         self.local, self.remote = places.tiers(identity)
         self.local.clear()
         self.identity_bytes = write_identity(identity, places.local(identity.name), places.remote(identity.name))
+        self.local.identity = self.identity_bytes
 
     def run(self, total_steps: int, stop: StopRequest) -> TrainingResult:
         """Goes on from the newest whole checkpoint, and brings what the session wrote to the store."""
