@@ -26,6 +26,7 @@ from tqdm import tqdm
 
 from colab_rl.algorithms.ppo import PPO
 from colab_rl.algorithms.rollout import Rollout
+from colab_rl.arguments import checked
 from colab_rl.config import PPOConfig
 from colab_rl.environments import EnvironmentSource, VectorEnvironment, describe, environment_name
 from colab_rl.environments.backends import BACKENDS, make_vector_environment, why_not
@@ -96,6 +97,7 @@ class Recommendation:
     estimated_seconds: float
 
 
+@checked
 def bench(env: EnvironmentSource | None = None) -> dict[str, Any]:
     """Measures this machine for an environment with its PPO preset; takes well below a minute.
 

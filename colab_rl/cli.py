@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import io
 import json
 import os
 import select
@@ -29,6 +30,7 @@ def console() -> int:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs a command; returns the exit code."""
+    _mend_streams()
     options = _parser().parse_args(arguments)
     try:
         code = options.command(options)
@@ -37,6 +39,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except ColabRLError as error:
         print(f"error: {error}", file=sys.stderr)
         return error.exit_code
+    except ModuleNotFoundError as error:
+        package = (error.name or str(error)).partition(".")[0]
+        if package == "colab_rl":
+            raise  # none that somebody could install
+        print(f"error: {error}; what was saved before is kept; {_installing(package)}", file=sys.stderr)
+        return 1
     except OSError as error:
         if isinstance(error, BrokenPipeError) and _nobody_reads():
             return 128 + signal.SIGPIPE
@@ -45,6 +53,26 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt as error:
         print("stopped at once, without saving; the newest checkpoint is kept", file=sys.stderr)
         return 128 + (error.signal_number if isinstance(error, StoppedAtOnce) else signal.SIGINT)
+
+
+def _mend_streams() -> None:
+    """Lets results be printed where standard output is closed, or cannot show a file's name; they change no outcome."""
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:  # closed by `>&-`
+            setattr(sys, name, open(os.devnull, "w"))  # noqa: SIM115 (to the end of the program)
+    if isinstance(sys.stdout, io.TextIOWrapper) and sys.stdout.errors == "strict":
+        sys.stdout.reconfigure(errors="backslashreplace")
+
+
+def _installing(package: str) -> str:
+    """What to do where a package cannot be imported."""
+    from colab_rl import install
+
+    try:
+        missing = [f'"{need.requirement}"' for need in install.needs() if need.needed and need.here is None]
+    except ModuleNotFoundError:  # it is `packaging`
+        missing = []
+    return f"pip install {' '.join(missing or [package])}, then run the same command again"
 
 
 def _nobody_reads() -> bool:

@@ -1,4 +1,7 @@
-"""`doctor`: what this machine has and lacks, and one fix a line where something is wrong."""
+"""`doctor`: what this machine has and lacks, and one fix a line where something is wrong.
+
+What needs a package is imported where it is looked at: one that is missing is what people ask a doctor about.
+"""
 
 from __future__ import annotations
 
@@ -7,19 +10,12 @@ import os
 import platform
 import shutil
 import sys
-from pathlib import Path
+from functools import partial
 from typing import Any, NamedTuple
 
 import colab_rl
-from colab_rl import colab, install
-from colab_rl.environments.backends import why_not
-from colab_rl.environments.base import cores
-from colab_rl.environments.envpool_vector import INSTALL
-from colab_rl.environments.make import describe
+from colab_rl import install
 from colab_rl.errors import ColabRLError
-from colab_rl.request import DEFAULT_ENVIRONMENT
-from colab_rl.runs import Places, store_name
-from colab_rl.storage.stores import MOUNTED_DRIVE, MY_DRIVE, open_store
 
 # The newest that the tests pass with (constraints.txt); what is newer should do too.
 TESTED = {"gymnasium": "1.4", "numpy": "2.4", "torch": "2.13", "plotly": "7.1", "moviepy": "2.2", "ipywidgets": "8.1"}
@@ -40,12 +36,23 @@ class Finding(NamedTuple):
 
 def examine(root: str | os.PathLike | None = None, store: str | os.PathLike | None = None) -> list[Finding]:
     """Looks at Python, the packages, the processor, the disk and the store; nobody is asked anything."""
-    return [_python(), *_packages(), _box2d(), _envpool(), _gpu(), _film(), _disk(Places(root, "none").root),
-            _store(store)]
+    found = [_python(), *_packages()]
+    unseen: set[str] = set()
+    for look in (_box2d, _envpool, _gpu, _film, partial(_disk, root), partial(_store, store)):
+        try:
+            found.append(look())
+        except ModuleNotFoundError as error:
+            unseen.add((error.name or str(error)).partition(".")[0])
+    if unseen:
+        found.append(Finding(BAD, f"not all was looked at: {', '.join(sorted(unseen))} cannot be imported",
+                             f"pip install {' '.join(sorted(unseen))}, and run doctor again"))
+    return found
 
 
 def describe_machine() -> str:
     """What this machine is, in one line, and a line more for each thing that needs an answer."""
+    from colab_rl.environments.base import cores
+
     line = " · ".join([
         f"colab_rl {colab_rl.__version__}", f"Python {platform.python_version()}",
         f"torch {importlib.import_module('torch').__version__}", f"{cores()} CPU cores", _gpu().what,
@@ -106,6 +113,11 @@ def _box2d() -> Finding:
 
 
 def _envpool() -> Finding:
+    from colab_rl.environments.backends import why_not
+    from colab_rl.environments.envpool_vector import INSTALL
+    from colab_rl.environments.make import describe
+    from colab_rl.request import DEFAULT_ENVIRONMENT
+
     try:
         reason = why_not("envpool", DEFAULT_ENVIRONMENT, describe(DEFAULT_ENVIRONMENT))
     except ColabRLError as error:
@@ -132,8 +144,11 @@ def _film() -> Finding:
     return Finding(GOOD, "FFmpeg: videos can be made")
 
 
-def _disk(root: Path) -> Finding:
-    there = next(folder for folder in (root.absolute(), *root.absolute().parents) if folder.exists())
+def _disk(given: str | os.PathLike | None) -> Finding:
+    from colab_rl.runs import Places
+
+    root = Places(given, "none").root.absolute()
+    there = next(folder for folder in (root, *root.parents) if folder.exists())
     free = shutil.disk_usage(there).free
     if not os.access(there, os.W_OK):
         return Finding(BAD, f"{there} cannot be written", "choose another folder with --root")
@@ -149,12 +164,18 @@ def _fast() -> str:
 
 
 def _drive() -> str:
+    from colab_rl import colab
+    from colab_rl.storage.stores import MOUNTED_DRIVE, MY_DRIVE
+
     if (MOUNTED_DRIVE / MY_DRIVE).is_dir():
         return "Drive mounted"
     return "Drive not mounted" if colab.on_colab() else "not on Colab"
 
 
 def _store(store: str | os.PathLike | None) -> Finding:
+    from colab_rl.runs import store_name
+    from colab_rl.storage.stores import open_store
+
     try:
         opened = open_store(store_name(store), make=False)
         if opened is None:

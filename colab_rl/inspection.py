@@ -30,6 +30,7 @@ from colab_rl.telemetry import Episode
 Location = str | os.PathLike | None
 
 
+@checked
 def status(run: str | None = None, *, root: Location = None, store: Location = None) -> list[dict[str, Any]]:
     """The run, or all runs, as `status --json` prints them. Raises UsageError for an unknown run."""
     return status_in(Places(root, store), run)
@@ -48,6 +49,7 @@ def status_in(places: Places, run: str | None = None) -> list[dict[str, Any]]:
     return found
 
 
+@checked
 def verify(run: str, *, root: Location = None, store: Location = None) -> dict[str, Any]:
     """Reads every file of every checkpoint, here and in the store, against its manifest.
 

@@ -8,6 +8,7 @@ import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
+from colab_rl.arguments import checked
 from colab_rl.checkpoints import Replicator
 from colab_rl.errors import ColabRLError, UsageError
 from colab_rl.progress import progress_bar, say
@@ -29,6 +30,7 @@ class PushResult:
     state: str
 
 
+@checked
 def push(run: str, *, root: str | os.PathLike | None = None, store: str | os.PathLike | None = None) -> PushResult:
     """Brings everything of a run that the store lacks there; waits, with progress, until it is there.
 

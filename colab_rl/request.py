@@ -13,6 +13,7 @@ from colab_rl.checkpoints.recovery import Checkpoint, check_segments, newest_who
 from colab_rl.config import Config, config_class, make_config, to_json
 from colab_rl.environments import EnvironmentSource, describe, environment_name
 from colab_rl.environments.backends import check_backend, choose_backend, why_not
+from colab_rl.environments.make import check_known_elsewhere
 from colab_rl.errors import ColabRLError, UsageError
 from colab_rl.machine import THREADS, check_device, choose_device, versions
 from colab_rl.presets import preset
@@ -127,6 +128,8 @@ class Request:
                   began: dict[str, Any] | None) -> Identity:
         device, threads = choose_device(self.device), THREADS
         backend = choose_backend(backend, env, spaces)
+        if backend == "gymnasium":
+            check_known_elsewhere(env)
         return Identity(
             name=self.run, run_id=uuid.uuid4().hex,
             created=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),

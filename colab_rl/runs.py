@@ -26,7 +26,7 @@ from colab_rl.config import Config, make_config
 from colab_rl.environments import EnvironmentSource
 from colab_rl.errors import ColabRLError, StorageError, UsageError, nearest
 from colab_rl.progress import say
-from colab_rl.storage import FolderStorage, NotFound, Storage, looked_again, open_store
+from colab_rl.storage import FolderStorage, NotFound, Storage, expanded, looked_again, open_store
 
 FORMAT = 1
 TENSORBOARD = "tensorboard"
@@ -115,7 +115,7 @@ class Places:
 
     def __init__(self, root: str | os.PathLike | None = None, store: str | os.PathLike | None = None,
                  make_store: bool = False):
-        self.root = Path(root or os.environ.get("COLAB_RL_ROOT") or "runs")
+        self.root = expanded(root or os.environ.get("COLAB_RL_ROOT") or "runs", "root")
         self.store = open_store(store_name(store), make_store)
         if isinstance(self.store, FolderStorage) and os.path.realpath(self.store.root) == os.path.realpath(self.root):
             raise UsageError(f"the store {self.store.place} is the folder of the runs itself, where a copy would be no "

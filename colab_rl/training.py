@@ -81,7 +81,7 @@ def train(run: str, *, env: EnvironmentSource | None = None, algo: str | None = 
     if identity:
         total = request.agree(identity)
     else:
-        identity = request.branch(source, places) if source else request.begin()
+        identity = request.branch(source, places) if source is not None else request.begin()
         total = identity.config["total_steps"]
     environment = identity.environment(env, "train")
     spaces = describe(environment)
@@ -109,6 +109,7 @@ class _Session:
         self.local, self.remote = places.tiers(identity)
         self.local.clear()
         self.identity_bytes = write_identity(identity, places.local(identity.name), places.remote(identity.name))
+        self.local.identity = self.identity_bytes
 
     def run(self, total_steps: int, stop: StopRequest) -> TrainingResult:
         """Goes on from the newest whole checkpoint, and brings what the session wrote to the store."""

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from colab_rl import UsageError, colab, evaluate, render, report, train
+from colab_rl import UsageError, bench, colab, evaluate, push, render, report, status, train, verify
 from colab_rl.notebook import choose_run, set_up, show_dashboards, train_live
 
 
@@ -15,6 +15,11 @@ from colab_rl.notebook import choose_run, set_up, show_dashboards, train_live
     (lambda: train("a", seed="x"), "setting seed takes a whole number"),
     (lambda: train("a", settings="gamma=1"), "settings is names and values in braces, not 'gamma=1'"),
     (lambda: train("a", settings={3: 3}), "unknown setting 3"),
+    (lambda: status(5), "run is text, not 5"),
+    (lambda: verify(5), "run is text, not 5"),
+    (lambda: push(["a"]), "run is text"),
+    (lambda: push("a", store=5), "store is text or a path, not 5"),
+    (lambda: bench(5), "env is text or a function, not 5"),
     (lambda: train_live("a", "none", settings=["gamma"]), "settings is names and values"),
     (lambda: train_live(["a"], "none"), "run is text"),
     (lambda: train_live("a", 5), "store is text"),

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import configparser
+import ctypes
 import dataclasses
+import io
 import json
 import os
 import re
@@ -25,6 +27,7 @@ from colab_rl.checkpoints.serialization import deserialize, serialize
 from colab_rl.cli import main
 from colab_rl.environments import describe
 from colab_rl.environments.backends import why_not
+from colab_rl.environments.guard import prints_aside
 from colab_rl.inspection import find_checkpoint
 from colab_rl.runs import Places
 
@@ -222,6 +225,16 @@ def test_an_option_goes_over_the_environment_variable(command, here, monkeypatch
         assert json.loads(command("status", "walker", "--json", *options)[1])["checkpoints"][0]["store"] == state
 
 
+@pytest.mark.parametrize("how", ["option", "variable"])
+def test_a_root_in_the_home_folder_is_meant_where_no_shell_says_so(command, here, monkeypatch, how):
+    monkeypatch.setenv("HOME", str(here))
+    monkeypatch.setenv("COLAB_RL_ROOT", "~/runs" if how == "variable" else "elsewhere")
+    code, output, _ = command("status", *(["--root=~/runs"] if how == "option" else []))
+    assert code == 0 and "walker: CartPole-v1" in output
+    code, _, errors = command("status", "--root", "~nosuchuser/runs")
+    assert code == 2 and "root ~nosuchuser/runs begins with the home folder of a user whom" in errors
+
+
 def test_the_program_itself_prints_the_hash_last_and_results_alone_on_standard_output(run_cli, tmp_path):
     done = run_cli("train", "walker", "--env", "CartPole-v1", "--total-steps", 100, "--set", *TINY)
     assert done.returncode == 0, done.stderr
@@ -235,6 +248,9 @@ def test_the_program_itself_prints_the_hash_last_and_results_alone_on_standard_o
 
 def test_what_an_environment_prints_is_no_result(run_cli, tmp_path, monkeypatch, capfd):
     (tmp_path / "chatty.py").write_text("""
+import ctypes
+import os
+
 import gymnasium
 from gymnasium.envs.classic_control import CartPoleEnv
 
@@ -246,6 +262,8 @@ class Chatty(CartPoleEnv):
         super().__init__(**options)
     def reset(self, **options):
         print("resetting")
+        os.system("echo from a child")
+        ctypes.CDLL(None).puts(b"from C")
         return super().reset(**options)
     def step(self, action):
         print("stepping", flush=True)
@@ -262,8 +280,25 @@ gymnasium.register("Chatty-v0", Chatty, max_episode_steps=20)
     assert {"importing", "making", "stepping", "closing"} <= set(done.stderr.splitlines())
     monkeypatch.syspath_prepend(tmp_path)
     record("walker", root=tmp_path / "runs", store="none")
+    ctypes.CDLL(None).puts(b"ours")
+    ctypes.CDLL(None).fflush(None)
     output, errors = capfd.readouterr()
-    assert output == "" and {"importing", "making", "resetting", "stepping", "closing"} <= set(errors.splitlines())
+    assert output == "ours\n"
+    assert {"importing", "making", "resetting", "stepping", "closing", "from a child", "from C"} <= \
+        set(errors.splitlines())
+
+
+def test_standard_output_comes_back_when_the_last_thread_has_left_an_environment(capfd):
+    first, second = prints_aside(), prints_aside()
+    first.__enter__()
+    second.__enter__()
+    first.__exit__(None, None, None)
+    print("an environment's", flush=True)
+    os.write(1, b"its child's\n")
+    second.__exit__(None, None, None)
+    print("ours", flush=True)
+    os.write(1, b"ours\n")
+    assert capfd.readouterr() == ("ours\nours\n", "an environment's\nits child's\n")
 
 
 def test_the_installed_program_finds_an_environment_in_this_folder(tmp_path):
@@ -337,6 +372,7 @@ WRONG_USAGE = {
     "evaluation seed beyond 64 bits": (["evaluate", "walker", "--seed", "99999999999999999999"], "seed"),
     "wrong number of episodes": (["evaluate", "walker", "--episodes", "many"], "many"),
     "branch from no run": ([*TRAIN_POLE, "--from", "walkr"], "did you mean 'walker'"),
+    "branch from a run without a name": ([*TRAIN_POLE, "--from", ""], "cannot name a run"),
     "branch from no generation": ([*TRAIN_POLE, "--from", "walker:last"], "RUN:GENERATION"),
     "branch from digits that are none": ([*TRAIN_POLE, "--from", "walker:\N{SUPERSCRIPT TWO}"], "RUN:GENERATION"),
     "branch without more steps": (["train", "new", "--from", "walker"], "larger --total-steps"),
@@ -521,6 +557,34 @@ def test_nobody_reading_the_output_any_more_is_no_error(run_cli, command):
     finally:
         os.close(output)
     assert (done.returncode, done.stderr) == (128 + signal.SIGPIPE, "")
+
+
+@pytest.mark.parametrize("closed", [(1,), (2,), (1, 2)], ids=str)
+def test_closed_streams_are_no_error(run_cli, closed):
+    done = run_cli("presets", preexec_fn=lambda: [os.close(stream) for stream in closed])
+    assert (done.returncode, done.stderr) == (0, "") and ("gamma" in done.stdout) == (1 not in closed)
+
+
+def test_a_name_that_standard_output_cannot_show_is_escaped(here, monkeypatch):
+    name, shown = os.fsdecode(b"caf\xe9.html"), io.BytesIO()
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(shown, "utf-8", "strict"))
+    assert main(["report", "walker", "--episodes", "0", "--out", name]) == 0
+    assert shown.getvalue() == b"caf\\udce9.html\n" and (here / name).is_file()
+
+
+@pytest.mark.parametrize(("arguments", "package"), [(["report", "walker"], "plotly"), (["doctor"], "gymnasium")],
+                         ids=["report", "doctor"])
+def test_a_package_that_is_missing_is_one_line_that_says_how_to_install_it(tmp_path, arguments, package):
+    program = f"import sys; sys.modules[{package!r}] = None; import colab_rl.cli; sys.exit(colab_rl.cli.main())"
+    done = subprocess.run([sys.executable, "-c", program, *arguments], cwd=tmp_path, capture_output=True, text=True,
+                          env={**os.environ, "COLAB_RL_STORE": "none"}, timeout=240)
+    assert done.returncode == 1 and list(tmp_path.iterdir()) == []
+    if arguments == ["doctor"]:
+        assert done.stderr == "" and "ok    Python 3" in done.stdout
+        assert f"BAD   not all was looked at: {package} cannot be imported; pip install {package}" in done.stdout
+    else:
+        assert done.stdout == "" and done.stderr.count("\n") == 1
+        assert done.stderr.startswith("error: ") and f"; pip install {package}, then" in done.stderr
 
 
 @pytest.mark.parametrize("arguments", [["train", "new", "--env", "Nope-v0"], ["status", "zzz"],

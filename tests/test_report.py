@@ -5,6 +5,7 @@ import html
 import itertools
 import json
 import re
+import resource
 import shutil
 import threading
 from pathlib import Path
@@ -244,6 +245,19 @@ def test_bad_input_is_one_line(places, tmp_path, monkeypatch, call, error, words
     assert Path("notes.txt").read_text() == "precious"
 
 
+def test_a_report_that_is_cut_off_leaves_the_one_before(places, tmp_path):
+    path = report("first", out=tmp_path / "r.html", episodes=0, **places)
+    before, limit = path.read_bytes(), resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (len(before) // 2, limit[1]))  # as a disk that is full
+    try:
+        with pytest.raises(StorageError, match="cannot be written: File too large"):
+            report("first", out=path, episodes=0, **places)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limit)
+    assert path.read_bytes() == before and [entry.name for entry in tmp_path.iterdir()] == ["copy", "r.html"]
+    assert report("first", out=path, episodes=0, **places) == path
+
+
 def test_a_store_that_cannot_be_written_leaves_the_report(places, tmp_path):
     (places["store"] / "first" / "reports").write_text("a file where a folder should be")
     with pytest.raises(StorageError, match="the report is in"):
@@ -259,6 +273,13 @@ def test_the_command_line_writes_it(places, tmp_path, monkeypatch, capsys):
     assert Path("first-second-report.html").stat().st_size < 10e6
     assert main(["report", "frist", *where]) == 2
     assert "did you mean 'first'" in capsys.readouterr().err
+
+
+def test_the_home_folder_is_meant_where_no_shell_says_so(places, tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    assert report("first", out="~/r.html", episodes=0, **places) == tmp_path / "r.html"
+    assert (tmp_path / "r.html").is_file() and not (tmp_path / "~").exists()
 
 
 def test_a_run_that_never_came_to_the_store_is_found_after_its_report_did(places, tmp_path):

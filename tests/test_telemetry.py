@@ -4,6 +4,7 @@ import dataclasses
 import functools
 import io
 import json
+import sys
 import zipfile
 
 import gymnasium
@@ -12,7 +13,7 @@ import pytest
 
 import colab_rl
 from colab_rl import Channels, UsageError, telemetry
-from colab_rl.environments import Drawing, channels_of, describe
+from colab_rl.environments import Drawing, channels_of, close_environment, describe
 from colab_rl.errors import EnvironmentFault
 from colab_rl.evaluation import Evaluator, record_episode, replay
 from tests.helpers import TINY
@@ -240,6 +241,7 @@ def test_an_environment_names_its_own_channels_and_a_bare_one_gets_numbers():
     assert list(episode.series) == ["rope_angle", "load", "action_pull", "action_lift", "reward", "value"]
     assert episode.units["load"] == "kg" and np.allclose(episode["load"], 7.5)
     assert np.allclose(episode.time, np.arange(7) / 10) and not episode.terminated
+    assert Channels({"rope_angle": "rad"}, actions="push").actions == ("push",)
     bare = record_episode(Bare(), spaces, acting(spaces), ones, 0)
     assert list(bare.series) == ["observation_0", "observation_1", "observation_2", "action_0", "action_1", "reward",
                                  "value"]
@@ -254,7 +256,7 @@ def test_an_environment_names_its_own_channels_and_a_bare_one_gets_numbers():
 
 
 @pytest.mark.parametrize("name", ["reward", "value", "terrain", "first_pose", "other_poses", "action_pull",
-                                  "reward_speed", "arm/elbow"])
+                                  "reward_speed"])
 def test_a_channel_of_a_name_that_recordings_need_is_refused(name):
     with pytest.raises(UsageError, match=f"^no channel can be called '{name}': [^\n]* give it another name$"):
         Channels({"rope_angle": "rad", name: "m"})
@@ -295,6 +297,16 @@ def test_an_environment_that_raises_when_its_episode_is_played_again_is_told(mom
     episode = record_episode(Crane(), spaces, acting(spaces), ones, 0, "custom:Broken")
     with pytest.raises(EnvironmentFault, match=r"^custom:Broken failed: RuntimeError: the rope broke"):
         list(replay(broken(moment)(), episode))
+
+
+@pytest.mark.parametrize("moment", ["reset", "step", "close"])
+def test_an_environment_that_leaves_does_not_end_this_process(moment):
+    spaces = describe(Crane)
+    leaving = type("Leaving", (Crane,), {moment: lambda *_, **__: sys.exit(0)})()
+    if moment == "close":
+        return close_environment(leaving)
+    with pytest.raises(EnvironmentFault, match=r"^custom:Leaving failed: SystemExit: 0 \(.*\.py, line \d+\)$"):
+        record_episode(leaving, spaces, acting(spaces), ones, 0, "custom:Leaving")
 
 
 def test_a_cut_off_episode_is_bootstrapped_and_a_finished_one_is_not():

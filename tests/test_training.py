@@ -49,6 +49,23 @@ STEPS = 900  # fifteen iterations
 either_environment = pytest.mark.parametrize("env_id", ENVIRONMENTS)
 
 
+class Meanwhile:
+    """A watcher that does something after so many iterations."""
+
+    def __init__(self, iteration: int, deed: Callable[[], object]):
+        self.iteration, self.deed = iteration, deed
+
+    def past(self, row: dict) -> None:
+        pass
+
+    def goal(self, total_steps: int) -> None:
+        pass
+
+    def row(self, row: dict, where: str) -> None:
+        if row["iteration"] == self.iteration:
+            self.deed()
+
+
 class Sabotaged(gymnasium.Wrapper):
     """Does what the file `plot` says, `STEP DEED`, when it has taken STEP steps; once, and never without the file."""
 
@@ -792,3 +809,41 @@ def test_an_episode_without_an_end_is_said_and_not_waited_for(tmp_path, monkeypa
     monkeypatch.setattr(evaluation, "LONGEST_EPISODE", 50)
     with pytest.raises(ColabRLError, match=r"has not ended after 50 steps.*TimeLimit.*kept: generation"):
         train("endless", env=lambda: Endless(), total_steps=1000, settings=SETTINGS, root=tmp_path, store="none")
+
+
+# ---- the folder ----------------------------------------------------------------------------------------------------
+
+
+def test_an_id_that_workers_would_not_know_is_refused_before_the_name_is_taken(tmp_path, monkeypatch):
+    monkeypatch.setitem(gymnasium.registry, "Mine-v0", gymnasium.spec("CartPole-v1"))
+    with pytest.raises(UsageError, match="give a function that makes it, or register it in a module and give"):
+        train("mine", env="Mine-v0", root=tmp_path, store="none", settings=SETTINGS, total_steps=100)
+    assert list(tmp_path.iterdir()) == []
+    made = train("mine", env=lambda: gymnasium.make("CartPole-v1"), root=tmp_path, store="none", settings=SETTINGS,
+                 total_steps=100)
+    assert made.finished
+
+
+def test_a_run_that_is_renamed_while_it_trains_stops_and_goes_on_under_its_new_name(tmp_path):
+    begin = {"env": "CartPole-v1", "total_steps": STEPS, "settings": SETTINGS, "store": "none"}
+    finished = train("walker", root=tmp_path / "never renamed", **begin)
+    runs = tmp_path / "runs"
+    with pytest.raises(ColabRLError, match=r"walker does not hold this run's run.json any more.*before 5, .* new name"):
+        train("walker", root=runs, watcher=Meanwhile(3, lambda: (runs / "walker").rename(runs / "better")), **begin)
+    assert [path.name for path in runs.iterdir() if path.name != "tensorboard"] == ["better"]
+    assert status("better", root=runs, store="none")[0]["checkpoints"][0]["generation"] == 4
+    assert train("better", root=runs, store="none").state_sha256 == finished.state_sha256
+
+
+def test_a_run_whose_folder_became_another_runs_writes_nothing_there(tmp_path):
+    begin = {"env": "CartPole-v1", "settings": SETTINGS, "root": tmp_path, "store": "none"}
+
+    def replace() -> None:
+        (tmp_path / "walker").rename(tmp_path / "first")
+        train("walker", total_steps=100, seed=1, **begin)
+
+    with pytest.raises(ColabRLError, match=r"does not hold this run's run.json any more"):
+        train("walker", total_steps=STEPS, watcher=Meanwhile(3, replace), **begin)
+    found = status("walker", root=tmp_path, store="none")[0]
+    assert (found["seed"], found["finished"]) == (1, True)
+    assert verify("walker", root=tmp_path, store="none")["bad"] == []

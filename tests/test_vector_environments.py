@@ -523,6 +523,7 @@ def test_large_finite_numbers_are_no_fault():
         assert np.isfinite(step.observations).all() and step.rewards.tolist() == [-3e38] * 3
 
 
+@pytest.mark.filterwarnings("ignore:overflow")
 def test_a_killed_worker_is_named_and_the_snapshot_outlives_it():
     shape = describe_once("CartPole-v1")
     actions = actions_of(shape, 4, 60)

@@ -394,6 +394,18 @@ def test_a_gif_has_its_frames_rate_and_colours(tmp_path):
 
 
 @pytest.mark.parametrize("suffix", [".mp4", ".gif"])
+def test_a_name_with_a_colon_is_no_protocol(tmp_path, monkeypatch, suffix):
+    monkeypatch.chdir(tmp_path)
+    path = Path(f"walker:12{suffix}")
+    with VideoWriter(path, (120, 80), 25) as writer:
+        for frame in moving_square():
+            writer.write(frame)
+    make_preview(path, Path("small:er.mp4"), 300_000)
+    assert {entry.name for entry in tmp_path.iterdir()} == {path.name, "small:er.mp4"}
+    assert probe(path.absolute())[1] == 20
+
+
+@pytest.mark.parametrize("suffix", [".mp4", ".gif"])
 @pytest.mark.parametrize("error", [KeyboardInterrupt, ColabRLError])
 def test_what_breaks_off_leaves_no_file_and_harms_none(tmp_path, suffix, error):
     path = tmp_path / f"out{suffix}"
@@ -560,6 +572,12 @@ def test_a_file_is_replaced_where_that_was_asked_for(here, capsys):
     assert json.loads(output)["path"] == "there.mp4" and json.loads(output)["frames"] == 6
     assert "there.mp4" in errors and "will be replaced" in errors
     assert probe(here / "there.mp4")[1] == 6
+
+
+def test_the_home_folder_is_meant_where_no_shell_says_so(here, monkeypatch):
+    monkeypatch.setenv("HOME", str(here / "home"))
+    assert render("pole", out="~/film.mp4", seconds=0.1).path == here / "home" / "film.mp4"
+    assert (here / "home" / "film.mp4").is_file() and not (here / "~").exists()
 
 
 def test_a_run_without_a_checkpoint_says_so(here):

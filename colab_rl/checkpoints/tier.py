@@ -11,24 +11,34 @@ import json
 from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from colab_rl.checkpoints.manifest import Damaged, FileRecord, Manifest, generation_of
-from colab_rl.errors import StorageError
+from colab_rl.errors import ColabRLError, StorageError
 from colab_rl.storage import NotFound, Storage
 
 FOLDERS = ("", "checkpoints", "metrics", "telemetry", "replay", "sessions")  # of a run that only its session writes to
 
 
 class Tier:
-    """Commits, finds, checks and removes checkpoints of the run `run_id` in `storage`."""
+    """Commits, finds, checks and removes checkpoints of the run `run_id` in `storage`.
+
+    identity: content of run.json, where nothing is to be committed without it.
+    """
 
     def __init__(self, storage: Storage, run_id: str):
         self.storage = storage
         self.run_id = run_id
+        self.identity: bytes | None = None
 
     def commit(self, manifest: Manifest, contents: dict[str, bytes]) -> None:
-        """Writes a checkpoint. Raises StorageError.
+        """Writes a checkpoint. Raises StorageError, or ColabRLError where the folder is not the run's any more: renamed
+        or removed meanwhile it would be made anew, and what is written there be found by no command.
 
         contents: every file of `manifest.files` but replay segments that the place holds already.
         """
+        if self.identity is not None and not self.holds("run.json", FileRecord.of(self.identity)):
+            raise ColabRLError(
+                f"{self.storage.place} does not hold this run's run.json any more: was the folder renamed or removed? "
+                f"Nothing was written there; kept: the generations before {manifest.generation}, where the folder is "
+                "now, and what is in the store; put it back, or go on under its new name")
         for name, record in manifest.files.items():
             if name in contents or name not in manifest.segments:
                 self.write(name, contents[name], record)

@@ -50,7 +50,7 @@ class Channels:
     actions: the names of the action's numbers, or one name for a discrete action; `action_0`, ... where not given.
     step_seconds: simulated time of a step, None where a step is no time.
     reward_parts: gives (T,) series that sum to the reward, by name, from those of a telemetry.Episode.
-    Raises UsageError for a channel of a name that recordings need themselves, or with a slash, which parts names there.
+    Raises UsageError for a channel of a name that recordings need themselves.
     """
 
     units: Mapping[str, str]
@@ -64,12 +64,12 @@ class Channels:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "body_count", len(self.drawing.outlines) if self.drawing else 0)
-        object.__setattr__(self, "actions", tuple(self.actions))
+        names = [self.actions] if isinstance(self.actions, str) else self.actions
+        object.__setattr__(self, "actions", tuple(names))
         for name in self.units:
-            if name in OURS or name.startswith(OUR_BEGINNINGS) or "/" in name:
-                raise UsageError(f"no channel can be called {name!r}: recordings keep {', '.join(OURS)}, names that "
-                                 f"begin with {' or '.join(OUR_BEGINNINGS)}, and the slash for themselves; give it "
-                                 "another name")
+            if name in OURS or name.startswith(OUR_BEGINNINGS):
+                raise UsageError(f"no channel can be called {name!r}: recordings keep {', '.join(OURS)} and names that "
+                                 f"begin with {' or '.join(OUR_BEGINNINGS)} for themselves; give it another name")
 
     @property
     def width(self) -> int:

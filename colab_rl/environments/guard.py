@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
+import os
 import sys
+import threading
 import traceback
 from collections.abc import Iterator
 from typing import Any
@@ -13,10 +16,62 @@ import numpy as np
 from colab_rl.errors import ColabRLError, EnvironmentFault
 
 
+class _Aside:
+    """Standard output, Python's and its file descriptor, which is standard error while any thread has it so."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._entered = 0
+        self._stream: Any = None       # Python's standard output meanwhile
+        self._kept: int | None = None  # and the file descriptor's
+        self._c_stream: ctypes.c_void_p | None = None
+        with contextlib.suppress(ValueError, AttributeError):  # some systems call it otherwise
+            self._c_stream = ctypes.c_void_p.in_dll(ctypes.pythonapi, "stdout")
+
+    def __enter__(self) -> None:
+        with self._lock:
+            self._entered += 1
+            if self._entered > 1:
+                return
+            self._stream, sys.stdout = sys.stdout, sys.stderr
+            # Where Python began without standard output, another file may have its number by now.
+            if sys.__stdout__ is not None:
+                with contextlib.suppress(OSError, ValueError):
+                    self._flush()
+                    self._kept = os.dup(1)
+                    os.dup2(2, 1)
+
+    def __exit__(self, *exception: object) -> None:
+        with self._lock:
+            self._entered -= 1
+            if self._entered:
+                return
+            sys.stdout = self._stream
+            if self._kept is not None:
+                with contextlib.suppress(OSError, ValueError):
+                    self._flush()
+                os.dup2(self._kept, 1)
+                os.close(self._kept)
+                self._kept = None
+
+    def _flush(self) -> None:
+        """What was written before this moment goes where it was meant to go."""
+        if sys.__stdout__ is not None:
+            sys.__stdout__.flush()
+        if self._c_stream:
+            ctypes.pythonapi.fflush(self._c_stream)
+
+
+_ASIDE = _Aside()
+
+
 @contextlib.contextmanager
 def prints_aside() -> Iterator[None]:
-    """While entered, what is printed goes to standard error: standard output is left to results, `--json` above all."""
-    with contextlib.redirect_stdout(sys.stderr):
+    """While entered, what is printed goes to standard error: standard output is left to results, `--json` above all.
+
+    So does what C code and child processes print, as in the worker processes.
+    """
+    with _ASIDE:
         yield
 
 
@@ -32,11 +87,11 @@ def guarded(name: str) -> Iterator[None]:
             yield
     except ColabRLError:
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:  # an environment may leave; this process is not its own
         raise EnvironmentFault(f"{name} failed: {in_one_line(error)}") from error
 
 
-def in_one_line(error: Exception) -> str:
+def in_one_line(error: Exception | SystemExit) -> str:
     """What was raised, and where."""
     frame = traceback.extract_tb(error.__traceback__)[-1]
     what = " ".join("".join(traceback.format_exception_only(error)).split())

@@ -9,6 +9,8 @@ from __future__ import annotations
 import contextlib
 import importlib
 import inspect
+import subprocess
+import sys
 import warnings
 from collections.abc import Callable
 
@@ -20,6 +22,7 @@ from colab_rl.errors import EnvironmentFault, UsageError, nearest
 from colab_rl.spaces import Spaces
 
 EnvironmentSource = str | Callable[..., gymnasium.Env]
+UNKNOWN = 3  # exit code of a process that is asked for an id
 
 
 @prints_aside()
@@ -80,10 +83,23 @@ def describe(source: EnvironmentSource) -> Spaces:
         close_environment(environment)
 
 
+def check_known_elsewhere(source: EnvironmentSource) -> None:
+    """Raises UsageError for an id that this process knows and a worker process would not, since it was registered by
+    hand, in a notebook's cell say. Starts a process that asks.
+    """
+    if not isinstance(source, str) or ":" in source:  # a worker is given the function, or imports the module
+        return
+    program = f"import gymnasium, sys; sys.exit({UNKNOWN} * ({source!r} not in gymnasium.registry))"
+    asked = subprocess.run([sys.executable, "-c", program], stdin=subprocess.DEVNULL, capture_output=True)
+    if asked.returncode == UNKNOWN:
+        raise UsageError(f"{source} is registered in this process alone, and other processes step it: give a function "
+                         "that makes it, or register it in a module and give module:Id; nothing was changed")
+
+
 @prints_aside()
 def close_environment(environment: gymnasium.Env) -> None:
     """Closes it. What it raises then is passed over: nothing is wanted of it any more."""
-    with contextlib.suppress(Exception):
+    with contextlib.suppress(Exception, SystemExit):
         environment.close()
 
 

@@ -1,7 +1,7 @@
 """Places where files lie."""
 
 from colab_rl.storage.base import NotFound, Stat, Storage, looked_again
-from colab_rl.storage.folder import FolderStorage
+from colab_rl.storage.folder import FolderStorage, expanded
 from colab_rl.storage.stores import open_store
 
-__all__ = ["FolderStorage", "NotFound", "Stat", "Storage", "looked_again", "open_store"]
+__all__ = ["FolderStorage", "NotFound", "Stat", "Storage", "expanded", "looked_again", "open_store"]

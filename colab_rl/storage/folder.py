@@ -12,7 +12,7 @@ import uuid
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
-from colab_rl.errors import StorageError, StorageRefused
+from colab_rl.errors import StorageError, StorageRefused, UsageError
 from colab_rl.storage.base import NotFound, Stat, Storage, check_name
 
 TEMPORARY = ".tmp-"
@@ -180,6 +180,18 @@ def _make_folder(folder: Path) -> None:
         _make_folder(folder.parent)
         folder.mkdir(exist_ok=True)
         _fsync_folder(folder.parent)
+
+
+def expanded(path: str | os.PathLike, what: str) -> Path:
+    """What a person gave as a path: `~` is the home folder also where no shell has seen it, as in `--root=~/runs`.
+
+    what: it is to be, for people. Raises UsageError for the home folder of a user whom this machine does not know.
+    """
+    try:
+        return Path(path).expanduser()
+    except RuntimeError as error:
+        raise UsageError(f"{what} {path} begins with the home folder of a user whom this machine does not "
+                         "know") from error
 
 
 def is_fuse(folder: Path) -> bool:

@@ -11,7 +11,7 @@ from pathlib import Path
 from colab_rl.errors import StorageError, UsageError
 from colab_rl.progress import say
 from colab_rl.storage.base import Storage, looked_again
-from colab_rl.storage.folder import FolderStorage
+from colab_rl.storage.folder import FolderStorage, expanded
 
 MOUNTED_DRIVE = Path(os.environ.get("COLAB_RL_MOUNT", "/content/drive"))  # where Colab mounts Drive
 MY_DRIVE = "MyDrive"                    # the folder of a mount that is the account's own Drive
@@ -37,11 +37,7 @@ def open_store(place: str | None, make: bool) -> Storage | None:
     if re.match(r"https?://|drive\.google\.com/", place, re.IGNORECASE):
         raise UsageError(f"store {place}: an address in Drive follows drive:, such as "
                          "drive:https://drive.google.com/drive/folders/...")
-    try:
-        folder = Path(place).expanduser()
-    except RuntimeError as error:
-        raise UsageError(f"store {place} begins with the home folder of a user whom this machine does not "
-                         "know") from error
+    folder = expanded(place, "store")
     try:
         if folder.is_relative_to(MOUNTED_DRIVE) and not (MOUNTED_DRIVE / MY_DRIVE).is_dir():
             raise StorageError(f"store {place} is not there (Drive is not mounted); nothing was changed; "

@@ -40,7 +40,8 @@ class VideoWriter:
         self.size = size
         self._comment = comment
         self._fps = fps
-        self._temporary = path.with_name(f".tmp-{uuid.uuid4().hex[:8]}-{path.name}")
+        # Absolute, since FFmpeg reads `walker:` at the beginning of a name as a protocol.
+        self._temporary = path.absolute().with_name(f".tmp-{uuid.uuid4().hex[:8]}-{path.name}")
         self._gif = path.suffix.lower() == ".gif"
         # A GIF's colours are chosen from all frames, so they are kept without loss until the last one is there.
         self._stream = self._temporary.with_suffix(".mkv") if self._gif else self._temporary
@@ -125,12 +126,15 @@ def check_writable(folder: Path) -> None:
 
 def make_preview(video: Path, preview: Path, most_bytes: int) -> None:
     """A smaller copy of a video, 480 pixels wide, cut where it would take more than `most_bytes`."""
-    run_ffmpeg("-i", video, "-vf", "scale=480:-2,format=yuv420p", "-vcodec", "libx264", "-preset", "veryfast",
-               "-crf", "30", "-movflags", "+faststart", "-fs", most_bytes, preview)
+    run_ffmpeg("-i", video.absolute(), "-vf", "scale=480:-2,format=yuv420p", "-vcodec", "libx264", "-preset",
+               "veryfast", "-crf", "30", "-movflags", "+faststart", "-fs", most_bytes, preview.absolute())
 
 
 def run_ffmpeg(*arguments: object) -> None:
-    """Runs FFmpeg. Raises ColabRLError with what it said where it fails."""
+    """Runs FFmpeg. Raises ColabRLError with what it said where it fails.
+
+    arguments: files as absolute paths, see VideoWriter.
+    """
     command = [_ffmpeg(), "-y", "-loglevel", "error", *map(str, arguments)]
     done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, errors="replace")
     if done.returncode:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import datetime
 import os
+import uuid
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -23,6 +24,7 @@ from colab_rl.evaluation import EvaluationResult
 from colab_rl.inspection import evaluate_checkpoint, find_checkpoint
 from colab_rl.progress import say
 from colab_rl.runs import Places
+from colab_rl.storage import expanded
 from colab_rl.telemetry import Episode
 from colab_rl.views import dashboards
 from colab_rl.views.copies import copy_to_store
@@ -67,13 +69,12 @@ def report(runs: str | Sequence[str], *, out: Location = None, checkpoint: str |
     Raises UsageError for what is not there, StorageError where the copy fails; the file is written by then.
     """
     names = [runs] if isinstance(runs, str) else list(runs)
-    target = Path(out) if out else Path("-".join(name.replace(":", "-") for name in names) + "-report.html")
+    target = expanded(out, "out") if out else Path("-".join(name.replace(":", "-") for name in names) + "-report.html")
     _check_target(target)
     text = build_page(names, checkpoint=checkpoint, episodes=episodes, env=env, root=root, store=store)
     data = text.encode()
     try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        target.write_bytes(data)
+        _write(target, data)
     except OSError as error:
         raise StorageError(f"{target} cannot be written: {error.strerror}; give another file with --out") from error
     places = Places(root, store)
@@ -248,6 +249,17 @@ def _facts(choices: Sequence[Choice]) -> list[tuple[str, str]]:
     if manifest:
         facts.append(("Shown", f"generation {manifest.generation}"))
     return facts
+
+
+def _write(target: Path, data: bytes) -> None:
+    """Makes the file whole, or leaves the one that was there. Raises OSError."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    temporary = target.with_name(f".tmp-{uuid.uuid4().hex[:8]}-{target.name}")
+    try:
+        temporary.write_bytes(data)
+        os.replace(temporary, target)
+    finally:
+        temporary.unlink(missing_ok=True)
 
 
 def _check_target(target: Path) -> None:

@@ -17,6 +17,7 @@ from colab_rl.errors import ColabRLError, StorageError, UsageError, nearest
 from colab_rl.inspection import Location
 from colab_rl.progress import progress_bar, say
 from colab_rl.runs import Identity, Places
+from colab_rl.storage import expanded
 from colab_rl.views.copies import copy_to_store
 from colab_rl.views.encoder import VideoWriter, check_encoder, check_suffix, check_writable
 from colab_rl.views.overlay import parse_panels
@@ -91,6 +92,7 @@ def render(run: str, *, form: str = "episode", checkpoint: str | int = "best", a
         raise UsageError(f"no form {form!r}{nearest(form, FORMS)} (there is: {', '.join(FORMS)})")
     if against and form != "compare":
         raise UsageError("other checkpoints to compare with belong to the form compare: give --form compare")
+    out = None if out is None else expanded(out, "out")
     suffix = _suffix(out, gif)
     _check_numbers(seed, size, speed, seconds)
     panels = parse_panels(overlay)
@@ -102,7 +104,7 @@ def render(run: str, *, form: str = "episode", checkpoint: str | int = "best", a
     camera.close()
     check_encoder()
     if out is not None:
-        check_free(Path(out), overwrite)
+        check_free(out, overwrite)
 
     stride, fps = pace(camera.fps, speed, suffix)
     if seconds is None and form == "evolution":
@@ -120,7 +122,7 @@ def render(run: str, *, form: str = "episode", checkpoint: str | int = "best", a
     words = {"form": form, "run": run, "seed": seed, "speed": speed, "overlay": panels, "size": width,
              "seconds": seconds, "checkpoints": [take.manifest.stem for take in takes]}
     name = _name(form, takes[-1 if form == "evolution" else 0].manifest, seed, words, suffix)
-    path = Path(out) if out is not None else places.local(run).root / "videos" / name
+    path = out if out is not None else places.local(run).root / "videos" / name
     if path.exists():
         say(f"{path} is there from before, and will be replaced")
     comment = json.dumps({"colab_rl": {**words, "returns": returns}})
@@ -160,11 +162,11 @@ def _name(form: str, manifest: Manifest, seed: int, words: dict, suffix: str) ->
     return f"{form}-{manifest.generation:08d}-seed{seed}-{digest}{suffix}"
 
 
-def _suffix(out: str | os.PathLike | None, gif: bool) -> str:
+def _suffix(out: Path | None, gif: bool) -> str:
     if out is None:
         return ".gif" if gif else ".mp4"
-    check_suffix(Path(out))
-    suffix = Path(out).suffix.lower()
+    check_suffix(out)
+    suffix = out.suffix.lower()
     if gif and suffix != ".gif":
         raise UsageError(f"a GIF was asked for, and {out} is to be an {suffix}: leave one of them out")
     return suffix
