@@ -118,8 +118,8 @@ def evaluate_checkpoint(identity: Identity, checkpoint: Checkpoint, episodes: in
     spaces = describe(source)
     algorithm = load_algorithm(identity, checkpoint, spaces)
     with torch_threads(identity.threads), contextlib.closing(Evaluator(source, spaces)) as evaluator:
-        return evaluator.evaluate(algorithm.act, episodes, seed, progress=True, record=recordings,
-                                  values=algorithm.values)
+        return evaluator.evaluate(lambda obs: algorithm.act(obs, deterministic=True), episodes, seed, progress=True,
+                                  record=recordings, values=algorithm.values)
 
 
 @checked
@@ -143,7 +143,8 @@ def record_checkpoint(identity: Identity, checkpoint: Checkpoint, seed: int, sou
     environment = make_environment(source)
     try:
         with torch_threads(identity.threads):
-            return record_episode(environment, spaces, algorithm.act, algorithm.values, seed, identity.env_id)
+            return record_episode(environment, spaces, lambda obs: algorithm.act(obs, deterministic=True),
+                                  algorithm.values, seed, identity.env_id)
     finally:
         close_environment(environment)
 

@@ -256,7 +256,7 @@ class Trainer:
 
     def _evaluate(self) -> EvaluationResult:
         def evaluate(episodes: int, seed: int, record: int = 0) -> EvaluationResult:
-            return self.evaluator.evaluate(self.algorithm.act, episodes, seed,
+            return self.evaluator.evaluate(lambda obs: self.algorithm.act(obs, deterministic=True), episodes, seed,
                                            record=record, values=self.algorithm.values)
 
         episodes, target = self.config.eval_episodes, self.config.target_score

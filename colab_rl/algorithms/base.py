@@ -41,10 +41,10 @@ class Algorithm(ABC):
         """
 
     @abstractmethod
-    def act(self, obs: np.ndarray) -> np.ndarray:
-        """Deterministic actions in the environment's unit for (B, obs_dim) observations.
+    def act(self, obs: np.ndarray, deterministic: bool) -> np.ndarray:
+        """Actions in the environment's unit for (B, obs_dim) observations.
 
-        A row's do not depend on the other rows, to the last bit.
+        Deterministic actions of a row do not depend on the other rows, to the last bit.
         """
 
     @abstractmethod

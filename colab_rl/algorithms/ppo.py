@@ -112,9 +112,14 @@ class PPO(Algorithm):
         return metrics
 
     @torch.inference_mode()
-    def act(self, obs: np.ndarray) -> np.ndarray:
+    def act(self, obs: np.ndarray, deterministic: bool) -> np.ndarray:
         """See Algorithm."""
-        return self.policy.to_environment(self.policy.mode(self.observation_normalizer(obs)))
+        policy, rows = self.policy, self.observation_normalizer(obs)
+        if deterministic:
+            actions = policy.mode(rows)
+        else:
+            actions = policy.sampler()(rows, policy.noise((len(rows),), self.generator))
+        return policy.to_environment(actions)
 
     @torch.inference_mode()
     def values(self, obs: np.ndarray) -> np.ndarray:

@@ -139,9 +139,11 @@ class SAC(Algorithm):
         return metrics
 
     @torch.inference_mode()
-    def act(self, obs: np.ndarray) -> np.ndarray:
+    def act(self, obs: np.ndarray, deterministic: bool) -> np.ndarray:
         """See Algorithm."""
-        return self.policy.to_environment(self.policy.mode(self.observation_normalizer(obs)))
+        policy, rows = self.policy, self.observation_normalizer(obs)
+        actions = policy.mode(rows) if deterministic else policy.sampler()(rows, self._noise(len(rows)).numpy())
+        return policy.to_environment(actions)
 
     @torch.inference_mode()
     def values(self, obs: np.ndarray) -> np.ndarray:
