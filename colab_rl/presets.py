@@ -13,7 +13,7 @@ PRESETS: dict[tuple[str, str], dict[str, Any]] = {
         "total_steps": 1_750_000, "num_envs": 16, "num_steps": 256, "minibatch_size": 512, "update_epochs": 6,
         "gamma": 0.98, "learning_rate": 1e-3, "learning_rate_schedule": "linear", "ent_coef": 0.001,
         "ent_coef_schedule": "linear", "activation": "relu", "checkpoint_every": 50, "eval_every": 125,
-        "eval_episodes": 10,
+        "eval_episodes": 7,
     },
     ("BipedalWalkerHardcore-v3", "ppo"): {
         "total_steps": 20_000_000, "num_envs": 16, "num_steps": 512, "minibatch_size": 1024, "update_epochs": 8,
