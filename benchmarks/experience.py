@@ -23,12 +23,12 @@ from colab_rl.algorithms import make_algorithm
 from colab_rl.checkpoints import Tier
 from colab_rl.environments import describe
 from colab_rl.environments.backends import make_vector_environment
-from colab_rl.evaluation import Evaluator
+from colab_rl.evaluation.evaluator import Evaluator
 from colab_rl.machine import torch_threads, versions
-from colab_rl.metrics import TensorBoardView
-from colab_rl.request import Request
-from colab_rl.runs import Places, write_identity
-from colab_rl.trainer import Recorder, Trainer
+from colab_rl.runs.identity import Places, write_identity
+from colab_rl.training.metrics import TensorBoardView
+from colab_rl.training.request import Request
+from colab_rl.training.trainer import Recorder, Trainer
 
 ENV = "BipedalWalker-v3"
 

@@ -10,7 +10,7 @@ import sys
 import tempfile
 import time
 
-PRELOADED = ("colab_rl.cli", "colab_rl.training", "colab_rl.storage.drive", "torch.utils.tensorboard")
+PRELOADED = ("colab_rl.cli", "colab_rl.training.session", "colab_rl.storage.drive.storage", "torch.utils.tensorboard")
 
 
 def _train(arguments: list[str], endpoint: str | None, folder: str) -> None:

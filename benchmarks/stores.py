@@ -35,7 +35,7 @@ from ledger import Ledger, leftovers, whole  # noqa: E402
 from sessions import Session  # noqa: E402
 
 from colab_rl.checkpoints.pace import LONGEST_WAIT  # noqa: E402
-from colab_rl.metrics import from_csv  # noqa: E402
+from colab_rl.training.metrics import from_csv  # noqa: E402
 
 FAULTS = ("checkpoint_every=2", "keep_last=2", "keep_every=5", "num_envs=4", "num_steps=1024",
           "minibatch_size=512", "update_epochs=4", "eval_every=20", "eval_episodes=1", "hidden_sizes=8")

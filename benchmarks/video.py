@@ -18,8 +18,8 @@ import tempfile
 import time
 
 from colab_rl import record, render
-from colab_rl.evaluation import replay
-from colab_rl.views.reels import Camera
+from colab_rl.evaluation.evaluator import replay
+from colab_rl.views.video.reels import Camera
 
 
 def bare(run: str, root: str, seed: int) -> tuple[float, float]:

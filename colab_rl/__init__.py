@@ -12,21 +12,22 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from colab_rl.benchmark import bench
+    from colab_rl.commands.bench import bench
+    from colab_rl.commands.evaluate import evaluate, record, status, verify
     from colab_rl.environments.channels import Channels, Drawing
     from colab_rl.errors import ColabRLError, UsageError
-    from colab_rl.inspection import evaluate, record, status, verify
-    from colab_rl.pushing import push
-    from colab_rl.telemetry import Episode
-    from colab_rl.training import TrainingResult, train
+    from colab_rl.evaluation.episode import Episode
+    from colab_rl.runs.push import push
+    from colab_rl.training.session import TrainingResult, train
     from colab_rl.views import dashboards
-    from colab_rl.views.report import report
-    from colab_rl.views.video import Video, render
+    from colab_rl.views.report.report import report
+    from colab_rl.views.video.render import Video, render
 
-_HOMES = {"train": "training", "TrainingResult": "training", "status": "inspection", "verify": "inspection",
-          "evaluate": "inspection", "record": "inspection", "bench": "benchmark", "push": "pushing",
-          "Channels": "environments.channels", "Drawing": "environments.channels", "Episode": "telemetry",
-          "report": "views.report", "render": "views.video", "Video": "views.video", "ColabRLError": "errors",
+_HOMES = {"train": "training.session", "TrainingResult": "training.session", "status": "commands.status",
+          "verify": "commands.verify", "evaluate": "commands.evaluate", "record": "commands.evaluate",
+          "bench": "commands.bench", "push": "runs.push", "Channels": "environments.channels",
+          "Drawing": "environments.channels", "Episode": "evaluation.episode", "report": "views.report.report",
+          "render": "views.video.render", "Video": "views.video.render", "ColabRLError": "errors",
           "UsageError": "errors"}
 
 __all__ = ["Channels", "ColabRLError", "Drawing", "Episode", "TrainingResult", "UsageError", "Video", "bench",

@@ -18,7 +18,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
 from colab_rl.errors import ColabRLError
-from colab_rl.stopping import StoppedAtOnce
+from colab_rl.training.stopping import StoppedAtOnce
 
 
 def console() -> int:
@@ -66,7 +66,7 @@ def _mend_streams() -> None:
 
 def _installing(package: str) -> str:
     """What to do where a package cannot be imported."""
-    from colab_rl import install
+    from colab_rl.colab import install
 
     try:
         missing = [f'"{need.requirement}"' for need in install.needs() if need.needed and need.here is None]
@@ -176,8 +176,8 @@ def _places(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def _train(options: argparse.Namespace) -> int:
-    from colab_rl.config import parse_settings
-    from colab_rl.training import train
+    from colab_rl.settings import parse_settings
+    from colab_rl.training.session import train
 
     result = train(options.run, env=options.env, algo=options.algo, total_steps=options.total_steps,
                    seed=options.seed, backend=options.backend, device=options.device,
@@ -198,8 +198,8 @@ def _train(options: argparse.Namespace) -> int:
 
 
 def _status(options: argparse.Namespace) -> int:
-    from colab_rl.inspection import status_in
-    from colab_rl.runs import Places
+    from colab_rl.commands.evaluate import status_in
+    from colab_rl.runs.identity import Places
 
     places = Places(**_places(options))
     found = status_in(places, options.run)
@@ -224,7 +224,7 @@ def _status(options: argparse.Namespace) -> int:
 
 
 def _evaluate(options: argparse.Namespace) -> int:
-    from colab_rl.inspection import evaluate
+    from colab_rl.commands.evaluate import evaluate
 
     summary = evaluate(options.run, checkpoint=options.checkpoint, episodes=options.episodes, seed=options.seed,
                        **_places(options)).summary()
@@ -237,7 +237,7 @@ def _evaluate(options: argparse.Namespace) -> int:
 
 
 def _verify(options: argparse.Namespace) -> int:
-    from colab_rl.inspection import verify
+    from colab_rl.commands.evaluate import verify
 
     found = verify(options.run, **_places(options))
     if options.json:
@@ -251,7 +251,7 @@ def _verify(options: argparse.Namespace) -> int:
 
 
 def _render(options: argparse.Namespace) -> int:
-    from colab_rl.views.video import render
+    from colab_rl.views.video.render import render
 
     video = render(options.run, form=options.form, checkpoint=options.checkpoint, against=options.against,
                    seed=options.seed, out=options.out, gif=options.gif, overlay=options.overlay, size=options.size,
@@ -267,7 +267,7 @@ def _render(options: argparse.Namespace) -> int:
 
 
 def _report(options: argparse.Namespace) -> int:
-    from colab_rl.views.report import report
+    from colab_rl.views.report.report import report
 
     print(report(options.runs, out=options.out, checkpoint=options.checkpoint, episodes=options.episodes,
                  **_places(options)))
@@ -275,7 +275,7 @@ def _report(options: argparse.Namespace) -> int:
 
 
 def _push(options: argparse.Namespace) -> int:
-    from colab_rl.pushing import push
+    from colab_rl.runs.push import push
 
     result = push(options.run, **_places(options))
     print(f"{result.run}: generation {result.generation} is {result.state} in the store")
@@ -283,15 +283,15 @@ def _push(options: argparse.Namespace) -> int:
 
 
 def _login(options: argparse.Namespace) -> int:
-    from colab_rl.storage.login import save_login
+    from colab_rl.storage.drive.login import save_login
 
     print(f"logged in; saved for you alone in {save_login(options.client_secrets)}")
     return 0
 
 
 def _presets(options: argparse.Namespace) -> int:
-    from colab_rl.config import CONFIGS
-    from colab_rl.presets import PRESETS
+    from colab_rl.algorithms.presets import PRESETS
+    from colab_rl.settings import CONFIGS
 
     if options.json:
         print(json.dumps({env_id: {algo: settings for (other, algo), settings in PRESETS.items() if other == env_id}
@@ -307,7 +307,7 @@ def _presets(options: argparse.Namespace) -> int:
 
 
 def _bench(options: argparse.Namespace) -> int:
-    from colab_rl.benchmark import bench
+    from colab_rl.commands.bench import bench
 
     found = bench(options.env)
     if options.json:
@@ -338,7 +338,7 @@ def _bench(options: argparse.Namespace) -> int:
 
 
 def _doctor(options: argparse.Namespace) -> int:
-    from colab_rl.doctor import BAD, as_line, examine, to_json
+    from colab_rl.commands.doctor import BAD, as_line, examine, to_json
 
     found = examine(**_places(options))
     print(json.dumps(to_json(found), indent=1) if options.json else "\n".join(map(as_line, found)))

@@ -30,8 +30,8 @@ from pathlib import Path
 
 from google.oauth2.credentials import Credentials
 
-from colab_rl.storage.drive import DriveStorage, open_drive
-from colab_rl.storage.drive_client import DriveClient
+from colab_rl.storage.drive.client import DriveClient
+from colab_rl.storage.drive.storage import DriveStorage, open_drive
 
 FOLDER = "application/vnd.google-apps.folder"
 STATUSES = {"400": (400, "badRequest"), "401": (401, "authError"), "403": (403, "insufficientFilePermissions"),

@@ -14,8 +14,8 @@ from colab_rl.checkpoints.manifest import numbered
 from colab_rl.checkpoints.recovery import Checkpoint
 from colab_rl.checkpoints.serialization import serialize, state_sha256
 from colab_rl.errors import StorageError
-from colab_rl.metrics import to_csv
 from colab_rl.storage import FolderStorage, Stat
+from colab_rl.training.metrics import to_csv
 
 # Settings of a run that is over in a second.
 TINY = ["num_envs=2", "num_steps=32", "minibatch_size=32", "update_epochs=2", "checkpoint_every=1", "eval_every=4",

@@ -17,10 +17,10 @@ from helpers import ClippedNormal
 from colab_rl.algorithms import Algorithm, make_algorithm
 from colab_rl.algorithms.optimizer import ClippedAdam
 from colab_rl.checkpoints.serialization import deserialize, serialize, state_sha256
-from colab_rl.config import make_config
 from colab_rl.environments import VectorEnvironment, describe
 from colab_rl.environments.gymnasium_vector import GymnasiumVectorEnvironment
 from colab_rl.errors import Divergence
+from colab_rl.settings import make_config
 
 # Small settings of each algorithm; a new one joins the suite by an entry here.
 SETTINGS: dict[str, dict[str, Any]] = {

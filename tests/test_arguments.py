@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
-from colab_rl import UsageError, bench, colab, evaluate, push, render, report, status, train, verify
-from colab_rl.notebook import choose_run, set_up, show_dashboards, train_live
+from colab_rl import UsageError, bench, evaluate, push, render, report, status, train, verify
+from colab_rl.colab import session
+from colab_rl.colab.cells import choose_run, set_up, show_dashboards, train_live
 
 
 @pytest.mark.parametrize(("call", "sentence"), [
@@ -23,7 +24,7 @@ from colab_rl.notebook import choose_run, set_up, show_dashboards, train_live
     (lambda: train_live("a", "none", settings=["gamma"]), "settings is names and values"),
     (lambda: train_live(["a"], "none"), "run is text"),
     (lambda: train_live("a", 5), "store is text"),
-    (lambda: colab.connect(5), "store is text"),
+    (lambda: session.connect(5), "store is text"),
     (lambda: set_up("none", verify="yes"), "verify is True or False, not 'yes'"),
     (lambda: choose_run(7, "none"), "run is text"),
     (lambda: show_dashboards("a", compare=3), "compare is text"),
@@ -33,7 +34,7 @@ from colab_rl.notebook import choose_run, set_up, show_dashboards, train_live
     (lambda: render("a", speed="fast"), "speed is a number, not 'fast'"),
     (lambda: render("a", against="b:1"), "against is a list of text, not 'b:1'"),
     (lambda: render("a", checkpoint=1.5), "checkpoint is text or a whole number, not 1.5"),
-    (lambda: colab.finish("a", "none", "now"), "keep the machine or unmount Drive or give the machine back"),
+    (lambda: session.finish("a", "none", "now"), "keep the machine or unmount Drive or give the machine back"),
 ])
 def test_the_sentence(call, sentence, tmp_path, monkeypatch):
     monkeypatch.setenv("COLAB_RL_ROOT", str(tmp_path / "runs"))

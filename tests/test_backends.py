@@ -19,12 +19,12 @@ from helpers import TINY, snapshot
 
 from colab_rl import ColabRLError, TrainingResult, UsageError, status, train
 from colab_rl.cli import main
-from colab_rl.config import parse_settings
 from colab_rl.environments import describe
 from colab_rl.environments.backends import choose_backend
 from colab_rl.environments.envpool_vector import INSTALL
-from colab_rl.request import Request
-from colab_rl.runs import Places
+from colab_rl.runs.identity import Places
+from colab_rl.settings import parse_settings
+from colab_rl.training.request import Request
 
 pytestmark = pytest.mark.usefixtures("one_core")
 

@@ -19,7 +19,9 @@ import pytest
 import torch
 
 from colab_rl import UsageError, bench
-from colab_rl.benchmark import (
+from colab_rl.algorithms.presets import preset
+from colab_rl.cli import main
+from colab_rl.commands.bench import (
     EnvironmentSpeed,
     Measurements,
     TrainingSpeed,
@@ -31,14 +33,12 @@ from colab_rl.benchmark import (
     recommend,
     standing_still,
 )
-from colab_rl.cli import main
-from colab_rl.config import PPOConfig
 from colab_rl.environments import describe
 from colab_rl.environments.backends import why_not
+from colab_rl.environments.spaces import Spaces
 from colab_rl.errors import EnvironmentFault
-from colab_rl.presets import preset
 from colab_rl.progress import progress_bar
-from colab_rl.spaces import Spaces
+from colab_rl.settings import PPOConfig
 
 CONFIG = PPOConfig(num_envs=4, num_steps=32, minibatch_size=32, update_epochs=2, hidden_sizes=(8,), total_steps=1000)
 FOUND = {"env_id", "tuned", "num_envs", "num_steps", "total_steps", "environments", "updates", "training", "missing",
@@ -234,7 +234,7 @@ def test_random_actions_are_within_the_bounds_and_of_the_right_type():
 
 
 def test_json_has_exactly_the_promised_keys_and_the_table_says_the_same(monkeypatch, capsys, mark, one_core):
-    monkeypatch.setattr("colab_rl.benchmark.SECONDS", 0.01)
+    monkeypatch.setattr("colab_rl.commands.bench.SECONDS", 0.01)
     assert main(["bench", "--env", "CartPole-v1", "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
     assert set(found) == FOUND

@@ -20,8 +20,9 @@ from fake_drive import FakeDrive
 from google.oauth2.credentials import Credentials
 from helpers import TINY
 
-from colab_rl import ColabRLError, colab, notebook, train
-from colab_rl.config import parse_settings
+from colab_rl import ColabRLError, train
+from colab_rl.colab import cells, session
+from colab_rl.settings import parse_settings
 from colab_rl.storage import FolderStorage, stores
 
 
@@ -77,7 +78,7 @@ def google_colab(tmp_path, monkeypatch) -> FakeColab:
     for name in ("COLAB_RL_STORE", "COLAB_RL_DRIVE_ENDPOINT", "GOOGLE_APPLICATION_CREDENTIALS"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("COLAB_RL_ROOT", str(tmp_path / "runs"))
-    for module in (colab, stores):
+    for module in (session, stores):
         monkeypatch.setattr(module, "MOUNTED_DRIVE", fake.point)
 
     def default(scopes=None):
@@ -101,9 +102,9 @@ def small_run(store: str) -> None:
 
 
 def test_drive_is_mounted_once_and_a_mount_that_is_there_asks_nobody(google_colab):
-    place = colab.connect("")
+    place = session.connect("")
     assert place == str(google_colab.point / "MyDrive" / "colab_rl")
-    assert colab.connect("") == place
+    assert session.connect("") == place
     assert google_colab.calls == ["mount"]
 
 
@@ -114,16 +115,16 @@ def test_drive_is_mounted_once_and_a_mount_that_is_there_asks_nobody(google_cola
 def test_a_mount_that_fails_is_one_line_with_what_else_there_is(google_colab, error, reason, capsys):
     google_colab.answers["mount"] = error
     with pytest.raises(ColabRLError, match=reason) as caught:
-        colab.connect("")
+        session.connect("")
     assert "drive:colab_rl" in str(caught.value) and '"none"' in str(caught.value)
     google_colab.answers["mount"] = error
-    assert notebook.set_up("") == "none"
+    assert cells.set_up("") == "none"
     shown = capsys.readouterr().out
     assert reason in shown and "drive:colab_rl" in shown and "Traceback" not in shown
 
 
 def test_a_dead_mount_is_mounted_by_force_and_no_other(google_colab, monkeypatch):
-    colab.connect("")
+    session.connect("")
     real = os.stat
 
     def dead(path, *arguments, **options):
@@ -132,22 +133,22 @@ def test_a_dead_mount_is_mounted_by_force_and_no_other(google_colab, monkeypatch
         return real(path, *arguments, **options)
 
     monkeypatch.setattr(os, "stat", dead)
-    colab.connect("")
+    session.connect("")
     assert google_colab.calls == ["mount", "mount force"]
 
 
 def test_drive_without_a_mount_asks_for_a_login_once(google_colab):
-    assert colab.connect("drive:colab_rl") == "drive:colab_rl"
-    colab.connect("drive:colab_rl")
+    assert session.connect("drive:colab_rl") == "drive:colab_rl"
+    session.connect("drive:colab_rl")
     assert google_colab.calls == ["authenticate"]
 
 
 def test_a_declined_login_is_said(google_colab, capsys):
     google_colab.answers["authenticate"] = MessageError("no")
     with pytest.raises(ColabRLError, match="nobody logged in to Drive: the request was declined"):
-        colab.connect("drive:colab_rl")
+        session.connect("drive:colab_rl")
     google_colab.answers["authenticate"] = MessageError("no")
-    assert colab.connect("", verify=True)  # the mount will do
+    assert session.connect("", verify=True)  # the mount will do
     assert "not `verified`" in capsys.readouterr().err
 
 
@@ -155,13 +156,13 @@ def test_a_declined_login_is_said(google_colab, capsys):
 def test_elsewhere_nobody_is_asked(store, monkeypatch):
     monkeypatch.delenv("COLAB_RELEASE_TAG", raising=False)
     monkeypatch.delenv("COLAB_RL_STORE", raising=False)
-    assert colab.connect(store) == (store or None)
+    assert session.connect(store) == (store or None)
 
 
 @pytest.mark.parametrize(("chosen", "place"), [("", "drive:mine"), ("none", "none")])
 def test_the_environments_store_is_the_notebooks_too(google_colab, monkeypatch, chosen, place):
     monkeypatch.setenv("COLAB_RL_STORE", "drive:mine")
-    assert colab.connect(chosen) == place
+    assert session.connect(chosen) == place
     assert "mount" not in google_colab.calls
 
 
@@ -169,25 +170,25 @@ def test_a_shell_on_colab_asks_nobody(monkeypatch):
     """`!python -m colab_rl`: the package google.colab is there, the kernel is not."""
     monkeypatch.setenv("COLAB_RELEASE_TAG", "1")
     monkeypatch.delitem(sys.modules, "google.colab", raising=False)
-    assert not colab.on_colab()
+    assert not session.on_colab()
 
 
 def test_set_up_makes_the_folder_tries_it_and_shows_the_runs(google_colab, capsys):
-    place = notebook.set_up("", verify=False)
+    place = cells.set_up("", verify=False)
     first = capsys.readouterr().out
     assert "written, read back and removed" in first and "GB free" in first and "no runs yet" in first
     assert [path.suffix for path in Path(place).iterdir()] == [".whl"]  # no probe is left, and the package is kept
     small_run(place)
-    notebook.set_up("", verify=False)
+    cells.set_up("", verify=False)
     assert "cart: CartPole-v1, ppo" in (shown := capsys.readouterr().out)
     assert "in the store" in shown and "is kept in" in shown
     assert len(list(Path(place).glob("*.whl"))) == 1
 
 
 def test_set_up_works_without_a_mount(google_colab, drive, capsys):
-    notebook.set_up("drive:colab_rl")
+    cells.set_up("drive:colab_rl")
     small_run("drive:colab_rl")
-    notebook.set_up("drive:colab_rl")
+    cells.set_up("drive:colab_rl")
     shown = capsys.readouterr().out
     assert "15.0 GB" in shown or "16.1 GB free" in shown
     assert re.search("cart: CartPole-v1, .*, in the store", shown)
@@ -198,7 +199,7 @@ def test_set_up_works_without_a_mount(google_colab, drive, capsys):
 def test_tensorboard_gets_a_folder_with_a_space(tmp_path, monkeypatch):
     asked = []
     monkeypatch.setattr(importlib.import_module("tensorboard.notebook"), "start", asked.append)
-    notebook.show_tensorboard(tmp_path / "my runs")
+    cells.show_tensorboard(tmp_path / "my runs")
     assert str(tmp_path / "my runs" / "tensorboard") in shlex.split(asked[0])
 
 
@@ -206,25 +207,25 @@ def test_set_up_outside_colab_says_that_there_is_no_store(monkeypatch, tmp_path,
     monkeypatch.delenv("COLAB_RELEASE_TAG", raising=False)
     monkeypatch.delenv("COLAB_RL_STORE", raising=False)
     monkeypatch.setenv("COLAB_RL_ROOT", str(tmp_path))
-    notebook.set_up("")
+    cells.set_up("")
     assert "no store" in capsys.readouterr().out
 
 
 def test_finish_gives_the_machine_back_only_where_all_is_verified(google_colab, drive, monkeypatch):
-    place = colab.connect("")
+    place = session.connect("")
     small_run(place)
-    colab.finish("cart", place, colab.KEEP)
+    session.finish("cart", place, session.KEEP)
     assert google_colab.calls == ["mount"]
-    colab.finish("cart", place, colab.UNMOUNT)
+    session.finish("cart", place, session.UNMOUNT)
     assert google_colab.calls == ["mount", "unmount"]
     monkeypatch.setattr(FolderStorage, "__init__", _as_a_mount(FolderStorage.__init__))
     monkeypatch.setattr("colab_rl.storage.folder.is_fuse", lambda folder: True)
     monkeypatch.setattr(stores, "_witness", lambda folder: None)
     with pytest.raises(ColabRLError, match="the machine is kept"):
-        colab.finish("cart", place, colab.GIVE_BACK)
+        session.finish("cart", place, session.GIVE_BACK)
     assert "unassign" not in google_colab.calls
     small_run("drive:colab_rl")
-    colab.finish("cart", "drive:colab_rl", colab.GIVE_BACK)
+    session.finish("cart", "drive:colab_rl", session.GIVE_BACK)
     assert google_colab.calls[-1] == "unassign"
 
 
@@ -233,7 +234,7 @@ def test_finish_keeps_everything_where_the_store_refuses(google_colab, drive):
     drive.open()
     drive.fault("insert", "quota", times=1000)
     with pytest.raises(ColabRLError, match="Drive is full"):
-        colab.finish("cart", "drive:colab_rl", colab.GIVE_BACK)
+        session.finish("cart", "drive:colab_rl", session.GIVE_BACK)
     assert google_colab.calls == []
 
 

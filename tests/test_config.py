@@ -7,9 +7,9 @@ import json
 
 import pytest
 
-from colab_rl.config import CONFIGS, PPOConfig, config_class, make_config, parse_settings, to_json
+from colab_rl.algorithms.presets import PRESETS, preset
 from colab_rl.errors import UsageError
-from colab_rl.presets import PRESETS, preset
+from colab_rl.settings import CONFIGS, PPOConfig, config_class, make_config, parse_settings, to_json
 
 
 def read(*assignments: str) -> PPOConfig:

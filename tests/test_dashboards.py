@@ -11,12 +11,13 @@ import numpy as np
 import plotly.graph_objects as go
 import pytest
 
-from colab_rl import dashboards, telemetry
+from colab_rl import dashboards
 from colab_rl.environments import describe
-from colab_rl.evaluation import record_episode
+from colab_rl.evaluation import episode as telemetry
+from colab_rl.evaluation.evaluator import record_episode
 from colab_rl.views.dashboards import measures
 from colab_rl.views.dashboards.style import TEMPLATE, smoothed, thinned
-from colab_rl.views.page import Section, page
+from colab_rl.views.report.page import Section, page
 from tests.browser import CHROMIUM, visit
 
 EVIL = '</script><script>document.title="taken"</script><img src=x onerror=\'document.title="taken"\'>'

@@ -17,7 +17,7 @@ from pydrive2.drive import GoogleDrive
 from colab_rl.errors import StorageError, StorageRefused, UsageError
 from colab_rl.storage import NotFound, Stat
 from colab_rl.storage import drive_client as client_module
-from colab_rl.storage.drive import DriveStorage
+from colab_rl.storage.drive.storage import DriveStorage
 
 DATA = bytes(range(256)) * 8
 PASSING = ("500", "html", "503", "rate", "reset")
@@ -445,7 +445,7 @@ def test_a_read_only_share_is_read_and_not_written(drive, store):
 
 
 def naive(drive: FakeDrive) -> GoogleDrive:
-    from colab_rl.storage.drive_client import _api, _LongLived, build_from_document
+    from colab_rl.storage.drive.client import _api, _LongLived, build_from_document
 
     auth = GoogleAuth(settings_file=None)
     login = Credentials(None, refresh_token="none", client_id="none", client_secret="none",

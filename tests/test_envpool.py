@@ -24,13 +24,13 @@ import pytest
 from helpers import TINY
 
 from colab_rl import TrainingResult, status, train
-from colab_rl.algorithms.episodes import EpisodeTracker
+from colab_rl.algorithms.episode_tracker import EpisodeTracker
 from colab_rl.checkpoints.serialization import deserialize
 from colab_rl.cli import main
-from colab_rl.config import parse_settings
 from colab_rl.environments import describe
 from colab_rl.environments.envpool_vector import EnvPoolVectorEnvironment, why_not_envpool
 from colab_rl.errors import EnvironmentFault
+from colab_rl.settings import parse_settings
 
 pytestmark = pytest.mark.usefixtures("one_core", "outlives_sigterm")
 

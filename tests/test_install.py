@@ -11,9 +11,11 @@ from pathlib import Path
 import pytest
 from packaging.requirements import Requirement
 
-from colab_rl import ColabRLError, __version__, doctor, install
+from colab_rl import ColabRLError, __version__
 from colab_rl.cli import main
-from colab_rl.notebook import choose_run, keep_package, show_runs
+from colab_rl.colab import install
+from colab_rl.colab.cells import choose_run, keep_package, show_runs
+from colab_rl.commands import doctor
 from colab_rl.storage import FolderStorage
 from tools.resolve import packages
 

@@ -21,8 +21,8 @@ from colab_rl import UsageError, train
 from colab_rl.cli import main
 from colab_rl.errors import StorageRefused
 from colab_rl.storage import login
-from colab_rl.storage.drive import open_drive
-from colab_rl.storage.drive_client import DriveClient
+from colab_rl.storage.drive.client import DriveClient
+from colab_rl.storage.drive.storage import open_drive
 
 
 @pytest.fixture

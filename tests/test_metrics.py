@@ -10,7 +10,7 @@ import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tensorboard.backend.event_processing.event_file_loader import EventFileLoader
 
-from colab_rl.metrics import TensorBoardView, from_csv, to_csv
+from colab_rl.training.metrics import TensorBoardView, from_csv, to_csv
 
 
 def make_rows(first: int, last: int, line: int = 0) -> list[dict[str, float]]:

@@ -12,9 +12,9 @@ import torch
 from helpers import ClippedNormal
 from torch import nn
 
-from colab_rl.config import ACTIVATIONS
-from colab_rl.networks import MLP, CategoricalPolicy, GaussianPolicy, Policy, ValueNetwork, make_policy
-from colab_rl.spaces import Spaces
+from colab_rl.environments.spaces import Spaces
+from colab_rl.networks.mlp import MLP, CategoricalPolicy, GaussianPolicy, Policy, ValueNetwork, make_policy
+from colab_rl.settings import ACTIVATIONS
 
 SIZES = (64, 128, 256)
 NONE = np.zeros(0, np.float32)

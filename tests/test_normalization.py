@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from colab_rl.normalization import ObservationNormalizer, RewardNormalizer, RunningMoments
+from colab_rl.algorithms.normalization import ObservationNormalizer, RewardNormalizer, RunningMoments
 
 
 def naive_rewards(rewards: np.ndarray, done: np.ndarray, valid: np.ndarray,

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from colab_rl import colab
-from colab_rl.config import CONFIGS
-from colab_rl.views.video import FORMS
+from colab_rl.colab import session
+from colab_rl.settings import CONFIGS
+from colab_rl.views.video.render import FORMS
 from tools import notebooks as tool
 
 HOME = Path(__file__).parents[1]
@@ -22,7 +22,7 @@ NAMES = {"00_setup": {"RUN_NAME", "STORE", "VERIFY"},
          "02_analyze": {"RUN_NAME", "STORE", "CHECKPOINT", "COMPARE"},
          "03_render": {"RUN_NAME", "STORE", "CHECKPOINT", "OUTPUT", "FORM", "AGAINST", "SEED", "OVERLAY", "SIZE",
                        "SPEED", "SECONDS", "GIF"}}
-CHOICES = {"ALGORITHM": list(CONFIGS), "FORM": list(FORMS), "WHEN_DONE": list(colab.ENDS)}
+CHOICES = {"ALGORITHM": list(CONFIGS), "FORM": list(FORMS), "WHEN_DONE": list(session.ENDS)}
 TYPES = {"string": str, "integer": int, "number": (int, float), "boolean": bool, "raw": (dict, list)}
 
 each_notebook = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)

@@ -31,7 +31,7 @@ from colab_rl.checkpoints.manifest import numbered
 from colab_rl.checkpoints.recovery import Checkpoint
 from colab_rl.checkpoints.retention import prune
 from colab_rl.errors import StorageError, StorageRefused
-from colab_rl.pushing import finish
+from colab_rl.runs.push import finish
 from colab_rl.storage import FolderStorage
 
 IDENTITY = b'{"format": 1, "name": "walker"}'

@@ -20,12 +20,12 @@ import colab_rl
 from colab_rl.checkpoints import Tier
 from colab_rl.checkpoints.recovery import load, of_generation
 from colab_rl.cli import main
+from colab_rl.colab.cells import show_dashboards, show_runs
 from colab_rl.errors import StorageError, UsageError
-from colab_rl.notebook import show_dashboards, show_runs
-from colab_rl.runs import Places
+from colab_rl.runs.identity import Places
 from colab_rl.views import history as history_module
 from colab_rl.views.history import History
-from colab_rl.views.report import build_page, report
+from colab_rl.views.report.report import build_page, report
 from tests.browser import CHROMIUM, visit
 from tests.helpers import TINY, WatchedStorage, flip
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from colab_rl.algorithms.episodes import EpisodeTracker
-from colab_rl.algorithms.rollout import Rollout, generalized_advantages
-from colab_rl.spaces import Spaces
+from colab_rl.algorithms.episode_tracker import EpisodeTracker
+from colab_rl.algorithms.ppo.rollout import Rollout, generalized_advantages
+from colab_rl.environments.spaces import Spaces
 
 GAMMA, LAMBDA = 0.9, 0.7
 

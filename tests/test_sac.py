@@ -11,10 +11,10 @@ import torch
 from test_algorithms import SETTINGS, describe_once, environments, iterate, make, one_thread
 
 from colab_rl.algorithms import check_algorithm
-from colab_rl.algorithms.sac import SAC
-from colab_rl.algorithms.sac_networks import SquashedGaussianPolicy, TwinCritic
-from colab_rl.config import SACConfig, make_config
+from colab_rl.algorithms.sac.policy import SquashedGaussianPolicy, TwinCritic
+from colab_rl.algorithms.sac.sac import SAC
 from colab_rl.errors import Divergence, UsageError
+from colab_rl.settings import SACConfig, make_config
 
 assert one_thread  # a fixture of every test here
 ENV = "Pendulum-v1"
@@ -193,7 +193,7 @@ def test_a_buffer_that_holds_no_more_than_a_minibatch_is_learned_from():
 
 
 def test_an_update_in_several_bursts_makes_all_its_gradient_steps(monkeypatch):
-    monkeypatch.setattr("colab_rl.algorithms.sac.BURST_ROWS", 100)  # three minibatches of 32
+    monkeypatch.setattr("colab_rl.algorithms.sac.sac.BURST_ROWS", 100)  # three minibatches of 32
     sac = make_sac(replay_ratio=10 / 120)
     with environments(ENV) as envs:
         iterate(sac, envs)
@@ -247,7 +247,7 @@ def test_what_it_cannot_learn_is_refused_with_what_to_do(monkeypatch):
     check_algorithm("sac", config, WALKER)
     check_algorithm("ppo", make_config("ppo", {}), describe_once("CartPole-v1"))
     with pytest.raises(UsageError, match=r"buffer_size = 1,000,000 takes 0\.1 GB of memory, and 0\.0 GB are free"):
-        monkeypatch.setattr("colab_rl.algorithms.sac.available_memory", lambda: 10_000_000)
+        monkeypatch.setattr("colab_rl.algorithms.sac.sac.available_memory", lambda: 10_000_000)
         check_algorithm("sac", config, WALKER)
 
 

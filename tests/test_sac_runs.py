@@ -18,8 +18,8 @@ from test_training import Sabotaged, newest_generation, session, wait_for
 
 from colab_rl import TrainingResult, UsageError, evaluate, status, train, verify
 from colab_rl.checkpoints import segments
-from colab_rl.config import parse_settings
 from colab_rl.errors import EnvironmentFault
+from colab_rl.settings import parse_settings
 
 # A buffer that wraps, and a checkpoint at every second iteration.
 OPTIONS = ["num_envs=2", "num_steps=16", "learning_starts=64", "minibatch_size=16", "replay_ratio=0.1",

@@ -27,13 +27,13 @@ from colab_rl.checkpoints import Replicator, Tier, replication
 from colab_rl.checkpoints.claim import Claim, ClaimLost, Overtaken
 from colab_rl.checkpoints.manifest import generation_of
 from colab_rl.checkpoints.recovery import Checkpoint
-from colab_rl.config import parse_settings
 from colab_rl.errors import StorageError
-from colab_rl.metrics import Row, from_csv
 from colab_rl.progress import Watcher
-from colab_rl.runs import Places
+from colab_rl.runs.identity import Places
+from colab_rl.settings import parse_settings
 from colab_rl.storage import FolderStorage, login, open_store
 from colab_rl.storage import drive_client as client_module
+from colab_rl.training.metrics import Row, from_csv
 
 IDENTITY = b'{"format": 1, "name": "walker"}'
 STEPS = 500
@@ -228,7 +228,7 @@ def test_a_folder_that_was_renamed_or_moved_in_drive_is_missed_at_the_next_check
 def test_a_store_that_is_too_slow_is_waited_for_once_and_not_at_every_checkpoint(tmp_path, drive, monkeypatch, capfd):
     monkeypatch.setattr("colab_rl.checkpoints.pace.LONGEST_WAIT", 1.5)
     monkeypatch.setattr("colab_rl.checkpoints.pace.UNSAID_WAIT", 0.5)
-    monkeypatch.setattr("colab_rl.pushing.LAST_WAIT", 1.0)
+    monkeypatch.setattr("colab_rl.runs.push.LAST_WAIT", 1.0)
     drive.open()
     drive.latency = 1.0
     began = time.monotonic()
@@ -263,7 +263,7 @@ class Pace(Watcher):
 def test_the_last_checkpoint_of_a_session_is_queued_at_once(tmp_path, monkeypatch, how):
     """However the store does: a machine that is taken away gives a few seconds."""
     monkeypatch.setattr("colab_rl.checkpoints.pace.LONGEST_WAIT", 20.0)
-    monkeypatch.setattr("colab_rl.pushing.FAILING_WAIT", 0.0)
+    monkeypatch.setattr("colab_rl.runs.push.FAILING_WAIT", 0.0)
     store, asked = tmp_path / "store", []
     store.mkdir()
 
@@ -288,7 +288,7 @@ def test_the_last_checkpoint_of_a_session_is_queued_at_once(tmp_path, monkeypatc
 
 def test_training_waits_for_the_store_at_regular_checkpoints_alone(tmp_path, monkeypatch):
     monkeypatch.setattr("colab_rl.checkpoints.pace.LONGEST_WAIT", 1.5)
-    monkeypatch.setattr("colab_rl.pushing.FAILING_WAIT", 0.0)
+    monkeypatch.setattr("colab_rl.runs.push.FAILING_WAIT", 0.0)
     store = tmp_path / "store"
     store.mkdir()
 
@@ -415,7 +415,7 @@ def test_a_run_keeps_the_threads_that_it_began_with(tmp_path, monkeypatch):
     store, threads = tmp_path / "store", Threads()
     store.mkdir()
     with monkeypatch.context() as elsewhere:
-        elsewhere.setattr("colab_rl.request.THREADS", 2)
+        elsewhere.setattr("colab_rl.training.request.THREADS", 2)
         session(tmp_path / "first", str(store), steps=300)
     session(tmp_path / "second", str(store), watcher=threads)
     assert threads.seen == {2}
@@ -629,7 +629,7 @@ def test_a_store_that_a_mount_does_not_list_for_a_moment_is_not_made_anew(tmp_pa
 def test_what_only_the_mount_has_is_not_verified_and_makes_no_room(tmp_path, mount, drive, monkeypatch):
     drive.mirror = mount.behind / "MyDrive"
     monkeypatch.setattr(replication, "CONFIRM_PAUSE", 0.1)
-    monkeypatch.setattr("colab_rl.pushing.LAST_WAIT", 1.0)
+    monkeypatch.setattr("colab_rl.runs.push.LAST_WAIT", 1.0)
     store = str(mount.point / "MyDrive" / "colab_rl")
     session(tmp_path / "root", store, steps=500)
     found, = status("cart", root=tmp_path / "root", store=store)
@@ -645,7 +645,7 @@ def test_a_mount_that_dies_loses_at_most_what_it_had_not_written(tmp_path, mount
     through = mount.behind / "MyDrive" / "colab_rl" / "cart" / "checkpoints"
     results: list = []
     thread = threading.Thread(target=lambda: results.append(session(tmp_path / "first", str(folder), steps=STEPS)))
-    monkeypatch.setattr("colab_rl.pushing.FAILING_WAIT", 3.0)
+    monkeypatch.setattr("colab_rl.runs.push.FAILING_WAIT", 3.0)
     monkeypatch.setattr("colab_rl.checkpoints.pace.LONGEST_WAIT", 0.5)
     thread.start()
     deadline = time.monotonic() + LONG

@@ -14,9 +14,9 @@ from gymnasium import spaces
 from helpers import TINY
 
 from colab_rl import evaluate, train
-from colab_rl.config import parse_settings
-from colab_rl.metrics import from_csv
-from colab_rl.trainer import EVALUATION_SEED
+from colab_rl.settings import parse_settings
+from colab_rl.training.metrics import from_csv
+from colab_rl.training.trainer import EVALUATION_SEED
 
 cloudpickle.register_pickle_by_value(sys.modules[__name__])
 SETTINGS = {**parse_settings(TINY), "eval_every": 4, "total_steps": 1000, "learning_rate": 1e-9}

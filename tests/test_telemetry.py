@@ -12,10 +12,11 @@ import numpy as np
 import pytest
 
 import colab_rl
-from colab_rl import Channels, UsageError, telemetry
+from colab_rl import Channels, UsageError
 from colab_rl.environments import Drawing, channels_of, close_environment, describe
 from colab_rl.errors import EnvironmentFault
-from colab_rl.evaluation import Evaluator, record_episode, replay
+from colab_rl.evaluation import episode as telemetry
+from colab_rl.evaluation.evaluator import Evaluator, record_episode, replay
 from tests.helpers import TINY
 
 SETTINGS = dict(setting.split("=") for setting in TINY)
@@ -371,7 +372,7 @@ def test_values_are_in_the_environments_rewards():
     import torch
 
     from colab_rl.algorithms import make_algorithm
-    from colab_rl.config import make_config
+    from colab_rl.settings import make_config
 
     spaces = describe("Pendulum-v1")
     algorithm = make_algorithm("ppo", make_config("ppo", {"hidden_sizes": (8,)}), spaces, torch.device("cpu"))

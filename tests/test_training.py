@@ -31,12 +31,12 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from colab_rl import ColabRLError, TrainingResult, UsageError, evaluate, evaluation, status, train, verify
 from colab_rl.cli import main
-from colab_rl.config import parse_settings
 from colab_rl.errors import EnvironmentFault, StorageError
-from colab_rl.metrics import from_csv
-from colab_rl.runs import Identity, locked
+from colab_rl.runs.identity import Identity, locked
+from colab_rl.settings import parse_settings
 from colab_rl.storage import FolderStorage
-from colab_rl.trainer import EVALUATION_SEED
+from colab_rl.training.metrics import from_csv
+from colab_rl.training.trainer import EVALUATION_SEED
 
 pytestmark = pytest.mark.usefixtures("one_core", "outlives_sigterm")
 

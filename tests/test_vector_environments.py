@@ -25,12 +25,12 @@ from gymnasium.envs.classic_control import CartPoleEnv
 
 from colab_rl.environments import StepResult, VectorEnvironment, describe, make_environment
 from colab_rl.environments.envpool_vector import EnvPoolVectorEnvironment
-from colab_rl.environments.episodes import begin_episode, episode_seed
 from colab_rl.environments.gymnasium_vector import GymnasiumVectorEnvironment
+from colab_rl.environments.seeds import begin_episode, episode_seed
+from colab_rl.environments.spaces import Spaces
 from colab_rl.errors import EnvironmentFault, UsageError
-from colab_rl.evaluation import Evaluator
-from colab_rl.networks import GaussianPolicy
-from colab_rl.spaces import Spaces
+from colab_rl.evaluation.evaluator import Evaluator
+from colab_rl.networks.mlp import GaussianPolicy
 
 # Another backend joins the shared suite by an entry here.
 BACKENDS: dict[str, Callable[..., VectorEnvironment]] = {

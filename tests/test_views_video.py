@@ -27,13 +27,13 @@ from colab_rl import ColabRLError, UsageError, evaluate, record, render
 from colab_rl.cli import main
 from colab_rl.environments import describe, make_environment
 from colab_rl.errors import EnvironmentFault
-from colab_rl.evaluation import record_episode, replay
-from colab_rl.views import panels, shown
-from colab_rl.views.drawing import capital_height, curve, draw_text, font, text_width
-from colab_rl.views.encoder import VideoWriter, make_preview
-from colab_rl.views.overlay import Overlay, free_share, parse_panels
-from colab_rl.views.panels import BACKGROUND, LIMBS, PANELS, SINGLE, Actions, Caption, Numbers, Scene, Traces
-from colab_rl.views.reels import pace
+from colab_rl.evaluation.evaluator import record_episode, replay
+from colab_rl.views.video import choices, panels
+from colab_rl.views.video.drawing import capital_height, curve, draw_text, font, text_width
+from colab_rl.views.video.encoder import VideoWriter, make_preview
+from colab_rl.views.video.overlay import Overlay, free_share, parse_panels
+from colab_rl.views.video.panels import BACKGROUND, LIMBS, PANELS, SINGLE, Actions, Caption, Numbers, Scene, Traces
+from colab_rl.views.video.reels import pace
 
 pytestmark = pytest.mark.usefixtures("one_core")
 
@@ -224,7 +224,7 @@ def test_a_long_name_gives_way_and_the_checkpoint_is_always_said(walk, monkeypat
 
 def test_an_action_says_its_unit_where_there_is_room(walk):
     _, spaces, episode = episode_of("Pendulum-v1", random_actions("Pendulum-v1"))
-    action = shown.actions(episode, spaces)[0]
+    action = choices.actions(episode, spaces)[0]
     assert Actions(scene_of(episode, spaces), 600, 1.0)._label(action, 580) == "torque N m"
     assert Actions(scene_of(episode, spaces), 600, 1.0)._label(action, 100) == "torque"
 
@@ -237,8 +237,8 @@ def test_an_action_says_its_unit_where_there_is_room(walk):
 ])
 def test_other_environments_get_their_own_panels(env_id, groups, labels):
     environment, spaces, episode = episode_of(env_id, random_actions(env_id))
-    assert [group.title for group in shown.traces(episode)] == groups
-    assert [action.label for action in shown.actions(episode, spaces)] == labels
+    assert [group.title for group in choices.traces(episode)] == groups
+    assert [action.label for action in choices.actions(episode, spaces)] == labels
     environment.reset(seed=0)
     picture = environment.render()
     overlay = Overlay(scene_of(episode, spaces), picture.shape[1::-1], free_share([episode]), PANELS, 600, 1.0)
@@ -278,9 +278,9 @@ def test_an_unknown_environment_gets_the_generic_panels(tmp_path):
     spaces = describe(Mystery)
     episode = record_episode(environment, spaces, lambda obs: np.full((1, 12), 0.5, np.float32),
                              lambda obs: np.full(len(obs), np.nan, np.float32), 0, "custom:Mystery")
-    assert [group.title for group in shown.traces(episode)] == ["observation"]
-    actions = shown.actions(episode, spaces)
-    assert len(actions) == shown.MOST_ACTIONS and actions[0].low == -0.5 and actions[0].high == 0.5
+    assert [group.title for group in choices.traces(episode)] == ["observation"]
+    actions = choices.actions(episode, spaces)
+    assert len(actions) == choices.MOST_ACTIONS and actions[0].low == -0.5 and actions[0].high == 0.5
     overlay = Overlay(scene_of(episode, spaces), (57, 31), (0, 0), PANELS, 600, 1.0)
     frames = [overlay(environment.render(), t).copy() for t in replay(environment, episode)]
     assert len(frames) == 8 and all((frame[overlay.window[1] + 5, 300] == 200).all() for frame in frames)
@@ -332,7 +332,7 @@ def test_no_letters_stand_over_others(env_id, width, monkeypatch):
         left = x - {"left": 0, "center": 0.5, "right": 1}[anchor] * text_width(string, size)
         boxes.append((left, y, left + text_width(string, size), y + capital_height(size), string))
 
-    monkeypatch.setattr("colab_rl.views.panels.draw_text", noted)
+    monkeypatch.setattr("colab_rl.views.video.panels.draw_text", noted)
     for kind in PANELS.values():
         overlay = Overlay(scene_of(episode, spaces), (600, 400), (0, 0), (), width, width / 600)
         panel = kind(scene_of(episode, spaces), width, overlay.scale)

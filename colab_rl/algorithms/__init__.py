@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 import torch
 
 from colab_rl.algorithms.base import Algorithm
-from colab_rl.algorithms.ppo import PPO
-from colab_rl.algorithms.sac import SAC
-from colab_rl.spaces import Spaces
+from colab_rl.algorithms.ppo.ppo import PPO
+from colab_rl.algorithms.sac.sac import SAC
+from colab_rl.environments.spaces import Spaces
 
 if TYPE_CHECKING:
-    from colab_rl.config import Config
+    from colab_rl.settings import Config
 
 ALGORITHMS: dict[str, type[PPO] | type[SAC]] = {"ppo": PPO, "sac": SAC}
 

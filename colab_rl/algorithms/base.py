@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from colab_rl.algorithms.episodes import EpisodeTracker
+from colab_rl.algorithms.episode_tracker import EpisodeTracker
 from colab_rl.algorithms.replay import ReplayBuffer
 from colab_rl.environments import VectorEnvironment
-from colab_rl.spaces import Spaces
+from colab_rl.environments.spaces import Spaces
 
 
 class Algorithm(ABC):

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from colab_rl.spaces import Spaces
+from colab_rl.environments.spaces import Spaces
 
 NOTHING, TRANSITION, TERMINAL = range(3)  # what an environment did in a row: only reset, go on, terminate
 

@@ -6,9 +6,9 @@ from colab_rl.environments.base import VectorEnvironment
 from colab_rl.environments.envpool_vector import EnvPoolVectorEnvironment, why_not_envpool
 from colab_rl.environments.gymnasium_vector import GymnasiumVectorEnvironment
 from colab_rl.environments.make import EnvironmentSource
+from colab_rl.environments.spaces import Spaces
 from colab_rl.errors import UsageError, nearest
 from colab_rl.progress import say
-from colab_rl.spaces import Spaces
 
 BACKENDS = ("auto", "gymnasium", "envpool")
 

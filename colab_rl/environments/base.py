@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from colab_rl.spaces import Spaces
+from colab_rl.environments.spaces import Spaces
 
 LARGEST = float(np.finfo(np.float32).max)
 

@@ -19,9 +19,9 @@ import numpy as np
 
 from colab_rl.environments.base import StepResult, VectorEnvironment, cores, unusable
 from colab_rl.environments.make import EnvironmentSource
+from colab_rl.environments.spaces import Spaces
 from colab_rl.errors import EnvironmentFault
 from colab_rl.progress import progress_bar
-from colab_rl.spaces import Spaces
 
 INSTALL = "pip install 'envpool>=1.2,<1.2.1'"  # as the extra of setup.cfg has it
 OLDEST = (1, 2)  # with gymnasium's version of Box2D; policies trained on the one before fell more often there

@@ -18,8 +18,8 @@ import gymnasium
 import numpy as np
 
 from colab_rl.environments.guard import prints_aside
+from colab_rl.environments.spaces import Spaces
 from colab_rl.errors import EnvironmentFault, UsageError, nearest
-from colab_rl.spaces import Spaces
 
 EnvironmentSource = str | Callable[..., gymnasium.Env]
 UNKNOWN = 3  # exit code of a process that is asked for an id

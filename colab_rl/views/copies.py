@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from colab_rl.checkpoints import FileRecord, Tier
-from colab_rl.runs import Identity, Places
+from colab_rl.runs.identity import Identity, Places
 
 
 def copy_to_store(places: Places, identity: Identity, name: str, data: bytes) -> Tier | None:

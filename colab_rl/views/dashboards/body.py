@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from colab_rl.telemetry import Episode
+from colab_rl.evaluation.episode import Episode
 from colab_rl.views.palette import BLUE, GREY, RED
 
 REACH = 11.0         # m of terrain to each side of the camera

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import plotly.graph_objects as go
 
-from colab_rl.telemetry import Episode
+from colab_rl.evaluation.episode import Episode
 from colab_rl.views.dashboards import measures
 from colab_rl.views.dashboards.style import PHONE, TEMPLATE, empty, plain, rounded, wrapped
 from colab_rl.views.dashboards.tables import Curves

@@ -13,13 +13,13 @@ from typing import Any
 import numpy as np
 import plotly.graph_objects as go
 
-from colab_rl.telemetry import Episode
+from colab_rl.evaluation.episode import Episode
 from colab_rl.views.dashboards.body import Stage
 from colab_rl.views.dashboards.learning import BUTTONS
 from colab_rl.views.dashboards.measures import contact_names, contact_sentence, gait_sentence
 from colab_rl.views.dashboards.style import DASHES, Line, Panel, empty, legend, plain, rounded, stacked, title_of
 from colab_rl.views.palette import BLUE, COLORS, GREEN, GREY, PURPLE, RED, YELLOW
-from colab_rl.views.shown import choices
+from colab_rl.views.video.choices import choices
 
 MOST_FRAMES = 300     # of an animation; a longer episode is shown in larger strides
 MOST_CHANNELS = 32    # of an environment that is not described

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from colab_rl.telemetry import Episode
+from colab_rl.evaluation.episode import Episode
 
 SHORTEST_SWING = 0.06  # s; a foot that lifts for less has bounced
 

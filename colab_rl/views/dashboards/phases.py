@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import plotly.graph_objects as go
 
-from colab_rl.telemetry import Episode
+from colab_rl.evaluation.episode import Episode
 from colab_rl.views.dashboards.style import TEMPLATE, empty, plain, rounded, wrapped
 from colab_rl.views.palette import BLUE, COLORS, GREY, PURPLE, RED
 

@@ -1,0 +1,52 @@
+"""What an iteration collects, in preallocated arrays, and its advantages."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from colab_rl.environments.spaces import Spaces
+
+
+class Rollout:
+    """T steps of N environments.
+
+    obs: (T + 1, N, obs_dim) float32; obs[t + 1] follows obs[t], and is the final
+        observation where the episode ended at t.
+    actions: (T, N) int64 or (T, N, A) float32, in the policy's unit.
+    rewards: (T, N) float64.
+    terminated, truncated: (T, N) bool.
+    valid: (T, N) bool, False in rows that only reset (the step after an episode's end).
+    """
+
+    def __init__(self, num_steps: int, num_envs: int, spaces: Spaces):
+        steps = (num_steps, num_envs)
+        self.obs = np.empty((num_steps + 1, num_envs, spaces.obs_dim), np.float32)
+        self.actions: np.ndarray = np.empty((*steps, *spaces.action_shape), spaces.action_dtype)
+        self.rewards = np.empty(steps)
+        self.terminated = np.empty(steps, bool)
+        self.truncated = np.empty(steps, bool)
+        self.valid = np.empty(steps, bool)
+
+    @property
+    def done(self) -> np.ndarray:
+        """(T, N) bool: the episode ended, either way."""
+        return self.terminated | self.truncated
+
+
+def generalized_advantages(rewards: np.ndarray, values: np.ndarray, terminated: np.ndarray, done: np.ndarray,
+                           gamma: float, gae_lambda: float) -> np.ndarray:
+    """(T, N) float32 advantages (Schulman et al. 2016, arXiv:1506.02438, equation 16).
+
+    rewards: (T, N); values: (T + 1, N), of `Rollout.obs`.
+    An episode that terminated is worth nothing afterwards; one that was cut off is worth
+    the value of its final observation. Advantages do not flow back over an episode's end,
+    and so none flows from a row that only resets.
+    """
+    deltas = rewards + gamma * values[1:] * ~terminated - values[:-1]
+    carry = (gamma * gae_lambda * ~done).astype(np.float32)
+    advantages = np.empty_like(rewards, dtype=np.float32)
+    advantage = np.zeros(rewards.shape[1], np.float32)
+    for t in reversed(range(len(rewards))):
+        advantage = deltas[t] + carry[t] * advantage
+        advantages[t] = advantage
+    return advantages

@@ -1,0 +1,1 @@
+"""The notebooks' cells, and what is Colab's own."""

@@ -1,0 +1,246 @@
+"""What the notebooks' cells call, beyond the package's own functions."""
+
+from __future__ import annotations
+
+import base64
+import html
+import os
+import shlex
+import shutil
+import sys
+import tempfile
+import time
+import uuid
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import colab_rl
+from colab_rl.arguments import checked
+from colab_rl.colab import install, session
+from colab_rl.errors import ColabRLError, StorageError
+from colab_rl.example import EXAMPLE, unpack_example
+from colab_rl.runs.identity import TENSORBOARD, Places
+from colab_rl.storage import Storage, open_store
+from colab_rl.views.live import LivePlot
+
+if TYPE_CHECKING:
+    from colab_rl.training.session import TrainingResult
+    from colab_rl.views.video.render import Video
+
+MOST_INLINE = 8_000_000  # bytes of a film inside a notebook
+
+
+def show_tensorboard(root: str | os.PathLike | None = None) -> None:
+    """TensorBoard over this machine's event files, in the cell's output.
+
+    Started before training, it shows curves while the training cell runs.
+    """
+    from tensorboard import notebook
+
+    folder = Places(root, store="none").root / TENSORBOARD
+    folder.mkdir(parents=True, exist_ok=True)
+    beside_python = Path(sys.executable).with_name("tensorboard")
+    if not shutil.which("tensorboard") and beside_python.exists():
+        os.environ.setdefault("TENSORBOARD_BINARY", str(beside_python))
+    notebook.start(f"--logdir {shlex.quote(str(folder))} --reload_interval 15")
+
+
+def show_video(video: Video) -> None:
+    """A player in the cell's output, for the file itself where it is small, else for a preview made for it.
+
+    Larger films inside a notebook have crashed browser tabs.
+    """
+    from IPython.display import HTML, display
+
+    from colab_rl.views.video.encoder import make_preview
+
+    print(video.summary())
+    with tempfile.TemporaryDirectory() as folder:
+        path = video.path
+        if path.stat().st_size > MOST_INLINE:
+            path = Path(folder, "preview.mp4")
+            make_preview(video.path, path, MOST_INLINE // 2)
+            print(f"shown here: a smaller preview; the film itself is {video.store or video.path}")
+        content = base64.b64encode(path.read_bytes()).decode()
+    width = f'style="width:100%;max-width:{video.size[0]}px"'
+    if path.suffix.lower() == ".gif":
+        display(HTML(f'<img {width} src="data:image/gif;base64,{content}">'))
+    else:
+        display(HTML(f'<video {width} controls autoplay loop muted playsinline '
+                     f'src="data:video/mp4;base64,{content}"></video>'))
+
+
+@checked
+def show_dashboards(run: str, checkpoint: str | int = "best", compare: str = "",
+                    store: str | os.PathLike | None = None, root: str | os.PathLike | None = None) -> None:
+    """The dashboards of a run, or of several, in the cell's output; pickers above choose others.
+
+    compare: other runs, `NAME` or `NAME:CHECKPOINT`, separated by commas.
+    """
+    from IPython.display import display
+
+    from colab_rl.views.report.report import build_page
+
+    def framed(names: list[str]) -> dict[str, str]:
+        page = build_page(names, checkpoint=checkpoint, episodes=0, root=root, store=store)
+        # A frame of its own: the page's script and style and the notebook's leave each other alone.
+        return {"text/html": f'<iframe srcdoc="{html.escape(page)}" '
+                             'style="width:100%;height:900px;border:0"></iframe>'}
+
+    def show(chosen: str) -> None:
+        try:
+            handle.update(framed([chosen]), raw=True)
+        except ColabRLError as error:  # a widget's callback would hide it in the kernel's log
+            handle.update({"text/html": f"<p>{html.escape(str(error))}</p>"}, raw=True)
+
+    first = framed([run, *(name.strip() for name in compare.split(",") if name.strip())])
+    pickers = _pickers(run, Places(root, store), show)
+    if pickers is not None:
+        display(pickers)
+    handle = display(first, raw=True, display_id=True)
+
+
+def _pickers(run: str, places: Places, show: Callable[[str], None]) -> Any:
+    """Drop-down lists of runs and their checkpoints, and a button; None where there are no widgets."""
+    try:
+        import ipywidgets
+    except ImportError:
+        return None
+    from colab_rl.views.history import checkpoint_names
+
+    runs = ipywidgets.Dropdown(options=places.names(), value=run.partition(":")[0], description="Run")
+    checkpoints = ipywidgets.Dropdown(options=checkpoint_names(runs.value, places), description="Checkpoint")
+    button = ipywidgets.Button(description="Show")
+
+    def refill(_change: object) -> None:
+        checkpoints.options = checkpoint_names(runs.value, places)
+
+    def clicked(_button: object) -> None:
+        button.disabled, button.description = True, "Reading ..."
+        try:
+            show(f"{runs.value}:{checkpoints.value}")
+        finally:
+            button.disabled, button.description = False, "Show"
+
+    runs.observe(refill, "value")
+    button.on_click(clicked)
+    return ipywidgets.HBox([runs, checkpoints, button])
+
+
+@checked
+def set_up(store: str = "", verify: bool = True, root: str | os.PathLike | None = None) -> str | None:
+    """Connects the store, tries it, and shows what is there; says what is wrong instead of raising it.
+
+    Returns the store's name, None where there is none.
+    """
+    try:
+        place = session.connect(store, verify)
+        opened = open_store(place, make=True)
+        if opened is None:
+            print(f"no store: runs stay on this machine; {session.OFFERS}")
+        else:
+            try_store(opened)
+            keep_package(opened)
+    except ColabRLError as error:
+        print(f"no store: {error}")
+        place = "none"
+    show_runs(place, root)
+    return place
+
+
+def try_store(storage: Storage) -> None:
+    """Writes a small file to a store, reads it back and removes it; prints how that went and the space that is free.
+
+    Raises StorageError where it does not.
+    """
+    name, content = f"probe-{uuid.uuid4().hex[:8]}", os.urandom(1000)
+    began = time.perf_counter()
+    try:
+        storage.put(name, content)
+        if storage.get(name) != content:
+            raise StorageError(f"{storage.place} reads back something else than was written")
+    finally:
+        storage.delete(name)
+    seconds, free = time.perf_counter() - began, storage.free_bytes()
+    space = f"{free / 1e9:.1f} GB free" if free is not None else "no limit of its own"
+    proof = ("what it holds can be verified" if storage.proves or storage.witness else
+             "checkpoints there are `written` and never `verified`: the mount answers from this machine's cache, and "
+             "nobody is logged in to Drive itself")
+    print(f"store {storage.place}: written, read back and removed in {seconds:.1f} s; {space}; {proof}")
+
+
+def keep_package(storage: Storage) -> None:
+    """Keeps the package's wheel in a store, where the notebooks' first cell finds it on a bare machine; says so."""
+    try:
+        name, content = install.build_wheel()
+        if name not in storage.list("") or not install.same_wheel(storage.get(name), content):
+            storage.put(name, content)
+        print(f"{name} is kept in {storage.place}: what trained a run is there wherever the run is")
+    except ColabRLError as error:
+        print(f"colab_rl {colab_rl.__version__} is not kept in {storage.place}: {error}; "
+              "the notebooks take it from REPOSITORY")
+
+
+@checked
+def show_runs(store: str | os.PathLike | None = None, root: str | os.PathLike | None = None) -> list[str]:
+    """Prints a line for every run, here and in the store, the newest first; returns their names in that order."""
+    from colab_rl.views.history import overview
+
+    places = Places(root, store)
+    rows = overview(places)
+    if not rows:
+        print(f"no runs yet in {places.root}{f' or {places.store.place}' if places.store else ''}: "
+              "01_train.ipynb begins one")
+    for row in rows:
+        score = "not evaluated" if row.score is None else f"score {row.score:.1f}"
+        where = ("" if places.store is None else ", in the store" if row.stored else
+                 ", comes with colab_rl" if row.name == EXAMPLE else ", not in the store yet")
+        print(f"{row.name}: {row.env_id}, {row.algorithm}, {score}, step {row.step:,} of {row.total_steps:,}, "
+              f"saved {row.date}{where}")
+    return [row.name for row in rows]
+
+
+@checked
+def choose_run(run: str, store: str = "", root: str | os.PathLike | None = None) -> tuple[str, str]:
+    """Shows the runs there are; returns the one to look at and its store.
+
+    That is the run of that name; where there is no run at all, the trained example that comes with the package.
+    Raises UsageError where there are runs and none of that name.
+    """
+    place = session.connect(store) or ""
+    show_runs(place or None, root)
+    places = Places(root, place or None)
+    if set(places.names()) <= {EXAMPLE}:
+        unpack_example(places.root)
+        print(f"so this shows {EXAMPLE}: not a run of yours but a trained example that comes with colab_rl")
+        return EXAMPLE, "none"
+    places.require(run)
+    return run, place
+
+
+@checked
+def train_live(run: str, store: str = "", root: str | os.PathLike | None = None, **options: Any) -> TrainingResult:
+    """`train` with a live plot in the cell's output; says how it ended and what to do next.
+
+    options: of `train`.
+    """
+    from colab_rl.training.session import train
+
+    plot = LivePlot(run)
+    try:
+        result = train(run, store=store or None, root=root, watcher=plot, **options)
+    except BaseException:
+        plot.close()
+        raise
+    plot.close(f"checkpoint {result.generation}" + (f", {result.pending} pending" if result.pending else ""))
+    score = "" if result.best_score is None else f", best score {result.best_score:.1f}"
+    print(f"{run}: {'finished' if result.finished else 'stopped'} at step {result.step:,} of {result.total_steps:,}, "
+          f"generation {result.generation} saved{score}")
+    if result.pending:
+        print(f"{result.pending} checkpoints are not verified in the store yet: {result.store_error or 'it is slow'}; "
+              "they are kept here, and the last cell brings them there")
+    print("Next: 02_analyze.ipynb shows how it learned and how it walks, 03_render.ipynb films it; a larger "
+          "TOTAL_STEPS trains it further." if result.finished else "Next: Run all goes on from here.")
+    print(f"state_sha256={result.state_sha256}")
+    return result

@@ -1,0 +1,1 @@
+"""What the command line and Python offer of a run."""

@@ -1,0 +1,191 @@
+"""`doctor`: what this machine has and lacks, and one fix a line where something is wrong.
+
+What needs a package is imported where it is looked at: one that is missing is what people ask a doctor about.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import platform
+import shutil
+import sys
+from functools import partial
+from typing import Any, NamedTuple
+
+import colab_rl
+from colab_rl.colab import install
+from colab_rl.errors import ColabRLError
+
+# The newest that the tests pass with (constraints.txt); what is newer should do too.
+TESTED = {"gymnasium": "1.4", "numpy": "2.4", "torch": "2.13", "plotly": "7.1", "moviepy": "2.2", "ipywidgets": "8.1"}
+PYTHONS = ((3, 11), (3, 13))
+OLDER = "where it does not, choose an older runtime version in Colab's Runtime menu"
+ROOM = 1e9  # bytes of disk that are plenty: a run's checkpoints take tens of megabytes
+
+GOOD, NOTE, BAD = "good", "note", "bad"
+
+
+class Finding(NamedTuple):
+    """One line of `doctor`. state: good, note (it goes on) or bad (it does not); fix: what to do, empty for nothing."""
+
+    state: str
+    what: str
+    fix: str = ""
+
+
+def examine(root: str | os.PathLike | None = None, store: str | os.PathLike | None = None) -> list[Finding]:
+    """Looks at Python, the packages, the processor, the disk and the store; nobody is asked anything."""
+    found = [_python(), *_packages()]
+    unseen: set[str] = set()
+    for look in (_box2d, _envpool, _gpu, _film, partial(_disk, root), partial(_store, store)):
+        try:
+            found.append(look())
+        except ModuleNotFoundError as error:
+            unseen.add((error.name or str(error)).partition(".")[0])
+    if unseen:
+        found.append(Finding(BAD, f"not all was looked at: {', '.join(sorted(unseen))} cannot be imported",
+                             f"pip install {' '.join(sorted(unseen))}, and run doctor again"))
+    return found
+
+
+def describe_machine() -> str:
+    """What this machine is, in one line, and a line more for each thing that needs an answer."""
+    from colab_rl.environments.base import cores
+
+    line = " · ".join([
+        f"colab_rl {colab_rl.__version__}", f"Python {platform.python_version()}",
+        f"torch {importlib.import_module('torch').__version__}", f"{cores()} CPU cores", _gpu().what,
+        f"{memory() / 2**30:.1f} GB memory", f"{shutil.disk_usage('.').free / 1e9:.0f} GB disk free", _fast(),
+        _drive()])
+    wrong = [finding for finding in (_python(), *_packages(), _box2d()) if finding.state != GOOD]
+    return "\n".join([line, *map(as_line, wrong)])
+
+
+def as_line(finding: Finding) -> str:
+    """A finding as `doctor` prints it."""
+    mark = {GOOD: "ok  ", NOTE: "note", BAD: "BAD "}[finding.state]
+    return f"{mark}  {finding.what}{f'; {finding.fix}' if finding.fix else ''}"
+
+
+def memory() -> int:
+    """Bytes of this machine's memory."""
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+
+
+def _python() -> Finding:
+    here = f"Python {platform.python_version()}"
+    oldest, newest = (".".join(map(str, number)) for number in PYTHONS)
+    if sys.version_info[:2] < PYTHONS[0]:
+        return Finding(BAD, f"{here} is too old", f"take {oldest} or newer")
+    if sys.version_info[:2] > PYTHONS[1]:
+        return Finding(NOTE, f"{here} is newer than colab_rl was tested with ({oldest} to {newest}) and should do",
+                       OLDER)
+    return Finding(GOOD, here)
+
+
+def _packages() -> list[Finding]:
+    return [_package(need.requirement.name, str(need.requirement.specifier), need.here, need.fits)
+            for need in install.needs() if need.needed]
+
+
+def _package(name: str, wanted: str, here: str | None, fits: bool) -> Finding:
+    from packaging.version import Version
+
+    if here is None:
+        return Finding(BAD, f"{name} is missing", f'pip install "{name}{wanted}"')
+    if not fits:
+        return Finding(BAD, f"{name} {here} is not the {wanted} that is needed",
+                       f'pip install "{name}{wanted}", then restart the runtime')
+    if name in TESTED and Version(here).release[:2] > Version(TESTED[name]).release:
+        return Finding(NOTE, f"{name} {here} is newer than colab_rl was tested with ({TESTED[name]}) and should do",
+                       OLDER)
+    return Finding(GOOD, f"{name} {here}")
+
+
+def _box2d() -> Finding:
+    try:
+        importlib.import_module("Box2D")
+    except ImportError as error:
+        return Finding(BAD, f"Box2D cannot be imported ({error}): no BipedalWalker, no LunarLander",
+                       'pip install --force-reinstall --no-deps "box2d==2.3.10"')
+    return Finding(GOOD, "Box2D can be imported")
+
+
+def _envpool() -> Finding:
+    from colab_rl.environments.backends import why_not
+    from colab_rl.environments.envpool_vector import INSTALL
+    from colab_rl.environments.make import describe
+    from colab_rl.training.request import DEFAULT_ENVIRONMENT
+
+    try:
+        reason = why_not("envpool", DEFAULT_ENVIRONMENT, describe(DEFAULT_ENVIRONMENT))
+    except ColabRLError as error:
+        reason = str(error)
+    if reason:
+        return Finding(NOTE, f"training goes on gymnasium, several times slower: {reason}",
+                       f"{INSTALL}, where there is one for this machine")
+    return Finding(GOOD, "EnvPool: environments are stepped in C++")
+
+
+def _gpu() -> Finding:
+    import torch
+
+    return Finding(GOOD, torch.cuda.get_device_name() if torch.cuda.is_available() else "no GPU (none is needed)")
+
+
+def _film() -> Finding:
+    from colab_rl.views.video.encoder import check_encoder
+
+    try:
+        check_encoder()
+    except ColabRLError as error:
+        return Finding(NOTE, f"no videos: {error}")
+    return Finding(GOOD, "FFmpeg: videos can be made")
+
+
+def _disk(given: str | os.PathLike | None) -> Finding:
+    from colab_rl.runs.identity import Places
+
+    root = Places(given, "none").root.absolute()
+    there = next(folder for folder in (root, *root.parents) if folder.exists())
+    free = shutil.disk_usage(there).free
+    if not os.access(there, os.W_OK):
+        return Finding(BAD, f"{there} cannot be written", "choose another folder with --root")
+    if free < ROOM:
+        return Finding(NOTE, f"only {free / 1e9:.1f} GB are free in {there}", "make room there")
+    return Finding(GOOD, f"{free / 1e9:.0f} GB are free in {there}")
+
+
+def _fast() -> str:
+    """EnvPool's version; importing it takes seconds, which `doctor` has."""
+    here = next((need.here for need in install.needs() if not need.needed and need.fits), None)
+    return f"EnvPool {here}" if here else "no EnvPool"
+
+
+def _drive() -> str:
+    from colab_rl.colab import session
+    from colab_rl.storage.registry import MOUNTED_DRIVE, MY_DRIVE
+
+    if (MOUNTED_DRIVE / MY_DRIVE).is_dir():
+        return "Drive mounted"
+    return "Drive not mounted" if session.on_colab() else "not on Colab"
+
+
+def _store(store: str | os.PathLike | None) -> Finding:
+    from colab_rl.runs.identity import store_name
+    from colab_rl.storage.registry import open_store
+
+    try:
+        opened = open_store(store_name(store), make=False)
+        if opened is None:
+            return Finding(NOTE, "no store: checkpoints stay on this machine", "give --store, or run 00_setup.ipynb")
+        opened.folders()
+    except ColabRLError as error:
+        return Finding(BAD, str(error))
+    return Finding(GOOD, f"store {opened.place} answers")
+
+
+def to_json(findings: list[Finding]) -> list[dict[str, Any]]:
+    """What `doctor --json` prints."""
+    return [finding._asdict() for finding in findings]

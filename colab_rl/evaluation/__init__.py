@@ -1,0 +1,1 @@
+"""Evaluation: deterministic episodes, their score and their telemetry."""

@@ -1,0 +1,236 @@
+"""The score: deterministic episodes on stock gymnasium, one fresh environment seed an episode.
+
+An episode depends on the policy and its seed alone: `Evaluator` in its worker processes, `record_episode`
+in this one, and `replay` all give the same, to the last bit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import gymnasium
+import numpy as np
+
+from colab_rl.environments import (
+    Channels,
+    EnvironmentSource,
+    channels_of,
+    close_environment,
+    environment_name,
+    make_environment,
+)
+from colab_rl.environments.guard import guarded, wrong_shape
+from colab_rl.environments.gymnasium_vector import GymnasiumVectorEnvironment
+from colab_rl.environments.seeds import begin_episode
+from colab_rl.environments.spaces import Spaces
+from colab_rl.errors import EnvironmentFault
+from colab_rl.evaluation.episode import Episode, Recording
+from colab_rl.progress import progress_bar
+
+LONGEST_EPISODE = 100_000  # steps
+
+Function = Callable[[np.ndarray], np.ndarray]  # of (B, obs_dim) observations
+
+
+@dataclass(frozen=True)
+class EvaluationResult:
+    """Returns (E,) float64 and lengths (E,) int64 of the episodes with seeds seed, seed + 1, ...
+
+    episodes: the recordings of the first of them, as many as were asked for.
+    """
+
+    returns: np.ndarray
+    lengths: np.ndarray
+    episodes: tuple[Episode, ...] = ()
+
+    def and_then(self, more: EvaluationResult) -> EvaluationResult:
+        """These episodes and those that follow them."""
+        return EvaluationResult(np.concatenate([self.returns, more.returns]),
+                                np.concatenate([self.lengths, more.lengths]), self.episodes + more.episodes)
+
+    @property
+    def standard_error(self) -> float:
+        """Of the mean of the returns; there are two at least."""
+        return float(self.returns.std(ddof=1) / np.sqrt(len(self.returns)))
+
+    def summary(self) -> dict[str, float | int]:
+        """What `evaluate --json` prints."""
+        return {"mean": float(self.returns.mean()), "std": float(self.returns.std()),
+                "min": float(self.returns.min()), "max": float(self.returns.max()),
+                "mean_length": float(self.lengths.mean()), "episodes": len(self.returns)}
+
+    def criterion(self, best_by: str) -> float:
+        """The number that makes a checkpoint the best: mean, median or min of the returns."""
+        statistics: dict[str, Callable] = {"mean": np.mean, "median": np.median, "min": np.min}
+        return float(statistics[best_by](self.returns))
+
+
+class Evaluator:
+    """Worker processes for evaluation episodes, started by the first evaluation and kept for the next."""
+
+    def __init__(self, source: EnvironmentSource, spaces: Spaces, slots: int = 20):
+        self._source = source
+        self._spaces = spaces
+        self._queue: list[tuple[int, int]] = []  # (episode, seed) still to begin, the next one last
+        self._running = np.full(slots, -1)
+        self._envs: GymnasiumVectorEnvironment | None = None
+        self._record = 0                               # how many episodes are recorded
+        self._recordings: dict[int, Recording] = {}    # by slot
+        self._terrains: dict[int, list[np.ndarray]] = {}  # by seed: training evaluates the same ones again and again
+
+    def evaluate(self, act: Function, episodes: int, seed: int, progress: bool = False,
+                 record: int = 0, values: Function | None = None) -> EvaluationResult:
+        """Runs the episodes, several at a time.
+
+        act: gives (B, ...) actions for (B, obs_dim) observations, each row by itself.
+        record: the first so many episodes are recorded; values: gives (B,) value estimates for them.
+        """
+        if self._envs is None:
+            self._open()
+        assert self._envs is not None
+        envs, running = self._envs, self._running
+        self._queue = [(episode, seed + episode) for episode in reversed(range(episodes))]
+        self._record, self._recordings = record, {}
+        running[:] = -1
+        returns, lengths = np.zeros(episodes), np.zeros(episodes, np.int64)
+        recorded: dict[int, Episode] = {}
+        actions: np.ndarray = np.zeros((envs.num_envs, *envs.spaces.action_shape), envs.spaces.action_dtype)
+
+        def send(group: slice) -> np.ndarray | None:
+            """Begins a step; returns the slots in the middle of an episode, None where nothing is left to do."""
+            live = group.start + np.flatnonzero(~envs.ended[group])
+            if not len(live) and not self._queue:
+                return None
+            if len(live):
+                actions[live] = act(envs.observations[live])
+            for slot in self._recorded(live):
+                self._recordings[slot].state(envs.channels[slot], envs.observations[slot])
+            envs.send(group, actions[group])
+            return live
+
+        def receive(group: slice, live: np.ndarray) -> None:
+            step = envs.receive(group)
+            returns[running[live]] += step.rewards[live - group.start]
+            lengths[running[live]] += 1
+            if lengths[running[live]].max(initial=0) > LONGEST_EPISODE:
+                raise _endless()
+            for slot in self._recorded(live):
+                recording = self._recordings[slot]
+                recording.step(actions[slot], step.rewards[slot - group.start])
+                if envs.ended[slot]:
+                    recording.state(envs.channels[slot], envs.observations[slot])
+                    recorded[int(running[slot])] = recording.finish(
+                        step.terminated[slot - group.start], values or _no_values, self._terrain(recording.seed))
+
+        envs.reset()
+        with progress_bar(episodes, "evaluating", "episode", disable=not progress) as bar:
+            steps = [(group, send(group)) for group in envs.groups]
+            while steps:
+                group, live = steps.pop(0)
+                if live is not None:
+                    receive(group, live)
+                    bar.update(int(envs.ended[live].sum()))
+                    steps.append((group, send(group)))  # while the other groups step
+        return EvaluationResult(returns, lengths, tuple(recorded[i] for i in sorted(recorded)))
+
+    def _recorded(self, slots: np.ndarray) -> list[int]:
+        return [int(slot) for slot in slots if slot in self._recordings] if self._recordings else []
+
+    def close(self) -> None:
+        """Ends the worker processes."""
+        if self._envs is not None:
+            self._envs.close()
+            close_environment(self._local)
+
+    def _open(self) -> None:
+        self._local = make_environment(self._source)
+        self._channels: Channels = channels_of(self._local)
+        self._envs = GymnasiumVectorEnvironment(self._source, self._spaces, len(self._running),
+                                                seeds=self._next_seed, width=self._channels.width)
+
+    def _next_seed(self, slot: int, _episode: int) -> int:
+        assert self._envs is not None
+        self._recordings.pop(slot, None)
+        self._envs.recorded[slot] = False
+        if not self._queue:
+            return -1
+        self._running[slot], seed = self._queue.pop()
+        if self._running[slot] < self._record:
+            self._envs.recorded[slot] = True
+            self._recordings[slot] = Recording(self._channels, self._spaces, environment_name(self._source), seed)
+        return seed
+
+    def _terrain(self, seed: int) -> list[np.ndarray]:
+        if self._channels.drawing is None:
+            return []
+        if seed not in self._terrains:
+            with guarded(environment_name(self._source)):
+                begin_episode(self._local, seed)
+                self._terrains[seed] = self._channels.drawing.terrain(self._local.unwrapped)
+        return self._terrains[seed]
+
+
+def record_episode(environment: gymnasium.Env, spaces: Spaces, act: Function, values: Function, seed: int,
+                   name: str = "") -> Episode:
+    """Runs and records one deterministic episode in this process; its return is `evaluate`'s for this seed.
+
+    act: gives (1, ...) actions for (1, obs_dim) observations. name: the environment's.
+    Raises EnvironmentFault where the environment raises, or returns an observation of another shape.
+    """
+    channels = channels_of(environment)
+    recording = Recording(channels, spaces, name, seed)
+
+    def look(raw: Any) -> np.ndarray:
+        observation = np.asarray(raw, np.float32)
+        if observation.shape != (spaces.obs_dim,):
+            raise wrong_shape(observation, (spaces.obs_dim,))
+        recording.state(channels.row(environment, observation), observation)
+        return observation
+
+    with guarded(name):
+        observation = look(begin_episode(environment, seed))
+        terrain = channels.drawing.terrain(environment.unwrapped) if channels.drawing else []
+    for _ in range(LONGEST_EPISODE):
+        action = act(observation[None])[0]
+        with guarded(name):
+            raw, reward, terminated, truncated, _ = environment.step(_as_taken(action, environment))
+            recording.step(action, float(reward))
+            observation = look(raw)
+        if terminated or truncated:
+            return recording.finish(terminated, values, terrain)
+    raise _endless()
+
+
+def replay(environment: gymnasium.Env, episode: Episode) -> Iterator[int]:
+    """Plays a recorded episode again: yields t = 0, ..., T while `environment` stands in its state t, to be rendered.
+
+    Raises EnvironmentFault where the environment gives other rewards than it gave then, or raises.
+    """
+    with guarded(episode.environment):
+        begin_episode(environment, episode.seed)
+    yield 0
+    for t, action in enumerate(episode.actions):
+        with guarded(episode.environment):
+            reward = float(environment.step(_as_taken(action, environment))[1])
+        if reward != episode["reward"][t]:
+            raise EnvironmentFault(f"{episode.environment} does not repeat the episode of seed {episode.seed}: step "
+                                   f"{t} gave {reward}, and {episode['reward'][t]} when it was recorded")
+        yield t + 1
+
+
+def _as_taken(action: Any, environment: gymnasium.Env) -> Any:
+    """An action in the environment's own type, as the worker processes give it."""
+    if isinstance(environment.action_space, gymnasium.spaces.Discrete):
+        return int(action)
+    return np.array(action, environment.action_space.dtype)
+
+
+def _no_values(observations: np.ndarray) -> np.ndarray:
+    return np.full(len(observations), np.nan, np.float32)
+
+
+def _endless() -> EnvironmentFault:
+    return EnvironmentFault(f"an evaluation episode has not ended after {LONGEST_EPISODE:,} steps: give "
+                            "the environment a time limit (gymnasium.wrappers.TimeLimit)")

@@ -1,0 +1,1 @@
+"""Runs: their identity, where they lie, and bringing them to their store."""

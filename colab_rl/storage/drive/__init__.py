@@ -1,0 +1,1 @@
+"""Google Drive by its API."""

@@ -1,0 +1,1 @@
+"""Training a run: what is asked, the session, the loop."""

@@ -1,0 +1,240 @@
+"""`train`: starts a run, or continues it, from nothing but its name."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from colab_rl.algorithms import check_algorithm, make_algorithm
+from colab_rl.arguments import checked
+from colab_rl.checkpoints import Manifest, Replicator, Tier
+from colab_rl.checkpoints.recovery import Checkpoint, bring_home, bring_segments, newest_whole, read_segments
+from colab_rl.checkpoints.retention import best, sweep
+from colab_rl.checkpoints.segments import Rows
+from colab_rl.checkpoints.serialization import deserialize
+from colab_rl.environments import EnvironmentSource, describe
+from colab_rl.environments.backends import make_vector_environment
+from colab_rl.environments.gymnasium_vector import pickled
+from colab_rl.environments.spaces import Spaces
+from colab_rl.errors import ColabRLError, Divergence, EnvironmentFault, StorageError, UsageError
+from colab_rl.evaluation.evaluator import Evaluator
+from colab_rl.machine import available_device, differences, torch_threads, versions
+from colab_rl.progress import Watcher, say
+from colab_rl.runs.identity import Identity, Places, check_run_name, locked, write_identity
+from colab_rl.runs.push import finish, replicating
+from colab_rl.training.metrics import Row, TensorBoardView, from_csv
+from colab_rl.training.request import Request, checkpoint_of
+from colab_rl.training.stopping import StopRequest
+from colab_rl.training.trainer import Recorder, Trainer
+
+
+@dataclass(frozen=True)
+class TrainingResult:
+    """How a session of training ended.
+
+    best_score: mean return of the best checkpoint (see `best_by`) that this machine or the store holds.
+    signal_number: the signal that stopped it early, None where none did.
+    pending: checkpoints that the store does not hold yet; store_error: why.
+    """
+
+    run: str
+    iteration: int
+    step: int
+    total_steps: int
+    finished: bool
+    generation: int
+    state_sha256: str
+    best_score: float | None
+    signal_number: int | None
+    pending: int
+    store_error: str | None
+
+
+@checked
+def train(run: str, *, env: EnvironmentSource | None = None, algo: str | None = None,
+          total_steps: int | str | None = None, seed: int | str | None = None, backend: str = "auto",
+          device: str = "auto", settings: Mapping[str, Any] | None = None, source: str | None = None,
+          root: str | os.PathLike | None = None, store: str | os.PathLike | None = None,
+          watcher: Watcher | None = None) -> TrainingResult:
+    """Starts the run, or continues it where its newest whole checkpoint left it.
+
+    env: a Gymnasium id, or a function that makes an environment (it may be defined in a notebook's cell).
+    settings: fields of the algorithm's config, over those of the tuned preset.
+    source: `OTHER` or `OTHER:GENERATION`, a checkpoint to begin a new run from.
+    root, store: see Places.
+    watcher: is told how it goes, in place of the progress bar.
+
+    On a run that exists, what contradicts it raises UsageError and changes nothing; a larger
+    `total_steps` extends it. Ctrl-C and SIGTERM save and return. Raises ColabRLError for what
+    goes wrong outside the program; its text says what was kept.
+    """
+    check_run_name(run)
+    request = Request(run=run, env=env, algo=algo, backend=backend, device=device, origin=source,
+                      settings=_merged(settings or {}, total_steps=total_steps, seed=seed))
+    places = Places(root, store, make_store=True)
+    identity = places.find(run)
+    if identity:
+        total = request.agree(identity)
+    else:
+        identity = request.branch(source, places) if source is not None else request.begin()
+        total = identity.config["total_steps"]
+    environment = identity.environment(env, "train")
+    spaces = describe(environment)
+    if not spaces.are(identity.spaces):
+        raise UsageError(f"{identity.env_id} has other spaces than when {run} was begun; nothing was changed")
+    check_algorithm(identity.algorithm, identity.make_config(), spaces)
+    pickled(environment)  # what no worker process can be given is refused before anything is written
+    stepped_by = request.backend_of(identity, environment, spaces)
+    with locked(places.local(run)), StopRequest() as stop:
+        return _Session(identity, places, environment, spaces, stepped_by, watcher).run(total, stop)
+
+
+class _Session:
+    """One session of one run on this machine, under its lock."""
+
+    def __init__(self, identity: Identity, places: Places, environment: EnvironmentSource, spaces: Spaces,
+                 backend: str, watcher: Watcher | None):
+        self.identity = identity
+        self.places = places
+        self.config = identity.make_config()
+        self.environment = environment
+        self.spaces = spaces
+        self.backend = backend
+        self.watcher = watcher
+        self.local, self.remote = places.tiers(identity)
+        self.local.clear()
+        self.identity_bytes = write_identity(identity, places.local(identity.name), places.remote(identity.name))
+        self.local.identity = self.identity_bytes
+
+    def run(self, total_steps: int, stop: StopRequest) -> TrainingResult:
+        """Goes on from the newest whole checkpoint, and brings what the session wrote to the store."""
+        checkpoint = newest_whole(self.local, self.remote, say,
+                                  check=lambda manifest: bring_segments(manifest, self.local, self.remote))
+        if checkpoint is None:
+            say(f"{self.identity.name} has no checkpoint yet: beginning")
+        tables: list[bytes] = []
+        if checkpoint:
+            # The command that began a run goes on with its extension; other steps than both are a contradiction.
+            if self.config.total_steps < total_steps < checkpoint.manifest.total_steps:
+                raise UsageError(f"run {self.identity.name} exists and differs: total_steps is "
+                                 f"{checkpoint.manifest.total_steps} and can only grow, not {total_steps}; nothing was "
+                                 "changed; leave the option out to continue it")
+            tables = bring_home(checkpoint, self.local, self.remote, say)
+            sweep(self.local, checkpoint.manifest)
+            total_steps = max(total_steps, checkpoint.manifest.total_steps)
+        with replicating(self.identity, self.places, self.identity_bytes) as replicator:
+            rows = self._shown(row for table in tables for row in from_csv(table))
+            with contextlib.closing(TensorBoardView(self.places.tensorboard(self.identity.name), rows)) as tensorboard:
+                if self.watcher:
+                    self.watcher.goal(total_steps)
+                if checkpoint and checkpoint.manifest.finished and checkpoint.manifest.total_steps == total_steps:
+                    newest = checkpoint.manifest
+                else:
+                    newest = self._train(total_steps, checkpoint, tensorboard, replicator, stop)
+            if replicator:
+                finish(replicator)
+                if replicator.overtaken:
+                    raise ColabRLError(f"{replicator.overtaken}; this one has stopped; kept here: generation "
+                                       f"{newest.generation}, step {newest.step:,}; nothing of the other was changed")
+            return _result(self.identity.name, newest, self.local, replicator, stop.signal_number)
+
+    def _shown(self, rows: Iterable[Row]) -> Iterator[Row]:
+        """The rows, each shown to the watcher as it passes: a long run's are not held in memory."""
+        for row in rows:
+            if self.watcher:
+                self.watcher.past(row)
+            yield row
+
+    def _start(self, checkpoint: Checkpoint | None) -> tuple[Checkpoint, Iterator[Rows]] | None:
+        """Where training goes on: this run's newest checkpoint, or the other run's that it begins from, and the
+        experience that belongs to it. None where it begins from nothing.
+        """
+        began = self.identity.source
+        if checkpoint:
+            return checkpoint, read_segments(checkpoint.manifest, self.local, self.remote)
+        if began is None:
+            return None
+        other, checkpoint = checkpoint_of(f"{began['run']}:{began['generation']}", self.places)
+        if checkpoint.manifest.state_sha256 != began["state_sha256"]:
+            raise ColabRLError(f"generation {began['generation']} of {began['run']} is another now than when "
+                               f"{self.identity.name} was begun; nothing was changed")
+        return checkpoint, read_segments(checkpoint.manifest, *self.places.tiers(other))
+
+    def _train(self, total_steps: int, checkpoint: Checkpoint | None, tensorboard: TensorBoardView,
+               replicator: Replicator | None, stop: StopRequest) -> Manifest:
+        """Trains to the end or the stop; returns the newest checkpoint's manifest."""
+        identity, config = self.identity, self.config
+        device, reasons = available_device(identity.device)
+        say(f"environments stepped by {self.backend}")
+        here = versions(device, identity.threads, self.backend)
+        with contextlib.ExitStack() as stack:
+            stack.enter_context(torch_threads(identity.threads))
+            envs = stack.enter_context(
+                make_vector_environment(self.backend, self.environment, self.spaces, config.num_envs, config.seed))
+            evaluator = stack.enter_context(contextlib.closing(Evaluator(self.environment, self.spaces)))
+            algorithm = make_algorithm(identity.algorithm, config, self.spaces, torch.device(device))
+            trainer = Trainer(identity.name, config, total_steps, algorithm, envs, evaluator,
+                              Recorder(identity.run_id, self.local, replicator, tensorboard, here, self.watcher))
+            start = self._start(checkpoint)
+            if start:
+                manifest = start[0].manifest
+                changes = [*manifest.inexact, *differences(manifest.versions, here), *reasons]
+                _load(trainer, *start, checkpoint is not None, changes)
+            else:
+                envs.reset()
+            _run(trainer, stop)
+            assert trainer.manifest is not None
+            return trainer.manifest
+
+
+def _load(trainer: Trainer, start: Checkpoint, experience: Iterable[Rows], own: bool, changes: list[str]) -> None:
+    """Puts the trainer where a checkpoint left off, its own run's or another's."""
+    manifest = start.manifest
+    try:
+        trainer.load(deserialize(start.state), experience, manifest if own else None, changes)
+    except (ValueError, KeyError, RuntimeError, TypeError) as error:
+        raise ColabRLError(f"generation {manifest.generation} is whole but cannot be loaded by this version of "
+                           "colab_rl; nothing was changed") from error
+    say(f"going on from generation {manifest.generation} "
+        f"(iteration {manifest.iteration:,}, step {manifest.step:,})")
+    if trainer.inexact:
+        say(f"not bit-exact: {', '.join(trainer.inexact)}")
+
+
+def _run(trainer: Trainer, stop: StopRequest) -> None:
+    """Trains; where something goes wrong, says what is kept and what to do."""
+    try:
+        trainer.run(stop)
+    except (Divergence, EnvironmentFault, StorageError) as error:
+        manifest, advice = trainer.manifest, "the same command goes on from there"
+        if manifest is None:
+            raise type(error)(f"{error}; no checkpoint was written yet") from error
+        if isinstance(error, Divergence):
+            advice = (f"try another setting from there, such as a smaller learning rate: train NEW "
+                      f"--from {trainer.name}:{manifest.generation} --set learning_rate=...")
+        if isinstance(error, EnvironmentFault):  # going on is exact, so that what depends on the steps comes again
+            advice += "; where the environment is at fault, mend it first"
+        raise type(error)(f"after iteration {trainer.iteration:,}: {error}; kept: generation {manifest.generation}, "
+                          f"step {manifest.step:,}; {advice}") from error
+
+
+def _merged(settings: Mapping[str, Any], **options: Any) -> dict[str, Any]:
+    """The settings and the options that are settings too. Raises UsageError where both name one, and differ."""
+    merged = dict(settings)
+    for name, value in options.items():
+        if value is not None and str(merged.setdefault(name, value)) != str(value):
+            raise UsageError(f"{name} is given twice, as {merged[name]} and as {value}")
+    return merged
+
+
+def _result(run: str, newest: Manifest, local: Tier, replicator: Replicator | None,
+            signal_number: int | None) -> TrainingResult:
+    best_one = best([*local.manifests(), *(replicator.held if replicator else ())])
+    return TrainingResult(run, newest.iteration, newest.step, newest.total_steps, newest.finished, newest.generation,
+                          newest.state_sha256, best_one.score if best_one else None, signal_number,
+                          replicator.pending if replicator else 0, replicator.error if replicator else None)

@@ -1,0 +1,285 @@
+"""The loop: collect, update, evaluate, record, checkpoint.
+
+Everything that decides how training goes on is in `Trainer.state_dict`; a checkpoint is
+that state, written at the boundary between two iterations. Wall times and metrics travel
+beside it and decide nothing.
+"""
+
+from __future__ import annotations
+
+import datetime
+import math
+import time
+from collections.abc import Iterable
+from typing import Any, NamedTuple
+
+from colab_rl.algorithms import Algorithm
+from colab_rl.checkpoints import FileRecord, Manifest, Replicator, Tier
+from colab_rl.checkpoints.manifest import numbered
+from colab_rl.checkpoints.pace import StorePace
+from colab_rl.checkpoints.retention import best, prune
+from colab_rl.checkpoints.segments import Rows, extended
+from colab_rl.checkpoints.serialization import serialize, state_sha256
+from colab_rl.environments import VectorEnvironment
+from colab_rl.errors import ColabRLError
+from colab_rl.evaluation.episode import to_npz
+from colab_rl.evaluation.evaluator import EvaluationResult, Evaluator
+from colab_rl.progress import Watcher, progress_bar
+from colab_rl.settings import Config
+from colab_rl.training.metrics import Row, TensorBoardView, to_csv
+from colab_rl.training.stopping import StopRequest
+
+EVALUATION_SEED = 1_000_000  # of training's own evaluations, apart from those that `evaluate` uses by default
+# A target score stops a run where an evaluation's first episodes reach it, and the mean of all of these less two of
+# its standard errors does too: twenty episodes say little, and of several evaluations the luckiest stops the run.
+TARGET_EPISODES, CONFIRMING_EPISODES = 20, 100
+NEAR_TARGET = 0.15           # share of the target score that a return may lack to be near it
+RECORDED_EPISODES = 2        # of an evaluation, its first ones
+
+
+class Recorder(NamedTuple):
+    """Where a run is written, and who watches it in place of a progress bar."""
+
+    run_id: str
+    local: Tier
+    replicator: Replicator | None
+    tensorboard: TensorBoardView
+    versions: dict[str, str]
+    watcher: Watcher | None = None
+
+
+class Trainer:
+    """Trains one run from where `load` put it, or from the start.
+
+    manifest: of the newest checkpoint, None before the first.
+    inexact: why the run is not bit-exact from here on, empty where it is.
+    """
+
+    def __init__(self, name: str, config: Config, total_steps: int, algorithm: Algorithm, envs: VectorEnvironment,
+                 evaluator: Evaluator, recorder: Recorder):
+        self.name = name
+        self.config = config
+        self.total_steps = total_steps
+        self.algorithm = algorithm
+        self.envs = envs
+        self.evaluator = evaluator
+        self.recorder = recorder
+        self.iteration = 0
+        self.step = 0
+        self.best_criterion: float | None = None
+        self.target_reached = False
+        self.score: float | None = None  # of the newest evaluation
+        self.manifest: Manifest | None = None
+        self.inexact: list[str] = []
+        self._evaluated: tuple[int, EvaluationResult] | None = None  # iteration, result
+        self._rows: list[Row] = []                       # since the newest checkpoint
+        self._verified: dict[str, Manifest] = {}         # local checkpoints known to be whole, by stem
+        self._seconds_before = 0.0                       # trained in earlier sessions
+        self._began = time.perf_counter()
+        self._checkpoint_seconds = 0.0                   # spent since the newest row
+        self._resumed = False                            # whether the next row is the first one of a later session
+        self._stop: StopRequest | None = None            # of the session that trains
+        self._pace = StorePace(recorder.replicator, config.checkpoint_every, lambda: self._stopping) \
+            if recorder.replicator else None
+
+    def load(self, state: dict[str, Any], experience: Iterable[Rows], manifest: Manifest | None,
+             changes: list[str]) -> None:
+        """Goes on from a state.
+
+        experience: what its replay segments hold, empty for an algorithm that keeps none.
+        manifest: of the state's checkpoint where it is this run's own.
+        changes: why going on from it is not bit-exact, so far as is known.
+        """
+        self.algorithm.load_state_dict(state["algorithm"])
+        if self.algorithm.replay:
+            self.algorithm.replay.restore(experience)
+        then = state["envs"]
+        if then["backend"] == self.envs.backend:
+            reasons = self.envs.restore(then)
+        else:
+            self.envs.reset()
+            self.algorithm.cut_episodes()
+            reasons = [f"backend {then['backend']} -> {self.envs.backend}"]
+        self.inexact = list(dict.fromkeys([*changes, *reasons]))
+        self.iteration, self.step = state["iteration"], state["step"]
+        self.score = state.get("score")  # the first checkpoints, the example's among them, do not have it
+        if manifest:
+            self.manifest = manifest
+            if self._pace:
+                self._pace.go_on_from(manifest)
+            self._resumed = True
+            self.target_reached = manifest.finished and manifest.step < manifest.total_steps == self.total_steps
+            self._seconds_before = manifest.seconds
+            self._verified = {other.stem: other for other in self.recorder.local.whole()}
+            best_one = best(self._verified.values())
+            self.best_criterion = best_one.criterion if best_one else None
+
+    def state_dict(self) -> dict[str, Any]:
+        """The whole training state."""
+        return {"algorithm": self.algorithm.state_dict(),
+                "envs": {"backend": self.envs.backend, **self.envs.snapshot()},
+                "iteration": self.iteration, "step": self.step, "score": self.score}
+
+    @property
+    def finished(self) -> bool:
+        """Whether every step is taken, or the target score reached."""
+        return self.step >= self.total_steps or self.target_reached
+
+    @property
+    def _overtaken(self) -> bool:
+        """Whether a newer session has the run."""
+        return bool(self.recorder.replicator and self.recorder.replicator.overtaken)
+
+    @property
+    def _stopping(self) -> bool:
+        """Whether a stop was asked."""
+        return self._stop is not None and self._stop.signal_number is not None
+
+    @property
+    def seconds(self) -> float:
+        """Wall time of training so far, over all sessions."""
+        return self._seconds_before + time.perf_counter() - self._began
+
+    def run(self, stop: StopRequest) -> None:
+        """Trains until finished or asked to stop; a checkpoint holds the state on return."""
+        self._began, self._stop = time.perf_counter(), stop
+        if self.manifest is None or self.manifest.total_steps != self.total_steps:
+            self.save()  # that the disk can be written shows before hours are spent, and an extension is kept
+        watcher = self.recorder.watcher
+        with progress_bar(self.total_steps, self.name, "step", initial=min(self.step, self.total_steps), delay=0,
+                          smoothing=0.1, disable=watcher is not None) as progress:
+            while not self.finished and not self._stopping and not self._overtaken:
+                before = self.step
+                row = self._iterate()
+                if watcher:
+                    watcher.row(row, self._where())
+                else:
+                    episode_return = f"return {row['episode/return']:.1f}, " if "episode/return" in row else ""
+                    progress.set_postfix_str(episode_return + self._where(), refresh=False)
+                    progress.update(min(self.step, self.total_steps) - min(before, self.total_steps))
+        if self.manifest is None or self.manifest.iteration != self.iteration:
+            self.save()
+
+    def save(self) -> None:
+        """Commits a checkpoint here, hands it to the store, and makes room. Raises StorageError."""
+        started = time.perf_counter()
+        parent, recorder = self.manifest, self.recorder
+        state = self.state_dict()
+        data, table = serialize(state), to_csv(self._rows)
+        generation = parent.generation + 1 if parent else 1
+        data_name = numbered("checkpoints", generation, FileRecord.of(data), "safetensors")
+        table_name = numbered("metrics", generation, FileRecord.of(table), "csv")
+        result = self._evaluated[1] if self._evaluated and self._evaluated[0] == self.iteration else None
+        contents = {table_name: table, data_name: data}
+        segments: dict[str, FileRecord] = {}
+        if self.algorithm.replay:
+            segments, new_segments = extended(parent.files if parent else {}, self.algorithm.replay)
+            contents |= new_segments
+        telemetry = to_npz(result.episodes) if result else b""
+        if telemetry:
+            contents[numbered("telemetry", generation, FileRecord.of(telemetry), "npz")] = telemetry
+        history = {name: record for name, record in (parent.files if parent else {}).items()
+                   if name.startswith("metrics/")}
+        self.manifest = Manifest(
+            run_id=recorder.run_id, generation=generation, parent=parent.stem if parent else None,
+            iteration=self.iteration, step=self.step, total_steps=self.total_steps, finished=self.finished,
+            score=float(result.returns.mean()) if result else None,
+            criterion=result.criterion(self.config.best_by) if result else None,
+            state_sha256=state_sha256(state), seconds=self.seconds,
+            created=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+            versions=recorder.versions, exact=not self.inexact, inexact=self.inexact,
+            files={**segments, **{name: FileRecord.of(content) for name, content in contents.items()}},
+            history={**(parent.history if parent else {}), **history})
+        try:
+            recorder.local.commit(self.manifest, contents)
+        except ColabRLError:
+            self.manifest = parent
+            raise
+        self._rows = []
+        self._verified[self.manifest.stem] = self.manifest
+        prune(recorder.local, self._verified, self.config.keep_last, self.config.keep_every)
+        if self._pace:
+            self._pace.submit(self.manifest)
+        self._checkpoint_seconds += time.perf_counter() - started
+
+    def _iterate(self) -> Row:
+        """One iteration, its evaluation and its checkpoint where they are due."""
+        config = self.config
+        started = time.perf_counter()
+        steps = self.algorithm.collect(self.envs)
+        collected = time.perf_counter()
+        metrics = self.algorithm.update(self.step / self.total_steps)
+        updated = time.perf_counter()
+        self.iteration += 1
+        self.step += steps
+        row: Row = {"iteration": self.iteration, "step": self.step, **self.algorithm.episodes.metrics(), **metrics}
+        new_best = False
+        if self._evaluation_is_due():
+            result = self._evaluate()
+            criterion = result.criterion(config.best_by)
+            new_best = self.best_criterion is None or criterion > self.best_criterion
+            self.best_criterion = criterion if new_best else self.best_criterion
+            summary = result.summary()
+            self.score = summary["mean"]
+            self.target_reached = (config.target_score is not None
+                                   and summary["mean"] - 2 * result.standard_error >= config.target_score)
+            row |= {"evaluation/score": summary["mean"], "evaluation/std": summary["std"],
+                    "evaluation/min": summary["min"], "evaluation/max": summary["max"],
+                    "evaluation/length": summary["mean_length"]}
+        ended = time.perf_counter()
+        row |= {"seconds": self.seconds, "time/collect": collected - started, "time/update": updated - collected,
+                "time/evaluate": ended - updated, "time/checkpoint": self._checkpoint_seconds,
+                "time/steps_per_second": steps / (ended - started + self._checkpoint_seconds)}
+        if self._resumed:
+            row["session/resumed"] = 1
+        self._resumed = False
+        self._checkpoint_seconds = 0.0
+        self._rows.append(row)
+        self.recorder.tensorboard.add(row)
+        if self.iteration % config.checkpoint_every == 0 and self.envs.renew(self.iteration):
+            self.algorithm.cut_episodes()
+        if self.iteration % config.checkpoint_every == 0 or new_best or self.finished:
+            self.save()
+        return row
+
+    def _evaluation_is_due(self) -> bool:
+        """Every `eval_every` iterations and at the end; four times as often near a target score.
+
+        Near by the score before, or by training's return: its noisy actions fall where the score's do not.
+        """
+        every, target = self.config.eval_every, self.config.target_score
+        if target is not None:
+            nearest = max(self.algorithm.episodes.metrics().get("episode/return", -math.inf),
+                          -math.inf if self.score is None else self.score)
+            every = max(1, every // 4) if nearest >= target - NEAR_TARGET * abs(target) else every
+        return self.iteration % every == 0 or self.finished
+
+    def _evaluate(self) -> EvaluationResult:
+        def evaluate(episodes: int, seed: int, record: int = 0) -> EvaluationResult:
+            return self.evaluator.evaluate(lambda obs: self.algorithm.act(obs, deterministic=True), episodes, seed,
+                                           record=record, values=self.algorithm.values)
+
+        episodes, target = self.config.eval_episodes, self.config.target_score
+        if target is not None:
+            episodes = max(episodes, TARGET_EPISODES)
+        result = evaluate(episodes, EVALUATION_SEED, RECORDED_EPISODES)
+        # Twice as many each time, so that what twenty lucky episodes reached costs few more to refuse.
+        while target is not None and episodes < CONFIRMING_EPISODES and result.returns.mean() >= target:
+            more = min(episodes, CONFIRMING_EPISODES - episodes)
+            result = result.and_then(evaluate(more, EVALUATION_SEED + episodes))
+            episodes += more
+        self._evaluated = self.iteration, result
+        return result
+
+    def _where(self) -> str:
+        """The newest checkpoint, where it is, and what is wrong with the store."""
+        assert self.manifest is not None
+        where = "local"
+        replicator = self.recorder.replicator
+        if replicator:
+            where = replicator.state(self.manifest)
+            where += f", {replicator.pending} pending" if replicator.pending else ""
+            where += f", {replicator.unconfirmed} not yet on Drive" if replicator.unconfirmed else ""
+            trouble = replicator.error or replicator.witness_error
+            where += f" ({trouble})" if trouble else ""
+        return f"checkpoint {self.manifest.generation}: {where}"

@@ -1,0 +1,134 @@
+"""What of an episode's telemetry a video shows: which series stand together, under which words.
+
+Nothing here is drawn. An environment that nobody described still has a return, a reward, a value and actions, and the
+first numbers of its observation.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from colab_rl.environments.spaces import Spaces
+from colab_rl.evaluation.episode import Episode
+
+MOST_TRACES = 3
+MOST_ACTIONS = 8
+# Where not all can be shown: what the picture shows least comes first.
+UNITS_FIRST = ("rad", "m/s", "rad/s", "m")
+# What the choices of a discrete action are called, by the environment's name without its version.
+CHOICES = {
+    "LunarLander": ("none", "left", "main", "right"),
+    "CartPole": ("left", "right"),
+    "MountainCar": ("left", "none", "right"),
+    "Acrobot": ("-1", "0", "+1"),
+}
+_NOT_TRACED = re.compile(r"action_|reward|value$|contact|lidar|.*torque")
+
+
+class Group(NamedTuple):
+    """Series drawn as lines of one panel: a title, their unit, and by label the series' name."""
+
+    title: str
+    unit: str
+    series: dict[str, str]
+
+    def range(self, episodes: Sequence[Episode]) -> tuple[float, float]:
+        """The least and greatest value in any of the episodes, a little apart."""
+        values = np.concatenate([np.asarray(episode[name], np.float64) for episode in episodes
+                                 for name in self.series.values() if name in episode.series])
+        values = values[np.isfinite(values)]
+        low, high = (float(values.min()), float(values.max())) if len(values) else (0.0, 1.0)
+        margin = 0.04 * (high - low) or 0.5
+        return low - margin, high + margin
+
+
+class Action(NamedTuple):
+    """One number of a continuous action, with its bounds; or one of the choices of a discrete one."""
+
+    label: str
+    series: str
+    low: float
+    high: float
+    choice: int | None
+    unit: str = ""
+
+
+def traces(episode: Episode) -> list[Group]:
+    """At most three groups: those of joints, if it has joints, else the first by unit; and the value estimate.
+
+    Channels that differ in a number, or in x and y, stand together, if they have one unit.
+    """
+    found: dict[tuple[str, str], dict[str, str]] = {}
+    for name in episode.series:
+        if not _NOT_TRACED.match(name) and name not in episode.action_names:
+            title, label = _split(name)
+            found.setdefault((title, episode.units[name]), {})[label] = name
+    groups = [Group(title, unit, dict(list(series.items())[:2])) for (title, unit), series in found.items()]
+    joints = [group for group in groups if len(group.series) > 1 and group.title.endswith("angle") and group.unit]
+    order = {unit: place for place, unit in enumerate(UNITS_FIRST)}
+    chosen = joints or sorted(groups, key=lambda group: order.get(group.unit, len(order)))
+    value = [Group("value estimate", "", {"": "value"})] if np.isfinite(episode["value"]).any() else []
+    return [*chosen[:MOST_TRACES - len(value)], *value]
+
+
+def speed(episode: Episode) -> tuple[str, str] | None:
+    """The series that says how fast it goes, and its unit: the first in m/s, else the first in rad/s."""
+    for unit in ("m/s", "rad/s"):
+        for name in episode.series:
+            if episode.units[name] == unit:
+                return name, unit
+    return None
+
+
+def contacts(episode: Episode) -> list[str]:
+    """The series that are 1 where something touches the ground."""
+    return [name for name in episode.series if name.startswith("contact")]
+
+
+def actions(episode: Episode, spaces: Spaces) -> list[Action]:
+    """The action's numbers, or its choices, at most eight."""
+    names = episode.action_names
+    if spaces.discrete:
+        words = choices(episode)
+        if len(words) != spaces.action_dim:
+            words = tuple(str(spaces.first_action + i) for i in range(spaces.action_dim))
+        return [Action(word, names[0], 0.0, 1.0, spaces.first_action + i)
+                for i, word in enumerate(words[:MOST_ACTIONS])]
+    found = []
+    for name, low, high in list(zip(names, spaces.action_low, spaces.action_high, strict=True))[:MOST_ACTIONS]:
+        if not np.isfinite([low, high]).all():
+            high = float(np.abs(episode[name]).max(initial=0)) or 1.0
+            low = -high
+        found.append(Action(words_of(name.removeprefix("action_")), name, float(low), float(high), None,
+                            episode.units[name]))
+    return found
+
+
+def choices(episode: Episode) -> tuple[str, ...]:
+    """What the choices of its discrete action are called, from choice 0 on; empty where nobody named them."""
+    return CHOICES.get(episode.environment.rpartition(":")[2].partition("-")[0], ())
+
+
+def words_of(name: str) -> str:
+    """A series' name for people: `hip_1` is `hip 1`."""
+    return name.replace("_", " ")
+
+
+def limb(name: str) -> int:
+    """Which of two limbs a series belongs to, by the last number in its name: 0 or 1; 0 where it has none."""
+    numbers = re.findall(r"\d+", name)
+    return (int(numbers[-1]) + 1) % 2 if numbers else 0
+
+
+def _split(name: str) -> tuple[str, str]:
+    """`hip_1_angle` is (`hip angle`, `1`), `velocity_x` (`velocity`, `x`), `speed` (`speed`, ``)."""
+    parts = name.split("_")
+    for part in reversed(parts):
+        if (part.isdigit() or part in ("x", "y")) and len(parts) > 1:
+            rest = [other for other in parts if other is not part]
+            return " ".join(rest), part
+    return " ".join(parts), ""

@@ -1,0 +1,195 @@
+"""The forms of video: what is filmed, and how the frames of its episodes follow one another.
+
+    episode     one episode, whole
+    compare     2 to 4 policies side by side on the same seed; who ends earlier waits, dimmed
+    evolution   the first seconds of each of several checkpoints, one after the other
+
+Frames are made one at a time: each environment plays its recorded episode again, and is rendered where a frame is due.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import os
+from abc import ABC, abstractmethod
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
+
+import gymnasium
+import numpy as np
+
+from colab_rl.environments import EnvironmentSource, close_environment, environment_name, make_environment
+from colab_rl.environments.guard import guarded
+from colab_rl.environments.spaces import Spaces
+from colab_rl.errors import EnvironmentFault
+from colab_rl.evaluation.evaluator import replay
+from colab_rl.views.video.overlay import Overlay, free_share
+from colab_rl.views.video.panels import BACKGROUND, Scene
+from colab_rl.views.video.takes import Take
+
+UNSCALED = 600          # pixels of width at which letters have their size
+FASTEST = {".mp4": 60.0, ".gif": 25.0}  # frames a second that players show
+UNTIMED = 30.0          # steps a second where the environment does not say
+
+
+@dataclass(frozen=True)
+class Style:
+    """How it is shown: panels by name, width in pixels, seconds shown of each episode at most (None: all of it).
+
+    stride: steps from one frame to the next. fps: frames a second of the video.
+    """
+
+    panels: Collection[str]
+    width: int
+    seconds: float | None
+    stride: int
+    fps: float
+
+
+class Camera:
+    """An environment that renders, and steps a second as it means them.
+
+    Raises EnvironmentFault where it has no `rgb_array` rendering.
+    """
+
+    def __init__(self, source: EnvironmentSource):
+        if not any(name in os.environ for name in ("DISPLAY", "WAYLAND_DISPLAY")):
+            os.environ.setdefault("SDL_VIDEODRIVER", "dummy")  # else pygame looks for a display, and says so
+        os.environ.setdefault("PYGAME_HIDE_SUPPORT_PROMPT", "1")
+        self.name = environment_name(source)
+        self.environment: gymnasium.Env = make_environment(source, render_mode="rgb_array")
+        self.fps = float(self.environment.metadata.get("render_fps") or UNTIMED)
+
+    def frame(self) -> np.ndarray:
+        """(H, W, 3) uint8 of where the environment stands."""
+        with guarded(self.name):
+            picture = self.environment.render()
+        if not isinstance(picture, np.ndarray) or picture.ndim != 3 or picture.shape[2] != 3 \
+                or picture.dtype != np.uint8:
+            raise EnvironmentFault("the environment's render() gives no (H, W, 3) uint8 picture; no video was written")
+        return picture
+
+    def close(self) -> None:
+        """Closes the environment."""
+        close_environment(self.environment)
+
+
+class Reel(ABC):
+    """`len(reel)` frames, (height, width, 3) uint8, each reused by the next, of `size` = (width, height)."""
+
+    size: tuple[int, int]
+    learning = False  # whether the takes are of one run's training, one after the other
+
+    def __init__(self, takes: Sequence[Take], spaces: Spaces, source: EnvironmentSource, style: Style):
+        self.takes = takes
+        self.spaces = spaces
+        self.source = source
+        self.style = style
+        with contextlib.closing(Camera(source)) as camera:
+            with guarded(camera.name):
+                camera.environment.reset(seed=0)
+            height, width, _ = camera.frame().shape
+            self.step_fps = camera.fps
+        self.picture = width, height
+        self.together = [take.episode for take in takes]
+        self.free = free_share(self.together)
+
+    def shown(self, take: Take) -> list[int]:
+        """The states of a take that have a frame; its last one always has."""
+        seconds, last = self.style.seconds, take.episode.length
+        if seconds is not None:
+            last = min(last, max(1, round(seconds * self.step_fps)))
+        states = list(range(0, last + 1, self.style.stride))
+        return states if states[-1] == last else [*states, last]
+
+    def overlay(self, take: Take, width: int, scale: float) -> Overlay:
+        """The overlay of a take; all takes' have one size."""
+        learning = self.takes if self.learning else ()
+        milestones = [(other.manifest.step, other.episode.total_return) for other in learning]
+        scene = Scene(take.episode, self.spaces, take.caption, self.together, 1 / self.step_fps, milestones,
+                      self.takes.index(take))
+        return Overlay(scene, self.picture, self.free, self.style.panels, width, scale)
+
+    def play(self, take: Take, overlay: Overlay) -> Iterator[np.ndarray]:
+        """The take's frames, each with its panels."""
+        due = self.shown(take)
+        states = iter(due)
+        following = next(states)
+        with contextlib.closing(Camera(self.source)) as camera:
+            for t in replay(camera.environment, take.episode):
+                if t == following:
+                    yield overlay(camera.frame(), t)
+                    following = next(states, -1)
+                    if following < 0:
+                        return
+
+    @abstractmethod
+    def __len__(self) -> int:
+        """Number of frames."""
+
+    @abstractmethod
+    def __iter__(self) -> Iterator[np.ndarray]:
+        """The frames, (H, W, 3) uint8, in their order."""
+
+
+class Sequel(Reel):
+    """Takes one after the other: `evolution`, and with one take `episode`."""
+
+    def __init__(self, takes: Sequence[Take], spaces: Spaces, source: EnvironmentSource, style: Style):
+        super().__init__(takes, spaces, source, style)
+        self.learning = len(takes) > 1
+        self.overlays = [self.overlay(take, style.width, style.width / UNSCALED) for take in takes]
+        self.size = self.overlays[0].size
+
+    def __len__(self) -> int:
+        return sum(len(self.shown(take)) for take in self.takes)
+
+    def __iter__(self) -> Iterator[np.ndarray]:
+        for take, overlay in zip(self.takes, self.overlays, strict=True):
+            yield from self.play(take, overlay)
+
+
+class SideBySide(Reel):
+    """Takes at the same time, in two columns, or three where there are three."""
+
+    def __init__(self, takes: Sequence[Take], spaces: Spaces, source: EnvironmentSource, style: Style):
+        super().__init__(takes, spaces, source, style)
+        self.columns = 3 if len(takes) == 3 else 2
+        width = style.width // self.columns
+        self.overlays = [self.overlay(take, width, style.width / UNSCALED) for take in takes]
+        rows = math.ceil(len(takes) / self.columns)
+        self.cell = self.overlays[0].size
+        self.size = style.width, self.cell[1] * rows
+
+    def __len__(self) -> int:
+        return max(len(self.shown(take)) for take in self.takes)
+
+    def __iter__(self) -> Iterator[np.ndarray]:
+        playing = [self.play(take, overlay) for take, overlay in zip(self.takes, self.overlays, strict=True)]
+        waiting = [False] * len(playing)
+        frame = np.full((self.size[1], self.size[0], 3), BACKGROUND, np.uint8)
+        for _ in range(len(self)):
+            for i, frames in enumerate(playing):
+                cell = next(frames, None)
+                if cell is None and not waiting[i]:
+                    waiting[i] = True
+                    cell = self.overlays[i].ended(self._ending(self.takes[i]))
+                if cell is not None:
+                    left, top = self._corner(i)
+                    frame[top:top + cell.shape[0], left:left + cell.shape[1]] = cell
+            yield frame
+
+    def _ending(self, take: Take) -> str:
+        last = self.shown(take)[-1]
+        return f"ended at step {last:,}" if last == take.episode.length else f"cut at step {last:,}"
+
+    def _corner(self, i: int) -> tuple[int, int]:
+        return (i % self.columns) * (self.size[0] // self.columns), (i // self.columns) * self.cell[1]
+
+
+def pace(step_fps: float, speed: float, suffix: str) -> tuple[int, float]:
+    """Steps from frame to frame, and frames a second, for a playback `speed` times as fast as the environment's own."""
+    stride = max(1, math.ceil(step_fps * speed / FASTEST[suffix] - 1e-9))
+    return stride, step_fps * speed / stride
+

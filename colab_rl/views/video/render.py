@@ -1,0 +1,186 @@
+"""`render`: a video of a checkpoint's policy, with its telemetry drawn over it, and a copy of it in the store."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from colab_rl.arguments import checked
+from colab_rl.checkpoints import Manifest
+from colab_rl.commands.evaluate import Location
+from colab_rl.environments import EnvironmentSource, describe
+from colab_rl.errors import ColabRLError, StorageError, UsageError, nearest
+from colab_rl.progress import progress_bar, say
+from colab_rl.runs.identity import Identity, Places
+from colab_rl.storage import expanded
+from colab_rl.views.copies import copy_to_store
+from colab_rl.views.video.encoder import VideoWriter, check_encoder, check_suffix, check_writable
+from colab_rl.views.video.overlay import parse_panels
+from colab_rl.views.video.reels import Camera, Reel, Sequel, SideBySide, Style, pace
+from colab_rl.views.video.takes import takes_of
+
+FORMS = ("episode", "compare", "evolution")
+EVOLUTION_SECONDS = 6.0    # of each
+WIDTHS = {"episode": 600, "compare": 960, "evolution": 600}
+GIF_WIDTH = 480
+MOST_GIF_FRAMES = 500      # 20 s; a longer one is no file for a README
+NARROWEST, WIDEST = 240, 3840
+SLOWEST, FASTEST = 0.05, 50.0
+
+
+@dataclass(frozen=True)
+class Video:
+    """A video that was made.
+
+    path: the file. frames, fps, size: of it, (width, height) in pixels.
+    returns: of each episode in it, by run and generation, such as `{"walker:12": 312.4}`; those of `evaluate`.
+    store: where its copy lies in the store, None where there is none; store_error: why not.
+    store_state: of the copy: `verified`, `written` (to a mount, which proves no more) or `absent`.
+    """
+
+    path: Path
+    form: str
+    seed: int
+    frames: int
+    fps: float
+    size: tuple[int, int]
+    returns: dict[str, float]
+    store: str | None
+    store_state: str
+    store_error: str | None
+
+    @property
+    def seconds(self) -> float:
+        """How long it plays."""
+        return self.frames / self.fps
+
+    def summary(self) -> str:
+        """What and where it is, in a few lines."""
+        width, height = self.size
+        lines = [f"{self.path}: {self.seconds:.1f} s, {width}x{height}, {self.fps:g} frames/s, "
+                 f"{self.path.stat().st_size / 1e6:.1f} MB"]
+        lines += [f"{name}: return {value!r} on seed {self.seed}" for name, value in self.returns.items()]
+        return "\n".join(lines + ([f"copy in the store, {self.store_state}: {self.store}"] if self.store else []))
+
+
+@checked
+def render(run: str, *, form: str = "episode", checkpoint: str | int = "best", against: Sequence[str] = (),
+           seed: int = 0, out: str | os.PathLike | None = None, gif: bool = False, overlay: str = "all",
+           size: int | None = None, speed: float = 1.0, seconds: float | None = None, overwrite: bool = False,
+           env: EnvironmentSource | None = None, root: Location = None, store: Location = None) -> Video:
+    """Makes a video of deterministic episodes, and copies it into the run's videos/ in the store.
+
+    form: `episode`; `compare` puts it beside those of `against`; `evolution` goes through the run's checkpoints from
+        the first to `checkpoint`.
+    against: 1 to 3 of `RUN` or `RUN:CHECKPOINT`; where none is given, the run's first checkpoint.
+    seed: of the episodes, which are those of `evaluate`.
+    out: the file, .mp4 or .gif; in the run's own videos/ where not given, as GIF with `gif`.
+    overlay: `all`, `none`, or some of caption, numbers, traces, actions, progress, with commas between.
+    size: width in pixels, even. speed: 1 is the environment's own.
+    seconds: shown of each episode, at most; evolution shows 6 where not given.
+    overwrite: whether a file that is there may be replaced.
+    env: needed where the run trains on a function; it makes the environment with render_mode="rgb_array".
+    Raises UsageError for what contradicts itself or is out of range, ColabRLError where no video can be made; then no
+    file is there under its name.
+    """
+    if form not in FORMS:
+        raise UsageError(f"no form {form!r}{nearest(form, FORMS)} (there is: {', '.join(FORMS)})")
+    if against and form != "compare":
+        raise UsageError("other checkpoints to compare with belong to the form compare: give --form compare")
+    out = None if out is None else expanded(out, "out")
+    suffix = _suffix(out, gif)
+    _check_numbers(seed, size, speed, seconds)
+    panels = parse_panels(overlay)
+    places = Places(root, store)
+    identity = places.require(run)
+    source = identity.environment(env, "render")
+    # Before any work: whether it renders, and can be encoded and written.
+    camera = Camera(source)
+    camera.close()
+    check_encoder()
+    if out is not None:
+        check_free(out, overwrite)
+
+    stride, fps = pace(camera.fps, speed, suffix)
+    if seconds is None and form == "evolution":
+        seconds = EVOLUTION_SECONDS
+    width = size or (GIF_WIDTH if suffix == ".gif" else WIDTHS[form])
+    style = Style(panels, width, seconds, stride, fps)
+    takes = takes_of(form, identity, places, checkpoint, against, seed, source)
+    kind = SideBySide if form == "compare" else Sequel
+    reel = kind(takes, describe(source), source, style)
+    if suffix == ".gif" and len(reel) > MOST_GIF_FRAMES:
+        raise UsageError(f"as a GIF this has {len(reel)} frames, and {MOST_GIF_FRAMES} are the most: give a greater "
+                         f"--speed, fewer --seconds, or make an .mp4; no video was written")
+
+    returns = {f"{take.run}:{take.manifest.generation}": take.episode.total_return for take in takes}
+    words = {"form": form, "run": run, "seed": seed, "speed": speed, "overlay": panels, "size": width,
+             "seconds": seconds, "checkpoints": [take.manifest.stem for take in takes]}
+    name = _name(form, takes[-1 if form == "evolution" else 0].manifest, seed, words, suffix)
+    path = out if out is not None else places.local(run).root / "videos" / name
+    if path.exists():
+        say(f"{path} is there from before, and will be replaced")
+    comment = json.dumps({"colab_rl": {**words, "returns": returns}})
+    _write(reel, path, fps, comment)
+    return Video(path, form, seed, len(reel), fps, reel.size, returns, *_stored(places, identity, name, path))
+
+
+def check_free(path: Path, overwrite: bool) -> None:
+    """Raises ColabRLError where a video cannot be written to `path`, or where a file is there that may not go."""
+    if path.is_dir():
+        raise UsageError(f"{path} is a folder: name a file in it")
+    if path.exists() and not overwrite:
+        raise ColabRLError(f"{path} is there already; nothing was changed; give another name, or --overwrite")
+    check_writable(path.parent)
+
+
+def _write(reel: Reel, path: Path, fps: float, comment: str) -> None:
+    with VideoWriter(path, reel.size, fps, comment) as writer:
+        for frame in progress_bar(len(reel), f"filming {path.name}", "frame", iterable=reel):
+            writer.write(frame)
+
+
+def _stored(places: Places, identity: Identity, name: str, path: Path) -> tuple[str | None, str, str | None]:
+    """Copies the file into the run's videos/ in the store, and reads it back; the last three fields of Video."""
+    try:
+        tier = copy_to_store(places, identity, f"videos/{name}", path.read_bytes())
+    except (StorageError, OSError) as error:
+        return None, "absent", str(error)
+    if tier is None:
+        return None, "absent", None
+    return f"{tier.storage.place}/videos/{name}", "verified" if tier.storage.proves else "written", None
+
+
+def _name(form: str, manifest: Manifest, seed: int, words: dict, suffix: str) -> str:
+    """A file name that says what it is; equal names mean equal settings."""
+    digest = hashlib.sha256(json.dumps(words, sort_keys=True).encode()).hexdigest()[:6]
+    return f"{form}-{manifest.generation:08d}-seed{seed}-{digest}{suffix}"
+
+
+def _suffix(out: Path | None, gif: bool) -> str:
+    if out is None:
+        return ".gif" if gif else ".mp4"
+    check_suffix(out)
+    suffix = out.suffix.lower()
+    if gif and suffix != ".gif":
+        raise UsageError(f"a GIF was asked for, and {out} is to be an {suffix}: leave one of them out")
+    return suffix
+
+
+def _check_numbers(seed: int, size: int | None, speed: float, seconds: float | None) -> None:
+    if not 0 <= seed < 2**31:
+        raise UsageError(f"the seed must be between 0 and {2**31 - 1}, not {seed}")
+    if size is not None and not NARROWEST <= size <= WIDEST:
+        raise UsageError(f"the size is a width between {NARROWEST} and {WIDEST} pixels, not {size}")
+    if size is not None and size % 2:
+        raise UsageError(f"the size must be even, since H.264 stores colours for two pixels at a time: "
+                         f"{size - 1} or {size + 1}, not {size}")
+    if not SLOWEST <= speed <= FASTEST:
+        raise UsageError(f"the speed must be between {SLOWEST} and {FASTEST:.0f}, not {speed}")
+    if seconds is not None and not 0 < seconds < math.inf:
+        raise UsageError(f"the seconds must be more than 0, not {seconds}")

@@ -1,0 +1,101 @@
+"""Which checkpoints a video shows, and the episode of each, recorded as `evaluate` runs it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from colab_rl.checkpoints import Manifest
+from colab_rl.checkpoints.recovery import Checkpoint, manifests_in
+from colab_rl.commands.evaluate import find_checkpoint, record_checkpoint
+from colab_rl.environments import EnvironmentSource
+from colab_rl.errors import ColabRLError, UsageError
+from colab_rl.evaluation.episode import Episode
+from colab_rl.progress import progress_bar, say
+from colab_rl.runs.identity import Identity, Places
+
+MOST_COMPARED = 4
+EVOLUTION_TAKES = 6
+
+
+@dataclass(frozen=True, eq=False)
+class Take:
+    """One policy's episode, and what is said of it."""
+
+    run: str
+    manifest: Manifest
+    episode: Episode
+
+    @property
+    def caption(self) -> tuple[str, str, str, str]:
+        """Run, checkpoint, steps, the score."""
+        score = "" if self.manifest.score is None else f"score {self.manifest.score:.1f}"
+        return self.run, f"generation {self.manifest.generation}", f"{_count(self.manifest.step)} steps", score
+
+
+def takes_of(form: str, identity: Identity, places: Places, checkpoint: str | int, against: Sequence[str],
+             seed: int, source: EnvironmentSource) -> list[Take]:
+    """The takes of a form, in their order. Raises UsageError or ColabRLError where a checkpoint cannot be had."""
+    main = find_checkpoint(identity, places, checkpoint)
+    chosen: list[tuple[Identity, Checkpoint]] = [(identity, main)]
+    if form == "compare":
+        chosen = _beside(identity, main, places, against)
+    elif form == "evolution":
+        earlier = [(identity, found) for found in _milestones(identity, places, main.manifest)]
+        chosen = [*earlier, (identity, main)]
+    bar = progress_bar(len(chosen), "recording episodes", "episode", iterable=chosen)
+    return [Take(whose.name, found.manifest, record_checkpoint(whose, found, seed, source)) for whose, found in bar]
+
+
+def _beside(identity: Identity, main: Checkpoint, places: Places, against: Sequence[str]
+            ) -> list[tuple[Identity, Checkpoint]]:
+    """What `compare` shows: the checkpoint and those it is held against, or the run's first one and the checkpoint."""
+    if len(against) >= MOST_COMPARED:
+        raise UsageError(f"compare shows at most {MOST_COMPARED} policies: one, and {MOST_COMPARED - 1} beside it")
+    if not against:
+        first = min((manifest.generation for manifest in _manifests(identity, places)),
+                    default=main.manifest.generation)
+        if first == main.manifest.generation:
+            raise UsageError(f"{identity.name} has no other checkpoint to compare with: "
+                             "name another run's with --against RUN:CHECKPOINT")
+        return [(identity, find_checkpoint(identity, places, first)), (identity, main)]
+    chosen = [(identity, main)]
+    for words in against:
+        name, _, which = words.partition(":")
+        other = places.require(name)
+        if other.env_id != identity.env_id:
+            raise UsageError(f"{other.name} is on {other.env_id} and {identity.name} on {identity.env_id}: "
+                             "only runs on one environment can be compared")
+        chosen.append((other, find_checkpoint(other, places, which or "best")))
+    return chosen
+
+
+def _milestones(identity: Identity, places: Places, last: Manifest) -> list[Checkpoint]:
+    """At most five checkpoints before `last`: the first, and others with a score, evenly chosen."""
+    manifests = [manifest for manifest in _manifests(identity, places) if manifest.generation < last.generation]
+    earlier = sorted({manifest.generation for manifest in manifests})
+    scored = sorted({manifest.generation for manifest in manifests
+                     if manifest.score is not None or manifest.generation == earlier[0]})
+    if len(scored) >= 2:
+        earlier = scored
+    picked = np.unique(np.linspace(0, len(earlier), EVOLUTION_TAKES).round().astype(int))[:-1]
+    found = []
+    for generation in (earlier[i] for i in picked):
+        try:
+            found.append(find_checkpoint(identity, places, generation))
+        except ColabRLError as error:
+            say(f"left out: {error}")
+    return found
+
+
+def _manifests(identity: Identity, places: Places) -> list[Manifest]:
+    return manifests_in(filter(None, places.tiers(identity)))
+
+
+def _count(steps: int) -> str:
+    """A number of steps, short: 950, 12k, 1.25M."""
+    if steps < 10_000:
+        return f"{steps:,}"
+    return f"{steps / 1e3:.0f}k" if steps < 1_000_000 else f"{steps / 1e6:.2f}M"
