@@ -20,7 +20,7 @@ test: .venv/ready-dev
 test-colab: .venv/ready-dev .venv-colab/ready
 	$(BIN)/python tools/resolve.py
 	COLAB_RL_KERNEL=$(CURDIR)/.venv-colab/bin/python \
-	  $(BIN)/python -m pytest tests/test_notebooks.py -k "suite or killed or example" $(ARGS)
+	  $(BIN)/python -m pytest tests/colab/test_notebooks.py -k "suite or killed or example" $(ARGS)
 
 lint: .venv/ready-dev
 	$(BIN)/ruff check .

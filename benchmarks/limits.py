@@ -23,13 +23,13 @@ import gymnasium
 import numpy as np
 import torch
 
+from colab_rl.algorithms.ppo.config import PPOConfig
 from colab_rl.algorithms.ppo.ppo import PPO
 from colab_rl.algorithms.presets import preset
 from colab_rl.environments import VectorEnvironment, describe
 from colab_rl.environments.backends import make_vector_environment, why_not
 from colab_rl.environments.spaces import Spaces
 from colab_rl.machine import THREADS, torch_threads
-from colab_rl.settings import PPOConfig
 
 ENV = "BipedalWalker-v3"
 WARM_UP = 20  # iterations: a policy that still stands up for a while, not one that falls at once

@@ -22,9 +22,9 @@ import numpy as np
 import torch
 from throughput import install_peers
 
+from colab_rl.algorithms.sac.config import SACConfig
 from colab_rl.algorithms.sac.sac import SAC
 from colab_rl.environments import describe
-from colab_rl.settings import SACConfig
 
 HERE = pathlib.Path(__file__).parent
 SETTING = {"env": "BipedalWalker-v3", "hidden_sizes": [400, 300], "minibatch_size": 256, "transitions": 20_000,

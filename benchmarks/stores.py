@@ -27,12 +27,12 @@ import tempfile
 import time
 
 ROOT = pathlib.Path(__file__).parents[1]
-sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
+sys.path[:0] = [str(ROOT), str(ROOT / "tests" / "support")]
 
-import hurting  # noqa: E402
 from fake_drive import FakeDrive  # noqa: E402
-from ledger import Ledger, leftovers, whole  # noqa: E402
-from sessions import Session  # noqa: E402
+from faults import places as hurting  # noqa: E402
+from faults.ledger import Ledger, leftovers, whole  # noqa: E402
+from faults.sessions import Session  # noqa: E402
 
 from colab_rl.checkpoints.pace import LONGEST_WAIT  # noqa: E402
 from colab_rl.training.metrics import from_csv  # noqa: E402

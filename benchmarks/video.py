@@ -18,7 +18,7 @@ import tempfile
 import time
 
 from colab_rl import record, render
-from colab_rl.evaluation.evaluator import replay
+from colab_rl.evaluation.replay import replay
 from colab_rl.views.video.reels import Camera
 
 

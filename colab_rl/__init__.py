@@ -13,7 +13,9 @@ __version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from colab_rl.commands.bench import bench
-    from colab_rl.commands.evaluate import evaluate, record, status, verify
+    from colab_rl.commands.evaluate import evaluate, record
+    from colab_rl.commands.status import status
+    from colab_rl.commands.verify import verify
     from colab_rl.environments.channels import Channels, Drawing
     from colab_rl.errors import ColabRLError, UsageError
     from colab_rl.evaluation.episode import Episode

@@ -66,10 +66,10 @@ def _mend_streams() -> None:
 
 def _installing(package: str) -> str:
     """What to do where a package cannot be imported."""
-    from colab_rl.colab import install
+    from colab_rl import requirements
 
     try:
-        missing = [f'"{need.requirement}"' for need in install.needs() if need.needed and need.here is None]
+        missing = [f'"{need.requirement}"' for need in requirements.needs() if need.needed and need.here is None]
     except ModuleNotFoundError:  # it is `packaging`
         missing = []
     return f"pip install {' '.join(missing or [package])}, then run the same command again"
@@ -198,8 +198,8 @@ def _train(options: argparse.Namespace) -> int:
 
 
 def _status(options: argparse.Namespace) -> int:
-    from colab_rl.commands.evaluate import status_in
-    from colab_rl.runs.identity import Places
+    from colab_rl.commands.status import status_in
+    from colab_rl.runs.places import Places
 
     places = Places(**_places(options))
     found = status_in(places, options.run)
@@ -237,7 +237,7 @@ def _evaluate(options: argparse.Namespace) -> int:
 
 
 def _verify(options: argparse.Namespace) -> int:
-    from colab_rl.commands.evaluate import verify
+    from colab_rl.commands.verify import verify
 
     found = verify(options.run, **_places(options))
     if options.json:
@@ -291,7 +291,7 @@ def _login(options: argparse.Namespace) -> int:
 
 def _presets(options: argparse.Namespace) -> int:
     from colab_rl.algorithms.presets import PRESETS
-    from colab_rl.settings import CONFIGS
+    from colab_rl.algorithms.registry import CONFIGS
 
     if options.json:
         print(json.dumps({env_id: {algo: settings for (other, algo), settings in PRESETS.items() if other == env_id}

@@ -1,14 +1,18 @@
-"""This machine: what of it decides whether training repeats to the last bit."""
+"""This machine: its cores and memory, and what of it decides whether training repeats to the last bit.
+
+torch is imported where it is needed: worker processes, which do without it, ask for the cores.
+"""
 
 from __future__ import annotations
 
 import contextlib
+import importlib
 import importlib.metadata
+import os
 import platform
+import sys
 from collections.abc import Iterator
 from pathlib import Path
-
-import torch
 
 from colab_rl.errors import UsageError
 
@@ -27,6 +31,8 @@ def check_device(name: str) -> None:
 
 def choose_device(name: str) -> str:
     """`cpu` or `cuda`, for a new run. Raises UsageError where there is no GPU and one is asked for."""
+    import torch
+
     if name == "cuda" and not torch.cuda.is_available():
         raise UsageError("no CUDA GPU is there (or torch was installed without CUDA); use --device cpu")
     return "cpu" if name == "auto" else name
@@ -34,6 +40,8 @@ def choose_device(name: str) -> str:
 
 def available_device(device: str) -> tuple[str, list[str]]:
     """A run's device, or the CPU where there is no GPU any more, and why."""
+    import torch
+
     if device == "cuda" and not torch.cuda.is_available():
         return "cpu", ["no GPU on this machine"]
     return device, []
@@ -42,6 +50,8 @@ def available_device(device: str) -> tuple[str, list[str]]:
 @contextlib.contextmanager
 def torch_threads(count: int) -> Iterator[None]:
     """Lets torch use `count` CPU threads; how sums are split among threads decides their last bits."""
+    import torch
+
     before = torch.get_num_threads()
     torch.set_num_threads(count)
     try:
@@ -52,6 +62,8 @@ def torch_threads(count: int) -> Iterator[None]:
 
 def versions(device: str, threads: int, backend: str) -> dict[str, str]:
     """What two machines must agree in for bit-equal training, by name."""
+    import torch
+
     found = {"python": ".".join(platform.python_version_tuple()[:2])}
     for package in (*PACKAGES, "envpool") if backend == "envpool" else PACKAGES:
         try:
@@ -87,3 +99,18 @@ def differences(then: dict[str, str], now: dict[str, str]) -> list[str]:
     """Such as `torch 2.11.0 -> 2.13.0`, for each version in which the two differ."""
     return [f"{name} {then.get(name, 'missing')} -> {now.get(name, 'missing')}"
             for name in dict.fromkeys([*then, *now]) if then.get(name) != now.get(name)]
+
+
+def cores() -> int:
+    """Processor cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def memory() -> int:
+    """Bytes of this machine's memory."""
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+
+
+def on_colab() -> bool:
+    """Whether this is a notebook's kernel on Colab: its processes have Colab's modules too, and no way to ask."""
+    return "COLAB_RELEASE_TAG" in os.environ and "google.colab" in sys.modules

@@ -25,11 +25,11 @@ from colab_rl.checkpoints import FileRecord
 from colab_rl.checkpoints.manifest import checksum, numbered
 from colab_rl.checkpoints.serialization import deserialize, serialize
 from colab_rl.cli import main
-from colab_rl.commands.evaluate import find_checkpoint
 from colab_rl.environments import describe
 from colab_rl.environments.backends import why_not
 from colab_rl.environments.guard import prints_aside
-from colab_rl.runs.identity import Places
+from colab_rl.policies.load import find_checkpoint
+from colab_rl.runs.places import Places
 
 pytestmark = pytest.mark.usefixtures("one_core")
 

@@ -13,7 +13,7 @@ import sys
 from pathlib import Path
 
 from colab_rl.example import EXAMPLE
-from colab_rl.runs.identity import Places
+from colab_rl.runs.places import Places
 from colab_rl.views.history import History
 
 KEPT = 4

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from packaging.utils import canonicalize_name
 
-from colab_rl.colab.install import needs
+from colab_rl.requirements import needs
 
 HOME = Path(__file__).parents[1]
 SPARED = {"torch"}  # the image has it from a file of its own

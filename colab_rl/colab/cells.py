@@ -20,7 +20,8 @@ from colab_rl.arguments import checked
 from colab_rl.colab import install, session
 from colab_rl.errors import ColabRLError, StorageError
 from colab_rl.example import EXAMPLE, unpack_example
-from colab_rl.runs.identity import TENSORBOARD, Places
+from colab_rl.runs.identity import TENSORBOARD
+from colab_rl.runs.places import Places
 from colab_rl.storage import Storage, open_store
 from colab_rl.views.live import LivePlot
 

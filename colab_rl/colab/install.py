@@ -6,7 +6,6 @@ the package can be kept in a store, beside the runs: the notebooks' first cell i
 
 from __future__ import annotations
 
-import configparser
 import contextlib
 import functools
 import importlib
@@ -21,54 +20,16 @@ import tempfile
 import zipfile
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
-import colab_rl
 from colab_rl.errors import ColabRLError
+from colab_rl.requirements import NAME, SOURCES, checkout, installed, needs
 
 if TYPE_CHECKING:
     from packaging.requirements import Requirement
     from packaging.version import Version
 
-NAME = "colab-rl"
-FAST = "fast"   # the extra with EnvPool: wanted, not needed
 SECONDS = 600   # that pip may take
-SAME = {"pygame": "pygame-ce"}  # another distribution of the same modules, which will do as well
-SOURCES = ("colab_rl", "setup.cfg", "pyproject.toml", "requirements.txt", "README.md", "LICENSE")
-
-
-class Need(NamedTuple):
-    """A requirement of the package. needed: whether it cannot go without; here: the version that is installed."""
-
-    requirement: Requirement
-    needed: bool
-    here: str | None
-
-    @property
-    def fits(self) -> bool:
-        """Whether what is here will do."""
-        return self.here is not None and self.requirement.specifier.contains(self.here, prereleases=True)
-
-
-def needs() -> list[Need]:
-    """All that the package needs or wants on this machine."""
-    from packaging.requirements import Requirement
-
-    if checkout := _checkout():
-        setup = configparser.ConfigParser()
-        setup.read(checkout / "setup.cfg")
-        lines = (checkout / "requirements.txt").read_text().split("\n")
-        lines += [f'{line}; extra == "{FAST}"' for line in setup["options.extras_require"][FAST].split("\n") if line]
-    else:
-        lines = importlib.metadata.requires(NAME) or []
-    found = []
-    for requirement in (Requirement(line) for line in lines if line):
-        needed, wanted = (requirement.marker is None or requirement.marker.evaluate({"extra": extra})
-                          for extra in ("", FAST))
-        if wanted:
-            here = _installed(requirement.name) or _installed(SAME.get(requirement.name, requirement.name))
-            found.append(Need(requirement, needed, here))
-    return found
 
 
 def complete() -> None:
@@ -107,12 +68,12 @@ def build_wheel() -> tuple[str, bytes]:
     Raises ColabRLError where there is no way to it.
     """
     with tempfile.TemporaryDirectory() as folder:
-        if checkout := _checkout():
+        if checked_out := checkout():
             source = f"{folder}/sources"  # setuptools leaves its own files beside what it builds
             os.mkdir(source)
             for name in SOURCES:
-                copy = shutil.copytree if (checkout / name).is_dir() else shutil.copyfile
-                copy(checkout / name, Path(source, name))
+                copy = shutil.copytree if (checked_out / name).is_dir() else shutil.copyfile
+                copy(checked_out / name, Path(source, name))
         else:
             origin = importlib.metadata.distribution(NAME).read_text("direct_url.json")
             if origin is None:
@@ -140,24 +101,11 @@ def _say(line: str) -> None:
     print(line, file=sys.stderr, flush=True)
 
 
-def _checkout() -> Path | None:
-    """The folder of the sources, where the package is imported from them."""
-    folder = Path(colab_rl.__file__).parents[1]
-    return folder if all((folder / name).exists() for name in SOURCES) else None
-
-
-def _installed(name: str) -> str | None:
-    try:
-        return importlib.metadata.version(name)
-    except importlib.metadata.PackageNotFoundError:
-        return None
-
-
 def _isolation() -> tuple[str, ...]:
     """Pip's option to build with the setuptools that is here, which is faster; nothing where it cannot make wheels."""
     from packaging.version import Version
 
-    here = _installed("setuptools")
+    here = installed("setuptools")
     return ("--no-build-isolation",) if here and Version(here) >= Version("70.1") else ()
 
 

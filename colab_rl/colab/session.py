@@ -7,13 +7,13 @@ runs, and never while a run trains.
 from __future__ import annotations
 
 import os
-import sys
 from typing import Any
 
 from colab_rl.arguments import checked
 from colab_rl.errors import ColabRLError, StorageError, UsageError
+from colab_rl.machine import on_colab
 from colab_rl.progress import say
-from colab_rl.runs.identity import Places, store_name
+from colab_rl.runs.places import Places, store_name
 from colab_rl.runs.push import push
 from colab_rl.storage.registry import MOUNTED_DRIVE, MY_DRIVE
 
@@ -25,11 +25,6 @@ OFFERS = ('set STORE to "drive:colab_rl" for Drive without a mount, to a folder,
 
 class NotConnected(ColabRLError):
     """Drive cannot be reached the way it was asked for."""
-
-
-def on_colab() -> bool:
-    """Whether this is a notebook's kernel on Colab: its processes have Colab's modules too, and no way to ask."""
-    return "COLAB_RELEASE_TAG" in os.environ and "google.colab" in sys.modules
 
 
 @checked

@@ -24,6 +24,7 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
+from colab_rl.algorithms.ppo.config import PPOConfig
 from colab_rl.algorithms.ppo.ppo import PPO
 from colab_rl.algorithms.ppo.rollout import Rollout
 from colab_rl.algorithms.presets import preset
@@ -33,7 +34,6 @@ from colab_rl.environments.backends import BACKENDS, make_vector_environment, wh
 from colab_rl.environments.spaces import Spaces
 from colab_rl.machine import THREADS, torch_threads, versions
 from colab_rl.progress import progress_bar
-from colab_rl.settings import PPOConfig
 from colab_rl.training.request import DEFAULT_ENVIRONMENT
 
 SECONDS = 1.0                # for which each speed is measured

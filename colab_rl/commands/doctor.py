@@ -14,8 +14,9 @@ from functools import partial
 from typing import Any, NamedTuple
 
 import colab_rl
-from colab_rl.colab import install
+from colab_rl import requirements
 from colab_rl.errors import ColabRLError
+from colab_rl.machine import memory
 
 # The newest that the tests pass with (constraints.txt); what is newer should do too.
 TESTED = {"gymnasium": "1.4", "numpy": "2.4", "torch": "2.13", "plotly": "7.1", "moviepy": "2.2", "ipywidgets": "8.1"}
@@ -51,7 +52,7 @@ def examine(root: str | os.PathLike | None = None, store: str | os.PathLike | No
 
 def describe_machine() -> str:
     """What this machine is, in one line, and a line more for each thing that needs an answer."""
-    from colab_rl.environments.base import cores
+    from colab_rl.machine import cores
 
     line = " · ".join([
         f"colab_rl {colab_rl.__version__}", f"Python {platform.python_version()}",
@@ -68,11 +69,6 @@ def as_line(finding: Finding) -> str:
     return f"{mark}  {finding.what}{f'; {finding.fix}' if finding.fix else ''}"
 
 
-def memory() -> int:
-    """Bytes of this machine's memory."""
-    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-
-
 def _python() -> Finding:
     here = f"Python {platform.python_version()}"
     oldest, newest = (".".join(map(str, number)) for number in PYTHONS)
@@ -86,7 +82,7 @@ def _python() -> Finding:
 
 def _packages() -> list[Finding]:
     return [_package(need.requirement.name, str(need.requirement.specifier), need.here, need.fits)
-            for need in install.needs() if need.needed]
+            for need in requirements.needs() if need.needed]
 
 
 def _package(name: str, wanted: str, here: str | None, fits: bool) -> Finding:
@@ -145,7 +141,7 @@ def _film() -> Finding:
 
 
 def _disk(given: str | os.PathLike | None) -> Finding:
-    from colab_rl.runs.identity import Places
+    from colab_rl.runs.places import Places
 
     root = Places(given, "none").root.absolute()
     there = next(folder for folder in (root, *root.parents) if folder.exists())
@@ -159,21 +155,21 @@ def _disk(given: str | os.PathLike | None) -> Finding:
 
 def _fast() -> str:
     """EnvPool's version; importing it takes seconds, which `doctor` has."""
-    here = next((need.here for need in install.needs() if not need.needed and need.fits), None)
+    here = next((need.here for need in requirements.needs() if not need.needed and need.fits), None)
     return f"EnvPool {here}" if here else "no EnvPool"
 
 
 def _drive() -> str:
-    from colab_rl.colab import session
+    from colab_rl import machine
     from colab_rl.storage.registry import MOUNTED_DRIVE, MY_DRIVE
 
     if (MOUNTED_DRIVE / MY_DRIVE).is_dir():
         return "Drive mounted"
-    return "Drive not mounted" if session.on_colab() else "not on Colab"
+    return "Drive not mounted" if machine.on_colab() else "not on Colab"
 
 
 def _store(store: str | os.PathLike | None) -> Finding:
-    from colab_rl.runs.identity import store_name
+    from colab_rl.runs.places import store_name
     from colab_rl.storage.registry import open_store
 
     try:

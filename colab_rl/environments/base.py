@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 from abc import ABC, abstractmethod
 from typing import Any, NamedTuple
 
@@ -12,11 +11,6 @@ import numpy as np
 from colab_rl.environments.spaces import Spaces
 
 LARGEST = float(np.finfo(np.float32).max)
-
-
-def cores() -> int:
-    """Processor cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def unusable(observations: np.ndarray, rewards: np.ndarray) -> tuple[int, str] | None:

@@ -17,10 +17,11 @@ from typing import Any
 import gymnasium
 import numpy as np
 
-from colab_rl.environments.base import StepResult, VectorEnvironment, cores, unusable
+from colab_rl.environments.base import StepResult, VectorEnvironment, unusable
 from colab_rl.environments.make import EnvironmentSource
 from colab_rl.environments.spaces import Spaces
 from colab_rl.errors import EnvironmentFault
+from colab_rl.machine import cores
 from colab_rl.progress import progress_bar
 
 INSTALL = "pip install 'envpool>=1.2,<1.2.1'"  # as the extra of setup.cfg has it

@@ -25,13 +25,14 @@ from typing import Any
 import cloudpickle
 import numpy as np
 
-from colab_rl.environments.base import StepResult, VectorEnvironment, cores, unusable
+from colab_rl.environments.base import StepResult, VectorEnvironment, unusable
 from colab_rl.environments.journal import Journal
 from colab_rl.environments.make import EnvironmentSource, environment_name
 from colab_rl.environments.seeds import episode_seed
 from colab_rl.environments.shared import Layout, SharedArrays, anonymous_file
 from colab_rl.environments.spaces import Spaces
 from colab_rl.errors import EnvironmentFault, UsageError
+from colab_rl.machine import cores
 from colab_rl.progress import progress_bar
 
 MOST_WORKERS = 8  # more of them only take memory

@@ -12,7 +12,9 @@ from colab_rl.arguments import checked
 from colab_rl.checkpoints import Replicator
 from colab_rl.errors import ColabRLError, UsageError
 from colab_rl.progress import progress_bar, say
-from colab_rl.runs.identity import Identity, Places, locked, write_identity
+from colab_rl.runs.identity import Identity, write_identity
+from colab_rl.runs.lock import locked
+from colab_rl.runs.places import Places
 
 LAST_WAIT = 120.0    # seconds that the end of a session waits for a store that answers
 FAILING_WAIT = 10.0  # and for one that does not

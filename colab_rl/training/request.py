@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from colab_rl.algorithms.presets import preset
+from colab_rl.algorithms.registry import config_class, make_config
 from colab_rl.checkpoints.recovery import Checkpoint, check_segments, newest_whole, of_generation
 from colab_rl.environments import EnvironmentSource, describe, environment_name
 from colab_rl.environments.backends import check_backend, choose_backend, why_not
@@ -18,8 +19,9 @@ from colab_rl.environments.spaces import Spaces
 from colab_rl.errors import ColabRLError, UsageError
 from colab_rl.machine import THREADS, check_device, choose_device, versions
 from colab_rl.progress import say
-from colab_rl.runs.identity import Identity, Places
-from colab_rl.settings import Config, config_class, make_config, to_json
+from colab_rl.runs.identity import Identity
+from colab_rl.runs.places import Places
+from colab_rl.settings import Config, to_json
 
 DEFAULT_ENVIRONMENT = "BipedalWalker-v3"
 # What a run begun from another's checkpoint must share with it: the shape and the random streams of its state, and

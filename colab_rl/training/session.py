@@ -25,11 +25,14 @@ from colab_rl.errors import ColabRLError, Divergence, EnvironmentFault, StorageE
 from colab_rl.evaluation.evaluator import Evaluator
 from colab_rl.machine import available_device, differences, torch_threads, versions
 from colab_rl.progress import Watcher, say
-from colab_rl.runs.identity import Identity, Places, check_run_name, locked, write_identity
+from colab_rl.runs.identity import Identity, check_run_name, write_identity
+from colab_rl.runs.lock import locked
+from colab_rl.runs.places import Places
 from colab_rl.runs.push import finish, replicating
-from colab_rl.training.metrics import Row, TensorBoardView, from_csv
+from colab_rl.training.metrics import Row, from_csv
 from colab_rl.training.request import Request, checkpoint_of
 from colab_rl.training.stopping import StopRequest
+from colab_rl.training.tensorboard import TensorBoardView
 from colab_rl.training.trainer import Recorder, Trainer
 
 

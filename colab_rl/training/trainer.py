@@ -23,13 +23,13 @@ from colab_rl.checkpoints.serialization import serialize, state_sha256
 from colab_rl.environments import VectorEnvironment
 from colab_rl.errors import ColabRLError
 from colab_rl.evaluation.episode import to_npz
-from colab_rl.evaluation.evaluator import EvaluationResult, Evaluator
+from colab_rl.evaluation.evaluator import EVALUATION_SEED, EvaluationResult, Evaluator
 from colab_rl.progress import Watcher, progress_bar
 from colab_rl.settings import Config
-from colab_rl.training.metrics import Row, TensorBoardView, to_csv
+from colab_rl.training.metrics import Row, to_csv
 from colab_rl.training.stopping import StopRequest
+from colab_rl.training.tensorboard import TensorBoardView
 
-EVALUATION_SEED = 1_000_000  # of training's own evaluations, apart from those that `evaluate` uses by default
 # A target score stops a run where an evaluation's first episodes reach it, and the mean of all of these less two of
 # its standard errors does too: twenty episodes say little, and of several evaluations the luckiest stops the run.
 TARGET_EPISODES, CONFIRMING_EPISODES = 20, 100

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from colab_rl.checkpoints import FileRecord, Tier
-from colab_rl.runs.identity import Identity, Places
+from colab_rl.runs.identity import Identity
+from colab_rl.runs.places import Places
 
 
 def copy_to_store(places: Places, identity: Identity, name: str, data: bytes) -> Tier | None:

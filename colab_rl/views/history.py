@@ -15,14 +15,15 @@ import numpy as np
 from colab_rl.checkpoints import Damaged, FileRecord, Manifest
 from colab_rl.checkpoints.recovery import load_from, manifests_in, read_whole
 from colab_rl.checkpoints.retention import best
-from colab_rl.commands.evaluate import record_checkpoint
 from colab_rl.environments import EnvironmentSource
 from colab_rl.errors import ColabRLError, StorageError
 from colab_rl.evaluation.episode import Episode, from_npz
+from colab_rl.evaluation.evaluator import EVALUATION_SEED
+from colab_rl.policies.load import record_checkpoint
 from colab_rl.progress import progress_bar, say
-from colab_rl.runs.identity import Identity, Places
+from colab_rl.runs.identity import Identity
+from colab_rl.runs.places import Places
 from colab_rl.training.metrics import Row, from_csv
-from colab_rl.training.trainer import EVALUATION_SEED
 from colab_rl.views.dashboards.tables import Curves, Mark, table_of
 
 

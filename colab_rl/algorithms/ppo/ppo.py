@@ -21,12 +21,12 @@ from colab_rl.algorithms.base import Algorithm
 from colab_rl.algorithms.episode_tracker import EpisodeTracker
 from colab_rl.algorithms.normalization import ObservationNormalizer, RewardNormalizer
 from colab_rl.algorithms.optimizer import ClippedAdam, scheduled
+from colab_rl.algorithms.ppo.config import PPOConfig
+from colab_rl.algorithms.ppo.policy import ValueNetwork, make_policy
 from colab_rl.algorithms.ppo.rollout import Rollout, generalized_advantages
 from colab_rl.environments import VectorEnvironment
 from colab_rl.environments.spaces import Spaces
 from colab_rl.errors import Divergence
-from colab_rl.networks.mlp import ValueNetwork, make_policy
-from colab_rl.settings import PPOConfig
 
 DEAD_UNIT_ROWS = 512  # observations over which a unit has to vary
 

@@ -27,12 +27,13 @@ from colab_rl.algorithms.episode_tracker import EpisodeTracker
 from colab_rl.algorithms.normalization import ObservationNormalizer
 from colab_rl.algorithms.optimizer import ClippedAdam, flattened, scheduled
 from colab_rl.algorithms.replay import Minibatches, ReplayBuffer
-from colab_rl.algorithms.sac.policy import SquashedGaussianPolicy, TwinCritic
+from colab_rl.algorithms.sac.config import SACConfig
+from colab_rl.algorithms.sac.critic import TwinCritic
+from colab_rl.algorithms.sac.policy import SquashedGaussianPolicy
 from colab_rl.environments import VectorEnvironment
 from colab_rl.environments.spaces import Spaces
 from colab_rl.errors import Divergence, UsageError
 from colab_rl.machine import available_memory
-from colab_rl.settings import SACConfig
 
 BURST_ROWS = 2**15  # transitions that are sampled at once
 

@@ -18,13 +18,13 @@ from colab_rl.arguments import checked
 from colab_rl.checkpoints import Manifest
 from colab_rl.checkpoints.recovery import Checkpoint
 from colab_rl.checkpoints.retention import best
-from colab_rl.commands.evaluate import evaluate_checkpoint, find_checkpoint
 from colab_rl.environments import EnvironmentSource, describe
 from colab_rl.errors import ColabRLError, StorageError, UsageError
 from colab_rl.evaluation.episode import Episode
 from colab_rl.evaluation.evaluator import EvaluationResult
+from colab_rl.policies.load import evaluate_checkpoint, find_checkpoint
 from colab_rl.progress import say
-from colab_rl.runs.identity import Places
+from colab_rl.runs.places import Location, Places
 from colab_rl.storage import expanded
 from colab_rl.views import dashboards
 from colab_rl.views.copies import copy_to_store
@@ -36,7 +36,6 @@ MOST_CONTENDERS = 6   # colours that are told apart
 MOST_CHECKPOINTS = 6  # on the slider of the gait
 RECORDINGS = 5        # episodes behind speed, energy and stride frequency
 MARK = "made by colab_rl report"
-Location = str | os.PathLike | None
 
 
 class Choice(NamedTuple):

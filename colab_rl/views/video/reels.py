@@ -23,7 +23,7 @@ from colab_rl.environments import EnvironmentSource, close_environment, environm
 from colab_rl.environments.guard import guarded
 from colab_rl.environments.spaces import Spaces
 from colab_rl.errors import EnvironmentFault
-from colab_rl.evaluation.evaluator import replay
+from colab_rl.evaluation.replay import replay
 from colab_rl.views.video.overlay import Overlay, free_share
 from colab_rl.views.video.panels import BACKGROUND, Scene
 from colab_rl.views.video.takes import Take

@@ -12,11 +12,11 @@ from pathlib import Path
 
 from colab_rl.arguments import checked
 from colab_rl.checkpoints import Manifest
-from colab_rl.commands.evaluate import Location
 from colab_rl.environments import EnvironmentSource, describe
 from colab_rl.errors import ColabRLError, StorageError, UsageError, nearest
 from colab_rl.progress import progress_bar, say
-from colab_rl.runs.identity import Identity, Places
+from colab_rl.runs.identity import Identity
+from colab_rl.runs.places import Location, Places
 from colab_rl.storage import expanded
 from colab_rl.views.copies import copy_to_store
 from colab_rl.views.video.encoder import VideoWriter, check_encoder, check_suffix, check_writable

@@ -9,12 +9,13 @@ import numpy as np
 
 from colab_rl.checkpoints import Manifest
 from colab_rl.checkpoints.recovery import Checkpoint, manifests_in
-from colab_rl.commands.evaluate import find_checkpoint, record_checkpoint
 from colab_rl.environments import EnvironmentSource
 from colab_rl.errors import ColabRLError, UsageError
 from colab_rl.evaluation.episode import Episode
+from colab_rl.policies.load import find_checkpoint, record_checkpoint
 from colab_rl.progress import progress_bar, say
-from colab_rl.runs.identity import Identity, Places
+from colab_rl.runs.identity import Identity
+from colab_rl.runs.places import Places
 
 MOST_COMPARED = 4
 EVOLUTION_TAKES = 6

@@ -1,0 +1,99 @@
+"""`status`: what runs there are, and where their checkpoints lie."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from colab_rl.arguments import checked
+from colab_rl.checkpoints import Manifest, Tier
+from colab_rl.checkpoints.manifest import generation_of
+from colab_rl.checkpoints.retention import best
+from colab_rl.errors import ColabRLError, StorageError
+from colab_rl.progress import say
+from colab_rl.runs.identity import Identity
+from colab_rl.runs.places import Location, Places
+from colab_rl.storage import NotFound
+
+
+@checked
+def status(run: str | None = None, *, root: Location = None, store: Location = None) -> list[dict[str, Any]]:
+    """The run, or all runs, as `status --json` prints them. Raises UsageError for an unknown run."""
+    return status_in(Places(root, store), run)
+
+
+def status_in(places: Places, run: str | None = None) -> list[dict[str, Any]]:
+    """See `status`."""
+    if run:
+        return [_status_of(places.require(run), places)]
+    found = []
+    for name in places.names():
+        try:
+            found.append(_status_of(places.require(name), places))
+        except ColabRLError as error:  # one damaged run does not hide the others
+            say(f"{name}: {error}")
+    return found
+
+
+def _status_of(identity: Identity, places: Places) -> dict[str, Any]:
+    local, remote = places.tiers(identity)
+    here, there = _states(local), _states(remote)
+    # By generation and hash, the newest first; two lines of one run may share a generation.
+    names = sorted({**here, **there}, key=lambda name: (generation_of(name), name), reverse=True)
+    rows, manifests = [], []
+    for name in names:
+        states = [found.get(name, (None, "absent")) for found in (here, there)]
+        manifest = next((manifest for manifest, _ in states if manifest), None)
+        rows.append({"generation": generation_of(name), "step": manifest and manifest.step,
+                     "score": manifest and manifest.score, "state_sha256": manifest and manifest.state_sha256,
+                     "local": states[0][1], "store": states[1][1]})
+        if any(state in ("verified", "written") for _, state in states):
+            manifests += [manifest] if manifest else []
+    newest: Manifest | None = manifests[0] if manifests else None
+    best_one = best(manifests)
+    missing = [row for row in rows if row["local"] == "verified" and row["store"] in ("absent", "bad")]
+    scored = next((manifest for manifest in manifests if manifest.score is not None), None)
+    return {
+        "run": identity.name, "env_id": identity.env_id, "algorithm": identity.algorithm,
+        "backend": identity.backend, "seed": identity.config["seed"],
+        "iteration": newest.iteration if newest else 0, "step": newest.step if newest else 0,
+        "total_steps": newest.total_steps if newest else identity.config["total_steps"],
+        "finished": bool(newest and newest.finished), "exact": newest.exact if newest else True,
+        "score": scored and scored.score, "best_score": best_one and best_one.score,
+        "state_sha256": newest and newest.state_sha256, "checkpoints": rows,
+        "pending": len(missing) if remote else 0,
+    }
+
+
+def _states(tier: Tier | None) -> dict[str, tuple[Manifest | None, str]]:
+    """Manifest and `verified`, `written` or `bad` of every checkpoint in a tier; each file is read."""
+    states: dict[str, tuple[Manifest | None, str]] = {}
+    if tier is None:
+        return states
+    try:
+        manifests = tier.read_all()
+    except StorageError as error:
+        say(f"{tier.storage.place} cannot be listed: {error}")
+        return states
+    whole = {manifest.name for manifest in tier.whole_among([*filter(None, manifests.values())])}
+    good = "verified" if tier.storage.proves else "written"
+    states = {name: (manifest, good if name in whole else "bad") for name, manifest in manifests.items()
+              if name in whole or is_there(tier, name)}
+    written = {name: manifest for name, (manifest, state) in states.items() if manifest and state == "written"}
+    try:
+        if written:
+            confirmed = tier.confirmed(written.values(), tier.storage.get("run.json"))
+            states |= {manifest.name: (manifest, "verified") for manifest in confirmed}
+    except StorageError as error:
+        say(f"{tier.storage.place} cannot be verified on Drive: {error}")
+    return states
+
+
+def is_there(tier: Tier, name: str) -> bool:
+    """Whether a manifest is still there: a run that trains removes its oldest while they are read."""
+    try:
+        tier.storage.get(name)
+    except NotFound:
+        return False
+    except StorageError:
+        pass
+    return True

@@ -1,0 +1,56 @@
+"""`verify`: every file of a run, held against its manifests."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from colab_rl.arguments import checked
+from colab_rl.checkpoints import Damaged
+from colab_rl.commands.status import is_there
+from colab_rl.errors import ColabRLError, StorageError
+from colab_rl.progress import progress_bar
+from colab_rl.runs.identity import Identity
+from colab_rl.runs.places import Location, Places
+from colab_rl.storage import NotFound
+
+
+@checked
+def verify(run: str, *, root: Location = None, store: Location = None) -> dict[str, Any]:
+    """Reads every file of every checkpoint, here and in the store, against its manifest.
+
+    Returns `run, checkpoints, files, bad`: how many were read, and a line for each that is bad.
+    """
+    places = Places(root, store)
+    identity = places.require(run)
+    bad: list[str] = []
+    checkpoints = files = 0
+    local, remote = places.tiers(identity)
+    for tier in filter(None, (local, remote)):
+        seen: set[str] = set()
+        names = tier.names()
+        if tier is not remote and not names and not tier.storage.list(""):
+            continue  # a bare machine
+        for name in progress_bar(len(names), f"reading {tier.storage.place}", "checkpoint", iterable=names):
+            try:
+                manifest = tier.read(name)
+            except NotFound:  # a run that trains removes its oldest while they are read
+                continue
+            except (Damaged, StorageError) as error:
+                checkpoints += 1
+                bad.append(f"{tier.storage.place}: {error}")
+                continue
+            checkpoints += 1
+            for file, record in {**manifest.files, **manifest.history}.items():
+                if file not in seen:
+                    seen.add(file)
+                    try:
+                        record.check(file, tier.storage.get(file))
+                    except (Damaged, StorageError) as error:
+                        if is_there(tier, name):
+                            bad.append(f"{tier.storage.place}: {error}")
+        try:
+            Identity.from_bytes(tier.storage.get("run.json"), tier.storage.place)
+        except ColabRLError as error:
+            bad.append(f"{tier.storage.place}: {error}")
+        files += len(seen) + 1
+    return {"run": run, "checkpoints": checkpoints, "files": files, "bad": bad}

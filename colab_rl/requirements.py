@@ -1,0 +1,67 @@
+"""What the package needs, and what of it is here."""
+
+from __future__ import annotations
+
+import configparser
+import importlib
+import importlib.metadata
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+import colab_rl
+
+if TYPE_CHECKING:
+    from packaging.requirements import Requirement
+
+NAME = "colab-rl"
+FAST = "fast"   # the extra with EnvPool: wanted, not needed
+SAME = {"pygame": "pygame-ce"}  # another distribution of the same modules, which will do as well
+SOURCES = ("colab_rl", "setup.cfg", "pyproject.toml", "requirements.txt", "README.md", "LICENSE")
+
+
+class Need(NamedTuple):
+    """A requirement of the package. needed: whether it cannot go without; here: the version that is installed."""
+
+    requirement: Requirement
+    needed: bool
+    here: str | None
+
+    @property
+    def fits(self) -> bool:
+        """Whether what is here will do."""
+        return self.here is not None and self.requirement.specifier.contains(self.here, prereleases=True)
+
+
+def needs() -> list[Need]:
+    """All that the package needs or wants on this machine."""
+    from packaging.requirements import Requirement
+
+    if folder := checkout():
+        setup = configparser.ConfigParser()
+        setup.read(folder / "setup.cfg")
+        lines = (folder / "requirements.txt").read_text().split("\n")
+        lines += [f'{line}; extra == "{FAST}"' for line in setup["options.extras_require"][FAST].split("\n") if line]
+    else:
+        lines = importlib.metadata.requires(NAME) or []
+    found = []
+    for requirement in (Requirement(line) for line in lines if line):
+        needed, wanted = (requirement.marker is None or requirement.marker.evaluate({"extra": extra})
+                          for extra in ("", FAST))
+        if wanted:
+            here = installed(requirement.name) or installed(SAME.get(requirement.name, requirement.name))
+            found.append(Need(requirement, needed, here))
+    return found
+
+
+def checkout() -> Path | None:
+    """The folder of the sources, where the package is imported from them."""
+    folder = Path(colab_rl.__file__).parents[1]
+    return folder if all((folder / name).exists() for name in SOURCES) else None
+
+
+def installed(name: str) -> str | None:
+    """The version of a package that is installed, None where it is not."""
+    try:
+        return importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError:
+        return None

@@ -1,0 +1,38 @@
+"""Holding a run on this machine."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+from collections.abc import Iterator
+
+from colab_rl.errors import ColabRLError, StorageError
+from colab_rl.progress import say
+from colab_rl.storage import FolderStorage
+
+
+@contextlib.contextmanager
+def locked(storage: FolderStorage) -> Iterator[None]:
+    """Holds a run on this machine, so that two sessions do not write one folder; the kernel frees it on kill -9.
+
+    Raises StorageError where the folder cannot be written, ColabRLError where another session has it. On a disk
+    without locks a person is told to see to it.
+    """
+    try:
+        storage.root.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(storage.root / ".lock", os.O_RDWR | os.O_CREAT, 0o644)
+    except OSError as error:
+        raise StorageError(f"{storage.root} cannot be written: {error.strerror}; nothing was changed; "
+                           "choose another folder with --root") from error
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise ColabRLError(f"another session on this machine is training {storage.root.name}; "
+                               "nothing was changed; stop that one first") from None
+        except OSError as error:  # some mounts have no locks
+            say(f"{storage.root} cannot be locked ({error.strerror}): train it in one session at a time")
+        yield
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,270 @@
+"""What is SAC's own: its gradients, its targets, its temperature, and when it learns."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from test_algorithms import SETTINGS, describe_once, environments, iterate, make, one_thread
+
+from colab_rl.algorithms import check_algorithm
+from colab_rl.algorithms.registry import make_config
+from colab_rl.algorithms.sac.config import SACConfig
+from colab_rl.algorithms.sac.critic import TwinCritic
+from colab_rl.algorithms.sac.policy import SquashedGaussianPolicy
+from colab_rl.algorithms.sac.sac import SAC
+from colab_rl.errors import Divergence, UsageError
+
+assert one_thread  # a fixture of every test here
+ENV = "Pendulum-v1"
+WALKER = describe_once("BipedalWalker-v3")
+
+
+def make_sac(**changes: Any) -> SAC:
+    algorithm = make("sac", ENV, **changes)
+    assert isinstance(algorithm, SAC)
+    return algorithm
+
+
+def generator(seed: int = 0) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+def disturb(network: torch.nn.Module, amount: float = 0.1) -> None:
+    with torch.no_grad():
+        for parameter in network.parameters():
+            parameter.add_(amount * torch.randn(parameter.shape, generator=generator()))
+
+
+def reference(policy: SquashedGaussianPolicy, obs: torch.Tensor, noise: torch.Tensor) -> tuple[torch.Tensor, ...]:
+    """Actions and log-density as torch.distributions have them."""
+    mean, log_std = policy.mean_and_log_std(obs).chunk(2, -1)
+    assert log_std.abs().max() < 2  # its bound
+    squashed = torch.distributions.TransformedDistribution(
+        torch.distributions.Independent(torch.distributions.Normal(mean, log_std.exp()), 1),
+        [torch.distributions.TanhTransform(cache_size=1)])
+    actions = squashed.transforms[0](mean + log_std.exp() * noise)
+    return actions, squashed.log_prob(actions)
+
+
+def test_the_log_density_is_that_of_the_squashed_normal_distribution():
+    policy = SquashedGaussianPolicy(WALKER, (32,), "relu", generator())
+    disturb(policy)
+    obs, noise = torch.randn(200, 24, generator=generator(1)), torch.randn(200, 4, generator=generator(2))
+    with torch.no_grad():
+        expected, log_prob = reference(policy, obs, noise)
+        actions, found = policy.sample(obs, noise)
+        torch.testing.assert_close(actions, expected)
+        torch.testing.assert_close(found, log_prob, rtol=1e-4, atol=1e-4)
+        numpy_actions = policy.sampler()(obs.numpy(), noise.numpy())
+    np.testing.assert_allclose(numpy_actions, expected, rtol=1e-5, atol=1e-6)
+
+
+def test_the_log_density_is_finite_where_tanh_is_saturated():
+    policy = SquashedGaussianPolicy(WALKER, (8,), "relu", generator())
+    with torch.no_grad():
+        policy.mean_and_log_std.layers[-1].bias[:4] = torch.tensor([-60.0, -15.0, 15.0, 60.0])
+        actions, log_prob = policy.sample(torch.zeros(3, 24), torch.zeros(3, 4))
+    assert torch.equal(actions.abs().round(), torch.ones(3, 4)) and log_prob.isfinite().all()
+    expected = sum(2 * abs(u) - 2 * math.log(2) - 0.5 * math.log(2 * math.pi) for u in (60, 15, 15, 60))
+    torch.testing.assert_close(log_prob, torch.full((3,), expected))
+
+
+@pytest.mark.parametrize("activation", ["relu", "silu"])
+@pytest.mark.parametrize("layer_norm", [False, True])
+def test_gradients_are_those_of_the_losses_as_the_paper_writes_them(layer_norm, activation):
+    sac = make_sac(layer_norm=layer_norm, activation=activation, hidden_sizes=(24, 16))
+    for network in (sac.policy, sac.critic, sac.target):
+        disturb(network)
+    size, alpha = 50, torch.tensor(0.37)
+    obs, next_obs = torch.randn(2, size, 3, generator=generator(1))
+    actions, rewards = torch.rand(size, 1, generator=generator(2)) * 2 - 1, torch.randn(size, generator=generator(3))
+    noise = torch.randn(2, size, 1, generator=generator(4))
+    discounts = 0.9 * (torch.rand(size, generator=generator(5)) < 0.8)
+
+    with torch.no_grad():
+        next_actions, next_log_prob = reference(sac.policy, next_obs, noise[0])
+        y = rewards + discounts * (sac.target(next_obs, next_actions).amin(0) - alpha * next_log_prob)
+        found = torch.empty(size)
+        sac._soft_targets(rewards, discounts, next_obs, noise[0], alpha, found)
+    torch.testing.assert_close(found, y, rtol=1e-4, atol=1e-4)
+
+    def gradients(loss: torch.Tensor) -> dict[str, torch.Tensor]:
+        for optimizer in sac.optimizers.values():
+            optimizer.gradient.zero_()
+        loss.backward()
+        return {name: optimizer.gradient.clone() for name, optimizer in sac.optimizers.items()}
+
+    expected = gradients((sac.critic(obs, actions) - y).square().mean(1).sum())
+    with torch.inference_mode():
+        values = sac._critic_gradient(obs, actions, y)
+    torch.testing.assert_close(sac.optimizers["critic"].gradient, expected["critic"], rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(values, sac.critic(obs, actions).detach())
+
+    own, log_prob = reference(sac.policy, obs, noise[1])
+    q = sac.critic(obs, own)
+    assert 0 < (q[0] < q[1]).sum() < size
+    expected = gradients((alpha * log_prob - q.amin(0)).mean())
+    critic_before = sac.optimizers["critic"].gradient.clone()
+    with torch.inference_mode():
+        found_log_prob, found_q = sac._policy_gradient(obs, noise[1], alpha)
+    torch.testing.assert_close(sac.optimizers["policy"].gradient, expected["policy"], rtol=1e-3, atol=1e-5)
+    assert torch.equal(sac.optimizers["critic"].gradient, critic_before)  # the policy's loss leaves the critic alone
+    torch.testing.assert_close(found_log_prob, log_prob.detach(), rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(found_q, q.amin(0).detach())
+
+    log_prob = log_prob.detach()
+    expected = gradients(-(sac.temperature.log_alpha * (log_prob + sac.target_entropy)).mean())
+    with torch.inference_mode():
+        sac._temperature_gradient(log_prob)
+    torch.testing.assert_close(sac.optimizers["temperature"].gradient, expected["temperature"])
+
+
+def test_a_standard_deviation_at_its_bound_gets_no_gradient():
+    policy = SquashedGaussianPolicy(WALKER, (8,), "relu", generator())
+    for parameter in policy.parameters():
+        parameter.grad = torch.zeros_like(parameter)
+    with torch.inference_mode():
+        policy.mean_and_log_std.layers[-1].bias[4:] = 50.0
+        *_, pullback = policy.vjp(torch.randn(5, 24), torch.randn(5, 4))
+        pullback(torch.ones(5, 4), torch.tensor(0.1))
+        assert float(policy.std(torch.randn(5, 24))) == pytest.approx(math.exp(2))
+    assert (policy.mean_and_log_std.layers[-1].bias.grad[4:] == 0).all()
+    assert (policy.mean_and_log_std.layers[-1].bias.grad[:4] != 0).any()
+
+
+def test_both_critics_are_two_networks_of_their_own():
+    critic = TwinCritic(WALKER, (16, 16), "relu", False, generator())
+    obs, actions = torch.randn(9, 24), torch.randn(9, 4)
+    with torch.no_grad():
+        before = critic(obs, actions)
+        assert not torch.allclose(before[0], before[1])
+        for weight in critic.weights:
+            weight[1] = 0
+        after = critic(obs, actions)
+    assert torch.equal(after[0], before[0]) and torch.equal(after[1], torch.zeros(9))
+
+
+def test_the_targets_follow_by_tau_in_each_gradient_step():
+    for tau, steps in ((1.0, 3), (0.25, 1)):
+        sac = make_sac(tau=tau, learning_rate=1e-2, replay_ratio=steps / 120)
+        with environments(ENV) as envs:
+            iterate(sac, envs)
+            before, critic = sac.target_flat.clone(), sac.optimizers["critic"].flat
+            if tau == 1.0:
+                torch.testing.assert_close(sac.target_flat, critic.detach())
+            iterate(sac, envs)
+        expected = critic.detach() if tau == 1.0 else before.lerp(critic.detach(), tau)
+        torch.testing.assert_close(sac.target_flat, expected)
+        assert sac.target.weights[0].data_ptr() == sac.target_flat.data_ptr()
+
+
+def test_the_temperature_falls_where_the_policy_is_more_random_than_wanted_and_rises_where_it_is_less():
+    with environments(ENV) as envs:
+        for target, sign in ((-20.0, -1), (5.0, 1)):
+            sac = make_sac(target_entropy=target, learning_rate=1e-2, initial_temperature=0.5)
+            metrics = iterate(sac, envs, 2)
+            assert sign * (metrics["entropy/temperature"] - 0.5) > 0.01
+
+
+def test_nothing_is_learned_before_learning_starts_and_actions_are_random_and_held_until_then():
+    sac = make_sac(learning_starts=200, random_hold=20.0)
+    before = sac.optimizers["policy"].flat.clone()
+    with environments(ENV) as envs:
+        metrics = iterate(sac, envs)
+        held = sac.replay.rows(0, 40)["actions"]
+        changes = (held[1:] != held[:-1]).any(-1).mean()
+        assert 0.01 < changes < 0.15 and np.abs(held).max() <= 1
+        assert "loss/critic" not in metrics and metrics["replay/ratio"] == 0
+        assert torch.equal(sac.optimizers["policy"].flat, before)
+        metrics = iterate(sac, envs)
+        assert metrics["replay/ratio"] == pytest.approx(12 / 240) and "loss/critic" in metrics
+        assert not torch.equal(sac.optimizers["policy"].flat, before)
+        assert iterate(sac, envs)["replay/ratio"] == pytest.approx(24 / 360)
+
+
+def test_a_buffer_that_holds_no_more_than_a_minibatch_is_learned_from():
+    """It holds whole rows of all environments, here 40 of 3: a minibatch of 121 is drawn from them all the same."""
+    sac = make_sac(buffer_size=121, minibatch_size=121)
+    with environments(ENV) as envs:
+        assert "loss/critic" not in iterate(sac, envs)
+        assert "loss/critic" in iterate(sac, envs)
+
+
+def test_an_update_in_several_bursts_makes_all_its_gradient_steps(monkeypatch):
+    monkeypatch.setattr("colab_rl.algorithms.sac.sac.BURST_ROWS", 100)  # three minibatches of 32
+    sac = make_sac(replay_ratio=10 / 120)
+    with environments(ENV) as envs:
+        iterate(sac, envs)
+    assert sac.gradient_steps == 10 == sac.optimizers["critic"].steps == sac.optimizers["policy"].steps
+
+
+def test_the_learning_rate_falls_linearly_or_not_at_all():
+    with environments(ENV) as envs:
+        for schedule, expected in (("linear", [1e-3, 5e-4, 0.0, 0.0]), ("constant", [1e-3] * 4)):
+            algorithm = make_sac(learning_rate=1e-3, learning_rate_schedule=schedule)
+            found = [iterate(algorithm, envs, progress=progress) for progress in (0.0, 0.5, 1.0, 1.2)]
+            assert [metrics["optimizer/learning_rate"] for metrics in found] == pytest.approx(expected)
+            for network in algorithm.optimizers:
+                still = [metrics[f"optimizer/{network}/update_norm"] == 0 for metrics in found]
+                assert still == [rate == 0 for rate in expected]
+
+
+def test_a_critic_that_breaks_is_noticed():
+    sac = make_sac()
+    with environments(ENV) as envs:
+        iterate(sac, envs)
+        sac.optimizers["critic"].exp_avg.fill_(math.nan)
+        with pytest.raises(Divergence):
+            iterate(sac, envs)
+
+
+def test_normalised_observations_reach_the_networks_and_raw_ones_the_buffer():
+    with environments(ENV) as envs:
+        sac = make_sac(normalize_observations=True)
+        iterate(sac, envs)
+        batch = sac._sampled(4)
+        raw = sac.replay.sample(4, 32, generator()).obs
+    assert sac.observation_normalizer.moments.count == 120
+    assert abs(float(batch.obs[..., 2].std()) - 1) < 0.5 < float(raw[..., 2].std()) - 0.5
+
+
+def test_clipped_rewards_are_learned_from_and_raw_ones_kept():
+    with environments(ENV) as envs:
+        sac = make_sac(reward_clip=2.0)
+        iterate(sac, envs)
+    kept = sac.replay.rows(0, 40)["rewards"]
+    assert kept.min() < -2.5 and kept.max() > -1.5
+    assert -1.5 < float(sac._sampled(8).rewards.max()) <= 0 and float(sac._sampled(8).rewards.min()) == -2
+    assert sac.replay.rows(0, 40)["rewards"].min() == kept.min()
+
+
+def test_what_it_cannot_learn_is_refused_with_what_to_do(monkeypatch):
+    config = make_config("sac", {})
+    with pytest.raises(UsageError, match="discrete: use --algo ppo"):
+        check_algorithm("sac", config, describe_once("CartPole-v1"))
+    check_algorithm("sac", config, WALKER)
+    check_algorithm("ppo", make_config("ppo", {}), describe_once("CartPole-v1"))
+    with pytest.raises(UsageError, match=r"buffer_size = 1,000,000 takes 0\.1 GB of memory, and 0\.0 GB are free"):
+        monkeypatch.setattr("colab_rl.algorithms.sac.sac.available_memory", lambda: 10_000_000)
+        check_algorithm("sac", config, WALKER)
+
+
+@pytest.mark.parametrize(("settings", "message"), [
+    ({"minibatch_size": 500, "buffer_size": 400}, "minibatch_size = 500 is more than the buffer holds"),
+    ({"learning_starts": 1000, "total_steps": 1000}, "learning_starts = 1000 is after the end"),
+    ({"minibatch_size": 1001, "learning_starts": 0, "total_steps": 1000}, "minibatch_size = 1001 is more than all"),
+    ({"buffer_size": 255, "minibatch_size": 9}, "holds less than an iteration"),
+    ({"replay_ratio": 0.001}, "at least one gradient step"),
+])
+def test_settings_that_cannot_work_together_are_said(settings, message):
+    with pytest.raises(UsageError, match=message):
+        SACConfig(**settings)
+
+
+def test_the_shared_suite_wraps_its_buffer():
+    settings = SETTINGS["sac"]
+    assert settings["buffer_size"] < 3 * settings["num_envs"] * settings["num_steps"]

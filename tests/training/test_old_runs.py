@@ -1,0 +1,40 @@
+"""Runs that an earlier version wrote are read, and end in the state that it would have reached."""
+
+import importlib.util
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from colab_rl import evaluate, record, status, train, verify
+
+OLD = Path(__file__).parents[1] / "data" / "runs-0.1.0"
+EXPECTED = json.loads((OLD / "expected.json").read_text())
+
+
+@pytest.fixture(params=sorted(EXPECTED))
+def old_run(request, tmp_path):
+    """A copy of an old run; its name."""
+    if "envpool" in request.param and importlib.util.find_spec("envpool") is None:
+        pytest.skip("EnvPool is not installed")
+    shutil.copytree(OLD / request.param, tmp_path / request.param)
+    return request.param
+
+
+def test_it_is_whole_scored_and_recorded(old_run, tmp_path):
+    assert verify(old_run, root=tmp_path, store="none")["bad"] == []
+    result = evaluate(old_run, episodes=2, root=tmp_path, store="none")
+    assert record(old_run, seed=1, root=tmp_path, store="none").total_return == result.returns[1]
+
+
+def test_it_ends_where_the_version_that_began_it_would_have(old_run, tmp_path):
+    """To the last bit on a machine like that one; elsewhere it says why not."""
+    result = train(old_run, total_steps=1024, root=tmp_path, store="none")
+    found = status(old_run, root=tmp_path, store="none")[0]
+    assert result.finished
+    if found["exact"]:
+        assert result.state_sha256 == EXPECTED[old_run]
+    else:
+        newest = max((tmp_path / old_run / "checkpoints").glob("*.json"))
+        assert json.loads(newest.read_text())["inexact"]

@@ -1,0 +1,396 @@
+"""The figures: what they draw, what they say is missing or unhealthy, and that they stay light and harmless."""
+
+import dataclasses
+import html
+import json
+import re
+import time
+
+import gymnasium
+import numpy as np
+import plotly.graph_objects as go
+import pytest
+from browser import CHROMIUM, visit
+
+from colab_rl import dashboards
+from colab_rl.environments import describe
+from colab_rl.evaluation import episode as telemetry
+from colab_rl.evaluation.replay import record_episode
+from colab_rl.views.dashboards import measures
+from colab_rl.views.dashboards.style import TEMPLATE, smoothed, thinned
+from colab_rl.views.report.page import Section, page
+
+EVIL = '</script><script>document.title="taken"</script><img src=x onerror=\'document.title="taken"\'>'
+
+
+def table(rows=400, **changes):
+    """Metrics of a run that learns."""
+    t = np.arange(1, rows + 1, dtype=float)
+    made = {"iteration": t, "step": t * 4096, "seconds": t * 1.5, "episode/return": 300 - 400 * np.exp(-t / 80),
+            "episode/length": 1000 + t, "evaluation/score": np.where(t % 50 == 0, 300 - 300 * np.exp(-t / 80), np.nan),
+            "evaluation/std": np.where(t % 50 == 0, 10, np.nan), "loss/policy": -0.01 + 0 * t, "loss/value": 1 / t,
+            "policy/entropy": 5 / t, "policy/approx_kl": 0.01 + 0 * t, "policy/clip_fraction": 0.1 + 0 * t,
+            "value/explained_variance": 1 - 1 / t, "optimizer/learning_rate": 1e-3 + 0 * t,
+            "session/resumed": np.where(t == 100, 1, np.nan), "time/collect": 1 + 0 * t, "time/update": 0.5 + 0 * t,
+            "time/steps_per_second": 4000 + 0 * t}
+    for network in ("policy", "value"):
+        made |= {f"optimizer/{network}/{kind}": value + 0 * t for kind, value in {
+            "gradient_norm": 0.4, "clipped_gradient_norm": 0.4, "parameter_norm": 15.0, "update_norm": 0.2,
+            "adam_first_moment_norm": 0.05, "adam_second_moment_norm": 0.01, "dead_units": 0.0}.items()}
+    return made | changes
+
+
+def curves(label="run", rows=400, **changes):
+    marks = [dashboards.Mark(g, 40 * g, 4096 * 40 * g, 60.0 * g, 100.0 if g % 2 else None) for g in range(1, 6)]
+    return dashboards.Curves(label, table(rows, **changes), marks)
+
+
+def make_walk():
+    """A walker that kicks and falls."""
+    spaces = describe("BipedalWalker-v3")
+    environment = gymnasium.make("BipedalWalker-v3", max_episode_steps=150)
+    episodes = [record_episode(
+        environment, spaces, lambda obs, seed=seed: np.sin(obs[:, :4] * 9 + seed),
+        lambda obs: obs[:, 0] * 10, seed, "walker")
+        for seed in range(3)]
+    return max(episodes, key=lambda episode: episode.length)
+
+
+@pytest.fixture(scope="module")
+def walk():
+    return make_walk()
+
+
+def traces(figure, name):
+    return [trace for trace in figure.data if trace.name == name]
+
+
+def texts(figure):
+    return html.unescape(" ".join(" ".join(annotation.text for annotation in figure.layout.annotations).split()))
+
+
+def test_learning_draws_every_column_marks_checkpoints_and_resumes_and_switches_its_axis():
+    run = curves()
+    figure = dashboards.learning(run)
+    titles = texts(figure)
+    for words in ("Return", "Episode length", "Policy loss", "Entropy", "KL divergence", "clipped", "explained",
+                  "Learning rate", "collecting 67 %", "updating 33 %", "Speed"):
+        assert words in titles, words
+    checkpoints = traces(figure, "checkpoints")[0]
+    assert list(checkpoints.x) == [mark.step for mark in run.checkpoints]
+    assert "generation 3" in checkpoints.text[2]
+    assert traces(figure, "resumed")[0].x[0] == 100 * 4096
+    assert "score" in traces(figure, "evaluation ± its deviation")[0].text[0]
+    for button, column, scale in zip(figure.layout.updatemenus[0].buttons, ("step", "seconds", "iteration"),
+                                     (1, 1 / 60, 1), strict=True):
+        xs = button.args[0]["x"]
+        assert len(xs) == len(figure.data)
+        returns = next(i for i, trace in enumerate(figure.data) if trace.name == "training episodes")
+        assert np.allclose(xs[returns], run.column(column)[thinned(run.column("episode/return"))] * scale)
+
+
+def test_columns_of_another_algorithm_get_panels_too():
+    t = np.arange(10.0)
+    figure = dashboards.learning(dashboards.Curves("sac", {
+        "iteration": t, "step": t, "seconds": t, "episode/return": t, "loss/actor": t, "loss/critic": t,
+        "q/mean": t, "policy/temperature": t}))
+    for words in ("Policy loss", "Value loss", "Q of sampled transitions", "policy: temperature"):
+        assert words in texts(figure)
+
+
+@pytest.mark.parametrize(("changes", "sentence"), [
+    ({"optimizer/policy/gradient_norm": np.full(400, 1e-9)}, "policy network's gradient vanishes"),
+    ({"optimizer/value/gradient_norm": np.where(np.arange(400) == 390, 900, 0.4)}, "value network's gradient explodes"),
+    ({"optimizer/policy/gradient_norm": np.full(400, 5.0)}, "clipped always: its norm is 12.5 times"),
+    ({"optimizer/value/update_norm": np.full(400, 4.5)}, "changes the value network by 30 %"),
+    ({"optimizer/value/update_norm": np.full(400, 1e-6)}, "stands still"),
+    ({"optimizer/policy/dead_units": np.full(400, 0.6)}, "60 % of the policy network's hidden units are dead"),
+    ({"loss/value": np.full(400, np.inf)}, "infinite"),
+])
+def test_what_is_unhealthy_is_said_with_the_reason(changes, sentence):
+    run = curves(**changes)
+    found = [finding.sentence for finding in dashboards.diagnose(run)]
+    assert len(found) == 1 and sentence in found[0]
+    figure = dashboards.optimizer(run)
+    assert " ".join(sentence.split()[:3]) in texts(figure)
+    if sentence != "infinite":
+        assert any("unhealthy" in trace.name for trace in figure.data)
+
+
+def test_what_is_said_of_sac_is_said_of_its_networks_and_names_its_settings():
+    sac = {f"optimizer/{network}/{kind}": np.full(400, value)
+           for network, ratio in (("critic", 0.3), ("temperature", 0.33), ("policy", 0.01))
+           for kind, value in {"gradient_norm": 0.4, "clipped_gradient_norm": 0.4, "parameter_norm": 1.0,
+                               "update_norm": ratio}.items()}
+    run = curves(**sac, **{"replay/ratio": np.full(400, 0.5)})
+    finding, = dashboards.diagnose(run)
+    assert finding.network == "critic" and "replay_ratio" in finding.sentence and "epochs" not in finding.sentence
+    still = curves(**sac | {"optimizer/temperature/update_norm": np.full(400, 1e-7)})
+    assert [(finding.network, "fewer update_epochs" in finding.sentence) for finding in dashboards.diagnose(still)] \
+        == [("critic", True)]
+
+
+def test_of_six_runs_it_is_said_in_a_few_lines_which_have_what():
+    bad = {"optimizer/policy/gradient_norm": np.full(400, 5.0), "optimizer/value/update_norm": np.full(400, 4.5)}
+    runs = [curves(f"seed-{i}", **(bad if i % 2 else {})) for i in range(5)] + [curves("young", rows=3)]
+    lines = [annotation.text for annotation in dashboards.optimizer(runs).layout.annotations if not annotation.name]
+    said = re.sub("<[^>]*>", "", " ".join(" ".join(lines[len(runs):]).split()))
+    assert said == ("✓ Nothing unhealthy in the last fifth of the run: seed-0, seed-2, seed-4 "
+                    "· Too few rows yet to judge the optimizer&#x27;s health: young "
+                    "! The policy network&#x27;s gradient is clipped always: seed-1, seed-3 "
+                    "! The value network forgets as it learns: seed-1, seed-3")
+    assert len(lines) <= len(runs) + 2 * 4
+
+
+def test_several_runs_have_a_colour_each_and_a_dash_for_each_network():
+    figure = dashboards.optimizer([curves("one"), curves("two")])
+    titles = [annotation.text for annotation in figure.layout.annotations if annotation.name]
+    assert all("— policy, ··· value" in title and "one" not in title for title in titles) and len(titles) == 7
+    looks = {(trace.name, trace.line.color, trace.line.dash) for trace in figure.data}
+    assert len(looks) == len({look[1:] for look in looks}) == 4
+    assert sum("●" in annotation.text for annotation in figure.layout.annotations) == 2
+
+
+@pytest.mark.parametrize("spread", [1.05, 3.0, 20.0, 1e3, 1e9])
+def test_a_logarithmic_axis_always_has_ticks(spread):
+    values = np.geomspace(0.03, 0.03 * spread, 400)
+    figure = dashboards.optimizer(curves(**{"optimizer/policy/gradient_norm": values,
+                                            "optimizer/policy/clipped_gradient_norm": values,
+                                            "optimizer/value/gradient_norm": values,
+                                            "optimizer/value/clipped_gradient_norm": values}))
+    axis = figure.layout.yaxis
+    assert axis.type == "log"
+    powers = np.floor(np.log10(values[-1])) - np.ceil(np.log10(values[0])) + 1
+    assert (powers >= 2) if axis.dtick in (1, 2) else axis.tickformat == "~g"
+
+
+@pytest.mark.parametrize("back", ["#ffffff", "#15181c"])
+def test_what_python_shows_can_be_read_on_a_light_and_on_a_dark_page(back):
+    def luminance(color):
+        parts = np.array([int(color[i:i + 2], 16) for i in (1, 3, 5)]) / 255
+        return np.where(parts <= 0.04045, parts / 12.92, ((parts + 0.055) / 1.055) ** 2.4) @ (0.2126, 0.7152, 0.0722)
+
+    text, page = sorted((luminance(TEMPLATE.layout.font.color), luminance(back)))
+    assert (page + 0.05) / (text + 0.05) > 4  # near the 4.5 of WCAG 2, which no grey has on both
+
+
+def test_a_healthy_optimizer_is_said_to_be_one_also_when_its_learning_rate_has_ended():
+    assert dashboards.diagnose(curves()) == []
+    assert "Nothing unhealthy" in texts(dashboards.optimizer(curves()))
+    rate = np.linspace(1e-3, 0, 400) ** 3
+    assert dashboards.diagnose(curves(**{"optimizer/learning_rate": rate,
+                                         "optimizer/policy/update_norm": rate})) == []
+
+
+def test_the_gait_holds_every_part_and_its_frames_move_body_and_cursor(walk):
+    figure = dashboards.gait({"early": walk, "late": dataclasses.replace(walk, total_return=123.4)}, gamma=0.9)
+    titles = texts(figure)
+    for words in ("late", "return 123.4", "Feet on the ground", "duty factor", "Hull angle", "Hip speed", "Knee angle",
+                  "Actions", "Reward so far", "motors", "discounted by 0.9"):
+        assert words in titles, words
+    assert {trace.visible for trace in figure.data if trace.legendgroup == "early"} == {False}
+    assert {trace.visible for trace in figure.data if trace.legendgroup == "late"} == {True}
+    checkpoint = next(slider for slider in figure.layout.sliders if slider.name == "checkpoint")
+    change, titles = checkpoint.steps[0].args
+    assert len(change["visible"]) == len(figure.data)
+    assert [trace.legendgroup for trace, seen in zip(figure.data, change["visible"], strict=True)
+            if seen and trace.legendgroup] == ["early"] * sum(t.legendgroup == "early" for t in figure.data)
+    assert f"return {walk.total_return:.1f}" in titles["annotations[0].text"]
+    # The frame of a step holds the body as its pose is then: turned, and the camera at the hull.
+    frame = next(frame for frame in figure.frames if frame.name == "60")
+    hull = next(trace for trace in frame.data if trace.x and len(trace.x) == 6)
+    outline = walk.outlines["hull"]
+    angle = walk.poses[60, 0, 2]
+    assert np.allclose(hull.x[:5], outline[:, 0] * np.cos(angle) - outline[:, 1] * np.sin(angle), atol=0.006)
+    assert list(frame.data[-1].x) == [60 / 50] * 2
+    assert len(frame.data) == len(frame.traces)
+    joint = next(trace for trace in figure.data if trace.name == "leg 1" and trace.legendgroup == "late")
+    places = thinned(walk["hip_1_angle"])
+    assert np.allclose(joint.y, walk["hip_1_angle"][places], rtol=1e-3)
+    assert np.allclose(joint.x, walk.time[places])
+
+
+def test_choices_are_stairs_between_their_names_and_what_is_left_out_is_said(walk):
+    figure = dashboards.gait(pole())
+    push = traces(figure, "push")[0]
+    axis = figure.layout[push.yaxis.replace("y", "yaxis")]
+    assert push.line.shape == "hv" and list(axis.ticktext) == ["left", "right"] and list(axis.tickvals) == [0, 1]
+    many = dataclasses.replace(walk, series={**walk.series, **{f"action_{i}": walk["reward"] for i in range(13)}})
+    assert "the first 6 of 17" in texts(dashboards.gait(many)) and "the first" not in texts(dashboards.gait(walk))
+
+
+def test_gait_measures():
+    contact = np.array([1, 1, 0, 1, 1, 0, 0, 0, 0, 1, 1, 0, 0, 0, 0, 1], float)  # a bounce, then two landings
+    assert measures.touchdowns(contact, 0.02).tolist() == [9, 15]
+    assert measures.duty_factor(contact) == pytest.approx(7 / 16)
+    t = np.arange(11)
+    episode = telemetry.Episode(
+        "e", 0, False, 0.0, 10, 0.1, {"position_x": 2.0 * t, "hip_1_torque": -3.0 + 0 * t, "hip_1_speed": 4.0 + 0 * t,
+                                      "reward": np.zeros(10), "value": np.zeros(11), "action_0": np.zeros(10)},
+        {"position_x": "m"}, {}, np.zeros((11, 0, 3)), [])
+    assert measures.speed(episode) == pytest.approx(20.0)
+    assert measures.energy_per_metre(episode) == pytest.approx(12 * 1.0 / 20)
+    assert np.isnan(measures.stride_frequency(episode))
+    lander = dataclasses.replace(episode, series={name: values for name, values in episode.series.items()
+                                                  if not name.startswith("hip")})
+    assert np.isnan(measures.speed(lander)) and "m/s" not in measures.gait_sentence(lander)
+    assert "first 10 of 500 steps" in measures.gait_sentence(dataclasses.replace(episode, steps=500))
+
+
+def test_the_comparison_shows_the_numbers_of_its_returns(walk):
+    returns = np.random.default_rng(1).normal(300, 10, 100)
+    run = curves("a")
+    contender = dashboards.Contender("a:3", returns, [walk], run, 1_300_000, 290.0)
+    low, high = dashboards.bootstrap_interval(returns)
+    assert low < returns.mean() < high and high - low == pytest.approx(2 * 1.96 * returns.std() / 10, rel=0.15)
+    table = dashboards.comparison([contender, dashboards.Contender("b", np.zeros(0))])
+    cells = {name: columns[0] for name, columns in table.rows}
+    assert cells["Score ± deviation"] == f"{returns.mean():.1f} ± {returns.std():.1f}"
+    assert cells["95 % interval of the mean"] == f"{low:.1f} to {high:.1f}"
+    first = np.flatnonzero(run.column("evaluation/score") >= 290)[0]
+    assert cells["Steps to 290"] == f"{run.column('step')[first]:,.0f}"
+    early = dashboards.Contender("a:1", returns, [walk], run, int(run.column("step")[first]) - 1, 290.0)
+    later = {name: columns for name, columns in dashboards.comparison([early, contender]).rows}
+    assert later["Steps to 290"] == ["-", cells["Steps to 290"]] and later["Minutes to 290"][0] == "-"
+    assert len(dashboards.scores([contender]).data) == 2
+
+
+@pytest.mark.parametrize("make", [
+    lambda walk: dashboards.learning([]), lambda walk: dashboards.learning(dashboards.Curves("none", {})),
+    lambda walk: dashboards.optimizer(dashboards.Curves("none", {})), lambda walk: dashboards.gait({}),
+    lambda walk: dashboards.phase_portraits({}),
+    lambda walk: dashboards.scores([]),
+    lambda walk: dashboards.learning(curves(rows=1)), lambda walk: dashboards.optimizer(curves(rows=1)),
+    lambda walk: dashboards.learning(curves(**{"episode/return": np.full(400, np.nan)})),
+    lambda walk: dashboards.gait(walk), lambda walk: dashboards.phase_portraits(walk),
+    lambda walk: dashboards.gait({"one": walk, "two": walk}, overlay=True),
+    lambda walk: dashboards.gait({"walker": walk, "pole": pole()}, overlay=True),
+    lambda walk: dashboards.gait(pole()), lambda walk: dashboards.phase_portraits({"walker": walk, "pole": pole()}),
+    lambda walk: dashboards.gait(dataclasses.replace(walk, series={
+        **walk.series, "value": np.full(walk.length + 1, np.nan), "hull_angle": np.full(walk.length + 1, np.nan)})),
+])
+def test_little_or_odd_data_gives_a_figure_all_the_same(walk, make):
+    figure = make(walk)
+    assert isinstance(figure, go.Figure)
+    assert figure.data or "here" in texts(figure) or "no " in texts(figure).lower()
+    json.loads(figure.to_json())
+
+
+def pole():
+    spaces = describe("CartPole-v1")
+    return record_episode(gymnasium.make("CartPole-v1"), spaces, lambda obs: (obs[:, 2] > 0).astype(int),
+                          lambda obs: np.ones(len(obs)), 0, "CartPole-v1")
+
+
+def test_thinning_keeps_the_peaks_and_smoothing_leaves_nan_out():
+    y = np.random.default_rng(0).normal(size=100_000)
+    y[[777, 50_001]] = 99, -99
+    y[60_000:61_000] = np.nan
+    chosen = thinned(y)
+    assert len(chosen) <= 610 and {777, 50_001} <= set(chosen.tolist()) and np.isnan(y[chosen]).any()
+    for start in range(0, 60_000, 1000):
+        inside = chosen[(chosen >= start) & (chosen < start + 1000)]
+        assert y[inside].max() == y[start:start + 1000].max() and y[inside].min() == y[start:start + 1000].min()
+    assert smoothed(np.array([1, np.nan, 3, 5.0]), 2).tolist() == [1, 1, 3, 4]
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="no Chromium here")
+def test_every_number_of_six_runs_can_be_read_on_a_phone(tmp_path):
+    contenders = [dashboards.Contender(f"{EVIL if i == 2 else 'a_run_with_a_long_name' * i}:{i}",
+                                       np.linspace(-1522, -0.7, 9) - i) for i in range(6)]
+    (tmp_path / "page.html").write_text(page("t", [(c.label, "x") for c in contenders], [
+        Section("Score", "", [dashboards.comparison(contenders), dashboards.scores(contenders)])]))
+    (wide, cut, reached, outside, cells, title), errors = visit(tmp_path / "page.html", [
+        "document.documentElement.scrollWidth",
+        "[...document.querySelectorAll('.contenders :is(th, td)')].filter(e => e.scrollWidth > e.clientWidth)"
+        ".map(e => e.textContent)",
+        "(() => { const box = document.querySelector('.contenders'); box.scrollLeft = 1e6;"
+        "return box.querySelector('tr').lastElementChild.getBoundingClientRect().right })()",
+        "[...document.querySelectorAll('.figure text')].filter(e => { const {left, right} = e.getBoundingClientRect();"
+        "return left < 0 || right > innerWidth; }).map(e => e.textContent)",
+        "[...document.querySelectorAll('.contenders td')].map(e => e.textContent)",
+        "document.title"], tmp_path / "profile", 400)
+    assert errors == [] and title == "t"
+    assert wide <= 400 and cut == [] and reached <= 400 and outside == []
+    assert "-1522.0 to -0.7" in cells and "-1527.0 to -5.7" in cells
+
+
+def test_nothing_to_compare_is_said():
+    assert "nothing to compare" in dashboards.comparison([])._repr_html_()
+
+
+def long(walk, steps=2000):
+    series = {name: np.resize(values, steps + len(values) - walk.length) for name, values in walk.series.items()}
+    series["reward"] = np.random.default_rng(0).normal(size=steps)
+    return dataclasses.replace(walk, series=series, steps=steps, poses=np.resize(
+        walk.poses, (steps + 1, *walk.poses.shape[1:])))
+
+
+def large_page(walk):
+    """The report of 100,000 rows and six episodes of 2,000 steps."""
+    run = curves(rows=100_000, **{"evaluation/score": np.random.default_rng(0).normal(size=100_000)})
+    episodes = {f"generation {i}": long(walk) for i in range(6)}
+    return page("large", [], [Section("all", "", [
+        dashboards.learning(run), dashboards.optimizer(run), dashboards.gait(episodes),
+        dashboards.phase_portraits(episodes)])])
+
+
+def test_a_report_of_a_large_run_stays_under_10_mb(walk):
+    started = time.process_time()
+    assert len(large_page(walk).encode()) < 10e6
+    assert time.process_time() - started < 30
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="no Chromium here")
+@pytest.mark.parametrize(("width", "dark"), [(1080, False), (480, True)])
+def test_a_page_draws_everything_and_answers_to_clicks_offline(tmp_path, walk, width, dark):
+    contenders = [dashboards.Contender(EVIL, np.arange(20.0), [walk], curves(EVIL)),
+                  dashboards.Contender("b", np.arange(20.0), [walk])]
+    runs = [curves(EVIL), curves("b")]
+    text = page(EVIL, [(EVIL, EVIL)], [Section(EVIL, EVIL, [
+        dashboards.learning(curves()), dashboards.optimizer(curves(**{"optimizer/policy/dead_units": np.ones(400)})),
+        dashboards.gait({EVIL: walk, "late": walk}), dashboards.phase_portraits({EVIL: walk, "late": walk}),
+        dashboards.learning(runs), dashboards.comparison(contenders), dashboards.scores(contenders)])], [EVIL], EVIL)
+    (tmp_path / "page.html").write_text(text)
+    click = "new MouseEvent('click', {bubbles: true})"
+    answers, errors = visit(tmp_path / "page.html", [
+        "[...document.querySelectorAll('.figure')].map(f => f.querySelectorAll("
+        "'.js-line[d], .point').length)",
+        "document.title",
+        "document.documentElement.scrollWidth",
+        f"document.querySelectorAll('#figure0 .updatemenu-button')[1].dispatchEvent({click})",
+        "new Promise(f => setTimeout(() => f([document.querySelector('#figure0').data[0].x.at(-1), "
+        "[...document.querySelectorAll('#figure0 .infolayer text')].map(t => t.textContent).join(' ')]), 500))",
+        "(async () => { const f = document.querySelector('#figure2'); const hull = () => f._fullData.findLast("
+        "t => t.fill == 'toself').x.slice(0, 3).join(); const before = hull();"
+        "await Plotly.animate(f, ['60'], {frame: {duration: 0, redraw: false}, mode: 'immediate'});"
+        "return [before == hull(), f._fullLayout.sliders[0].active, f._fullData.at(-1).x[0]]; })()",
+        f"document.querySelectorAll('#figure2 .updatemenu-button')[0].dispatchEvent({click})",
+        "new Promise(done => { const f = document.querySelector('#figure2'); const first = f._fullLayout.sliders[0]"
+        ".active; const look = setInterval(() => { if (f._fullLayout.sliders[0].active > first + 2) {"
+        "clearInterval(look); done('plays'); } }, 20); })",
+        "getComputedStyle(document.body).backgroundColor",
+    ], tmp_path / "profile", width, dark)
+    assert errors == []
+    drawn, title, wide, _, (last, axis), moved, _, plays, back = answers
+    assert all(count > 0 for count in drawn)
+    assert title == EVIL and wide <= width
+    assert last == pytest.approx(400 * 1.5 / 60) and "minutes of training" in axis
+    assert moved == [False, 60, 1.2] and plays == "plays"
+    assert back == ("rgb(21, 24, 28)" if dark else "rgb(255, 255, 255)")
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="no Chromium here")
+def test_text_is_there_at_once_and_the_figure_that_is_looked_at_is_drawn_first(tmp_path):
+    figures = [dashboards.learning(curves()) for _ in range(4)]
+    (tmp_path / "page.html").write_text(page("title", [], [Section("all", "", figures)]))
+    watch = ("window.order = []; new MutationObserver(changes => { for (const {target} of changes)"
+             "if (target.matches('.js-plotly-plot') && !order.includes(target.id)) { order.push(target.id);"
+             "scrollTo(0, document.body.scrollHeight); } })"
+             ".observe(document, {subtree: true, attributeFilter: ['class']});")
+    (order, painted, library), errors = visit(tmp_path / "page.html", [
+        "order", "performance.getEntriesByName('first-contentful-paint')[0].startTime",
+        "performance.getEntriesByType('navigation')[0].domInteractive"], tmp_path / "profile", before=watch)
+    assert errors == []
+    assert order == ["figure0", "figure3", "figure2", "figure1"]
+    assert painted < library / 2
