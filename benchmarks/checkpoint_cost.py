@@ -36,7 +36,8 @@ ENV = "BipedalWalker-v3"
 
 def fill(trainer: Trainer, transitions: int, rng: np.random.Generator) -> None:
     """Adds random transitions, as `collect` does."""
-    replay, num_envs, obs_dim = trainer.algorithm.replay, trainer.config.num_envs, trainer.envs.spaces.obs_dim
+    replay, num_envs = trainer.algorithm.replay, trainer.config.num_envs
+    (obs_dim,) = trainer.envs.spaces.observation.shape
     replay.begin(rng.normal(size=(num_envs, obs_dim)))
     for _ in range(transitions // num_envs):
         replay.append(rng.uniform(-1, 1, (num_envs, trainer.envs.spaces.action_dim)), rng.normal(size=num_envs),

@@ -42,14 +42,14 @@ class Algorithm(ABC):
 
     @abstractmethod
     def act(self, obs: np.ndarray, deterministic: bool) -> np.ndarray:
-        """Actions in the environment's unit for (B, obs_dim) observations.
+        """Actions in the environment's unit for (B, *obs_shape) observations.
 
         Deterministic actions of a row do not depend on the other rows, to the last bit.
         """
 
     @abstractmethod
     def values(self, obs: np.ndarray) -> np.ndarray:
-        """(B,) float32 estimates of the discounted return from (B, obs_dim) observations.
+        """(B,) float32 estimates of the discounted return from (B, *obs_shape) observations.
 
         In the unit of the environment's rewards; SAC's are of rewards clipped to `reward_clip`, and count the bonus for
         entropy.

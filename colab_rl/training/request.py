@@ -118,7 +118,7 @@ class Request:
                  "state_sha256": manifest.state_sha256}
         env = other.environment(self.env, "train")
         spaces = describe(env)
-        if not spaces.are(other.spaces):
+        if not spaces.same_as(other.spaces):
             raise UsageError(f"{other.env_id} has other spaces than when {other.name} was begun, and a run from its "
                              "checkpoint keeps them; nothing was changed")
         backend = self.backend

@@ -88,7 +88,7 @@ def train(run: str, *, env: EnvironmentSource | None = None, algo: str | None = 
         total = identity.config["total_steps"]
     environment = identity.environment(env, "train")
     spaces = describe(environment)
-    if not spaces.are(identity.spaces):
+    if not spaces.same_as(identity.spaces):
         raise UsageError(f"{identity.env_id} has other spaces than when {run} was begun; nothing was changed")
     check_algorithm(identity.algorithm, identity.make_config(), spaces)
     pickled(environment)  # what no worker process can be given is refused before anything is written

@@ -162,7 +162,7 @@ def test_the_seed_decides_everything_and_the_global_generators_nothing(name, env
 def test_a_deterministic_action_is_bit_equal_whatever_rows_are_beside_it(name, env_id, hidden_sizes):
     spaces, rng = describe_once(env_id), np.random.default_rng(0)
     algorithm = make(name, env_id, hidden_sizes=hidden_sizes)
-    observations = rng.normal(0, 2, size=(60, spaces.obs_dim)).astype(np.float32)
+    observations = rng.normal(0, 2, size=(60, spaces.observation.shape[0])).astype(np.float32)
     alone = np.concatenate([algorithm.act(row[None], deterministic=True) for row in observations])
     assert alone.shape == (60, *spaces.action_shape) and alone.dtype == spaces.action_dtype
     assert len(np.unique(alone)) > 1
@@ -174,7 +174,8 @@ def test_a_deterministic_action_is_bit_equal_whatever_rows_are_beside_it(name, e
 @every_algorithm
 def test_deterministic_actions_leave_the_state_alone_and_random_ones_draw_from_it(name, env_id):
     algorithm = make(name, env_id)
-    observations = np.random.default_rng(0).normal(size=(30, describe_once(env_id).obs_dim)).astype(np.float32)
+    shape = describe_once(env_id).observation.shape
+    observations = np.random.default_rng(0).normal(size=(30, *shape)).astype(np.float32)
     before = state_sha256(algorithm.state_dict())
     algorithm.act(observations, deterministic=True)
     assert state_sha256(algorithm.state_dict()) == before

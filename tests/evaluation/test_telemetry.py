@@ -25,7 +25,7 @@ SETTINGS = dict(setting.split("=") for setting in TINY)
 
 def acting(spaces, seed=0, frequency=7.0):
     """A policy that is a function of the observation alone, and moves."""
-    weights = np.random.default_rng(seed).normal(size=(spaces.obs_dim, spaces.action_dim)).astype(np.float32)
+    weights = np.random.default_rng(seed).normal(size=(*spaces.observation.shape, spaces.action_dim)).astype(np.float32)
 
     def act(obs):
         rows = np.stack([np.sin(frequency * (row @ weights)) for row in obs])

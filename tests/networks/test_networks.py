@@ -13,7 +13,7 @@ from helpers import ClippedNormal
 from torch import nn
 
 from colab_rl.algorithms.ppo.policy import CategoricalPolicy, GaussianPolicy, Policy, ValueNetwork, make_policy
-from colab_rl.environments.spaces import Spaces
+from colab_rl.environments.spaces import ObservationSpec, Spaces
 from colab_rl.networks.mlp import MLP
 from colab_rl.settings import ACTIVATIONS
 
@@ -26,11 +26,11 @@ def seeded(seed: int = 0) -> torch.Generator:
 
 
 def discrete(choices: int = 4, first: int = 0) -> Spaces:
-    return Spaces(5, True, choices, first, NONE, NONE)
+    return Spaces(ObservationSpec((5,)), True, choices, first, NONE, NONE)
 
 
 def continuous(low: list[float], high: list[float]) -> Spaces:
-    return Spaces(5, False, len(low), 0, np.array(low, np.float32), np.array(high, np.float32))
+    return Spaces(ObservationSpec((5,)), False, len(low), 0, np.array(low, np.float32), np.array(high, np.float32))
 
 
 def unsure_categorical() -> CategoricalPolicy:

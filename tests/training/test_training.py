@@ -515,7 +515,7 @@ def test_an_environment_whose_actions_have_changed_is_refused_and_changes_nothin
 def test_a_run_whose_identity_has_no_bounds_yet_goes_on(tmp_path, undisturbed):
     here = undisturbed("CartPole-v1")[0].copy(tmp_path)
     change_identity(here, lambda identity: {"spaces": {name: identity.spaces[name] for name in
-                                                       ("obs_dim", "discrete", "action_dim")}})
+                                                       ("observation", "discrete", "action_dim")}})
     assert here.train(total_steps=STEPS + 100).finished
 
 

@@ -13,7 +13,7 @@ from colab_rl.algorithms.action_range import ActionRange
 from colab_rl.environments.spaces import Spaces
 from colab_rl.networks.mlp import MLP, Pullback
 
-Sampler = Callable[[np.ndarray, np.ndarray], np.ndarray]  # actions for (B, obs_dim) obs and noise
+Sampler = Callable[[np.ndarray, np.ndarray], np.ndarray]  # actions for (B, *obs_shape) obs and noise
 LOG_SQRT_2_PI = 0.5 * math.log(2 * math.pi)
 LEAST_Z = -12.0  # float32 holds the normal distribution's tail from here on
 
@@ -25,7 +25,7 @@ class CategoricalPolicy(nn.Module):
         super().__init__()
         self.noise_shape = (spaces.action_dim,)
         self.first_action = spaces.first_action
-        self.logits = MLP([spaces.obs_dim, *hidden_sizes, spaces.action_dim], activation, 0.01, generator)
+        self.logits = MLP([spaces.observation.shape[0], *hidden_sizes, spaces.action_dim], activation, 0.01, generator)
 
     def noise(self, shape: tuple[int, ...], generator: torch.Generator) -> np.ndarray:
         """(*shape, A) float32 Gumbel noise for a sampler."""
@@ -86,7 +86,7 @@ class GaussianPolicy(nn.Module):
                  log_std_init: float):
         super().__init__()
         self.noise_shape = (spaces.action_dim,)
-        self.mean = MLP([spaces.obs_dim, *hidden_sizes, spaces.action_dim], activation, 0.01, generator)
+        self.mean = MLP([spaces.observation.shape[0], *hidden_sizes, spaces.action_dim], activation, 0.01, generator)
         self.log_std = nn.Parameter(torch.full((spaces.action_dim,), float(log_std_init)))
         self.range = ActionRange(spaces)
         self.register_buffer("_limit", torch.from_numpy(self.range.limit), persistent=False)
@@ -158,10 +158,10 @@ class ValueNetwork(nn.Module):
 
     def __init__(self, spaces: Spaces, hidden_sizes: tuple[int, ...], activation: str, generator: torch.Generator):
         super().__init__()
-        self.value = MLP([spaces.obs_dim, *hidden_sizes, 1], activation, 1.0, generator)
+        self.value = MLP([spaces.observation.shape[0], *hidden_sizes, 1], activation, 1.0, generator)
 
     def forward(self, obs: Tensor) -> Tensor:
-        """(B,) values of (B, obs_dim) observations."""
+        """(B,) values of (B, *obs_shape) observations."""
         return self.value(obs).squeeze(-1)
 
     def dead_units(self, obs: Tensor) -> float:

@@ -43,7 +43,7 @@ class PPO(Algorithm):
         self.value = ValueNetwork(*networks).to(device)
         self.optimizers = {name: ClippedAdam(network, config.learning_rate, config.max_grad_norm)
                            for name, network in (("policy", self.policy), ("value", self.value))}
-        self.observation_normalizer = ObservationNormalizer(spaces.obs_dim, config.normalize_observations)
+        self.observation_normalizer = ObservationNormalizer(spaces.observation, config.normalize_observations)
         self.reward_normalizer = RewardNormalizer(config.num_envs, config.gamma, config.normalize_rewards)
         self.episodes = EpisodeTracker(config.num_envs)
         self.rollout = Rollout(config.num_steps, config.num_envs, spaces)
@@ -159,7 +159,7 @@ class PPO(Algorithm):
     def _transitions(self) -> tuple[list[Tensor], dict[str, float]]:
         """The rollout as B = T * N transitions, less the rows that only reset.
 
-        (B, obs_dim) normalised obs, (B, ...) actions, and (B,) log-probabilities under the
+        (B, *obs_shape) normalised obs, (B, ...) actions, and (B,) log-probabilities under the
         policy that took them, advantages and value targets; and how well the values fit.
         """
         config, rollout = self.config, self.rollout

@@ -10,7 +10,7 @@ from colab_rl.environments.spaces import Spaces
 class Rollout:
     """T steps of N environments.
 
-    obs: (T + 1, N, obs_dim) float32; obs[t + 1] follows obs[t], and is the final
+    obs: (T + 1, N, *obs_shape); obs[t + 1] follows obs[t], and is the final
         observation where the episode ended at t.
     actions: (T, N) int64 or (T, N, A) float32, in the policy's unit.
     rewards: (T, N) float64.
@@ -20,7 +20,7 @@ class Rollout:
 
     def __init__(self, num_steps: int, num_envs: int, spaces: Spaces):
         steps = (num_steps, num_envs)
-        self.obs = np.empty((num_steps + 1, num_envs, spaces.obs_dim), np.float32)
+        self.obs = spaces.observation.zeros(num_steps + 1, num_envs)
         self.actions: np.ndarray = np.empty((*steps, *spaces.action_shape), spaces.action_dtype)
         self.rewards = np.empty(steps)
         self.terminated = np.empty(steps, bool)

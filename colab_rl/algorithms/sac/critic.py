@@ -28,7 +28,7 @@ class TwinCritic(nn.Module):
     def __init__(self, spaces: Spaces, hidden_sizes: tuple[int, ...], activation: str, layer_norm: bool,
                  generator: torch.Generator):
         super().__init__()
-        sizes = [spaces.obs_dim + spaces.action_dim, *hidden_sizes, 1]
+        sizes = [spaces.observation.shape[0] + spaces.action_dim, *hidden_sizes, 1]
         twins = [MLP(sizes, activation, 1.0, generator) for _ in range(2)]
         pairs = zip(*(twin.layers for twin in twins), strict=True)
         self.weights = nn.ParameterList(torch.stack([layer.weight.detach() for layer in pair]) for pair in pairs)
@@ -38,7 +38,7 @@ class TwinCritic(nn.Module):
         self._activate, self._activate_backward, _ = ACTIVATIONS[activation]
 
     def forward(self, obs: Tensor, actions: Tensor) -> Tensor:
-        """(2, B) values of (B, obs_dim) observations and (B, A) actions."""
+        """(2, B) values of (B, *obs_shape) observations and (B, A) actions."""
         x = self._input(obs, actions)
         *hidden, (weight, bias) = self._layers
         for hidden_weight, hidden_bias in hidden:

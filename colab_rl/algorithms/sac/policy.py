@@ -31,8 +31,8 @@ class SquashedGaussianPolicy(nn.Module):
         super().__init__()
         self.action_dim = spaces.action_dim
         self.range = ActionRange(spaces)
-        self.mean_and_log_std = MLP([spaces.obs_dim, *hidden_sizes, 2 * spaces.action_dim], activation, 0.01,
-                                    generator)
+        sizes = [spaces.observation.shape[0], *hidden_sizes, 2 * spaces.action_dim]
+        self.mean_and_log_std = MLP(sizes, activation, 0.01, generator)
 
     def sampler(self) -> Sampler:
         """Gives (B, A) float32 actions from (B, A) standard normal noise, in the network's unit."""

@@ -65,7 +65,7 @@ class SAC(Algorithm):
         self.optimizers = {name: ClippedAdam(network, config.learning_rate, math.inf) for name, network in (
             ("policy", self.policy), ("critic", self.critic), ("temperature", self.temperature))}
         self.target_flat = flattened(self.target)
-        self.observation_normalizer = ObservationNormalizer(spaces.obs_dim, config.normalize_observations)
+        self.observation_normalizer = ObservationNormalizer(spaces.observation, config.normalize_observations)
         self.episodes = EpisodeTracker(config.num_envs)
         self.replay = ReplayBuffer(config.buffer_size, config.num_envs, spaces)
         self.steps = 0           # transitions collected
