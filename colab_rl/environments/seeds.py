@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import gymnasium
 import numpy as np
+
+from colab_rl.environments.known import prepare
 
 
 def episode_seed(seed: int, slot: int, episode: int) -> int:
@@ -14,15 +14,7 @@ def episode_seed(seed: int, slot: int, episode: int) -> int:
 
 
 def begin_episode(environment: gymnasium.Env, seed: int) -> np.ndarray:
-    """Resets to the first observation of the episode that `seed` names, whatever went before.
-
-    BipedalWalker keeps its `b2World` over resets, and the contact order in it, so that the
-    same seed gives another trajectory on a used environment; a fresh world does not.
-    """
-    unwrapped: Any = environment.unwrapped
-    world = getattr(unwrapped, "world", None)
-    if world is not None and type(world).__name__ == "b2World" and hasattr(unwrapped, "_destroy"):
-        unwrapped._destroy()
-        unwrapped.world = type(world)(gravity=world.gravity)
+    """Resets to the first observation of the episode that `seed` names."""
+    prepare(environment)
     observation, _ = environment.reset(seed=seed)
     return observation

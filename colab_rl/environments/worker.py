@@ -25,8 +25,8 @@ from typing import Any
 import gymnasium
 import numpy as np
 
-from colab_rl.environments.descriptions import channels_of
 from colab_rl.environments.guard import in_one_line, wrong_shape
+from colab_rl.environments.known import channels_of
 from colab_rl.environments.make import EnvironmentSource, make_environment
 from colab_rl.environments.seeds import begin_episode
 from colab_rl.environments.shared import Layout, SharedArrays
