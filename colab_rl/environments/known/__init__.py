@@ -12,6 +12,7 @@ import numpy as np
 
 from colab_rl.environments.channels import Channels, Shown
 from colab_rl.environments.known import bipedal_walker, classic, lunar_lander
+from colab_rl.environments.make import EnvironmentSource, close_environment, make_environment
 
 MOST_OBSERVATIONS = 64  # channels of an environment that nobody describes
 
@@ -68,6 +69,15 @@ def channels_of(environment: gymnasium.Env) -> Channels:
     count = min(int(np.prod(environment.observation_space.shape or ())), MOST_OBSERVATIONS)
     return Channels({f"observation_{i}": "" for i in range(count)},
                     read=lambda unwrapped, observation: np.ravel(observation)[:count])
+
+
+def describe_channels(source: EnvironmentSource) -> Channels:
+    """The channels of what `source` makes: for the time of the call there is one more environment."""
+    environment = make_environment(source)
+    try:
+        return channels_of(environment)
+    finally:
+        close_environment(environment)
 
 
 def shown_of(units: Mapping[str, str]) -> Shown:
