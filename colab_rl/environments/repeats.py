@@ -19,7 +19,8 @@ from colab_rl.environments.guard import prints_aside
 from colab_rl.environments.known import prepare
 from colab_rl.progress import say
 
-STEPS, SECONDS = 50, 0.2  # of the first episode, at most
+STEPS, OTHER_STEPS = 24, 8  # of the episode, and of the one between
+SECONDS = 0.2               # of the episode, at most
 SEED, OTHER_SEED = 20_260_101, 20_260_102
 
 
@@ -38,11 +39,12 @@ def repeats(environment: gymnasium.Env, beside: gymnasium.Env | None = None) -> 
     if not prepare(environment):
         return False
     first = list(_play(environment, SEED, STEPS, SECONDS))
-    for _ in _play(environment, OTHER_SEED, len(first)):
+    steps = len(first) - 1
+    for _ in _play(environment, OTHER_SEED, min(OTHER_STEPS, steps)):
         pass
-    other = iter(()) if beside is None else _play(beside, OTHER_SEED, len(first))
+    other = iter(()) if beside is None else _play(beside, OTHER_SEED, steps)
     again = []
-    for moment in _play(environment, SEED, len(first)):
+    for moment in _play(environment, SEED, steps):
         again.append(moment)
         next(other, None)
     return data_equivalence(first, again, exact=True)
@@ -54,7 +56,7 @@ def say_unless_it_repeats(environment: gymnasium.Env, name: str) -> None:
         say(f"{unrepeatable(name)}: the same seed may give another return another time")
 
 
-def _play(environment: gymnasium.Env, seed: int, moments: int, seconds: float = math.inf) -> Iterator[Any]:
+def _play(environment: gymnasium.Env, seed: int, steps: int, seconds: float = math.inf) -> Iterator[Any]:
     """What `reset` and each step returned, less `info`; the type of what one raised, which ends it."""
     actions = copy.deepcopy(environment.action_space)
     actions.seed(seed)
@@ -63,7 +65,7 @@ def _play(environment: gymnasium.Env, seed: int, moments: int, seconds: float = 
         prepare(environment)
         yield _copied(environment.reset(seed=seed)[0])
         ended = False
-        for _ in range(moments - 1):
+        for _ in range(steps):
             if ended or time.monotonic() > deadline:
                 return
             *returned, _ = environment.step(actions.sample())

@@ -29,7 +29,7 @@ import numpy as np
 
 from colab_rl.environments.guard import in_one_line, wrong_shape
 from colab_rl.environments.known import channels_of
-from colab_rl.environments.make import EnvironmentSource, make_environment
+from colab_rl.environments.make import EnvironmentSource, close_environment, make_environment
 from colab_rl.environments.repeats import repeats
 from colab_rl.environments.seeds import begin_episode
 from colab_rl.environments.shared import Layout, SharedArrays
@@ -40,10 +40,10 @@ class Worker:
 
     def open(self, memory: int, source_bytes: bytes, layout: Layout, first: int, count: int) -> None:
         """Makes the environments that the (pickled) source names, and maps their part of the arrays."""
-        source: EnvironmentSource = pickle.loads(source_bytes)
+        self.source: EnvironmentSource = pickle.loads(source_bytes)
         arrays = SharedArrays(layout, memory)
         self.first = first
-        self.environments: list[gymnasium.Env] = [make_environment(source) for _ in range(count)]
+        self.environments: list[gymnasium.Env] = [make_environment(self.source) for _ in range(count)]
         mine = slice(first, first + count)
         self.seeds = arrays.seeds[mine]
         self.rewards = arrays.rewards[mine]
@@ -93,8 +93,13 @@ class Worker:
         return True
 
     def check(self) -> bool:
-        """Whether an episode repeats."""
-        return repeats(*self.environments[:2])
+        """Whether an episode repeats. New environments take the place of those that tried it."""
+        tried = self.environments[:2]
+        same = repeats(*tried)
+        for i, environment in enumerate(tried):
+            close_environment(environment)
+            self.environments[i] = make_environment(self.source)
+        return same
 
     def tell_terrain(self, slot: int) -> None:
         """Leaves the lines of an episode's ground in `terrain`."""
