@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import os
+import re
 import sys
 import threading
 import traceback
@@ -88,7 +89,7 @@ def guarded(name: str) -> Iterator[None]:
     except ColabRLError:
         raise
     except (Exception, SystemExit) as error:  # an environment may leave; this process is not its own
-        raise EnvironmentFault(f"{name} failed: {in_one_line(error)}") from error
+        raise EnvironmentFault(f"{name} failed: {with_cells(in_one_line(error))}") from error
 
 
 def in_one_line(error: Exception | SystemExit) -> str:
@@ -96,6 +97,18 @@ def in_one_line(error: Exception | SystemExit) -> str:
     frame = traceback.extract_tb(error.__traceback__)[-1]
     what = " ".join("".join(traceback.format_exception_only(error)).split())
     return f"{what} ({frame.filename}, line {frame.lineno})"
+
+
+def with_cells(message: str) -> str:
+    """The message of `in_one_line` with a notebook's cell, `cell In[3]`, in place of the file that IPython names it."""
+    shell = getattr(sys.modules.get("IPython"), "get_ipython", lambda: None)()
+    place = re.search(r"\(([^()]+), line \d+\)$", message)
+    if shell is None or place is None:
+        return message
+    numbered = re.search(r"ipython-input-(\d+)-", place[1])  # as Colab's IPython 7 has it
+    named = getattr(shell.compile, "format_code_name", lambda file: None)(place[1])
+    cell = f"In[{numbered[1]}]" if numbered else named and named[1]
+    return f"{message[:place.start(1)]}cell {cell}{message[place.end(1):]}" if cell else message
 
 
 def wrong_shape(observation: Any, shape: tuple[int, ...]) -> ValueError:

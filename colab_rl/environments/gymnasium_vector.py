@@ -27,6 +27,7 @@ import numpy as np
 
 from colab_rl.environments.base import StepResult, VectorEnvironment, unusable
 from colab_rl.environments.channels import Channels
+from colab_rl.environments.guard import with_cells
 from colab_rl.environments.journal import Journal
 from colab_rl.environments.make import EnvironmentSource, environment_name
 from colab_rl.environments.repeats import unrepeatable
@@ -206,7 +207,7 @@ class GymnasiumVectorEnvironment(VectorEnvironment):
         except (EOFError, OSError):
             raise EnvironmentFault(f"a worker process of {self.name} is gone ({worker.cause_of_death()})") from None
         if answer not in (b"d", b"n"):
-            raise EnvironmentFault(f"{self.name} failed: {answer.decode(errors='replace')}")
+            raise EnvironmentFault(f"{self.name} failed: {with_cells(answer.decode(errors='replace'))}")
         return answer == b"d"
 
 

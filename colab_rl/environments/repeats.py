@@ -17,6 +17,7 @@ from gymnasium.utils.env_checker import data_equivalence
 
 from colab_rl.environments.guard import prints_aside
 from colab_rl.environments.known import prepare
+from colab_rl.environments.make import EnvironmentSource, close_environment, environment_name, make_environment
 from colab_rl.progress import say
 
 STEPS, OTHER_STEPS = 24, 8  # of the episode, and of the one between
@@ -50,18 +51,20 @@ def repeats(environment: gymnasium.Env, beside: gymnasium.Env | None = None) -> 
     return data_equivalence(first, again, exact=True)
 
 
-def say_unless_it_repeats(environment: gymnasium.Env, name: str) -> None:
-    """Tells a person that an episode's return says little of another one of its seed."""
+def say_unless_it_repeats(source: EnvironmentSource) -> None:
+    """Tells a person if an episode's return says little of another one of its seed."""
+    environment = make_environment(source)
     if not repeats(environment):
-        say(f"{unrepeatable(name)}: the same seed may give another return another time")
+        say(f"{unrepeatable(environment_name(source))}: the same seed may give another return another time")
+    close_environment(environment)
 
 
 def _play(environment: gymnasium.Env, seed: int, steps: int, seconds: float = math.inf) -> Iterator[Any]:
     """What `reset` and each step returned, less `info`; the type of what one raised, which ends it."""
-    actions = copy.deepcopy(environment.action_space)
-    actions.seed(seed)
-    deadline = time.monotonic() + seconds
     try:
+        actions = copy.deepcopy(environment.action_space)
+        actions.seed(seed)
+        deadline = time.monotonic() + seconds
         prepare(environment)
         yield _copied(environment.reset(seed=seed)[0])
         ended = False
