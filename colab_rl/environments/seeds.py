@@ -13,8 +13,8 @@ def episode_seed(seed: int, slot: int, episode: int) -> int:
     return int(np.random.SeedSequence([seed, slot, episode]).generate_state(1)[0] >> 1)
 
 
-def begin_episode(environment: gymnasium.Env, seed: int) -> np.ndarray:
-    """Resets to the first observation of the episode that `seed` names, whatever went before.
+def begin_episode(environment: gymnasium.Env, seed: int) -> Any:
+    """Begins the episode that `seed` names, whatever went before; returns what `reset` returned.
 
     BipedalWalker keeps its `b2World` over resets, and the contact order in it, so that the
     same seed gives another trajectory on a used environment; a fresh world does not.
@@ -24,5 +24,4 @@ def begin_episode(environment: gymnasium.Env, seed: int) -> np.ndarray:
     if world is not None and type(world).__name__ == "b2World" and hasattr(unwrapped, "_destroy"):
         unwrapped._destroy()
         unwrapped.world = type(world)(gravity=world.gravity)
-    observation, _ = environment.reset(seed=seed)
-    return observation
+    return environment.reset(seed=seed)

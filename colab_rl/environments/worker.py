@@ -26,10 +26,10 @@ import gymnasium
 import numpy as np
 
 from colab_rl.environments.descriptions import channels_of
-from colab_rl.environments.guard import in_one_line, wrong_shape
+from colab_rl.environments.guard import in_one_line
 from colab_rl.environments.make import EnvironmentSource, make_environment
-from colab_rl.environments.seeds import begin_episode
 from colab_rl.environments.shared import Layout, SharedArrays
+from colab_rl.environments.stepper import Stepper
 
 
 class Worker:
@@ -46,30 +46,26 @@ class Worker:
         self.rewards = arrays.rewards[mine]
         self.actions = arrays.actions[mine]
         self.observations = arrays.observations[mine]
-        self.shape = layout.observation.shape
         self.terminated = arrays.terminated[mine]
         self.truncated = arrays.truncated[mine]
         self.ended = arrays.ended[mine]
         self.channels = arrays.channels[mine]
         self.recorded = arrays.recorded[mine]
         self.description = channels_of(self.environments[0])
-        space = self.environments[0].action_space
-        self.discrete = isinstance(space, gymnasium.spaces.Discrete)
-        self.action_dtype = space.dtype
+        self.steppers = [Stepper(*pair) for pair in zip(self.environments, self.observations, strict=True)]
 
     def step(self) -> None:
         """Steps each environment, or begins its next episode where the last one has ended."""
-        for i, environment in enumerate(self.environments):
+        for i, stepper in enumerate(self.steppers):
             if self.ended[i]:
                 self.rewards[i] = 0.0
                 self.terminated[i] = self.truncated[i] = False
                 if self.seeds[i] >= 0:
-                    self._observe(i, begin_episode(environment, int(self.seeds[i])))
+                    stepper.begin(int(self.seeds[i]))
                     self.ended[i] = False
                     self._record(i)
                 continue
-            observation, reward, terminated, truncated, _ = environment.step(self._action(i))
-            self._observe(i, observation)
+            reward, terminated, truncated = stepper.step(self.actions[i])
             self.rewards[i] = reward
             self.terminated[i] = terminated
             self.truncated[i] = truncated
@@ -78,28 +74,14 @@ class Worker:
 
     def restore(self, slot: int, seed: int, actions: np.ndarray) -> None:
         """Replays an episode up to now."""
-        i = slot - self.first
-        environment = self.environments[i]
-        observation = begin_episode(environment, seed)
+        stepper = self.steppers[slot - self.first]
+        stepper.begin(seed)
         for action in actions:
-            self.actions[i] = action
-            observation = environment.step(self._action(i))[0]
-        self._observe(i, observation)
-
-    def _observe(self, i: int, observation: Any) -> None:
-        # NumPy would copy a single number into every place. Its own `shape` is looked at first: np.shape is slow.
-        if getattr(observation, "shape", None) != self.shape and np.shape(observation) != self.shape:
-            raise wrong_shape(observation, self.shape)
-        self.observations[i] = observation
+            stepper.step(action)
 
     def _record(self, i: int) -> None:
         if self.recorded[i]:
             self.channels[i] = self.description.row(self.environments[i], self.observations[i])
-
-    def _action(self, i: int) -> Any:
-        if self.discrete:
-            return int(self.actions[i])
-        return self.actions[i].astype(self.action_dtype)  # a copy: an environment may keep its action
 
 
 def main() -> None:

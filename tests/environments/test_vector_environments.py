@@ -479,10 +479,13 @@ def test_a_number_that_is_none_is_named_with_its_seed_in_an_evaluation_too():
         evaluator.evaluate(lambda observations: np.zeros(len(observations), np.int64), episodes=6, seed=50)
 
 
-@pytest.mark.parametrize("returned", [np.ones(1, np.float32), np.ones((1, 2), np.float32), np.ones(5, np.float32),
-                                      np.float32(1), 1.0, [1.0], None], ids=str)
+@pytest.mark.parametrize(("returned", "words"), [
+    (np.ones(1, np.float32), "ndarray of shape (1,)"), (np.ones((1, 2), np.float32), "ndarray of shape (1, 2)"),
+    (np.ones(5, np.float32), "ndarray of shape (5,)"), (np.float32(1), "float32"), (1.0, "float"),
+    ([1.0], "1 value (float)"), ([1.0, [2.0]], "2 values (float, list)"), (["a", "b"], "2 values (str, str)"),
+    ({"speed": 1.0}, "dict"), (None, "None")], ids=str)
 @pytest.mark.parametrize("when", ["reset", "step", "replay"])
-def test_an_observation_of_another_shape_is_refused_and_not_copied(when, returned):
+def test_an_observation_that_is_none_is_refused_and_not_copied(when, returned, words):
     class Broken(Small):
         def observation(self) -> Any:
             return returned if self.steps == {"reset": 0, "step": 1, "replay": 3}[when] else super().observation()
@@ -495,7 +498,8 @@ def test_an_observation_of_another_shape_is_refused_and_not_copied(when, returne
             actions = np.zeros((6, *envs.spaces.action_shape), np.int64)
             envs.restore({"ended": np.zeros(2, bool), "observations": np.zeros((2, 2), np.float32),
                           "episodes": np.zeros(2, np.int64), "lengths": np.full(2, 3), "actions": actions})
-    assert f"an observation of shape {np.shape(returned)}, where the observation space has (2,)" in str(caught.value)
+    assert f" failed: {'reset' if when == 'reset' else 'step'} returned {words} as an observation, and Gymnasium " \
+        f"expects an array of shape (2,), as in its observation_space ({__file__}, line " in str(caught.value)
     assert "\n" not in str(caught.value)
 
 
