@@ -1,7 +1,7 @@
-"""A process that steps some environments: `python -m colab_rl.environments.worker CONNECTION MEMORY`.
+"""A process that steps some environments.
 
-Started as a program of its own, not by `multiprocessing`, so that a notebook or a script
-without a `__main__` guard is not run a second time, and torch is not loaded here.
+It is a program of its own (see likeness.command), not `multiprocessing`'s: a notebook, or a script without a `__main__`
+guard, is not run a second time, and torch is not loaded here.
 
 One byte on the connection is a command; the arrays travel through shared memory:
 
@@ -15,9 +15,7 @@ The answer is b"d" (done), or one line on what went wrong, and where.
 from __future__ import annotations
 
 import contextlib
-import pickle
 import signal
-import sys
 from collections.abc import Callable
 from multiprocessing.connection import Connection
 from typing import Any
@@ -27,7 +25,8 @@ import numpy as np
 
 from colab_rl.environments.descriptions import channels_of
 from colab_rl.environments.guard import in_one_line
-from colab_rl.environments.make import EnvironmentSource, make_environment
+from colab_rl.environments.likeness import unpacked
+from colab_rl.environments.make import import_module_of, make_environment
 from colab_rl.environments.shared import Layout, SharedArrays
 from colab_rl.environments.stepper import Stepper
 
@@ -35,9 +34,12 @@ from colab_rl.environments.stepper import Stepper
 class Worker:
     """Environments `first` to `first + count` of the arrays."""
 
-    def open(self, memory: int, source_bytes: bytes, layout: Layout, first: int, count: int) -> None:
-        """Makes the environments that the (pickled) source names, and maps their part of the arrays."""
-        source: EnvironmentSource = pickle.loads(source_bytes)
+    def open(self, memory: int, content: bytes, layout: Layout, first: int, count: int) -> None:
+        """Makes the environments that the content names, see likeness, and maps their part of the arrays."""
+        source, registry = unpacked(content)
+        if isinstance(source, str):
+            import_module_of(source)  # which registers what is in it, and may not find that there already
+        gymnasium.registry.update(registry)
         arrays = SharedArrays(layout, memory)
         self.first = first
         self.environments: list[gymnasium.Env] = [make_environment(source) for _ in range(count)]
@@ -84,13 +86,11 @@ class Worker:
             self.channels[i] = self.description.row(self.environments[i], self.observations[i])
 
 
-def main() -> None:
-    """Answers commands until the trainer is gone."""
+def main(descriptor: int, memory: int) -> None:
+    """Answers commands until the trainer is gone. Takes the file descriptors of the connection and of the arrays."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the trainer's: it still needs the environments
-    connection, memory = Connection(int(sys.argv[1])), int(sys.argv[2])
-    worker = Worker()
+    connection, worker = Connection(descriptor), Worker()
     with contextlib.suppress(EOFError, ConnectionError):  # the trainer is gone
-        sys.path[:] = connection.recv()
         connection.send_bytes(attempt(worker.open, memory, *connection.recv()))
         while True:
             if connection.recv_bytes() == b"s":
@@ -106,7 +106,3 @@ def attempt(work: Callable[..., None], *arguments: Any) -> bytes:
         return b"d"
     except Exception as error:
         return in_one_line(error).encode()
-
-
-if __name__ == "__main__":
-    main()

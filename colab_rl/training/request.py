@@ -14,7 +14,6 @@ from colab_rl.algorithms.registry import config_class, make_config
 from colab_rl.checkpoints.recovery import Checkpoint, check_segments, newest_whole, of_generation
 from colab_rl.environments import EnvironmentSource, describe, environment_name
 from colab_rl.environments.backends import check_backend, choose_backend, why_not
-from colab_rl.environments.make import check_known_elsewhere
 from colab_rl.environments.spaces import Spaces
 from colab_rl.errors import ColabRLError, UsageError
 from colab_rl.machine import THREADS, check_device, choose_device, versions
@@ -130,8 +129,6 @@ class Request:
                   began: dict[str, Any] | None) -> Identity:
         device, threads = choose_device(self.device), THREADS
         backend = choose_backend(backend, env, spaces)
-        if backend == "gymnasium":
-            check_known_elsewhere(env)
         return Identity(
             name=self.run, run_id=uuid.uuid4().hex,
             created=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
