@@ -10,7 +10,8 @@ import contextlib
 import importlib
 import inspect
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import gymnasium
 import numpy as np
@@ -20,6 +21,10 @@ from colab_rl.environments.spaces import ObservationSpec, Spaces
 from colab_rl.errors import EnvironmentFault, UsageError, nearest
 
 EnvironmentSource = str | Callable[..., gymnasium.Env]
+# By wrapper the setting that takes its place.
+RUNNING_STATISTICS: dict[type[gymnasium.Wrapper], str] = {
+    gymnasium.wrappers.NormalizeObservation: "normalize_observations",
+    gymnasium.wrappers.NormalizeReward: "normalize_rewards (of ppo)"}
 
 
 @prints_aside()
@@ -54,10 +59,11 @@ def make_environment(source: EnvironmentSource, render_mode: str | None = None) 
 
 
 def describe(source: EnvironmentSource) -> Spaces:
-    """The spaces of an environment. Raises UsageError where they are not supported."""
+    """The spaces of an environment. Raises UsageError if they, or what it is wrapped in, are not supported."""
     environment = make_environment(source)
     try:
         name = environment_name(source)
+        _check_wrappers(environment, name)
         observations, actions = (getattr(environment, which, None) for which in ("observation_space", "action_space"))
         for what, space in (("observations", observations), ("actions", actions)):
             if getattr(space, "shape", None) == (0,):
@@ -119,11 +125,28 @@ def _checked(made: object, source: EnvironmentSource) -> gymnasium.Env:
                      "(a gymnasium.Env)")
 
 
+def metadata_of(environment: gymnasium.Env) -> Mapping[str, Any]:
+    """Its `metadata`; empty if it has none."""
+    return environment.metadata if isinstance(environment.metadata, Mapping) else {}
+
+
+def _check_wrappers(environment: gymnasium.Env, name: str) -> None:
+    """Raises UsageError for wrappers whose statistics run on: an episode would depend on those before it."""
+    layer = environment
+    while isinstance(layer, gymnasium.Wrapper):
+        for kind, setting in RUNNING_STATISTICS.items():
+            if isinstance(layer, kind) and getattr(layer, "update_running_mean", True):  # False freezes them
+                raise UsageError(f"{name} is wrapped in {kind.__name__}, whose statistics change with every episode and "
+                                 "are in no checkpoint; nothing was changed; leave the wrapper out and use the "
+                                 f"setting {setting}")
+        layer = layer.env
+
+
 def _rendering(environment: gymnasium.Env, source: EnvironmentSource, render_mode: str | None) -> gymnasium.Env:
     """The environment, if it renders in that mode."""
     if render_mode is None or environment.render_mode == render_mode:
         return environment
-    modes = environment.metadata.get("render_modes") or []
+    modes = metadata_of(environment).get("render_modes") or []
     close_environment(environment)
     hint = f"; give env=a function that makes it with render_mode={render_mode!r}" if render_mode in modes else ""
     raise EnvironmentFault(f"{environment_name(source)} does not render as {render_mode}{hint}; "

@@ -7,9 +7,11 @@ One byte on the connection is a command; the arrays travel through shared memory
 
     s  step every environment of this worker
     r  restore one: a pickled (slot, seed, actions) follows; the observation is left in shared memory
+    c  check whether an episode repeats from its seed and actions
+    t  tell the terrain of one: its pickled slot follows, and after the answer comes the pickled list of lines
     (end of file)  the trainer is gone: leave
 
-The answer is b"d" (done), or one line on what went wrong, and where.
+The answer is b"d" (done), b"n" (an episode does not repeat), or one line on what went wrong, and where.
 """
 
 from __future__ import annotations
@@ -23,10 +25,11 @@ from typing import Any
 import gymnasium
 import numpy as np
 
-from colab_rl.environments.descriptions import channels_of
 from colab_rl.environments.guard import in_one_line
+from colab_rl.environments.known import channels_of
 from colab_rl.environments.likeness import unpacked
 from colab_rl.environments.make import import_module_of, make_environment
+from colab_rl.environments.repeats import repeats
 from colab_rl.environments.shared import Layout, SharedArrays
 from colab_rl.environments.stepper import Stepper
 
@@ -74,12 +77,20 @@ class Worker:
             self.ended[i] = terminated or truncated
             self._record(i)
 
-    def restore(self, slot: int, seed: int, actions: np.ndarray) -> None:
-        """Replays an episode up to now."""
+    def restore(self, slot: int, seed: int, actions: np.ndarray) -> bool:
+        """Replays an episode up to now; whether it went on so long."""
         stepper = self.steppers[slot - self.first]
         stepper.begin(seed)
-        for action in actions:
-            stepper.step(action)
+        return not any(any(stepper.step(action)[1:]) for action in actions)
+
+    def check(self) -> bool:
+        """Whether an episode repeats."""
+        return repeats(*self.environments[:2])
+
+    def tell_terrain(self, slot: int) -> None:
+        """Leaves the lines of an episode's ground in `terrain`."""
+        drawing = self.description.drawing
+        self.terrain = drawing.terrain(self.environments[slot - self.first].unwrapped) if drawing else []
 
     def _record(self, i: int) -> None:
         if self.recorded[i]:
@@ -93,16 +104,23 @@ def main(descriptor: int, memory: int) -> None:
     with contextlib.suppress(EOFError, ConnectionError):  # the trainer is gone
         connection.send_bytes(attempt(worker.open, memory, *connection.recv()))
         while True:
-            if connection.recv_bytes() == b"s":
+            command = connection.recv_bytes()
+            if command == b"s":
                 connection.send_bytes(attempt(worker.step))
-            else:
+            elif command == b"r":
                 connection.send_bytes(attempt(worker.restore, *connection.recv()))
+            elif command == b"c":
+                connection.send_bytes(attempt(worker.check))
+            else:
+                answer = attempt(worker.tell_terrain, connection.recv())
+                connection.send_bytes(answer)
+                if answer == b"d":
+                    connection.send(worker.terrain)
 
 
-def attempt(work: Callable[..., None], *arguments: Any) -> bytes:
-    """Does the work; returns b"d", or one line on what went wrong, and where."""
+def attempt(work: Callable[..., bool | None], *arguments: Any) -> bytes:
+    """Does the work; returns b"d", b"n" if it gave False, or one line on what went wrong, and where."""
     try:
-        work(*arguments)
-        return b"d"
+        return b"n" if work(*arguments) is False else b"d"
     except Exception as error:
         return in_one_line(error).encode()
