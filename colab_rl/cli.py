@@ -118,8 +118,8 @@ def _parser() -> argparse.ArgumentParser:
     train.add_argument("--device", default="auto", help="auto, cpu, cuda")
     train.add_argument("--set", metavar="KEY=VALUE", nargs="+", action="extend", default=[],
                        help="settings; see the command presets")
-    train.add_argument("--from", metavar="OTHER[:GENERATION]", dest="origin",
-                       help="begin a new run from another run's checkpoint")
+    train.add_argument("--from", metavar="OTHER[:CHECKPOINT]", dest="origin",
+                       help="start a new run from another run's checkpoint: a generation, best or latest")
 
     status = command("status", _status, "what runs there are and where their checkpoints lie")
     status.add_argument("run", nargs="?")
@@ -181,7 +181,7 @@ def _train(options: argparse.Namespace) -> int:
 
     result = train(options.run, env=options.env, algo=options.algo, total_steps=options.total_steps,
                    seed=options.seed, backend=options.backend, device=options.device,
-                   settings=parse_settings(options.set), source=options.origin, **_places(options))
+                   settings=parse_settings(options.set), origin=options.origin, **_places(options))
     how = "finished" if result.finished else "stopped, the same command goes on from here"
     score = f", best score {result.best_score:.1f}" if result.best_score is not None else ""
     print(f"{result.run}: {how}; step {result.step:,} of {result.total_steps:,}, "

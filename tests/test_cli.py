@@ -374,6 +374,8 @@ WRONG_USAGE = {
     "branch from no run": ([*TRAIN_POLE, "--from", "walkr"], "did you mean 'walker'"),
     "branch from a run without a name": ([*TRAIN_POLE, "--from", ""], "cannot name a run"),
     "branch from no generation": ([*TRAIN_POLE, "--from", "walker:last"], "RUN:GENERATION"),
+    "branch from nothing behind the colon": ([*TRAIN_POLE, "--from", "walker:"], "RUN:GENERATION"),
+    "branch from a generation that is not there": ([*TRAIN_POLE, "--from", "walker:99"], "there is: 1, "),
     "branch from digits that are none": ([*TRAIN_POLE, "--from", "walker:\N{SUPERSCRIPT TWO}"], "RUN:GENERATION"),
     "branch without more steps": (["train", "new", "--from", "walker"], "larger --total-steps"),
     "store on Drive without a folder": (["status", "--store", "drive:"], "drive:colab_rl"),

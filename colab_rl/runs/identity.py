@@ -38,7 +38,7 @@ class Identity:
     """What run.json says of a run: what it is, and what the machine that began it chose.
 
     name: of its folder; in run.json, the one that it was begun under.
-    source: the checkpoint it began from, `{"run", "run_id", "generation", "state_sha256"}`, or None.
+    origin: another run's checkpoint that it started from, `{"run", "run_id", "generation", "state_sha256"}`, or None.
     """
 
     name: str
@@ -52,7 +52,7 @@ class Identity:
     config: dict[str, Any]
     spaces: dict[str, Any]
     versions: dict[str, str]
-    source: dict[str, Any] | None = None
+    origin: dict[str, Any] | None = None
 
     def make_config(self) -> Config:
         """The run's settings."""
@@ -87,6 +87,7 @@ class Identity:
             if isinstance(version, int) and version > FORMAT:
                 raise NewerFormat(f"{place} was written by a newer colab_rl; nothing was changed; "
                                   "install the newer version")
+            content.setdefault("origin", content.pop("source", None))  # as 0.1.0 calls it
             identity = cls(**content)
             identity.make_config()
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError, UsageError) as error:

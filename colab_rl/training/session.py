@@ -61,14 +61,15 @@ class TrainingResult:
 @checked
 def train(run: str, *, env: EnvironmentSource | None = None, algo: str | None = None,
           total_steps: int | str | None = None, seed: int | str | None = None, backend: str = "auto",
-          device: str = "auto", settings: Mapping[str, Any] | None = None, source: str | None = None,
+          device: str = "auto", settings: Mapping[str, Any] | None = None, origin: str | None = None,
           root: str | os.PathLike | None = None, store: str | os.PathLike | None = None,
-          watcher: Watcher | None = None) -> TrainingResult:
+          watcher: Watcher | None = None, source: str | None = None) -> TrainingResult:
     """Starts the run, or continues it where its newest whole checkpoint left it.
 
     env: a Gymnasium id, or a function that makes an environment (it may be defined in a notebook's cell).
     settings: fields of the algorithm's config, over those of the tuned preset.
-    source: `OTHER` or `OTHER:GENERATION`, a checkpoint to begin a new run from.
+    origin: `OTHER` or `OTHER:CHECKPOINT` (a generation, `best` or `latest`), to start a new run from a checkpoint of
+        another one. source: what version 0.1.0 calls it.
     root, store: see Places.
     watcher: is told how it goes, in place of the progress bar.
 
@@ -77,14 +78,15 @@ def train(run: str, *, env: EnvironmentSource | None = None, algo: str | None = 
     goes wrong outside the program; its text says what was kept.
     """
     check_run_name(run)
-    request = Request(run=run, env=env, algo=algo, backend=backend, device=device, origin=source,
+    origin = source if origin is None else origin
+    request = Request(run=run, env=env, algo=algo, backend=backend, device=device, origin=origin,
                       settings=_merged(settings or {}, total_steps=total_steps, seed=seed))
     places = Places(root, store, make_store=True)
     identity = places.find(run)
     if identity:
         total = request.agree(identity)
     else:
-        identity = request.branch(source, places) if source is not None else request.begin()
+        identity = request.branch(origin, places) if origin is not None else request.begin()
         total = identity.config["total_steps"]
     environment = identity.environment(env, "train")
     spaces = describe(environment)
@@ -154,17 +156,17 @@ class _Session:
             yield row
 
     def _start(self, checkpoint: Checkpoint | None) -> tuple[Checkpoint, Iterator[Rows]] | None:
-        """Where training goes on: this run's newest checkpoint, or the other run's that it begins from, and the
+        """Where training goes on: this run's newest checkpoint, or its origin, and the
         experience that belongs to it. None where it begins from nothing.
         """
-        began = self.identity.source
+        origin = self.identity.origin
         if checkpoint:
             return checkpoint, read_segments(checkpoint.manifest, self.local, self.remote)
-        if began is None:
+        if origin is None:
             return None
-        other, checkpoint = checkpoint_of(f"{began['run']}:{began['generation']}", self.places)
-        if checkpoint.manifest.state_sha256 != began["state_sha256"]:
-            raise ColabRLError(f"generation {began['generation']} of {began['run']} is another now than when "
+        other, checkpoint = checkpoint_of("{run}:{generation}".format(**origin), self.places)
+        if checkpoint.manifest.state_sha256 != origin["state_sha256"]:
+            raise ColabRLError(f"generation {origin['generation']} of {origin['run']} is another now than when "
                                f"{self.identity.name} was begun; nothing was changed")
         return checkpoint, read_segments(checkpoint.manifest, *self.places.tiers(other))
 
