@@ -39,6 +39,12 @@ def checked(function: Callable[P, R]) -> Callable[P, R]:
     return call
 
 
+def check_seed(seed: int) -> None:
+    """Raises UsageError for what cannot be the seed of an episode."""
+    if not 0 <= seed < 2**31:
+        raise UsageError(f"the seed must be between 0 and {2**31 - 1}, not {seed}")
+
+
 def _types(annotation: Any, function: Callable) -> list[Any]:
     """The types that an annotation names, each a class or one with brackets."""
     if isinstance(annotation, str):

@@ -79,8 +79,7 @@ def load_algorithm(identity: Identity, checkpoint: Checkpoint, spaces: Spaces) -
     """The run's algorithm as the checkpoint left it, on the CPU. Raises UsageError for an environment of other spaces,
     ColabRLError where the state cannot be loaded.
     """
-    if not spaces.are(identity.spaces):
-        raise UsageError(f"{identity.env_id} has other spaces than when {identity.name} was begun; nothing was changed")
+    identity.check_spaces(spaces)
     algorithm = make_algorithm(identity.algorithm, identity.make_config(), spaces, torch.device("cpu"))
     try:
         algorithm.load_state_dict(deserialize(checkpoint.state)["algorithm"])

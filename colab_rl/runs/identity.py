@@ -20,6 +20,7 @@ from colab_rl.algorithms.registry import make_config
 from colab_rl.checkpoints import NewerFormat
 from colab_rl.checkpoints.manifest import checksum
 from colab_rl.environments import EnvironmentSource
+from colab_rl.environments.spaces import Spaces
 from colab_rl.errors import ColabRLError, StorageError, UsageError
 from colab_rl.settings import Config
 from colab_rl.storage import FolderStorage, NotFound, Storage
@@ -69,6 +70,11 @@ class Identity:
             raise UsageError(f"{self.name} trains on {self.env_id.removeprefix('custom:')}, a function: give it from "
                              f"Python with {call}(..., env=that function)")
         return self.env_id
+
+    def check_spaces(self, spaces: Spaces) -> None:
+        """Raises UsageError if these are not the spaces that the run was begun with."""
+        if not spaces.are(self.spaces):
+            raise UsageError(f"{self.env_id} has other spaces than when {self.name} was begun; nothing was changed")
 
     def to_bytes(self) -> bytes:
         """The content of run.json."""

@@ -119,9 +119,7 @@ class Request:
             raise UsageError(f"{origin} has taken {manifest.step:,} steps already: give a larger --total-steps")
         env = other.environment(self.env, "train")
         spaces = describe(env)
-        if not spaces.are(other.spaces):
-            raise UsageError(f"{other.env_id} has other spaces than when {other.name} was begun, and a run from its "
-                             "checkpoint keeps them; nothing was changed")
+        other.check_spaces(spaces)
         backend = self.backend
         if backend == "auto" and not why_not(other.backend, env, spaces):
             backend = other.backend

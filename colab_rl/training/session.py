@@ -57,6 +57,19 @@ class TrainingResult:
     pending: int
     store_error: str | None
 
+    @property
+    def problem(self) -> str | None:
+        """What the store lacks, why, and what to do; None if it lacks nothing."""
+        return (f"{self.pending} checkpoints are not verified in the store yet: {self.store_error or 'it is slow'}; "
+                "they are kept here; the same command tries again") if self.pending else None
+
+    def summary(self) -> str:
+        """How it ended, in a line."""
+        how = "finished" if self.finished else "stopped, the same command goes on from here"
+        score = "" if self.best_score is None else f", best score {self.best_score:.1f}"
+        return (f"{self.run}: {how}; step {self.step:,} of {self.total_steps:,}, "
+                f"generation {self.generation} saved{score}")
+
 
 @checked
 def train(run: str, *, env: EnvironmentSource | None = None, algo: str | None = None,
@@ -90,8 +103,7 @@ def train(run: str, *, env: EnvironmentSource | None = None, algo: str | None = 
         total = identity.config["total_steps"]
     environment = identity.environment(env, "train")
     spaces = describe(environment)
-    if not spaces.are(identity.spaces):
-        raise UsageError(f"{identity.env_id} has other spaces than when {run} was begun; nothing was changed")
+    identity.check_spaces(spaces)
     check_algorithm(identity.algorithm, identity.make_config(), spaces)
     pickled(environment)  # what no worker process can be given is refused before anything is written
     stepped_by = request.backend_of(identity, environment, spaces)
