@@ -73,7 +73,7 @@ def _installing(package: str) -> str:
 
     try:
         missing = [f'"{need.requirement}"' for need in requirements.needs() if need.needed and need.here is None]
-    except ModuleNotFoundError:  # it is `packaging`
+    except (ModuleNotFoundError, ColabRLError):  # it is `packaging`; nothing says what is needed
         missing = []
     return f"pip install {' '.join(missing or [package])}, then run the same command again"
 

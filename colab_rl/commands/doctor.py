@@ -101,8 +101,11 @@ def _python() -> Finding:
 
 
 def _packages() -> list[Finding]:
-    return [_package(need.requirement.name, str(need.requirement.specifier), need.here, need.fits)
-            for need in requirements.needs() if need.needed]
+    try:
+        return [_package(need.requirement.name, str(need.requirement.specifier), need.here, need.fits)
+                for need in requirements.needs() if need.needed]
+    except ColabRLError as error:
+        return [Finding(BAD, str(error))]
 
 
 def _package(name: str, wanted: str, here: str | None, fits: bool) -> Finding:
