@@ -8,7 +8,8 @@ from collections.abc import Callable
 
 import torch
 
-from colab_rl.algorithms import Algorithm, make_algorithm
+from colab_rl.algorithms import Algorithm
+from colab_rl.algorithms.registry import algorithm_class
 from colab_rl.checkpoints import Damaged
 from colab_rl.checkpoints.recovery import Checkpoint, load_from, manifests_in, newest_whole, of_generation
 from colab_rl.checkpoints.retention import best
@@ -80,7 +81,7 @@ def load_algorithm(identity: Identity, checkpoint: Checkpoint, spaces: Spaces) -
     ColabRLError where the state cannot be loaded.
     """
     identity.check_spaces(spaces)
-    algorithm = make_algorithm(identity.algorithm, identity.make_config(), spaces, torch.device("cpu"))
+    algorithm = algorithm_class(identity.algorithm)(identity.make_config(), spaces, torch.device("cpu"))
     try:
         algorithm.load_state_dict(deserialize(checkpoint.state)["algorithm"])
     except (ValueError, KeyError, RuntimeError, TypeError) as error:

@@ -16,7 +16,7 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
-from colab_rl.algorithms.registry import make_config
+from colab_rl.algorithms.registry import OURS, make_config
 from colab_rl.checkpoints import NewerFormat
 from colab_rl.checkpoints.manifest import checksum
 from colab_rl.environments import EnvironmentSource
@@ -73,7 +73,7 @@ class Identity:
 
     def check_spaces(self, spaces: Spaces) -> None:
         """Raises UsageError if these are not the spaces that the run was begun with."""
-        if not spaces.are(self.spaces):
+        if not spaces.same_as(self.spaces):
             raise UsageError(f"{self.env_id} has other spaces than when {self.name} was begun; nothing was changed")
 
     def to_bytes(self) -> bytes:
@@ -95,7 +95,8 @@ class Identity:
                                   "install the newer version")
             content.setdefault("origin", content.pop("source", None))  # as 0.1.0 calls it
             identity = cls(**content)
-            identity.make_config()
+            if identity.algorithm in OURS:  # one of a person's own may not be registered yet
+                identity.make_config()
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError, UsageError) as error:
             raise DamagedIdentity(f"{place} has a damaged run.json ({error}); nothing was changed") from error
         return identity
