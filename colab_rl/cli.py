@@ -7,6 +7,7 @@ to do; 2 wrong usage; 130 and 143 after Ctrl-C and SIGTERM, with a checkpoint sa
 from __future__ import annotations
 
 import argparse
+import contextlib
 import dataclasses
 import io
 import json
@@ -17,7 +18,8 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
-from colab_rl.errors import ColabRLError
+from colab_rl.errors import ColabRLError, warnings_raise_nothing
+from colab_rl.machine import standard_error
 from colab_rl.training.stopping import StoppedAtOnce
 
 ENVIRONMENT = "Gymnasium id (default BipedalWalker-v3); module:Id-v0 for your own"
@@ -36,30 +38,43 @@ def main(arguments: Sequence[str] | None = None) -> int:
     _mend_streams()
     options = _parser().parse_args(arguments)
     try:
-        code = options.command(options)
+        os.getcwd()
+    except FileNotFoundError:  # in which torch ends the program when it is imported
+        _tell("error: the current folder is gone; nothing was changed; change to one that is there")
+        return 1
+    try:
+        with warnings_raise_nothing():
+            code = options.command(options)
         sys.stdout.flush()
         return code
     except ColabRLError as error:
-        print(f"error: {error}", file=sys.stderr)
+        _tell(f"error: {error}")
         return error.exit_code
     except ModuleNotFoundError as error:
         package = (error.name or str(error)).partition(".")[0]
         if package == "colab_rl":
             raise  # none that somebody could install
-        print(f"error: {error}; what was saved before is kept; {_installing(package)}", file=sys.stderr)
+        _tell(f"error: {error}; what was saved before is kept; {_installing(package)}")
         return 1
     except OSError as error:
         if isinstance(error, BrokenPipeError) and _nobody_reads():
             return 128 + signal.SIGPIPE
-        print(f"error: {error}; what was saved before is kept", file=sys.stderr)
+        _tell(f"error: {error}; what was saved before is kept")
         return 1
     except KeyboardInterrupt as error:
-        print("stopped at once, without saving; the newest checkpoint is kept", file=sys.stderr)
+        _tell("stopped at once, without saving; the newest checkpoint is kept")
         return 128 + (error.signal_number if isinstance(error, StoppedAtOnce) else signal.SIGINT)
+
+
+def _tell(line: str) -> None:
+    """Prints a line on standard error, if somebody reads it."""
+    with contextlib.suppress(OSError, ValueError):
+        print(line, file=sys.stderr, flush=True)
 
 
 def _mend_streams() -> None:
     """Lets results be printed where standard output is closed, or cannot show a file's name; they change no outcome."""
+    standard_error()
     for name in ("stdout", "stderr"):
         if getattr(sys, name) is None:  # closed by `>&-`
             setattr(sys, name, open(os.devnull, "w"))  # noqa: SIM115 (to the end of the program)
@@ -165,8 +180,7 @@ def _train(options: argparse.Namespace) -> int:
                    settings=parse_settings(options.set), origin=options.origin, **_places(options))
     print(result.summary())
     if result.problem:
-        print(f"error: {result.problem}", file=sys.stderr)
-    sys.stderr.flush()
+        _tell(f"error: {result.problem}")
     print(f"state_sha256={result.state_sha256}", flush=True)
     if result.signal_number is not None:
         return 128 + result.signal_number
@@ -245,8 +259,8 @@ def _render(options: argparse.Namespace) -> int:
     else:
         print(video.summary())
     if video.store_error:
-        print(f"error: the video is whole here, and its copy did not reach the store: {video.store_error}; "
-              "the same command tries again", file=sys.stderr)
+        _tell(f"error: the video is whole here, and its copy did not reach the store: {video.store_error}; "
+              "the same command tries again")
     return 1 if video.store_error else 0
 
 

@@ -29,12 +29,12 @@ from colab_rl.algorithms.ppo.ppo import PPO
 from colab_rl.algorithms.registry import preset
 from colab_rl.algorithms.rollout import Rollout
 from colab_rl.arguments import checked
+from colab_rl.commands.result import Result
 from colab_rl.environments import EnvironmentSource, VectorEnvironment, describe, environment_name
 from colab_rl.environments.backends import BACKENDS, make_vector_environment, why_not
 from colab_rl.environments.spaces import Spaces
-from colab_rl.machine import THREADS, torch_threads, versions
+from colab_rl.machine import THREADS, plain_torch, versions
 from colab_rl.progress import progress_bar
-from colab_rl.results import Result
 from colab_rl.training.request import DEFAULT_ENVIRONMENT
 
 SECONDS = 1.0                # for which each speed is measured
@@ -205,7 +205,7 @@ def measure(source: EnvironmentSource, spaces: Spaces, config: PPOConfig, backen
     processors = [*(("cpu", threads) for threads in CPU_THREADS), *((device, THREADS) for device in gpu)]
     total = (len(backends) * len(numbers) * SHORT_PARTS
              + (len(backends) + len(gpu) + len(processors)) * LONG_PARTS)
-    with torch_threads(THREADS), progress_bar(total, "measuring", "part") as progress:
+    with plain_torch(THREADS), progress_bar(total, "measuring", "part") as progress:
         environments = [speed for backend in backends
                         for speed in environment_speeds(source, spaces, backend, numbers, seconds, progress)]
         fastest = max(environments, key=lambda speed: speed.steps_per_second).backend
@@ -279,7 +279,7 @@ def update_speeds(spaces: Spaces, config: PPOConfig, experience: Rollout, proces
         algorithm = standing_still(spaces, config, experience, device)
 
         def update() -> int:
-            with torch_threads(threads):
+            with plain_torch(threads):
                 algorithm.update(progress=0.0)
             return transitions
 

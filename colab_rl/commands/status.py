@@ -8,9 +8,9 @@ from colab_rl.arguments import checked
 from colab_rl.checkpoints import Manifest, Tier
 from colab_rl.checkpoints.manifest import generation_of
 from colab_rl.checkpoints.retention import best
+from colab_rl.commands.result import Result
 from colab_rl.errors import ColabRLError, StorageError
 from colab_rl.progress import say
-from colab_rl.results import Result
 from colab_rl.runs.identity import Identity
 from colab_rl.runs.places import Location, Places
 from colab_rl.storage import NotFound

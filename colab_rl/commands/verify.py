@@ -6,10 +6,10 @@ from dataclasses import dataclass
 
 from colab_rl.arguments import checked
 from colab_rl.checkpoints import Damaged
+from colab_rl.commands.result import Result
 from colab_rl.commands.status import is_there
 from colab_rl.errors import ColabRLError, StorageError
 from colab_rl.progress import progress_bar
-from colab_rl.results import Result
 from colab_rl.runs.identity import Identity
 from colab_rl.runs.places import Location, Places
 from colab_rl.storage import NotFound

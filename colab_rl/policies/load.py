@@ -20,7 +20,7 @@ from colab_rl.errors import ColabRLError, StorageError, UsageError
 from colab_rl.evaluation.episode import Episode
 from colab_rl.evaluation.evaluator import EvaluationResult, Evaluator
 from colab_rl.evaluation.replay import record_episode
-from colab_rl.machine import torch_threads
+from colab_rl.machine import plain_torch
 from colab_rl.progress import say
 from colab_rl.runs.identity import Identity
 from colab_rl.runs.places import Places
@@ -30,8 +30,8 @@ def evaluate_checkpoint(identity: Identity, checkpoint: Checkpoint, episodes: in
                         source: EnvironmentSource, recordings: int = 0) -> EvaluationResult:
     """See `evaluate`."""
     spaces = describe(source)
-    algorithm = load_algorithm(identity, checkpoint, spaces)
-    with torch_threads(identity.threads), contextlib.closing(Evaluator(source, spaces)) as evaluator:
+    with plain_torch(identity.threads), contextlib.closing(Evaluator(source, spaces)) as evaluator:
+        algorithm = load_algorithm(identity, checkpoint, spaces)
         return evaluator.evaluate(lambda obs: algorithm.act(obs, deterministic=True), episodes, seed, progress=True,
                                   record=recordings, values=algorithm.values)
 
@@ -42,7 +42,7 @@ def record_checkpoint(identity: Identity, checkpoint: Checkpoint, seed: int, sou
     algorithm = load_algorithm(identity, checkpoint, spaces)
     environment = make_environment(source)
     try:
-        with torch_threads(identity.threads):
+        with plain_torch(identity.threads):
             return record_episode(environment, spaces, lambda obs: algorithm.act(obs, deterministic=True),
                                   algorithm.values, seed, identity.env_id)
     finally:

@@ -24,7 +24,7 @@ from colab_rl.environments.gymnasium_vector import pickled
 from colab_rl.environments.spaces import Spaces
 from colab_rl.errors import ColabRLError, Divergence, EnvironmentFault, StorageError, UsageError
 from colab_rl.evaluation.evaluator import Evaluator
-from colab_rl.machine import available_device, differences, torch_threads, versions
+from colab_rl.machine import available_device, differences, plain_torch, versions
 from colab_rl.networks.registry import register_network
 from colab_rl.progress import Watcher, say
 from colab_rl.runs.identity import Identity, check_run_name, write_identity
@@ -109,11 +109,12 @@ def train(run: str, *, env: EnvironmentSource | None = None, algo: str | type[Al
     environment = identity.environment(env, "train")
     spaces = describe(environment)
     identity.check_spaces(spaces)
-    algorithm_class(identity.algorithm).check(identity.make_config(), spaces)
     pickled(environment)  # what no worker process can be given is refused before anything is written
     stepped_by = request.backend_of(identity, environment, spaces)
-    with locked(places.local(run)), StopRequest() as stop:
-        return _Session(identity, places, environment, spaces, stepped_by, watcher).run(total, stop)
+    with plain_torch(identity.threads):
+        algorithm_class(identity.algorithm).check(identity.make_config(), spaces)
+        with locked(places.local(run)), StopRequest() as stop:
+            return _Session(identity, places, environment, spaces, stepped_by, watcher).run(total, stop)
 
 
 class _Session:
@@ -195,7 +196,6 @@ class _Session:
         say(f"environments stepped by {self.backend}")
         here = versions(device, identity.threads, self.backend)
         with contextlib.ExitStack() as stack:
-            stack.enter_context(torch_threads(identity.threads))
             envs = stack.enter_context(
                 make_vector_environment(self.backend, self.environment, self.spaces, config.num_envs, config.seed))
             evaluator = stack.enter_context(contextlib.closing(Evaluator(self.environment, self.spaces)))

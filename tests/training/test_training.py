@@ -120,7 +120,7 @@ class Machine:
             self.plot.write_text(deed)
         settings = {**SETTINGS, **options.pop("settings", {})}
         options = {"env": self.env, "settings": settings, "root": self.root, "store": self.store or "none", **options}
-        if "source" not in options:
+        if not {"origin", "source"} & set(options):
             options.setdefault("total_steps", STEPS)
         return train(run, **options)
 
