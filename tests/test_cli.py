@@ -472,7 +472,7 @@ def identity_of_nonsense(here: Path) -> list[object]:
 
 def identity_of_a_newer_version(here: Path) -> list[object]:
     path = here / "runs" / "walker" / "run.json"
-    content = {**json.loads(path.read_text()), "format": 2}
+    content = {**json.loads(path.read_text()), "format": 3}
     del content["identity_sha256"]
     path.write_text(json.dumps({**content, "identity_sha256": checksum(content)}))
     return ["train", "walker"]

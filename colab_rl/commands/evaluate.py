@@ -43,4 +43,4 @@ def record(run: str, *, checkpoint: str | int = "best", seed: int = 0, env: Envi
     places = Places(root, store)
     identity = places.require(run)
     return record_checkpoint(identity, find_checkpoint(identity, places, checkpoint), seed,
-                             identity.environment(env, "record"))
+                             identity.environment(env, "record"), check=True)

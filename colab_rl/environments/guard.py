@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import inspect
 import os
 import signal
 import sys
@@ -12,10 +13,15 @@ import traceback
 from collections.abc import Iterator
 from typing import Any
 
+import gymnasium
 import numpy as np
 
 from colab_rl.errors import ColabRLError, EnvironmentFault
 from colab_rl.machine import standard_error
+
+# Packages whose lines say nothing of what an environment did wrong.
+NOT_ITS_OWN = tuple(os.path.join(folder, "") for folder in (
+    os.path.dirname(gymnasium.__file__), os.path.dirname(np.__file__), os.path.dirname(os.path.dirname(__file__))))
 
 
 class _Aside:
@@ -109,13 +115,21 @@ def guarded(name: str) -> Iterator[None]:
         raise EnvironmentFault(f"{name} failed: {in_one_line(error)}") from error
 
 
+class WrongReturn(Exception):
+    """That a method of an environment returned what Gymnasium does not expect: in one line, with its place."""
+
+    def __init__(self, environment: gymnasium.Env, method: str, what: str):
+        while isinstance(environment, gymnasium.Wrapper) and type(environment).__module__.startswith("gymnasium."):
+            environment = environment.env  # gymnasium's own wrappers pass on what they are given
+        code = getattr(inspect.unwrap(getattr(environment, method)), "__code__", None)
+        super().__init__(what + (f" ({code.co_filename}, line {code.co_firstlineno})" if code else ""))
+
+
 def in_one_line(error: Exception | SystemExit) -> str:
-    """What was raised, and where."""
-    frame = traceback.extract_tb(error.__traceback__)[-1]
+    """What was raised, and the last line of the environment's own code on the way there."""
+    if isinstance(error, WrongReturn):
+        return str(error)
+    frames = traceback.extract_tb(error.__traceback__)
+    frame = [*frames[-1:], *(frame for frame in frames if not frame.filename.startswith(NOT_ITS_OWN))][-1]
     what = " ".join("".join(traceback.format_exception_only(error)).split())
     return f"{what} ({frame.filename}, line {frame.lineno})"
-
-
-def wrong_shape(observation: Any, shape: tuple[int, ...]) -> ValueError:
-    """That an observation is not as its space has it."""
-    return ValueError(f"an observation of shape {np.shape(observation)}, where the observation space has {shape}")

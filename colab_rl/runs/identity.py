@@ -25,8 +25,10 @@ from colab_rl.errors import ColabRLError, StorageError, UsageError
 from colab_rl.settings import Config
 from colab_rl.storage import FolderStorage, NotFound, Storage
 
-FORMAT = 1
+FORMAT = 2  # 1, of version 0.1.0, had no env_is_function
 TENSORBOARD = "tensorboard"
+# What follows `custom:` in the name of a function. An id such as `custom:Ant-v4` has a hyphen.
+QUALIFIED_NAME = re.compile(r"custom:(\w+|<\w+>)(\.(\w+|<\w+>))*")
 RUN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}")
 
 
@@ -40,6 +42,7 @@ class Identity:
 
     name: of its folder; in run.json, the one that it was begun under.
     origin: another run's checkpoint that it started from, `{"run", "run_id", "generation", "state_sha256"}`, or None.
+    env_is_function: whether env_id is the name of a function; None if version 0.1.0 began the run.
     """
 
     name: str
@@ -54,19 +57,27 @@ class Identity:
     spaces: dict[str, Any]
     versions: dict[str, str]
     origin: dict[str, Any] | None = None
+    env_is_function: bool | None = None
 
     def make_config(self) -> Config:
         """The run's settings."""
         return make_config(self.algorithm, self.config)
 
+    @property
+    def trains_on_function(self) -> bool:
+        """Whether a function makes its environment. Version 0.1.0 told that by the name alone."""
+        if self.env_is_function is None:
+            return QUALIFIED_NAME.fullmatch(self.env_id) is not None
+        return self.env_is_function
+
     def environment(self, given: EnvironmentSource | None, call: str) -> EnvironmentSource:
         """What makes the run's environment: its id, or the function, which has to be given each time.
 
-        call: the function of ours that wants it. Raises UsageError where it is not given.
+        call: the function of ours that wants it. Raises UsageError if it is not given.
         """
         if given is not None:
             return given
-        if self.env_id.startswith("custom:"):
+        if self.trains_on_function:
             raise UsageError(f"{self.name} trains on {self.env_id.removeprefix('custom:')}, a function: give it from "
                              f"Python with {call}(..., env=that function)")
         return self.env_id
@@ -128,5 +139,3 @@ def check_run_name(name: str) -> None:
     """Raises UsageError for what cannot be the name of a run's folder everywhere."""
     if not RUN_NAME.fullmatch(name) or name == TENSORBOARD:
         raise UsageError(f"{name!r} cannot name a run: letters, digits, '-', '_' and '.', a letter or digit first")
-
-

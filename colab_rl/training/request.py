@@ -14,7 +14,6 @@ from colab_rl.algorithms.registry import algorithm_class, make_config, preset
 from colab_rl.checkpoints.recovery import Checkpoint, check_segments, newest_whole
 from colab_rl.environments import EnvironmentSource, describe, environment_name
 from colab_rl.environments.backends import check_backend, choose_backend, why_not
-from colab_rl.environments.make import check_known_elsewhere
 from colab_rl.environments.spaces import Spaces
 from colab_rl.errors import ColabRLError, UsageError
 from colab_rl.machine import THREADS, check_device, choose_device, versions
@@ -50,28 +49,32 @@ class Request:
         if self.algo is not None:
             algorithm_class(self.algo)
 
-    @property
-    def env_id(self) -> str | None:
-        """The environment's name."""
-        return None if self.env is None else environment_name(self.env)
+    def _other_environment(self, identity: Identity) -> str:
+        """The name of the environment that is asked for, if it is another than a run's; else empty."""
+        if self.env is None:
+            return ""
+        name, is_function = environment_name(self.env), callable(self.env)
+        if (name, is_function) == (identity.env_id, identity.trains_on_function):
+            return ""
+        return f"{'the function' if is_function else 'the id'} {name}" if name == identity.env_id else name
 
     def agree(self, identity: Identity) -> int:
         """The total_steps to train a run that exists to. Raises UsageError that names every contradiction."""
         is_, asked = identity.make_config(), make_config(identity.algorithm, {**identity.config, **self.settings})
-        pairs = [("env", identity.env_id, self.env_id or identity.env_id),
-                 ("algo", identity.algorithm, self.algo or identity.algorithm),
+        pairs = [("algo", identity.algorithm, self.algo or identity.algorithm),
                  ("device", identity.device, identity.device if self.device == "auto" else self.device)]
         pairs += [(name, getattr(is_, name), getattr(asked, name)) for name in self.settings if name != "total_steps"]
         if self.backend not in ("auto", "gymnasium"):  # gymnasium may stand in for a backend that is missing here
             pairs.append(("backend", identity.backend, self.backend))
-        if self.origin is not None:
-            name, which = parse_origin(self.origin)
-            origin = identity.origin or {}
-            have = "{run}:{generation}".format(**origin) if origin else "nothing"
-            # A run keeps its origin, whatever is the best or the latest of the other run by now.
-            same = name == origin.get("run") and (which in LABELS or int(which) == origin["generation"])
-            pairs.append(("from", have, have if same else self.origin))
         contradictions = [f"{name} is {have}, not {want}" for name, have, want in pairs if have != want]
+        if other := self._other_environment(identity):
+            contradictions.insert(0, f"env is {identity.env_id}, not {other}")
+        if self.origin is not None:
+            origin, (name, which) = identity.origin, parse_origin(self.origin)
+            # A run keeps its origin, whatever is the best or the latest of the other run by now.
+            if not origin or name != origin["run"] or which not in (*LABELS, str(origin["generation"])):
+                have = "{run}:{generation}".format(**origin) if origin else "nothing"
+                contradictions.append(f"from is {have}, not {self.origin}")
         if "total_steps" in self.settings and asked.total_steps < is_.total_steps:
             contradictions.append(f"total_steps is {is_.total_steps} and can only grow, not {asked.total_steps}")
         if contradictions:
@@ -102,8 +105,8 @@ class Request:
     def branch(self, origin: str, places: Places) -> Identity:
         """A new run from another's checkpoint."""
         other, checkpoint = checkpoint_of(origin, places)
-        if self.env_id not in (None, other.env_id):
-            raise UsageError(f"{other.name} trains on {other.env_id}, not {self.env_id}")
+        if asked := self._other_environment(other):
+            raise UsageError(f"{other.name} trains on {other.env_id}, not {asked}")
         if self.algo not in (None, other.algorithm):
             raise UsageError(f"{other.name} was trained by {other.algorithm}, not {self.algo}")
         config = make_config(other.algorithm, {**other.config, **self.settings})
@@ -127,14 +130,12 @@ class Request:
                   origin: dict[str, Any] | None) -> Identity:
         device, threads = choose_device(self.device), THREADS
         backend = choose_backend(backend, env, spaces)
-        if backend == "gymnasium":
-            check_known_elsewhere(env)
         return Identity(
             name=self.run, run_id=uuid.uuid4().hex,
             created=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
             env_id=environment_name(env), algorithm=algorithm, backend=backend, device=device, threads=threads,
             config=to_json(config), spaces=spaces.to_json(), versions=versions(device, threads, backend),
-            origin=origin)
+            origin=origin, env_is_function=callable(env))
 
 
 def parse_origin(origin: str) -> tuple[str, str]:
@@ -142,7 +143,7 @@ def parse_origin(origin: str) -> tuple[str, str]:
     name, colon, which = origin.partition(":")
     if colon and which not in LABELS and not re.fullmatch("[0-9]+", which):
         raise UsageError(f"--from takes RUN, RUN:GENERATION, RUN:best or RUN:latest, not {origin!r}")
-    return name, which or "latest"
+    return name, (which.lstrip("0") or "0") if colon else "latest"
 
 
 def checkpoint_of(origin: str, places: Places) -> tuple[Identity, Checkpoint]:

@@ -20,7 +20,8 @@ from colab_rl.checkpoints.segments import Rows
 from colab_rl.checkpoints.serialization import deserialize
 from colab_rl.environments import EnvironmentSource, describe
 from colab_rl.environments.backends import make_vector_environment
-from colab_rl.environments.gymnasium_vector import pickled
+from colab_rl.environments.gymnasium_vector import GymnasiumVectorEnvironment, pickled
+from colab_rl.environments.known import describe_channels
 from colab_rl.environments.spaces import Spaces
 from colab_rl.errors import ColabRLError, Divergence, EnvironmentFault, StorageError, UsageError
 from colab_rl.evaluation.evaluator import Evaluator
@@ -196,19 +197,28 @@ class _Session:
         say(f"environments stepped by {self.backend}")
         here = versions(device, identity.threads, self.backend)
         with contextlib.ExitStack() as stack:
-            envs = stack.enter_context(
-                make_vector_environment(self.backend, self.environment, self.spaces, config.num_envs, config.seed))
-            evaluator = stack.enter_context(contextlib.closing(Evaluator(self.environment, self.spaces)))
+            # A run with one environment never has a second one beside it: an evaluation steps the same.
+            alone = config.num_envs == 1
+            envs = stack.enter_context(make_vector_environment(
+                self.backend, self.environment, self.spaces, config.num_envs, config.seed,
+                describe_channels(self.environment) if alone else None))
+            lent = envs if alone and isinstance(envs, GymnasiumVectorEnvironment) else None
+            evaluator = stack.enter_context(contextlib.closing(Evaluator(
+                self.environment, self.spaces, config.eval_episodes, lent)))
             algorithm = algorithm_class(identity.algorithm)(config, self.spaces, torch.device(device))
             trainer = Trainer(identity.name, config, total_steps, algorithm, envs, evaluator,
                               Recorder(identity.run_id, self.local, replicator, tensorboard, here, self.watcher))
             start = self._start(checkpoint)
+            remembers = [] if checkpoint else envs.check_repeats()
             if start:
                 manifest = start[0].manifest
-                changes = [*manifest.inexact, *differences(manifest.versions, here), *reasons]
+                changes = [*manifest.inexact, *differences(manifest.versions, here), *reasons, *remembers]
                 _load(trainer, *start, checkpoint is not None, changes)
             else:
+                trainer.inexact = remembers
                 envs.reset()
+            if trainer.inexact:
+                say(f"not bit-exact: {', '.join(trainer.inexact)}")
             _run(trainer, stop)
             assert trainer.manifest is not None
             return trainer.manifest
@@ -224,8 +234,6 @@ def _load(trainer: Trainer, start: Checkpoint, experience: Iterable[Rows], own: 
                            "colab_rl; nothing was changed") from error
     say(f"going on from generation {manifest.generation} "
         f"(iteration {manifest.iteration:,}, step {manifest.step:,})")
-    if trainer.inexact:
-        say(f"not bit-exact: {', '.join(trainer.inexact)}")
 
 
 def _run(trainer: Trainer, stop: StopRequest) -> None:

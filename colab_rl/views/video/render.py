@@ -13,6 +13,7 @@ from pathlib import Path
 from colab_rl.arguments import check_seed, checked
 from colab_rl.checkpoints import Manifest
 from colab_rl.environments import EnvironmentSource, describe
+from colab_rl.environments.repeats import say_unless_it_repeats
 from colab_rl.errors import ColabRLError, StorageError, UsageError, nearest
 from colab_rl.progress import progress_bar, say
 from colab_rl.runs.identity import Identity
@@ -99,8 +100,9 @@ def render(run: str, *, form: str = "episode", checkpoint: str | int = "best", a
     places = Places(root, store)
     identity = places.require(run)
     source = identity.environment(env, "render")
-    # Before any work: whether it renders, and can be encoded and written.
+    # Before any work: whether it renders, repeats, and can be encoded and written.
     camera = Camera(source)
+    say_unless_it_repeats(camera.environment, camera.name)
     camera.close()
     check_encoder()
     if out is not None:
