@@ -33,7 +33,7 @@ from colab_rl.environments.seeds import episode_seed
 from colab_rl.environments.shared import Layout, SharedArrays, anonymous_file
 from colab_rl.environments.spaces import Spaces
 from colab_rl.errors import EnvironmentFault, UsageError
-from colab_rl.machine import cores
+from colab_rl.machine import cores, standard_error
 from colab_rl.progress import progress_bar
 
 MOST_WORKERS = 8  # more of them only take memory
@@ -229,12 +229,13 @@ class WorkerProcess:
     """
 
     def __init__(self, content: bytes, layout: Layout, first: int, count: int, memory: int):
+        prints = standard_error()
         ours, theirs = socket.socketpair()
         with theirs:
             self.process = subprocess.Popen(
                 command(f"from colab_rl.environments.worker import main; main({theirs.fileno()}, {memory})"),
                 pass_fds=(theirs.fileno(), memory), stdin=subprocess.DEVNULL,
-                stdout=2,  # what an environment prints is no result
+                stdout=prints, stderr=prints,  # what an environment prints is no result
                 start_new_session=True,  # a signal to the terminal's process group is the trainer's to answer
                 env={**os.environ, "OMP_NUM_THREADS": "1"})
         self.connection = Connection(ours.detach())

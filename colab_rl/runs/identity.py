@@ -20,6 +20,7 @@ from colab_rl.algorithms.registry import OURS, make_config
 from colab_rl.checkpoints import NewerFormat
 from colab_rl.checkpoints.manifest import checksum
 from colab_rl.environments import EnvironmentSource
+from colab_rl.environments.spaces import Spaces
 from colab_rl.errors import ColabRLError, StorageError, UsageError
 from colab_rl.settings import Config
 from colab_rl.storage import FolderStorage, NotFound, Storage
@@ -40,8 +41,8 @@ class Identity:
     """What run.json says of a run: what it is, and what the machine that began it chose.
 
     name: of its folder; in run.json, the one that it was begun under.
+    origin: another run's checkpoint that it started from, `{"run", "run_id", "generation", "state_sha256"}`, or None.
     env_is_function: whether env_id is the name of a function; None if version 0.1.0 began the run.
-    source: the checkpoint it began from, `{"run", "run_id", "generation", "state_sha256"}`, or None.
     """
 
     name: str
@@ -55,7 +56,7 @@ class Identity:
     config: dict[str, Any]
     spaces: dict[str, Any]
     versions: dict[str, str]
-    source: dict[str, Any] | None = None
+    origin: dict[str, Any] | None = None
     env_is_function: bool | None = None
 
     def make_config(self) -> Config:
@@ -81,6 +82,11 @@ class Identity:
                              f"Python with {call}(..., env=that function)")
         return self.env_id
 
+    def check_spaces(self, spaces: Spaces) -> None:
+        """Raises UsageError if these are not the spaces that the run was begun with."""
+        if not spaces.same_as(self.spaces):
+            raise UsageError(f"{self.env_id} has other spaces than when {self.name} was begun; nothing was changed")
+
     def to_bytes(self) -> bytes:
         """The content of run.json."""
         content = {"format": FORMAT, **dataclasses.asdict(self)}
@@ -98,6 +104,7 @@ class Identity:
             if isinstance(version, int) and version > FORMAT:
                 raise NewerFormat(f"{place} was written by a newer colab_rl; nothing was changed; "
                                   "install the newer version")
+            content.setdefault("origin", content.pop("source", None))  # as 0.1.0 calls it
             identity = cls(**content)
             if identity.algorithm in OURS:  # one of a person's own may not be registered yet
                 identity.make_config()
@@ -132,5 +139,3 @@ def check_run_name(name: str) -> None:
     """Raises UsageError for what cannot be the name of a run's folder everywhere."""
     if not RUN_NAME.fullmatch(name) or name == TENSORBOARD:
         raise UsageError(f"{name!r} cannot name a run: letters, digits, '-', '_' and '.', a letter or digit first")
-
-

@@ -155,6 +155,7 @@ class Trainer:
         with progress_bar(self.total_steps, self.name, "step", initial=min(self.step, self.total_steps), delay=0,
                           smoothing=0.1, disable=watcher is not None) as progress:
             while not self.finished and not self._stopping and not self._overtaken:
+                stop.hold()
                 before = self.step
                 row = self._iterate()
                 if watcher:

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from colab_rl.arguments import checked
+from colab_rl.arguments import check_seed, checked
 from colab_rl.checkpoints import Manifest
 from colab_rl.environments import EnvironmentSource, describe
 from colab_rl.environments.repeats import say_unless_it_repeats
@@ -175,8 +175,7 @@ def _suffix(out: Path | None, gif: bool) -> str:
 
 
 def _check_numbers(seed: int, size: int | None, speed: float, seconds: float | None) -> None:
-    if not 0 <= seed < 2**31:
-        raise UsageError(f"the seed must be between 0 and {2**31 - 1}, not {seed}")
+    check_seed(seed)
     if size is not None and not NARROWEST <= size <= WIDEST:
         raise UsageError(f"the size is a width between {NARROWEST} and {WIDEST} pixels, not {size}")
     if size is not None and size % 2:
