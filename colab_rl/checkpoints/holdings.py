@@ -12,7 +12,7 @@ from colab_rl.checkpoints.retention import orphans, prune
 from colab_rl.checkpoints.tier import Tier
 from colab_rl.errors import StorageError
 from colab_rl.progress import say
-from colab_rl.storage import looked_again
+from colab_rl.storage import retry_until
 
 SETTLED = 3600.0  # seconds until a mount that nobody can ask is trusted to have written through
 
@@ -109,7 +109,7 @@ class Holdings:
         def lost(listed: dict[str, int]) -> list[str]:
             return [name for name in took if name not in listed or listed[name] != sizes.get(name, listed[name])]
 
-        listed = listing() if storage.consistent else looked_again(listing, lambda listed: listed and not lost(listed))
+        listed = listing() if storage.consistent else retry_until(listing, lambda listed: listed and not lost(listed))
         if missing := lost(listed):
             raise ClaimLost(f"{storage.place} does not hold {min(missing)} any more, which it took")
         return listed
@@ -117,7 +117,7 @@ class Holdings:
     def confirm(self) -> bool:
         """Asks the witness what has arrived; returns whether that is more than before. Raises StorageError."""
         if self._remote.storage.witness:
-            self._remote.storage.witness.look_anew()
+            self._remote.storage.witness.forget_listings()
         found = {manifest.stem for manifest in self._remote.confirmed(self.unconfirmed(), self._identity)}
         with self._lock:
             self._confirmed |= found

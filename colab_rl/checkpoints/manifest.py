@@ -24,7 +24,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from colab_rl.errors import ColabRLError
-from colab_rl.storage.base import check_name
+from colab_rl.storage import check_name
 
 FORMAT = 1
 NUMBERED = re.compile(r"\w+/(?P<generation>\d{8,})-[0-9a-f]{8}\.\w+(\.\d+)?(\.bad)?", re.ASCII)

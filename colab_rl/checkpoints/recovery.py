@@ -12,7 +12,7 @@ from colab_rl.checkpoints.segments import Rows, read_segment, segments_in
 from colab_rl.checkpoints.tier import Tier
 from colab_rl.errors import ColabRLError, StorageError, UsageError
 from colab_rl.progress import progress_bar
-from colab_rl.storage import NotFound, looked_again
+from colab_rl.storage import NotFound, retry_until
 
 PAUSES = (0.1, 0.3, 1.0)  # seconds between tries to read
 Say = Callable[[str], None]
@@ -89,7 +89,7 @@ def bring_segments(manifest: Manifest, local: Tier, remote: Tier | None) -> None
     missing = check_segments(manifest, local, remote)
     if remote is None or not missing:
         return
-    contents = remote.storage.each(lambda name: remote.content(name, manifest.files[name]), missing)
+    contents = remote.storage.map(lambda name: remote.content(name, manifest.files[name]), missing)
     for name, data in progress_bar(len(missing), f"reading {remote.storage.place}", "segment",
                                    iterable=zip(missing, contents, strict=True)):
         local.storage.set_aside(name)
@@ -221,7 +221,7 @@ def read_whole(tier: Tier, records: Mapping[str, FileRecord],
         return data
 
     contents = progress_bar(len(records), f"reading {tier.storage.place}", "file",
-                            iterable=zip(records, tier.storage.each(read, records), strict=True))
+                            iterable=zip(records, tier.storage.map(read, records), strict=True))
     return {name: data for name, data in contents if data is not None}
 
 
@@ -244,7 +244,7 @@ def _set_aside(local: Tier, name: str) -> None:
 
 def _names(tier: Tier, say: Say, optional: bool) -> set[str]:
     try:
-        return set(tier.names() if optional or tier.storage.consistent else looked_again(tier.names))
+        return set(tier.names() if optional or tier.storage.consistent else retry_until(tier.names))
     except StorageError as error:
         if not optional:
             raise

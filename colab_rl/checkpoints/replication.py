@@ -31,7 +31,8 @@ class Replicator:
     identity: content of run.json, written before the first checkpoint.
     error: what the store last answered, None while it does what it should.
     refused: whether that will not pass by itself.
-    witness_error, witness_refused: the same of the storage's witness, whose trouble holds up nothing that is pending.
+    witness: what people call the storage's witness, empty without one.
+    witness_error, witness_refused: the same of the witness, whose trouble holds up nothing that is pending.
     overtaken: which newer session has the run, None while this one has; nothing is written after.
     """
 
@@ -51,6 +52,7 @@ class Replicator:
         self._doubted = False                     # whether a mount failed, and may have lost what was written to it
         self.error: str | None = None
         self.refused = False
+        self.witness = remote.storage.witness.service if remote.storage.witness else ""
         self.witness_error: str | None = None
         self.witness_refused = False
         self.overtaken: str | None = None
@@ -296,9 +298,9 @@ class Replicator:
     def _check_run(self) -> None:
         """Raises Overtaken, or ClaimLost where the store's folder is not the one that this session knew."""
         storage, record = self._remote.storage, FileRecord.of(self._identity)
-        storage.look_anew()
-        # First: on the way to this file a Drive lists all folders that are looked into next. On a mount by a listing:
-        # one that has not written the file through yet may put that off each time it is read.
+        storage.forget_listings()
+        # First: on the way to this file the storage lists all folders that are looked into next. On a mount by a
+        # listing: one that has not written the file through yet may put that off each time it is read.
         there = (self._remote.holds("run.json", record) if storage.proves
                  else storage.list("").get("run.json") == record.size)
         self._claim.check()

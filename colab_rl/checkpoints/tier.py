@@ -90,7 +90,7 @@ class Tier:
             return None
 
         names = self.names()
-        return dict(zip(names, self.storage.each(read, names), strict=True))
+        return dict(zip(names, self.storage.map(read, names), strict=True))
 
     def manifests(self) -> list[Manifest]:
         """Every manifest that can be read, newest first."""

@@ -84,7 +84,7 @@ def _states(tier: Tier | None) -> dict[str, tuple[Manifest | None, str]]:
             confirmed = tier.confirmed(written.values(), tier.storage.get("run.json"))
             states |= {manifest.name: (manifest, "verified") for manifest in confirmed}
     except StorageError as error:
-        say(f"{tier.storage.place} cannot be verified on Drive: {error}")
+        say(f"{tier.storage.place} cannot be verified behind the mount: {error}")
     return states
 
 

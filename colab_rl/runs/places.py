@@ -16,7 +16,7 @@ from colab_rl.runs.identity import (
     Identity,
     check_run_name,
 )
-from colab_rl.storage import FolderStorage, NotFound, Storage, expanded, looked_again, open_store
+from colab_rl.storage import FolderStorage, NotFound, Storage, absolute_path, open_store, retry_until
 
 Location = str | os.PathLike | None
 
@@ -29,16 +29,15 @@ def store_name(store: str | os.PathLike | None = None) -> str:
 class Places:
     """Where this machine's runs are, and the store beyond it.
 
-    root: `$COLAB_RL_ROOT` or `runs` where not given.
-    store: a folder's path, `drive:FOLDER` or `none`; `$COLAB_RL_STORE` where not given, else on
-        Colab the mounted Drive's `colab_rl` folder, else none.
-    make_store: makes the store's folder where it is missing and the one above it is there.
-    Raises UsageError or StorageError where the store is not there, or is the root itself.
+    root: `$COLAB_RL_ROOT` if not given, else `runs`.
+    store: a name that `open_store` takes; `$COLAB_RL_STORE` if not given, else what is opened without a name.
+    make_store: makes the store's folder if it is missing and the one above it is there.
+    Raises UsageError or StorageError if the store is not there, or is the root itself.
     """
 
     def __init__(self, root: str | os.PathLike | None = None, store: str | os.PathLike | None = None,
                  make_store: bool = False):
-        self.root = expanded(root or os.environ.get("COLAB_RL_ROOT") or "runs", "root")
+        self.root = absolute_path(root or os.environ.get("COLAB_RL_ROOT") or "runs", "root")
         self.store = open_store(store_name(store), make_store)
         if isinstance(self.store, FolderStorage) and os.path.realpath(self.store.root) == os.path.realpath(self.root):
             raise UsageError(f"the store {self.store.place} is the folder of the runs itself, where a copy would be no "
@@ -50,7 +49,7 @@ class Places:
 
     def remote(self, name: str) -> Storage | None:
         """The store's folder of a run, None without a store."""
-        return self.store.at(name) if self.store else None
+        return self.store.subfolder(name) if self.store else None
 
     def tensorboard(self, name: str) -> Path:
         """The local folder of a run's event files."""
@@ -73,7 +72,7 @@ class Places:
         check_run_name(name)
         storages = [storage for storage in (self.local(name), self.remote(name)) if storage]
         consistent = all(storage.consistent for storage in storages)
-        found, damaged = _identities(storages) if consistent else looked_again(lambda: _identities(storages))
+        found, damaged = _identities(storages) if consistent else retry_until(lambda: _identities(storages))
         if len({identity.run_id for identity in found}) == 2:
             raise ColabRLError(f"{storages[0].place} and {storages[1].place} hold two different runs of the same "
                                "name; nothing was changed; choose another name, or move one of them")

@@ -12,10 +12,12 @@ import uuid
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
-from colab_rl.errors import StorageError, StorageRefused, UsageError
-from colab_rl.storage.base import NotFound, Stat, Storage, check_name
+from colab_rl.errors import StorageError, StorageRefused
+from colab_rl.storage.base import NotFound, Stat, Storage
+from colab_rl.storage.names import bad_name, check_name
 
 TEMPORARY = ".tmp-"
+MOUNT_CONCURRENCY = 16  # calls to a mount at a time: each waits for a network
 # What does not pass by itself, and what to do about it.
 ADVICE = {number: advice for advice, numbers in {
     "free space there": (errno.ENOSPC, errno.EDQUOT),
@@ -36,7 +38,9 @@ class FolderStorage(Storage):
         self.root = root
         self.within = within
         self.place = str(root)
-        self.proves = self.consistent = not is_fuse(root)
+        is_disk = not is_fuse(root)
+        self.proves = self.consistent = is_disk
+        self.concurrency = 1 if is_disk else MOUNT_CONCURRENCY
 
     def put(self, name: str, data: bytes) -> None:
         """See Storage."""
@@ -103,11 +107,7 @@ class FolderStorage(Storage):
         path = self._path(name)
         with self._explained("set aside", name), contextlib.suppress(FileNotFoundError):
             self._check_there()
-            target, number = path.with_name(f"{path.name}.bad"), 1
-            while target.exists():
-                number += 1
-                target = path.with_name(f"{path.name}.{number}.bad")
-            path.rename(target)
+            path.rename(path.with_name(bad_name(path.name, os.listdir(path.parent))))
 
     def remove_temporary_files(self, folders: Iterable[str]) -> None:
         """See Storage. A writer that lives must put its file again."""
@@ -125,11 +125,11 @@ class FolderStorage(Storage):
             except FileNotFoundError:
                 return []
 
-    def at(self, path: str) -> FolderStorage:
+    def subfolder(self, path: str) -> FolderStorage:
         """See Storage."""
         check_name(path)
         storage = FolderStorage(self.root / path, within=self.root)
-        storage.witness = self.witness and self.witness.at(path)
+        storage.witness = self.witness and self.witness.subfolder(path)
         return storage
 
     def free_bytes(self) -> int | None:
@@ -180,18 +180,6 @@ def _make_folder(folder: Path) -> None:
         _make_folder(folder.parent)
         folder.mkdir(exist_ok=True)
         _fsync_folder(folder.parent)
-
-
-def expanded(path: str | os.PathLike, what: str) -> Path:
-    """What a person gave as a path: `~` is the home folder also where no shell has seen it, as in `--root=~/runs`.
-
-    what: it is to be, for people. Raises UsageError for the home folder of a user whom this machine does not know.
-    """
-    try:
-        return Path(path).expanduser()
-    except RuntimeError as error:
-        raise UsageError(f"{what} {path} begins with the home folder of a user whom this machine does not "
-                         "know") from error
 
 
 def is_fuse(folder: Path) -> bool:

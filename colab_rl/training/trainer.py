@@ -279,7 +279,7 @@ class Trainer:
         if replicator:
             where = replicator.state(self.manifest)
             where += f", {replicator.pending} pending" if replicator.pending else ""
-            where += f", {replicator.unconfirmed} not yet on Drive" if replicator.unconfirmed else ""
+            where += f", {replicator.unconfirmed} not yet in {replicator.witness}" if replicator.unconfirmed else ""
             trouble = replicator.error or replicator.witness_error
             where += f" ({trouble})" if trouble else ""
         return f"checkpoint {self.manifest.generation}: {where}"

@@ -177,7 +177,7 @@ def test_a_checkpoint_takes_few_calls(tmp_path, drive):
     """At half a second each they must fit between two checkpoints."""
     line = make_line(9)
     local = make_tier(tmp_path / "local")
-    with contextlib.closing(Replicator(local, Tier(drive.open().at("walker"), RUN_ID), IDENTITY, 2, 100)) as replicator:
+    with contextlib.closing(Replicator(local, remote(drive), IDENTITY, 2, 100)) as replicator:
         for checkpoint in line:
             drive.calls.clear()
             local.commit(*checkpoint)
@@ -185,6 +185,11 @@ def test_a_checkpoint_takes_few_calls(tmp_path, drive):
             assert brought(replicator)
             assert checkpoint.manifest.generation == 1 or len(drive.calls) <= 19
     assert drive.count("delete") == 2  # the last one made room
+
+
+def remote(drive: FakeDrive) -> Tier:
+    """The walker's checkpoints in Drive, as a new session opens them."""
+    return Tier(drive.open().subfolder("walker"), RUN_ID)
 
 
 def bring(checkpoint: Checkpoint, local: Tier, replicator: Replicator) -> None:
@@ -197,13 +202,13 @@ def bring(checkpoint: Checkpoint, local: Tier, replicator: Replicator) -> None:
 def test_what_was_thrown_away_in_drive_is_missed_at_the_next_checkpoint(tmp_path, drive, capsys):
     line = make_line(5, {2: 9.0})
     local = make_tier(tmp_path / "local")
-    with contextlib.closing(Replicator(local, Tier(drive.open().at("walker"), RUN_ID), IDENTITY, 2, 100)) as replicator:
+    with contextlib.closing(Replicator(local, remote(drive), IDENTITY, 2, 100)) as replicator:
         for checkpoint in line:
             bring(checkpoint, local, replicator)
             if checkpoint.manifest.generation == 4:
                 drive.at(f"colab_rl/walker/{line[1].manifest.state_file}").trashed = True
-                assert generations(Tier(drive.open().at("walker"), RUN_ID)) == [1, 3, 4]
-    assert generations(Tier(drive.open().at("walker"), RUN_ID)) == [1, 2, 4, 5]
+                assert generations(remote(drive)) == [1, 3, 4]
+    assert generations(remote(drive)) == [1, 2, 4, 5]
     assert f"does not hold {line[1].manifest.state_file} any more" in capsys.readouterr().err
 
 
@@ -213,14 +218,14 @@ def test_a_folder_that_was_renamed_or_moved_in_drive_is_missed_at_the_next_check
         tmp_path, drive, capsys, folder, how):
     line = make_line(4)
     local = make_tier(tmp_path / "local")
-    with contextlib.closing(Replicator(local, Tier(drive.open().at("walker"), RUN_ID), IDENTITY, 9, 100)) as replicator:
+    with contextlib.closing(Replicator(local, remote(drive), IDENTITY, 9, 100)) as replicator:
         for checkpoint in line:
             bring(checkpoint, local, replicator)
             if checkpoint.manifest.generation == 3:
                 moved = drive.at(f"colab_rl/{folder}")
                 before = drive.tree(moved.id)
                 moved.title, moved.parent = ("old", moved.parent) if how == "renamed" else (moved.title, "root")
-    store = drive.open().at("walker")
+    store = drive.open().subfolder("walker")
     assert generations(Tier(store, RUN_ID)) == [1, 2, 3, 4] and store.get("run.json") == IDENTITY
     assert drive.tree(moved.id) == before
     assert "bringing everything again" in capsys.readouterr().err
@@ -430,7 +435,7 @@ def test_a_run_keeps_the_threads_that_it_began_with(tmp_path, monkeypatch):
 def storages(request, tmp_path, drive) -> Callable:
     """Opens the run's folder in the store, anew for each session."""
     if request.param == "drive":
-        return lambda: drive.open().at("walker")
+        return lambda: drive.open().subfolder("walker")
     folder = request.getfixturevalue("mount").point if request.param == "mount" else tmp_path
     return lambda: FolderStorage(folder / "store")
 
@@ -506,7 +511,7 @@ def check_overtaken(root: Path, store: str, has_generation: Callable[[int], bool
 def test_a_training_session_that_is_overtaken_ends_cleanly(tmp_path, drive):
     check_overtaken(tmp_path / "first", "drive:colab_rl",
                     lambda generation: any(f"/{generation:08d}-" in name for name in manifests(drive)),
-                    lambda: Claim(drive.open().at("cart")))
+                    lambda: Claim(drive.open().subfolder("cart")))
 
 
 def test_a_store_that_became_another_folder_is_filled_again(storages, tmp_path):
@@ -596,7 +601,7 @@ def test_a_mounted_folder_of_a_shared_drive_has_a_witness_too(tmp_path, drive, m
     for name in ("team", "another"):
         folder = tmp_path / "drive" / "Shareddrives" / name / "runs"
         folder.mkdir(parents=True)
-        witness = open_store(str(folder), make=False).at("walker").witness
+        witness = open_store(str(folder), make=False).subfolder("walker").witness
         if name == "team":
             assert witness.get("run.json") == IDENTITY
     assert witness is None and "cannot be verified there: the login sees no shared drive" in capsys.readouterr().err
@@ -690,7 +695,7 @@ def test_a_mount_that_comes_back_is_used_again(tmp_path, mount, monkeypatch):
     folder.mkdir()
     line = make_line(3)
     local = make_tier(tmp_path / "local")
-    store = FolderStorage(folder).at("walker")
+    store = FolderStorage(folder).subfolder("walker")
     with contextlib.closing(Replicator(local, Tier(store, RUN_ID), IDENTITY, 5, 100)) as replicator:
         local.commit(*line[0])
         replicator.submit(line[0].manifest)

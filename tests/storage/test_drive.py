@@ -288,7 +288,7 @@ def test_nothing_is_ever_searched_for_by_its_name(drive, store):
     """A search finds new files only after minutes."""
     for call in ("put", "replace", "make a folder", "get", "stat", "set aside"):
         CALLS[call][1](store)
-    drive.open().at("run").put("run.json", b"1")
+    drive.open().subfolder("run").put("run.json", b"1")
     assert drive.count("list") and drive.count("search") == 0
 
 

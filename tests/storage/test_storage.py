@@ -12,29 +12,32 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from documented import documented_module
 from fake_drive import FakeDrive
 
 from colab_rl.errors import StorageError, StorageRefused
-from colab_rl.storage import FolderStorage, NotFound, Stat, Storage
+from colab_rl.storage import FolderStorage, NotFound, Stat, Storage, open_store
 
-# Every storage passes the same suite.
-STORAGES = ("folder", "drive", "mount")
+documented_module("memory_storage")  # registers `memory:`
+
+# Every storage passes the same suite. It is entered by the name that a person gives to an empty store.
+STORAGES = {"folder": "{folder}/store", "drive": "drive:colab_rl", "mount": "{mount}/store",
+            "memory": "memory:{folder}"}
 
 BAD_NAMES = ["", ".", "..", "../out", "a/../../out", "/etc/out", "a//b", "a/", "a\n", "a b", "C:\\out", "a\0b", "ä"]
 
 
 @pytest.fixture(params=STORAGES)
-def reopen(request, tmp_path: Path) -> Iterator[Callable[[], Storage]]:
+def reopen(request, tmp_path: Path, monkeypatch) -> Iterator[Callable[[], Storage]]:
     """Opens the test's storage, empty at first, as a new session does."""
-    if request.param == "drive":
-        with FakeDrive() as drive:
-            yield drive.open
-    elif request.param == "mount":
+    place = STORAGES[request.param].replace("{folder}", str(tmp_path))
+    if "{mount}" in place:
         folder = request.getfixturevalue("mount").point / uuid.uuid4().hex
         folder.mkdir()
-        yield lambda: FolderStorage(folder / "store")
-    else:
-        yield lambda: FolderStorage(tmp_path / "store")
+        place = place.replace("{mount}", str(folder))
+    with FakeDrive() as drive:
+        monkeypatch.setenv("COLAB_RL_DRIVE_ENDPOINT", drive.url)
+        yield lambda: open_store(place, make=True)
 
 
 @pytest.fixture
@@ -126,14 +129,14 @@ def test_stats_of_many_files_are_those_of_each(storage, reopen):
 def test_folders_are_named_and_entered(storage):
     storage.put("run.json", b"1")
     assert storage.folders() == []
-    inner = storage.at("walker")
+    inner = storage.subfolder("walker")
     assert inner.list("") == {}
     inner.put("run.json", b"22")
     inner.put("checkpoints/a", b"333")
-    storage.at("lander").put("run.json", b"4444")
+    storage.subfolder("lander").put("run.json", b"4444")
     assert storage.folders() == ["lander", "walker"]
     assert inner.list("") == {"run.json": 2, "checkpoints/a": 3}
-    assert storage.at("walker").get("checkpoints/a") == b"333"
+    assert storage.subfolder("walker").get("checkpoints/a") == b"333"
     assert storage.get("run.json") == b"1"
 
 

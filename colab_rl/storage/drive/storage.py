@@ -11,8 +11,10 @@ from collections.abc import Iterable, Sequence
 
 from colab_rl.errors import StorageError, UsageError
 from colab_rl.progress import say
-from colab_rl.storage.base import NotFound, Stat, Storage, check_name, looked_again
+from colab_rl.storage.base import NotFound, Stat, Storage, retry_until
 from colab_rl.storage.drive.client import DriveClient, Entry
+from colab_rl.storage.drive.login import credentials, endpoint
+from colab_rl.storage.names import bad_name, check_name
 
 FRESH = 5.0  # seconds for which a listing holds when this session writes
 ADDRESS = re.compile(r"https://drive\.google\.com/drive/(?:u/\d+/)?folders/(?P<id>[\w-]+)(?:[?#].*)?")
@@ -27,8 +29,10 @@ class DriveStorage(Storage):
     names, which finds new ones only after minutes.
     """
 
-    proves = True      # size and MD5 are Drive's own
-    consistent = False # a listing may be an old one
+    service = "Drive"
+    proves = True       # size and MD5 are Drive's own
+    consistent = False  # a listing may be an old one
+    concurrency = 16
 
     def __init__(self, client: DriveClient, tops: Sequence[str], place: str, path: str = ""):
         self.place = _join(place, path)
@@ -56,7 +60,7 @@ class DriveStorage(Storage):
                 if entry.trashed:
                     raise NotFound(f"the folder lies in Drive's trash: restore {self.place}")
             except NotFound as error:  # a folder was removed meanwhile: it is looked for anew next time
-                self.look_anew()
+                self.forget_listings()
                 raise StorageError(f"{self.place}/{name} could not be written: {error}") from error
             self._entries[full] = [entry]
 
@@ -121,8 +125,8 @@ class DriveStorage(Storage):
             ids = self._ids(self._path)
             return sorted({entry.title for id in ids for entry in self._client.list_folder(id, only_folders=True)})
 
-    def at(self, path: str) -> DriveStorage:
-        """The storage of a folder in this one, made when a file is put there."""
+    def subfolder(self, path: str) -> DriveStorage:
+        """See Storage."""
         check_name(path)
         storage = copy.copy(self)  # what is known of the store is known to both
         storage._path = _join(self._path, path)
@@ -133,7 +137,7 @@ class DriveStorage(Storage):
         """Bytes that the account has left, None where it has no limit of its own."""
         return self._client.free_bytes()
 
-    def look_anew(self) -> None:
+    def forget_listings(self) -> None:
         """See Storage. The store's own folder stays what it is, wherever it is moved."""
         with self._lock:
             for path in [path for path in self._folders if path]:
@@ -216,12 +220,13 @@ class DriveStorage(Storage):
 
     def _free_title(self, folder: str, title: str) -> str:
         """`TITLE.bad`, `TITLE.2.bad` ..., the first that is free."""
-        titles = {entry.title for id in self._ids(folder) for entry in self._client.list_folder(id)}
-        target, number = f"{title}.bad", 1
-        while target in titles:
-            number += 1
-            target = f"{title}.{number}.bad"
-        return target
+        return bad_name(title, {entry.title for id in self._ids(folder) for entry in self._client.list_folder(id)})
+
+
+def open_place(place: str, make: bool) -> DriveStorage:
+    """The storage of a `drive:FOLDER`, with the login that is there. Raises UsageError, or StorageError."""
+    titles_in(place)  # a name that is none needs no login to be refused
+    return open_drive(DriveClient(credentials(), endpoint()), place, make)
 
 
 def open_drive(client: DriveClient, place: str, make: bool) -> DriveStorage:
@@ -242,7 +247,7 @@ def open_drive(client: DriveClient, place: str, make: bool) -> DriveStorage:
     titles = titles_in(place)
     tops: Sequence[str] = ["root"]
     for number, title in enumerate(titles):
-        entries = looked_again(functools.partial(_titled, client, tops, title))
+        entries = retry_until(functools.partial(_titled, client, tops, title))
         ids = _folder_ids(entries, title)
         if not ids and not (make and number == len(titles) - 1):
             reason = ("it is a file" if entries

@@ -25,7 +25,7 @@ from colab_rl.evaluation.evaluator import EvaluationResult
 from colab_rl.policies.load import evaluate_checkpoint, find_checkpoint
 from colab_rl.progress import say
 from colab_rl.runs.places import Location, Places
-from colab_rl.storage import expanded
+from colab_rl.storage import absolute_path
 from colab_rl.views import dashboards
 from colab_rl.views.copies import copy_to_store
 from colab_rl.views.dashboards import Contender
@@ -68,7 +68,7 @@ def report(runs: str | Sequence[str], *, out: Location = None, checkpoint: str |
     Raises UsageError for what is not there, StorageError where the copy fails; the file is written by then.
     """
     names = [runs] if isinstance(runs, str) else list(runs)
-    target = expanded(out, "out") if out else Path("-".join(name.replace(":", "-") for name in names) + "-report.html")
+    target = absolute_path(out or "-".join(name.replace(":", "-") for name in names) + "-report.html", "out")
     _check_target(target)
     text = build_page(names, checkpoint=checkpoint, episodes=episodes, env=env, root=root, store=store)
     data = text.encode()

@@ -17,7 +17,7 @@ from colab_rl.errors import ColabRLError, StorageError, UsageError, nearest
 from colab_rl.progress import progress_bar, say
 from colab_rl.runs.identity import Identity
 from colab_rl.runs.places import Location, Places
-from colab_rl.storage import expanded
+from colab_rl.storage import absolute_path
 from colab_rl.views.copies import copy_to_store
 from colab_rl.views.video.encoder import VideoWriter, check_encoder, check_suffix, check_writable
 from colab_rl.views.video.overlay import parse_panels
@@ -92,7 +92,7 @@ def render(run: str, *, form: str = "episode", checkpoint: str | int = "best", a
         raise UsageError(f"no form {form!r}{nearest(form, FORMS)} (there is: {', '.join(FORMS)})")
     if against and form != "compare":
         raise UsageError("other checkpoints to compare with belong to the form compare: give --form compare")
-    out = None if out is None else expanded(out, "out")
+    out = None if out is None else absolute_path(out, "out")
     suffix = _suffix(out, gif)
     _check_numbers(seed, size, speed, seconds)
     panels = parse_panels(overlay)
