@@ -19,16 +19,14 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-import re
 from dataclasses import dataclass, field
 from typing import Any
 
+from colab_rl.checkpoints.layout import CHECKPOINTS, REPLAY, manifest_generation
 from colab_rl.errors import ColabRLError
 from colab_rl.storage import check_name
 
 FORMAT = 1
-NUMBERED = re.compile(r"\w+/(?P<generation>\d{8,})-[0-9a-f]{8}\.\w+(\.\d+)?(\.bad)?", re.ASCII)
-NAME = re.compile(r"checkpoints/(?P<stem>(?P<generation>\d{8,})-[0-9a-f]{8})\.json", re.ASCII)
 
 
 class Damaged(ColabRLError):
@@ -93,12 +91,12 @@ class Manifest:
     @property
     def state_file(self) -> str:
         """Name of the training state's file."""
-        return next(name for name in self.files if name.startswith("checkpoints/"))
+        return next(name for name in self.files if name.startswith(CHECKPOINTS))
 
     @property
     def segments(self) -> dict[str, FileRecord]:
         """Those of the files that are replay segments (segments.py)."""
-        return {name: record for name, record in self.files.items() if name.startswith("replay/")}
+        return {name: record for name, record in self.files.items() if name.startswith(REPLAY)}
 
     @property
     def name(self) -> str:
@@ -108,7 +106,7 @@ class Manifest:
     @property
     def stem(self) -> str:
         """Generation and hash, `00000200-<sha8>`."""
-        return self.name.removeprefix("checkpoints/").removesuffix(".json")
+        return self.name.removeprefix(CHECKPOINTS).removesuffix(".json")
 
     def to_bytes(self) -> bytes:
         """The JSON file."""
@@ -133,7 +131,7 @@ class Manifest:
             for file in (*manifest.files, *manifest.history):
                 check_name(file)
             own_name = manifest.name
-            if generation_of(own_name) != manifest.generation:
+            if manifest_generation(own_name) != manifest.generation:
                 raise ValueError("named for another generation")
         except (ValueError, KeyError, TypeError, AttributeError, StopIteration, RecursionError) as error:
             raise Damaged(f"{name} is not a whole manifest") from error
@@ -142,23 +140,6 @@ class Manifest:
         if own_name != name:
             raise Damaged(f"{name} is the manifest of {manifest.stem}")
         return manifest
-
-
-def numbered(folder: str, generation: int, record: FileRecord, suffix: str) -> str:
-    """A file's name: folder, generation, first 8 digits of its SHA-256."""
-    return f"{folder}/{generation:08d}-{record.sha256[:8]}.{suffix}"
-
-
-def numbered_generation(name: str) -> int | None:
-    """The generation in the name of any of a checkpoint's files, set aside or not, None for another file."""
-    match = NUMBERED.fullmatch(name)
-    return int(match["generation"]) if match else None
-
-
-def generation_of(name: str) -> int | None:
-    """The generation of a manifest's file name, None for another file."""
-    match = NAME.fullmatch(name)
-    return int(match["generation"]) if match else None
 
 
 def checksum(content: dict[str, Any]) -> str:

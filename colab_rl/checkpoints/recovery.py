@@ -7,7 +7,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
 from typing import NamedTuple, TypeVar
 
-from colab_rl.checkpoints.manifest import Damaged, FileRecord, Manifest, generation_of, numbered_generation
+from colab_rl.checkpoints.layout import CHECKPOINTS, METRICS, file_generation, manifest_generation
+from colab_rl.checkpoints.manifest import Damaged, FileRecord, Manifest
 from colab_rl.checkpoints.segments import Rows, read_segment, segments_in
 from colab_rl.checkpoints.tier import Tier
 from colab_rl.errors import ColabRLError, StorageError, UsageError
@@ -43,7 +44,7 @@ def newest_whole(local: Tier, remote: Tier | None, say: Say,
     tiers = {id(tier): (tier, _names(tier, say, optional=tier is remote and bool(local.names())))
              for tier in (local, remote) if tier is not None}
     names = {name for _, found in tiers.values() for name in found}
-    for name in sorted(names, key=lambda name: (generation_of(name), name), reverse=True):
+    for name in sorted(names, key=lambda name: (manifest_generation(name), name), reverse=True):
         for tier, found in tiers.values():
             if name in found:
                 try:
@@ -62,8 +63,8 @@ def newest_whole(local: Tier, remote: Tier | None, say: Say,
                                        "again, once that is mended") from error
     # A state without a manifest is what a killed save leaves, but only of the first generation is it all there is.
     # Tables are looked at too: a person may have lost the one folder without the other.
-    lost = {generation for tier, _ in tiers.values() for folder in ("checkpoints/", "metrics/")
-            for name in tier.storage.list(folder) if (generation := numbered_generation(name) or 0) > 1}
+    lost = {generation for tier, _ in tiers.values() for folder in (CHECKPOINTS, METRICS)
+            for name in tier.storage.list(folder) if (generation := file_generation(name) or 0) > 1}
     if names or lost:
         raise ColabRLError(f"none of the {len(names) or len(lost)} checkpoints of this run is whole; nothing was "
                            "deleted; restore them from a copy, or begin a run of another name")
@@ -118,8 +119,8 @@ def of_generation(local: Tier, remote: Tier | None, generation: int) -> Checkpoi
     problem = ""
     for tier in filter(None, (local, remote)):
         for name in tier.names():
-            there.add(generation_of(name) or 0)
-            if generation_of(name) == generation:
+            there.add(manifest_generation(name) or 0)
+            if manifest_generation(name) == generation:
                 try:
                     return load(tier, name)
                 except (Damaged, StorageError) as error:
@@ -185,7 +186,7 @@ def bring_home(checkpoint: Checkpoint, local: Tier, remote: Tier | None, say: Sa
     """
     manifest = checkpoint.manifest
     for name in local.names():
-        if (generation_of(name) or 0) >= manifest.generation and _is_damaged(local, name):
+        if (manifest_generation(name) or 0) >= manifest.generation and _is_damaged(local, name):
             _set_aside(local, name)
     if manifest.name not in local.names():
         for name, record in manifest.files.items():
@@ -204,7 +205,7 @@ def bring_home(checkpoint: Checkpoint, local: Tier, remote: Tier | None, say: Sa
         if name not in found:
             say(f"{name} is missing or damaged: the run's curves have a gap there, and nothing else is lost")
     tables = [found[name] for name in manifest.history if name in found]
-    tables += [data for name, data in checkpoint.contents.items() if name.startswith("metrics/")]
+    tables += [data for name, data in checkpoint.contents.items() if name.startswith(METRICS)]
     return tables
 
 

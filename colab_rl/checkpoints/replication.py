@@ -14,7 +14,8 @@ from collections.abc import Collection, Iterable, Iterator
 
 from colab_rl.checkpoints.claim import Claim, ClaimLost, Overtaken
 from colab_rl.checkpoints.holdings import Holdings
-from colab_rl.checkpoints.manifest import Damaged, FileRecord, Manifest, generation_of
+from colab_rl.checkpoints.layout import CHECKPOINTS, RUN_JSON, manifest_generation
+from colab_rl.checkpoints.manifest import Damaged, FileRecord, Manifest
 from colab_rl.checkpoints.tier import Tier
 from colab_rl.errors import ColabRLError, StorageError, StorageRefused
 from colab_rl.progress import say
@@ -276,7 +277,7 @@ class Replicator:
     def _is_local(self, manifest: Manifest) -> bool:
         """Whether this machine still has it: a store slower than the interval is overtaken by retention."""
         try:
-            return manifest.name in self._local.storage.list("checkpoints/")
+            return manifest.name in self._local.storage.list(CHECKPOINTS)
         except StorageError:
             return True
 
@@ -285,14 +286,14 @@ class Replicator:
         retention, and clears what a killed session left.
         """
         record = FileRecord.of(self._identity)
-        there = self._remote.storage.stats(["run.json"])
-        if there.get("run.json") != (record.size, record.md5):
+        there = self._remote.storage.stats([RUN_JSON])
+        if there.get(RUN_JSON) != (record.size, record.md5):
             self._remote.check_run()
-            self._write("run.json", self._identity, record, bool(there))
+            self._write(RUN_JSON, self._identity, record, bool(there))
         self._claim.take()
         self._claim.check()
         self._remote.clear()
-        self._holdings.look(here=max((generation_of(name) or 0 for name in self._local.names()), default=0))
+        self._holdings.look(here=max((manifest_generation(name) or 0 for name in self._local.names()), default=0))
         self._prepared, self._doubted = True, False
 
     def _check_run(self) -> None:
@@ -301,8 +302,8 @@ class Replicator:
         storage.forget_listings()
         # First: on the way to this file the storage lists all folders that are looked into next. On a mount by a
         # listing: one that has not written the file through yet may put that off each time it is read.
-        there = (self._remote.holds("run.json", record) if storage.proves
-                 else storage.list("").get("run.json") == record.size)
+        there = (self._remote.holds(RUN_JSON, record) if storage.proves
+                 else storage.list("").get(RUN_JSON) == record.size)
         self._claim.check()
         if not there:
             raise ClaimLost(f"{self._remote.storage.place} does not hold this run's run.json any more")

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from colab_rl.checkpoints.manifest import Damaged, Manifest, generation_of, numbered_generation
+from colab_rl.checkpoints.layout import CHECKPOINTS, METRICS, REPLAY, TELEMETRY, file_generation, manifest_generation
+from colab_rl.checkpoints.manifest import Damaged, Manifest
 from colab_rl.checkpoints.segments import segments_in
 from colab_rl.checkpoints.tier import Tier
 
-SWEPT = ("checkpoints/", "metrics/", "telemetry/")
+SWEPT = (CHECKPOINTS, METRICS, TELEMETRY)
 
 
 def best(manifests: Iterable[Manifest]) -> Manifest | None:
@@ -70,11 +71,11 @@ def orphans(tier: Tier, newest: Manifest) -> set[str]:
         if manifest:
             named |= {*manifest.files, *manifest.history}
         else:
-            unreadable.add(generation_of(name))
+            unreadable.add(manifest_generation(name))
     last = max((segment.last for segment in segments_in(newest.files)), default=-1)
-    segments = set() if unreadable else {segment.name for segment in segments_in(tier.storage.list("replay/"))
+    segments = set() if unreadable else {segment.name for segment in segments_in(tier.storage.list(REPLAY))
                                          if segment.last <= last and segment.name not in named}
     return segments | {name for folder in SWEPT for name in tier.storage.list(folder)
-            if name not in named and generation_of(name) is None and not name.endswith(".bad")
-            and (generation := numbered_generation(name)) is not None
+            if name not in named and manifest_generation(name) is None and not name.endswith(".bad")
+            and (generation := file_generation(name)) is not None
             and generation < newest.generation and generation not in unreadable}

@@ -17,9 +17,10 @@ import numpy as np
 import safetensors
 import safetensors.numpy
 
+from colab_rl.checkpoints.layout import REPLAY
 from colab_rl.checkpoints.manifest import FileRecord
 
-NAME = re.compile(r"replay/(?P<first>\d{10,})-(?P<last>\d{10,})-[0-9a-f]{8}\.safetensors", re.ASCII)
+NAME = re.compile(rf"{REPLAY}(?P<first>\d{{10,}})-(?P<last>\d{{10,}})-[0-9a-f]{{8}}\.safetensors", re.ASCII)
 SMALLEST, LARGEST = 2**18, 2**22  # bytes; a longer one is written in parts
 
 Rows = tuple[int, Mapping[str, np.ndarray]]  # number of the first row, and (rows, ...) each array
@@ -71,7 +72,7 @@ def extended(before: Mapping[str, FileRecord], buffer: RowSource) -> tuple[dict[
         end = min(first + length, buffer.end)
         data = safetensors.numpy.save(dict(buffer.rows(first, end)))
         record = FileRecord.of(data)
-        name = f"replay/{first:010d}-{end - 1:010d}-{record.sha256[:8]}.safetensors"
+        name = f"{REPLAY}{first:010d}-{end - 1:010d}-{record.sha256[:8]}.safetensors"
         records[name], contents[name] = record, data
     return records, contents
 

@@ -10,11 +10,10 @@ import contextlib
 import json
 from collections.abc import Collection, Iterable, Mapping, Sequence
 
-from colab_rl.checkpoints.manifest import Damaged, FileRecord, Manifest, generation_of
+from colab_rl.checkpoints.layout import CHECKPOINTS, FOLDERS, RUN_JSON, SESSIONS, manifest_generation
+from colab_rl.checkpoints.manifest import Damaged, FileRecord, Manifest
 from colab_rl.errors import ColabRLError, StorageError
 from colab_rl.storage import NotFound, Storage
-
-FOLDERS = ("", "checkpoints", "metrics", "telemetry", "replay", "sessions")  # of a run that only its session writes to
 
 
 class Tier:
@@ -34,7 +33,7 @@ class Tier:
 
         contents: every file of `manifest.files` but replay segments that the place holds already.
         """
-        if self.identity is not None and not self.holds("run.json", FileRecord.of(self.identity)):
+        if self.identity is not None and not self.holds(RUN_JSON, FileRecord.of(self.identity)):
             raise ColabRLError(
                 f"{self.storage.place} does not hold this run's run.json any more: was the folder renamed or removed? "
                 f"Nothing was written there; kept: the generations before {manifest.generation}, where the folder is "
@@ -47,7 +46,7 @@ class Tier:
 
     def clear(self) -> None:
         """Removes what killed sessions left half written; not what somebody else writes, such as a film."""
-        self.storage.remove_temporary_files(FOLDERS)
+        self.storage.remove_temporary_files(("", *FOLDERS, SESSIONS))
 
     def write(self, name: str, data: bytes, record: FileRecord) -> None:
         """Puts a file and reads it back. Raises StorageError where the place holds something else."""
@@ -59,7 +58,7 @@ class Tier:
     def check_run(self) -> None:
         """Raises StorageError where the folder belongs to another run; one that cannot be read says nothing of that."""
         with contextlib.suppress(NotFound, ValueError, AttributeError, RecursionError):
-            other = json.loads(self.storage.get("run.json")).get("run_id", self.run_id)
+            other = json.loads(self.storage.get(RUN_JSON)).get("run_id", self.run_id)
             if other != self.run_id:
                 raise StorageError(f"{self.storage.place} holds another run of this name: "
                                    "give this one's store another folder")
@@ -75,8 +74,8 @@ class Tier:
 
     def names(self) -> list[str]:
         """Names of all manifest files, newest generation first."""
-        names = [name for name in self.storage.list("checkpoints/") if generation_of(name) is not None]
-        return sorted(names, key=lambda name: (generation_of(name), name), reverse=True)
+        names = [name for name in self.storage.list(CHECKPOINTS) if manifest_generation(name) is not None]
+        return sorted(names, key=lambda name: (manifest_generation(name), name), reverse=True)
 
     def read(self, name: str) -> Manifest:
         """The manifest in the file `name`. Raises Damaged, NewerFormat or StorageError."""
@@ -127,7 +126,7 @@ class Tier:
         """
         if self.storage.witness is None or not manifests:
             return []
-        run = {"run.json": FileRecord.of(identity)}
+        run = {RUN_JSON: FileRecord.of(identity)}
         records = {manifest.stem: {**run, **manifest.files, manifest.name: FileRecord.of(manifest.to_bytes())}
                    for manifest in manifests}
         held = Tier(self.storage.witness, self.run_id).holding(

@@ -6,7 +6,7 @@ from typing import Any
 
 from colab_rl.arguments import checked
 from colab_rl.checkpoints import Manifest, Tier
-from colab_rl.checkpoints.manifest import generation_of
+from colab_rl.checkpoints.layout import RUN_JSON, manifest_generation
 from colab_rl.checkpoints.retention import best
 from colab_rl.errors import ColabRLError, StorageError
 from colab_rl.progress import say
@@ -38,12 +38,12 @@ def _status_of(identity: Identity, places: Places) -> dict[str, Any]:
     local, remote = places.tiers(identity)
     here, there = _states(local), _states(remote)
     # By generation and hash, the newest first; two lines of one run may share a generation.
-    names = sorted({**here, **there}, key=lambda name: (generation_of(name), name), reverse=True)
+    names = sorted({**here, **there}, key=lambda name: (manifest_generation(name), name), reverse=True)
     rows, manifests = [], []
     for name in names:
         states = [found.get(name, (None, "absent")) for found in (here, there)]
         manifest = next((manifest for manifest, _ in states if manifest), None)
-        rows.append({"generation": generation_of(name), "step": manifest and manifest.step,
+        rows.append({"generation": manifest_generation(name), "step": manifest and manifest.step,
                      "score": manifest and manifest.score, "state_sha256": manifest and manifest.state_sha256,
                      "local": states[0][1], "store": states[1][1]})
         if any(state in ("verified", "written") for _, state in states):
@@ -81,7 +81,7 @@ def _states(tier: Tier | None) -> dict[str, tuple[Manifest | None, str]]:
     written = {name: manifest for name, (manifest, state) in states.items() if manifest and state == "written"}
     try:
         if written:
-            confirmed = tier.confirmed(written.values(), tier.storage.get("run.json"))
+            confirmed = tier.confirmed(written.values(), tier.storage.get(RUN_JSON))
             states |= {manifest.name: (manifest, "verified") for manifest in confirmed}
     except StorageError as error:
         say(f"{tier.storage.place} cannot be verified behind the mount: {error}")

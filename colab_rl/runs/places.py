@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from colab_rl.checkpoints import Tier
+from colab_rl.checkpoints.layout import RUN_JSON, SESSIONS
 from colab_rl.errors import ColabRLError, StorageError, UsageError, nearest
 from colab_rl.runs.identity import (
     RUN_NAME,
@@ -59,8 +60,8 @@ class Places:
         """Every run, here and in the store."""
         found: set[str] = set()
         for storage in filter(None, (FolderStorage(self.root), self.store)):
-            names = [name for name in storage.folders() if RUN_NAME.fullmatch(name)]
-            found |= {name.removesuffix("/run.json") for name in storage.stats(f"{name}/run.json" for name in names)}
+            names = [f"{name}/{RUN_JSON}" for name in storage.folders() if RUN_NAME.fullmatch(name)]
+            found |= {name.removesuffix(f"/{RUN_JSON}") for name in storage.stats(names)}
         return sorted(found)
 
     def find(self, name: str) -> Identity | None:
@@ -117,7 +118,7 @@ def _identities(storages: list[Storage]) -> _Looked:
     looked = _Looked([], [])
     for storage in storages:
         try:
-            looked.found.append(Identity.from_bytes(storage.get("run.json"), storage.place))
+            looked.found.append(Identity.from_bytes(storage.get(RUN_JSON), storage.place))
         except NotFound:
             continue
         except DamagedIdentity as error:
@@ -134,4 +135,4 @@ def _holds_something(storage: Storage) -> bool:
     """
     if isinstance(storage, FolderStorage) and storage.root.is_file():
         return True
-    return any(not name.startswith((".", "sessions/")) for name in storage.list(""))
+    return any(not name.startswith((".", SESSIONS)) for name in storage.list(""))

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 from colab_rl.algorithms import Algorithm
 from colab_rl.checkpoints import FileRecord, Manifest, Replicator, Tier
-from colab_rl.checkpoints.manifest import numbered
+from colab_rl.checkpoints.layout import CHECKPOINTS, METRICS, TELEMETRY, numbered_name
 from colab_rl.checkpoints.pace import StorePace
 from colab_rl.checkpoints.retention import best, prune
 from colab_rl.checkpoints.segments import Rows, extended
@@ -167,8 +167,8 @@ class Trainer:
         state = self.state_dict()
         data, table = serialize(state), to_csv(self._rows)
         generation = parent.generation + 1 if parent else 1
-        data_name = numbered("checkpoints", generation, FileRecord.of(data), "safetensors")
-        table_name = numbered("metrics", generation, FileRecord.of(table), "csv")
+        data_name = numbered_name(CHECKPOINTS, generation, FileRecord.of(data).sha256, "safetensors")
+        table_name = numbered_name(METRICS, generation, FileRecord.of(table).sha256, "csv")
         result = self._evaluated[1] if self._evaluated and self._evaluated[0] == self.iteration else None
         contents = {table_name: table, data_name: data}
         segments: dict[str, FileRecord] = {}
@@ -177,9 +177,9 @@ class Trainer:
             contents |= new_segments
         telemetry = to_npz(result.episodes) if result else b""
         if telemetry:
-            contents[numbered("telemetry", generation, FileRecord.of(telemetry), "npz")] = telemetry
+            contents[numbered_name(TELEMETRY, generation, FileRecord.of(telemetry).sha256, "npz")] = telemetry
         history = {name: record for name, record in (parent.files if parent else {}).items()
-                   if name.startswith("metrics/")}
+                   if name.startswith(METRICS)}
         self.manifest = Manifest(
             run_id=recorder.run_id, generation=generation, parent=parent.stem if parent else None,
             iteration=self.iteration, step=self.step, total_steps=self.total_steps, finished=self.finished,

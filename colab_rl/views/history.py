@@ -13,6 +13,7 @@ from typing import NamedTuple
 import numpy as np
 
 from colab_rl.checkpoints import Damaged, FileRecord, Manifest
+from colab_rl.checkpoints.layout import METRICS, TELEMETRY
 from colab_rl.checkpoints.recovery import load_from, manifests_in, read_whole
 from colab_rl.checkpoints.retention import best
 from colab_rl.environments import EnvironmentSource
@@ -139,7 +140,7 @@ class History:
         return found
 
     def _recorded(self, manifest: Manifest) -> Episode | None:
-        names = [name for name in manifest.files if name.startswith("telemetry/")]
+        names = [name for name in manifest.files if name.startswith(TELEMETRY)]
         for name in names:
             data = self._read(name, manifest.files[name])
             if data is not None:
@@ -155,7 +156,7 @@ class History:
         if newest is None:
             return []
         tables = {name: record for name, record in {**newest.history, **newest.files}.items()
-                  if name.startswith("metrics/")}
+                  if name.startswith(METRICS)}
         found: dict[str, bytes] = {}
         for tier in self._tiers:
             found |= read_whole(tier, {name: record for name, record in tables.items() if name not in found})

@@ -28,7 +28,8 @@ from helpers import (
 
 from colab_rl.checkpoints import Damaged, FileRecord, Manifest, NewerFormat, Tier, recovery
 from colab_rl.checkpoints.claim import Claim
-from colab_rl.checkpoints.manifest import checksum, generation_of
+from colab_rl.checkpoints.layout import manifest_generation
+from colab_rl.checkpoints.manifest import checksum
 from colab_rl.checkpoints.recovery import Checkpoint, bring_home, load, newest_whole, of_generation
 from colab_rl.checkpoints.retention import best, kept, prune, sweep
 from colab_rl.errors import ColabRLError, StorageError, UsageError
@@ -95,9 +96,9 @@ def test_files_beside_the_checkpoints_are_none(folder):
 
 
 def test_generations_are_ordered_as_numbers():
-    assert generation_of("checkpoints/100000000-1234abcd.json") == 10**8
-    assert generation_of("checkpoints/00000012-1234abcd.json") == 12
-    assert generation_of("checkpoints/00000012-1234abcd.safetensors") is None
+    assert manifest_generation("checkpoints/100000000-1234abcd.json") == 10**8
+    assert manifest_generation("checkpoints/00000012-1234abcd.json") == 12
+    assert manifest_generation("checkpoints/00000012-1234abcd.safetensors") is None
 
 
 def rewrite(path: Path, **changes: Any) -> None:

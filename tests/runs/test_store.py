@@ -25,7 +25,7 @@ from rclone_mount import Mount
 from colab_rl import ColabRLError, UsageError, push, status, train, verify
 from colab_rl.checkpoints import Replicator, Tier, replication
 from colab_rl.checkpoints.claim import Claim, ClaimLost, Overtaken
-from colab_rl.checkpoints.manifest import generation_of
+from colab_rl.checkpoints.layout import manifest_generation
 from colab_rl.checkpoints.recovery import Checkpoint
 from colab_rl.errors import StorageError
 from colab_rl.progress import Watcher
@@ -321,7 +321,7 @@ def test_a_machine_that_dies_while_the_store_is_away_for_a_moment_would_lose_lit
 
     def newest(folder: Path) -> int:
         names = (f"checkpoints/{path.name}" for path in folder.glob("cart/checkpoints/*.json"))
-        return max((generation_of(name) or 0 for name in names), default=0)
+        return max((manifest_generation(name) or 0 for name in names), default=0)
 
     thread = threading.Thread(
         target=lambda: results.append(session(tmp_path / "root", str(disk / "store"), steps=1000)))
@@ -679,10 +679,10 @@ def test_of_two_machines_that_mount_one_store_the_session_that_came_last_has_the
         there = Tier(FolderStorage(mount.behind / "MyDrive" / "colab_rl" / "cart"), "")
         store = other.point / "MyDrive" / "colab_rl"
         check_overtaken(tmp_path / "first", str(mount.point / "MyDrive" / "colab_rl"),
-                        lambda generation: any(generation_of(name) == generation for name in there.names()),
+                        lambda generation: any(manifest_generation(name) == generation for name in there.names()),
                         lambda: Claim(FolderStorage(store / "cart")))
-        newest = generation_of(there.names()[0])
-        killed(tmp_path / "second", str(store), lambda: generation_of(there.names()[0]) > newest + 2, steps=20_000)
+        newest = manifest_generation(there.names()[0])
+        killed(tmp_path / "second", str(store), lambda: manifest_generation(there.names()[0]) > newest + 2, 20_000)
         assert verify("cart", root=tmp_path / "third", store=str(store))["bad"] == []
     finally:
         other.unmount()

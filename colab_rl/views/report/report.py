@@ -16,6 +16,7 @@ import plotly.graph_objects as go
 
 from colab_rl.arguments import checked
 from colab_rl.checkpoints import Manifest
+from colab_rl.checkpoints.layout import REPORTS
 from colab_rl.checkpoints.recovery import Checkpoint
 from colab_rl.checkpoints.retention import best
 from colab_rl.environments import EnvironmentSource, describe
@@ -79,7 +80,7 @@ def report(runs: str | Sequence[str], *, out: Location = None, checkpoint: str |
     places = Places(root, store)
     identity = places.require(names[0].partition(":")[0])
     try:
-        copy_to_store(places, identity, f"reports/{target.name}", data)
+        copy_to_store(places, identity, REPORTS + target.name, data)
     except (StorageError, ValueError) as error:
         raise StorageError(f"the report is in {target}, but no copy of it is in the store: {error}") from error
     return target

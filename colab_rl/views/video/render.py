@@ -12,6 +12,7 @@ from pathlib import Path
 
 from colab_rl.arguments import checked
 from colab_rl.checkpoints import Manifest
+from colab_rl.checkpoints.layout import VIDEOS
 from colab_rl.environments import EnvironmentSource, describe
 from colab_rl.errors import ColabRLError, StorageError, UsageError, nearest
 from colab_rl.progress import progress_bar, say
@@ -122,7 +123,7 @@ def render(run: str, *, form: str = "episode", checkpoint: str | int = "best", a
     words = {"form": form, "run": run, "seed": seed, "speed": speed, "overlay": panels, "size": width,
              "seconds": seconds, "checkpoints": [take.manifest.stem for take in takes]}
     name = _name(form, takes[-1 if form == "evolution" else 0].manifest, seed, words, suffix)
-    path = out if out is not None else places.local(run).root / "videos" / name
+    path = out if out is not None else places.local(run).root / VIDEOS / name
     if path.exists():
         say(f"{path} is there from before, and will be replaced")
     comment = json.dumps({"colab_rl": {**words, "returns": returns}})
@@ -148,12 +149,12 @@ def _write(reel: Reel, path: Path, fps: float, comment: str) -> None:
 def _stored(places: Places, identity: Identity, name: str, path: Path) -> tuple[str | None, str, str | None]:
     """Copies the file into the run's videos/ in the store, and reads it back; the last three fields of Video."""
     try:
-        tier = copy_to_store(places, identity, f"videos/{name}", path.read_bytes())
+        tier = copy_to_store(places, identity, VIDEOS + name, path.read_bytes())
     except (StorageError, OSError) as error:
         return None, "absent", str(error)
     if tier is None:
         return None, "absent", None
-    return f"{tier.storage.place}/videos/{name}", "verified" if tier.storage.proves else "written", None
+    return f"{tier.storage.place}/{VIDEOS}{name}", "verified" if tier.storage.proves else "written", None
 
 
 def _name(form: str, manifest: Manifest, seed: int, words: dict, suffix: str) -> str:
