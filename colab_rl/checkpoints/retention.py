@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import dataclasses
+from collections.abc import Container, Iterable
+from typing import Any
 
 from colab_rl.checkpoints.layout import CHECKPOINTS, METRICS, REPLAY, TELEMETRY, file_generation, manifest_generation
 from colab_rl.checkpoints.manifest import Damaged, Manifest
@@ -26,6 +28,23 @@ def kept(manifests: list[Manifest], keep_last: int, keep_every: int) -> list[Man
     return [manifest for manifest in manifests
             if manifest.stem in stems or manifest.generation % keep_every == 0 or manifest.generation == 1
             or manifest is best_one]
+
+
+def earlier_of(parent: Manifest | None, known: Container[str], keep_last: int, keep_every: int) -> dict[str, Any]:
+    """`Manifest.earlier` of a parent's child: the parent, and of those that it tells of the ones that are kept.
+
+    known: files that the child names itself.
+    """
+    before = {**parent.earlier_manifests, parent.name: (parent.record, parent)} if parent else {}
+    staying = kept([manifest for _, manifest in before.values()], keep_last, keep_every)
+    entries = {}
+    for manifest in staying:
+        content = dataclasses.asdict(manifest)
+        for field in ("history", "earlier", "versions"):
+            del content[field]
+        content["files"] = {name: None if name in known else record for name, record in content["files"].items()}
+        entries[manifest.name] = {"file": dataclasses.asdict(before[manifest.name][0]), **content}
+    return entries
 
 
 def prune(tier: Tier, verified: dict[str, Manifest], keep_last: int, keep_every: int,

@@ -8,35 +8,34 @@ from colab_rl.arguments import checked
 from colab_rl.checkpoints import Manifest, Tier
 from colab_rl.checkpoints.layout import RUN_JSON, manifest_generation
 from colab_rl.checkpoints.retention import best
-from colab_rl.errors import ColabRLError, StorageError
+from colab_rl.errors import StorageError
 from colab_rl.progress import say
 from colab_rl.runs.identity import Identity
 from colab_rl.runs.places import Location, Places
+from colab_rl.runs.survey import Checkpoints, survey
 from colab_rl.storage import NotFound
 
 
 @checked
 def status(run: str | None = None, *, root: Location = None, store: Location = None) -> list[dict[str, Any]]:
-    """The run, or all runs, as `status --json` prints them. Raises UsageError for an unknown run."""
+    """The run, or all runs, as `status --json` prints them. Raises UsageError for an unknown run.
+
+    `verified` and `written` say for one run that every file was read, or that Drive gave its MD5. For all runs they
+    say what `survey` says, which reads no file but manifests.
+    """
     return status_in(Places(root, store), run)
 
 
 def status_in(places: Places, run: str | None = None) -> list[dict[str, Any]]:
     """See `status`."""
     if run:
-        return [_status_of(places.require(run), places)]
-    found = []
-    for name in places.names():
-        try:
-            found.append(_status_of(places.require(name), places))
-        except ColabRLError as error:  # one damaged run does not hide the others
-            say(f"{name}: {error}")
-    return found
+        identity = places.require(run)
+        local, remote = places.tiers(identity)
+        return [_row(identity, _checkpoints(local), _checkpoints(remote), places)]
+    return [_row(*found, places) for found in survey(places)]
 
 
-def _status_of(identity: Identity, places: Places) -> dict[str, Any]:
-    local, remote = places.tiers(identity)
-    here, there = _states(local), _states(remote)
+def _row(identity: Identity, here: Checkpoints, there: Checkpoints, places: Places) -> dict[str, Any]:
     # By generation and hash, the newest first; two lines of one run may share a generation.
     names = sorted({**here, **there}, key=lambda name: (manifest_generation(name), name), reverse=True)
     rows, manifests = [], []
@@ -60,13 +59,13 @@ def _status_of(identity: Identity, places: Places) -> dict[str, Any]:
         "finished": bool(newest and newest.finished), "exact": newest.exact if newest else True,
         "score": scored and scored.score, "best_score": best_one and best_one.score,
         "state_sha256": newest and newest.state_sha256, "checkpoints": rows,
-        "pending": len(missing) if remote else 0,
+        "pending": len(missing) if places.store else 0,
     }
 
 
-def _states(tier: Tier | None) -> dict[str, tuple[Manifest | None, str]]:
+def _checkpoints(tier: Tier | None) -> Checkpoints:
     """Manifest and `verified`, `written` or `bad` of every checkpoint in a tier; each file is read."""
-    states: dict[str, tuple[Manifest | None, str]] = {}
+    states: Checkpoints = {}
     if tier is None:
         return states
     try:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import os
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -17,7 +19,7 @@ from colab_rl.runs.identity import (
     Identity,
     check_run_name,
 )
-from colab_rl.storage import FolderStorage, NotFound, Storage, absolute_path, open_store, retry_until
+from colab_rl.storage import FolderStorage, NotFound, Stat, Storage, absolute_path, open_store, retry_until
 
 Location = str | os.PathLike | None
 
@@ -60,8 +62,7 @@ class Places:
         """Every run, here and in the store."""
         found: set[str] = set()
         for storage in filter(None, (FolderStorage(self.root), self.store)):
-            names = [f"{name}/{RUN_JSON}" for name in storage.folders() if RUN_NAME.fullmatch(name)]
-            found |= {name.removesuffix(f"/{RUN_JSON}") for name in storage.stats(names)}
+            found |= runs_in(storage).keys()
         return sorted(found)
 
     def find(self, name: str) -> Identity | None:
@@ -72,15 +73,13 @@ class Places:
         """
         check_run_name(name)
         storages = [storage for storage in (self.local(name), self.remote(name)) if storage]
-        consistent = all(storage.consistent for storage in storages)
-        found, damaged = _identities(storages) if consistent else retry_until(lambda: _identities(storages))
-        if len({identity.run_id for identity in found}) == 2:
-            raise ColabRLError(f"{storages[0].place} and {storages[1].place} hold two different runs of the same "
-                               "name; nothing was changed; choose another name, or move one of them")
-        if found:
-            return dataclasses.replace(found[0], name=name)
-        if damaged:
-            raise damaged[0]
+
+        def look() -> Copies:
+            return read_copies((storage.place, functools.partial(storage.get, RUN_JSON)) for storage in storages)
+
+        copies = look() if all(storage.consistent for storage in storages) else retry_until(look)
+        if copies:
+            return copies.agreed(name)
         for storage in storages:
             if _holds_something(storage):
                 raise ColabRLError(f"{storage.place} is not a run: it has no run.json; nothing was changed; "
@@ -104,29 +103,53 @@ class Places:
                 Tier(remote, identity.run_id) if remote else None)
 
 
-class _Looked(NamedTuple):
-    """What storages hold of a run's identity, and what is wrong with one that is damaged; false where nothing is."""
+def runs_in(storage: Storage) -> dict[str, dict[str, Stat]]:
+    """The runs in a storage by name, with the files that lie directly in the folder of each."""
+    found: dict[str, dict[str, Stat]] = {}
+    for path, stat in storage.list_files(name for name in storage.folders() if RUN_NAME.fullmatch(name)).items():
+        name, _, file = path.partition("/")
+        found.setdefault(name, {})[file] = stat
+    return {name: files for name, files in found.items() if RUN_JSON in files}
 
-    found: list[Identity]
+
+class Copies(NamedTuple):
+    """What the copies of a run.json say, each with its place. False if there is none."""
+
+    found: list[tuple[str, Identity]]
     damaged: list[DamagedIdentity]
 
     def __bool__(self) -> bool:
         return bool(self.found or self.damaged)
 
+    def agreed(self, name: str) -> Identity | None:
+        """The run's identity, under the name of its folder. Raises ColabRLError if two runs have that name, or if
+        every copy is damaged.
+        """
+        if len({identity.run_id for _, identity in self.found}) == 2:
+            raise ColabRLError(f"{' and '.join(place for place, _ in self.found)} hold two different runs of the same "
+                               "name; nothing was changed; choose another name, or move one of them")
+        if self.damaged and not self.found:
+            raise self.damaged[0]
+        return dataclasses.replace(self.found[0][1], name=name) if self.found else None
 
-def _identities(storages: list[Storage]) -> _Looked:
-    looked = _Looked([], [])
-    for storage in storages:
+
+def read_copies(copies: Iterable[tuple[str, Callable[[], bytes]]]) -> Copies:
+    """Reads the copies of a run.json. Each is its place, and what gets it or raises NotFound.
+
+    Raises StorageError if the first one cannot be read: a store's trouble is told by the thread that fills it.
+    """
+    found = Copies([], [])
+    for place, get in copies:
         try:
-            looked.found.append(Identity.from_bytes(storage.get(RUN_JSON), storage.place))
+            found.found.append((place, Identity.from_bytes(get(), place)))
         except NotFound:
             continue
         except DamagedIdentity as error:
-            looked.damaged.append(error)
-        except StorageError:  # of the store: the replicator says so; of this machine: nothing can be done
-            if not looked.found:
+            found.damaged.append(error)
+        except StorageError:
+            if not found.found:
                 raise
-    return looked
+    return found
 
 
 def _holds_something(storage: Storage) -> bool:

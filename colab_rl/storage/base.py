@@ -22,8 +22,12 @@ T = TypeVar("T")
 class Stat(NamedTuple):
     """What the storage itself says of a file."""
 
-    size: int  # bytes
-    md5: str   # hexadecimal
+    size: int        # bytes
+    md5: str | None  # hexadecimal; None in a listing that does not bring it
+
+    def matches(self, size: int, md5: str) -> bool:
+        """Whether this says nothing against a file being that one."""
+        return self.size == size and self.md5 in (md5, None)
 
 
 class NotFound(StorageError):
@@ -93,6 +97,17 @@ class Storage(ABC):
             return None
 
         return dict(filter(None, self.map(stat_of, names)))
+
+    def list_files(self, folders: Iterable[str]) -> dict[str, Stat]:
+        """What a listing says of every file that lies directly in one of the folders, such as `walker/metrics`.
+
+        Nothing is read. A folder that is not there has no files.
+        """
+        def listed(folder: str) -> dict[str, Stat]:
+            return {name: Stat(size, None) for name, size in self.list(f"{folder}/").items()
+                    if name.rpartition("/")[0] == folder}
+
+        return {name: stat for files in self.map(listed, folders) for name, stat in files.items()}
 
     def map(self, function: Callable[[S], T], items: Iterable[S]) -> Iterator[T]:
         """The function's result for each item, in their order. As many calls run at a time as the storage takes."""

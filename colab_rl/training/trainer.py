@@ -17,7 +17,7 @@ from colab_rl.algorithms import Algorithm
 from colab_rl.checkpoints import FileRecord, Manifest, Replicator, Tier
 from colab_rl.checkpoints.layout import CHECKPOINTS, METRICS, TELEMETRY, numbered_name
 from colab_rl.checkpoints.pace import StorePace
-from colab_rl.checkpoints.retention import best, prune
+from colab_rl.checkpoints.retention import best, earlier_of, prune
 from colab_rl.checkpoints.segments import Rows, extended
 from colab_rl.checkpoints.serialization import serialize, state_sha256
 from colab_rl.environments import VectorEnvironment
@@ -180,6 +180,8 @@ class Trainer:
             contents[numbered_name(TELEMETRY, generation, FileRecord.of(telemetry).sha256, "npz")] = telemetry
         history = {name: record for name, record in (parent.files if parent else {}).items()
                    if name.startswith(METRICS)}
+        files = {**segments, **{name: FileRecord.of(content) for name, content in contents.items()}}
+        history = {**(parent.history if parent else {}), **history}
         self.manifest = Manifest(
             run_id=recorder.run_id, generation=generation, parent=parent.stem if parent else None,
             iteration=self.iteration, step=self.step, total_steps=self.total_steps, finished=self.finished,
@@ -188,8 +190,8 @@ class Trainer:
             state_sha256=state_sha256(state), seconds=self.seconds,
             created=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
             versions=recorder.versions, exact=not self.inexact, inexact=self.inexact,
-            files={**segments, **{name: FileRecord.of(content) for name, content in contents.items()}},
-            history={**(parent.history if parent else {}), **history})
+            files=files, history=history,
+            earlier=earlier_of(parent, {**files, **history}, self.config.keep_last, self.config.keep_every))
         try:
             recorder.local.commit(self.manifest, contents)
         except ColabRLError:

@@ -21,9 +21,10 @@ from colab_rl.errors import ColabRLError, StorageError
 from colab_rl.evaluation.episode import Episode, from_npz
 from colab_rl.evaluation.evaluator import EVALUATION_SEED
 from colab_rl.policies.load import record_checkpoint
-from colab_rl.progress import progress_bar, say
+from colab_rl.progress import progress_bar
 from colab_rl.runs.identity import Identity
 from colab_rl.runs.places import Places
+from colab_rl.runs.survey import survey
 from colab_rl.training.metrics import Row, from_csv
 from colab_rl.views.dashboards.tables import Curves, Mark, table_of
 
@@ -44,22 +45,15 @@ class Overview(NamedTuple):
 def overview(places: Places) -> list[Overview]:
     """Every run that can be read, the newest first; only manifests are read."""
     rows = []
-    for name in places.names():
-        try:
-            identity = places.require(name)
-            local, remote = places.tiers(identity)
-            stored = manifests_in([remote]) if remote else []
-            manifests = [*manifests_in([local]), *stored]
-        except ColabRLError as error:
-            say(f"{name}: {error}")
-            continue
+    for identity, local, store in survey(places):
+        manifests = [manifest for found in (local, store) for manifest, _ in found.values() if manifest]
         best_one = best(manifests)
         newest = max(manifests, key=lambda manifest: (manifest.generation, manifest.name), default=None)
-        rows.append(Overview(name, identity.env_id, identity.algorithm, best_one.score if best_one else None,
+        rows.append(Overview(identity.name, identity.env_id, identity.algorithm, best_one.score if best_one else None,
                              newest.step if newest else 0,
                              newest.total_steps if newest else identity.config["total_steps"],
                              (newest.created if newest else identity.created)[:16].replace("T", " "),
-                             newest is not None and newest.stem in {manifest.stem for manifest in stored}))
+                             newest is not None and newest.name in store))
     return sorted(rows, key=lambda row: row.date, reverse=True)
 
 

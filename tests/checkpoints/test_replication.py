@@ -722,6 +722,7 @@ def witness(store, mounted, monkeypatch) -> Store:
     """Drive itself, behind the store, which is a mount; asked without a pause."""
     monkeypatch.setattr(replication, "CONFIRM_PAUSE", 0.01)
     store.witness = Store(store.root)
+    store.witness.service = "Drive"
     return store.witness
 
 
