@@ -7,6 +7,7 @@ import errno
 import hashlib
 import io
 import os
+import re
 import shutil
 import uuid
 from collections.abc import Iterable, Iterator, Sequence
@@ -201,13 +202,16 @@ def _make_folder(folder: Path) -> None:
 def is_fuse(folder: Path) -> bool:
     """Whether the folder lies on a FUSE mount, such as Colab's Drive."""
     try:
-        mounts = [line.split() for line in Path("/proc/mounts").read_text().splitlines()]
+        lines = Path("/proc/mounts").read_bytes().split(b"\n")
         path = Path(os.path.realpath(folder))  # for a loop of links, `resolve` raises RuntimeError
     except OSError:
         return False
-    points = [(Path(mount[1].replace("\\040", " ")), mount[2]) for mount in mounts]
-    above = [(point, kind) for point, kind in points if path.is_relative_to(point)]
-    return bool(above) and max(above, key=lambda found: len(found[0].parts))[1].startswith("fuse")
+    kinds: dict[Path, bytes] = {}  # by mount point, in bytes of any encoding; of several at one point the last is seen
+    for _, point, kind, *_ in (line.split(b" ") for line in lines if line):
+        point = re.sub(rb"\\([0-7]{3})", lambda octal: bytes([int(octal[1], 8)]), point)
+        kinds[Path(os.fsdecode(point))] = kind
+    above = [point for point in kinds if path.is_relative_to(point)]
+    return bool(above) and kinds[max(above, key=lambda point: len(point.parts))].startswith(b"fuse")
 
 
 def _fsync_folder(folder: Path) -> None:

@@ -12,6 +12,7 @@ from colab_rl.progress import say
 from colab_rl.storage.base import retry_until
 from colab_rl.storage.drive import mount
 from colab_rl.storage.folder import FolderStorage
+from colab_rl.storage.names import same_looking
 
 
 def open_path(place: str, make: bool) -> FolderStorage:
@@ -45,13 +46,23 @@ def absolute_path(path: str | os.PathLike, what: str) -> Path:
     Raises UsageError if there is no such home folder, or if the path is relative and the current folder is gone.
     """
     try:
-        return Path(path).expanduser().absolute()
+        return _as_spelt_there(Path(path).expanduser().absolute())
     except RuntimeError as error:
         raise UsageError(f"{what} {path} begins with the home folder of a user whom this machine does not "
                          "know") from error
     except OSError as error:
         raise UsageError(f"{what} {path} is relative, and the current folder is gone; nothing was changed; change to "
                          f"a folder that is there, or give {what} as an absolute path") from error
+
+
+def _as_spelt_there(path: Path) -> Path:
+    """The path with the names of what is there, if they only look like the given ones, as those that a Mac made."""
+    if os.path.lexists(path) or path == path.parent:
+        return path
+    above, names = _as_spelt_there(path.parent), []
+    with contextlib.suppress(OSError):
+        names = sorted(same_looking(os.listdir(above), path.name))
+    return above / (names[0] if names else path.name)
 
 
 def _is_there(storage: FolderStorage) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import io
 import itertools
 import json
@@ -31,7 +32,7 @@ from colab_rl.checkpoints.claim import Claim
 from colab_rl.checkpoints.layout import manifest_generation
 from colab_rl.checkpoints.manifest import checksum
 from colab_rl.checkpoints.recovery import Checkpoint, bring_home, load, newest_whole, of_generation
-from colab_rl.checkpoints.retention import best, kept, prune, sweep
+from colab_rl.checkpoints.retention import best, earlier_of, kept, prune, sweep
 from colab_rl.errors import ColabRLError, StorageError, UsageError
 from colab_rl.storage import FolderStorage
 
@@ -260,10 +261,11 @@ def test_a_newer_format_stops_and_changes_nothing(folder, monkeypatch):
     line = make_line(2)
     tier = make_tier(folder, line[:1])
     with monkeypatch.context() as newer:
-        newer.setattr("colab_rl.checkpoints.manifest.FORMAT", 2)
-        tier.commit(*line[1])
+        newer.setattr("colab_rl.checkpoints.manifest.FORMAT", 3)
+        earlier = earlier_of(line[0].manifest, {}, keep_last=2, keep_every=10)
+        tier.commit(dataclasses.replace(line[1].manifest, earlier=earlier), line[1].contents)
     before = snapshot(folder)
-    with pytest.raises(NewerFormat, match=r"format 2.*nothing was changed.*install the newer version"):
+    with pytest.raises(NewerFormat, match=r"format 3.*nothing was changed.*install the newer version"):
         newest_whole(tier, None, print)
     assert snapshot(folder) == before
 

@@ -356,10 +356,34 @@ def test_a_real_mount_proves_nothing(mount):
     assert not FolderStorage(mount.point / "MyDrive").proves
 
 
+def mounted(monkeypatch, mounts: bytes) -> None:
+    """Lets /proc/mounts hold that."""
+    read_bytes = Path.read_bytes
+    monkeypatch.setattr(Path, "read_bytes", lambda self: mounts if str(self) == "/proc/mounts" else read_bytes(self))
+
+
+@pytest.mark.parametrize(("name", "shown"), [
+    (b"my drive", rb"my\040drive"), (b"a\tb\nc", rb"a\011b\012c"), (b"back\\040slash", rb"back\134040slash"),
+    (b"Donn\xe9es", b"Donn\xe9es"), (b"\xff\xfe", b"\xff\xfe"), ("läufer 🚶".encode(), "läufer\\040🚶".encode()),
+    (b"# mine", rb"\043\040mine"), (b"a\rb\x0bc", b"a\rb\x0bc"), (b"Donn\xc3\xa9es", b"Donn\xc3\xa9es"),
+], ids=repr)
+def test_a_mount_is_known_by_whatever_bytes_its_name_has(tmp_path, monkeypatch, name, shown):
+    above = os.fsencode(tmp_path)
+    mounted(monkeypatch, b"/dev/vda / ext4 rw 0 0\n/dev/\xff /\xe9 ext4 rw 0 0\ndrive " + above + b"/" + shown
+            + b" fuse.drive rw 0 0\n")
+    assert not FolderStorage(Path(os.fsdecode(above + b"/" + name)) / "colab_rl").proves
+    assert FolderStorage(tmp_path / "my").proves
+
+
+def test_of_two_mounts_at_one_point_the_later_is_seen(tmp_path, monkeypatch):
+    for kinds, proves in ((b"autofs fuse.drive", False), (b"fuse.drive ext4", True)):
+        mounted(monkeypatch, b"".join(b"x %s %s rw 0 0\n" % (os.fsencode(tmp_path), kind) for kind in kinds.split()))
+        assert FolderStorage(tmp_path / "colab_rl").proves == proves
+
+
 def test_a_disk_proves_what_it_holds_and_a_fuse_mount_does_not(tmp_path, monkeypatch):
     assert FolderStorage(tmp_path).proves
     mounts = f"/dev/vda / ext4 rw 0 0\ndrive {tmp_path}/my\\040drive fuse.drive rw 0 0\n"
-    read_text = Path.read_text
-    monkeypatch.setattr(Path, "read_text", lambda self: mounts if str(self) == "/proc/mounts" else read_text(self))
+    mounted(monkeypatch, mounts.encode())
     assert not FolderStorage(tmp_path / "my drive" / "colab_rl").proves
     assert FolderStorage(tmp_path / "my drives").proves

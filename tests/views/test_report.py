@@ -121,7 +121,7 @@ class Slow(WatchedStorage):
 
     def __init__(self, root):
         super().__init__(root)
-        self.consistent = False
+        self.concurrency = 2
         self.two, self.number = threading.Barrier(2, timeout=20), itertools.count()
 
     def before(self, call, name):

@@ -69,7 +69,8 @@ def report(runs: str | Sequence[str], *, out: Location = None, checkpoint: str |
     Raises UsageError for what is not there, StorageError where the copy fails; the file is written by then.
     """
     names = [runs] if isinstance(runs, str) else list(runs)
-    target = absolute_path(out or "-".join(name.replace(":", "-") for name in names) + "-report.html", "out")
+    named = Path(out or "-".join(name.replace(":", "-") for name in names) + "-report.html")
+    target = absolute_path(named, "out")
     _check_target(target)
     text = build_page(names, checkpoint=checkpoint, episodes=episodes, env=env, root=root, store=store)
     data = text.encode()
@@ -83,7 +84,7 @@ def report(runs: str | Sequence[str], *, out: Location = None, checkpoint: str |
         copy_to_store(places, identity, REPORTS + target.name, data)
     except (StorageError, ValueError) as error:
         raise StorageError(f"the report is in {target}, but no copy of it is in the store: {error}") from error
-    return target
+    return named if named.exists() else target
 
 
 def build_page(names: Sequence[str], *, checkpoint: str | int = "best", episodes: int = 100,
