@@ -93,7 +93,7 @@ def render(run: str, *, form: str = "episode", checkpoint: str | int = "best", a
         raise UsageError(f"no form {form!r}{nearest(form, FORMS)} (there is: {', '.join(FORMS)})")
     if against and form != "compare":
         raise UsageError("other checkpoints to compare with belong to the form compare: give --form compare")
-    out = None if out is None else absolute_path(out, "out")
+    named, out = out, None if out is None else absolute_path(out, "out")
     suffix = _suffix(out, gif)
     _check_numbers(seed, size, speed, seconds)
     panels = parse_panels(overlay)
@@ -128,7 +128,8 @@ def render(run: str, *, form: str = "episode", checkpoint: str | int = "best", a
         say(f"{path} is there from before, and will be replaced")
     comment = json.dumps({"colab_rl": {**words, "returns": returns}})
     _write(reel, path, fps, comment)
-    return Video(path, form, seed, len(reel), fps, reel.size, returns, *_stored(places, identity, name, path))
+    shown = Path(named) if named is not None and Path(named).exists() else path
+    return Video(shown, form, seed, len(reel), fps, reel.size, returns, *_stored(places, identity, name, path))
 
 
 def check_free(path: Path, overwrite: bool) -> None:
