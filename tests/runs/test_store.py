@@ -607,6 +607,17 @@ def test_a_mounted_folder_of_a_shared_drive_has_a_witness_too(tmp_path, drive, m
     assert witness is None and "cannot be verified there: the login sees no shared drive" in capsys.readouterr().err
 
 
+def test_a_shortcut_on_the_mount_has_the_folder_itself_as_its_witness(tmp_path, drive, monkeypatch):
+    monkeypatch.setattr("colab_rl.storage.folder.is_fuse", lambda folder: True)
+    shared = drive.add("runs of a friend", None, parent=drive.add_shared_drive("team").id)
+    drive.add("walker/run.json", IDENTITY, parent=shared.id)
+    (target := tmp_path / "drive" / ".shortcut-targets-by-id" / shared.id / "runs of a friend").mkdir(parents=True)
+    (mine := tmp_path / "drive" / "MyDrive").mkdir()
+    (mine / "friend").symlink_to(target)
+    witness = open_store(str(mine / "friend"), make=False).subfolder("walker").witness
+    assert witness.get("run.json") == IDENTITY
+
+
 @pytest.mark.parametrize("asked", ["the mount, later", "Drive"])
 def test_a_store_that_a_mount_does_not_list_for_a_moment_is_not_made_anew(tmp_path, drive, monkeypatch, asked):
     monkeypatch.setattr("colab_rl.storage.folder.is_fuse", lambda folder: True)

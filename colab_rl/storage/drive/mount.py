@@ -12,6 +12,7 @@ from colab_rl.storage.base import Storage
 MOUNTED_DRIVE = Path(os.environ.get("COLAB_RL_MOUNT", "/content/drive"))  # where Colab mounts Drive
 MY_DRIVE = "MyDrive"            # the folder of a mount that is the account's own Drive
 SHARED_DRIVES = "Shareddrives"  # and the one that holds the shared drives
+SHORTCUT_TARGETS = ".shortcut-targets-by-id"  # and where a shortcut to a folder leads
 
 
 def default_store(say_missing: bool = False) -> str:
@@ -34,11 +35,11 @@ def check_mounted(folder: Path, place: str) -> None:
 
 
 def witness_of(folder: Path) -> Storage | None:
-    """Drive itself, behind a mounted folder of My Drive or a shared drive. None if nobody is logged in to it."""
-    parts = Path(os.path.realpath(folder)).parts  # for a loop of links, `resolve` raises RuntimeError
-    above = next((part for part in (MY_DRIVE, SHARED_DRIVES) if part in parts), None)
+    """Drive itself, behind a mounted folder of My Drive, a shared drive or a shortcut. None if nobody is logged in."""
     from colab_rl.storage.drive.login import credentials, endpoint, may_have_login
 
+    parts = Path(os.path.realpath(folder)).parts  # for a loop of links, `resolve` raises RuntimeError
+    above = next((part for part in (SHORTCUT_TARGETS, MY_DRIVE, SHARED_DRIVES) if part in parts), None)
     titles = parts[parts.index(above) + 1:] if above else ()
     if not titles or not may_have_login():
         return None
@@ -47,9 +48,10 @@ def witness_of(folder: Path) -> Storage | None:
 
     try:
         client = DriveClient(credentials(), endpoint())
-        if above == MY_DRIVE:
-            tops = ["root"]
-        else:
+        tops = ["root"]
+        if above == SHORTCUT_TARGETS:  # the id of the folder, and its title
+            tops, titles = [titles[0]], titles[2:]
+        elif above == SHARED_DRIVES:
             tops, titles = client.shared_drives(titles[0]), titles[1:]
             if not tops:
                 raise StorageError(f"the login sees no shared drive of the name in {folder}")

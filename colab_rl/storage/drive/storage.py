@@ -85,12 +85,14 @@ class DriveStorage(Storage):
             check_name(prefix.removesuffix("/"))
         sizes: dict[str, int] = {}
         with self._lock:
-            level = [self._full(prefix).rstrip("/")]
+            level, seen = {self._full(prefix).rstrip("/")}, set()
             while level:
                 listed = self._list(level)
+                seen |= {folder_id for path in listed for folder_id in self._folders.get(path, ())}
                 sizes |= {name: stat.size for name, stat in self._stats_in(listed).items()}
-                level = sorted({_join(path, entry.title) for path, entries in listed.items() for entry in entries
-                                if entry.is_folder and _is_plain(entry.title)})
+                below = {_join(path, entry.title) for path, entries in listed.items() for entry in entries
+                         if entry.is_folder and _is_plain(entry.title)}
+                level = {path for path in below if not seen.issuperset(self._folders[path])}  # a shortcut may lead up
         return sizes
 
     def stat(self, name: str) -> Stat:
