@@ -31,8 +31,8 @@ class RunSurvey(NamedTuple):
 def survey(places: Places, tell: Callable[[str], object] = say) -> list[RunSurvey]:
     """Every run in its name's order.
 
-    A checkpoint is `bad` if its manifest is damaged, or if a file has another size than it should, or another MD5 as
-    far as a listing brings it. Drive's does; what a folder's files hold is not looked at.
+    A checkpoint is `bad` if its manifest is damaged, if a file has another size than it should, or another MD5 if the
+    storage's listing brings it. What the files of a folder hold is not looked at.
     tell: is told of a run that cannot be read. Raises StorageError if a place cannot be listed.
     """
     shelves = [_Shelf(storage) for storage in (FolderStorage(places.root), places.store) if storage]

@@ -37,9 +37,10 @@ class NotFound(StorageError):
 class Storage(ABC):
     """Files by name. A name is a relative path with forward slashes. A storage knows nothing of checkpoints.
 
-    A new storage sets the attributes that have no value here, and implements the abstract methods. Every method raises
-    StorageError if trying again later may help, StorageRefused if a person has to change something first, and
-    ValueError for a name that `check_name` refuses. Several threads call it.
+    A new storage sets the attributes that have no value here, and implements the abstract methods. It overrides the
+    others if it can do with fewer calls. Several threads call it. Every method raises StorageError if trying again
+    later may help, StorageRefused if a person has to change something first, and ValueError for a name that
+    `check_name` refuses.
     """
 
     place: str                  # where this is, for people
@@ -70,12 +71,12 @@ class Storage(ABC):
         """Removes a file. It is no error if there is none."""
 
     @abstractmethod
-    def folders(self) -> Sequence[str]:
-        """Names of the folders that lie directly in it, sorted."""
-
-    @abstractmethod
     def subfolder(self, path: str) -> Storage:
         """The storage of a folder in this one. Its first file makes that folder, but never this one."""
+
+    def folders(self) -> Sequence[str]:
+        """Names of the folders that lie directly in it, sorted."""
+        return sorted({name.partition("/")[0] for name in self.list("") if "/" in name})
 
     def stat(self, name: str) -> Stat:
         """Size and MD5 of what the storage holds, read there and then. Raises NotFound if there is no file."""

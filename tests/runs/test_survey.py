@@ -9,8 +9,8 @@ import threading
 from collections.abc import Iterator
 from pathlib import Path
 
+import memory_storage
 import pytest
-from documented import documented_module
 from fake_drive import FakeDrive
 from helpers import TINY, flip, restore, snapshot
 
@@ -23,7 +23,6 @@ from colab_rl.settings import parse_settings
 from colab_rl.storage.drive import client
 
 OLD_RUNS = Path(__file__).parents[1] / "data" / "runs-0.1.0"
-memory_storage = documented_module("memory_storage")
 
 
 def trained(root: Path, steps: int, **places) -> dict[str, bytes]:

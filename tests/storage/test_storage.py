@@ -11,14 +11,12 @@ import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import memory_storage  # noqa: F401  it registers `memory:`
 import pytest
-from documented import documented_module
 from fake_drive import FakeDrive
 
 from colab_rl.errors import StorageError, StorageRefused
 from colab_rl.storage import FolderStorage, NotFound, Stat, Storage, open_store
-
-documented_module("memory_storage")  # registers `memory:`
 
 # Every storage passes the same suite. It is entered by the name that a person gives to an empty store.
 STORAGES = {"folder": "{folder}/store", "drive": "drive:colab_rl", "mount": "{mount}/store",
