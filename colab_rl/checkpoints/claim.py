@@ -50,7 +50,7 @@ class Claim:
                 self._storage.delete(name)
 
     def check(self) -> None:
-        """Raises Overtaken where a newer session has claimed the run, ClaimLost where this one's claim is gone."""
+        """Raises Overtaken if a newer session has claimed the run, ClaimLost if this one's claim is gone."""
         assert self._name is not None
         names = self._claims()
         newest = max(names, default="")

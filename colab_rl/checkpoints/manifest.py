@@ -66,7 +66,7 @@ class Manifest:
 
     files: without these it does not exist: the training state, the metrics since the parent, and the replay segments
         that hold past experience, which manifests share.
-    history: the metrics before. Where one of them is damaged the run goes on, and its curves have a gap.
+    history: the metrics before. If one of them is damaged the run goes on, and its curves have a gap.
     earlier: what the manifests of the checkpoints before say, so that a list of many runs reads one manifest of each
         (`earlier_of`). A file of theirs that this manifest names too stands there as None.
     score, criterion: of an evaluation at this step, if there was one: its mean, and what `best_by` makes of it.

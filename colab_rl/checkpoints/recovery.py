@@ -34,12 +34,11 @@ class Checkpoint(NamedTuple):
 
 def newest_whole(local: Tier, remote: Tier | None, say: Say,
                  check: Callable[[Manifest], object] = lambda manifest: None) -> Checkpoint | None:
-    """Walks back from the newest generation until one verifies; None where the run has no checkpoint yet.
+    """Walks back from the newest generation until one verifies; None if the run has no checkpoint yet.
 
-    check: raises Damaged for one that is not to be taken, because of its replay segments, say.
-    Raises ColabRLError where there are checkpoints and none is whole: a run is never begun
-    again over an old one. Raises StorageError where `check` does: what cannot be looked at now is not damaged, and
-    going on from an older checkpoint would cost work.
+    check: raises Damaged for a checkpoint that cannot be used, for example because of its replay segments.
+    Raises ColabRLError if there are checkpoints and none is whole: a run is never begun again over an old one. Raises
+    StorageError if `check` does: an older checkpoint would cost work, and the newest may be readable a minute later.
     """
     tiers = {id(tier): (tier, _names(tier, say, optional=tier is remote and bool(local.names())))
              for tier in (local, remote) if tier is not None}
@@ -74,7 +73,7 @@ def newest_whole(local: Tier, remote: Tier | None, say: Say,
 def check_segments(manifest: Manifest, local: Tier, remote: Tier | None) -> list[str]:
     """Names of a checkpoint's replay segments that the local tier lacks and the remote one has, whole.
 
-    Raises Damaged where neither has one, or StorageError.
+    Raises Damaged if neither has one, or StorageError.
     """
     lacking = set(manifest.segments) - local.holding(manifest.segments)
     found = remote.holding({name: manifest.files[name] for name in lacking}) if lacking and remote else set()
@@ -111,9 +110,10 @@ def read_segments(manifest: Manifest, local: Tier, remote: Tier | None) -> Itera
         yield read_segment(segment, data)
 
 
-def of_generation(local: Tier, remote: Tier | None, generation: int) -> Checkpoint:
-    """The checkpoint of a generation. Raises UsageError that lists those there are where it is none of them,
-    ColabRLError where it is not whole.
+def load_generation(local: Tier, remote: Tier | None, generation: int) -> Checkpoint:
+    """The checkpoint of a generation.
+
+    Raises UsageError that lists those there are if there is none of that generation, ColabRLError if it is not whole.
     """
     there: set[int] = set()
     problem = ""
@@ -144,8 +144,8 @@ def manifests_in(tiers: Iterable[Tier], tell: Callable[[str], object] = lambda l
     return sorted(held.values(), key=lambda manifest: (manifest.generation, manifest.name))
 
 
-def load_from(tiers: Iterable[Tier], manifest: Manifest) -> Checkpoint:
-    """That very checkpoint, from the first place that has it whole. Raises Damaged or StorageError where none has."""
+def load_from_any(tiers: Iterable[Tier], manifest: Manifest) -> Checkpoint:
+    """That very checkpoint, from the first place that has it whole. Raises Damaged or StorageError if none has."""
     problem: ColabRLError = Damaged(f"generation {manifest.generation} is gone")
     for tier in tiers:
         try:
@@ -158,7 +158,7 @@ def load_from(tiers: Iterable[Tier], manifest: Manifest) -> Checkpoint:
 
 
 def load(tier: Tier, name: str) -> Checkpoint:
-    """The checkpoint whose manifest is `name`. Raises Damaged, or StorageError where a few tries fail."""
+    """The checkpoint whose manifest is `name`. Raises Damaged, or StorageError if a few tries fail."""
     def read() -> Checkpoint:
         manifest = tier.read(name)
         return Checkpoint(manifest, tier.load(manifest))
@@ -167,7 +167,7 @@ def load(tier: Tier, name: str) -> Checkpoint:
 
 
 def _patiently(function: Callable[[], T]) -> T:
-    """What the function returns, tried a few times where the storage fails."""
+    """What the function returns, tried a few times if the storage fails."""
     for pause in (*PAUSES, None):
         try:
             return function()
@@ -178,7 +178,7 @@ def _patiently(function: Callable[[], T]) -> T:
     raise AssertionError("the last try returns or raises")
 
 
-def bring_home(checkpoint: Checkpoint, local: Tier, remote: Tier | None, say: Say) -> list[bytes]:
+def restore_locally(checkpoint: Checkpoint, local: Tier, remote: Tier | None, say: Say) -> list[bytes]:
     """Makes the local tier hold `checkpoint`; returns the metrics tables up to it, oldest first.
 
     Local files of it that are damaged, and newer checkpoints that did not verify, are set
@@ -227,7 +227,7 @@ def read_whole(tier: Tier, records: Mapping[str, FileRecord],
 
 
 def _is_damaged(tier: Tier, name: str) -> bool:
-    """Not where it only cannot be read now."""
+    """Whether a checkpoint is not whole. One that only cannot be read now is not damaged."""
     try:
         tier.check(tier.read(name))
     except (Damaged, NotFound):

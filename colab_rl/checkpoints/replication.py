@@ -27,7 +27,7 @@ OPTIONAL_TRIES = 3                      # of a file that a checkpoint can do wit
 
 
 class Replicator:
-    """Copies checkpoints from `local` to `remote`; where several are pending, the newest first.
+    """Copies checkpoints from `local` to `remote`; if several are pending, the newest first.
 
     identity: content of run.json, written before the first checkpoint.
     error: what the store last answered, None while it does what it should.
@@ -143,8 +143,9 @@ class Replicator:
                 pause = min(2 * pause, LONGEST_PAUSE) * random.uniform(0.8, 1.2)
 
     def _submitted(self) -> Iterator[Manifest]:
-        """The newest of what is pending and was not tried in vain; of all, where every one was. Between two of them,
-        and while nothing is pending, the witness is asked.
+        """The newest pending checkpoint that was not tried in vain, or the newest of all if every one was.
+
+        Between two of them, and while nothing is pending, it asks the witness.
         """
         asked = time.monotonic()
         while True:
@@ -220,15 +221,15 @@ class Replicator:
         try:
             found = self._holdings.confirm()
         except Exception as error:
-            self._asked(error)
+            self._note_witness(error)
             return
-        self._asked(None)
+        self._note_witness(None)
         if not found:
             return
         with self._changed:
             self._changed.notify_all()
         try:
-            self._claim.check()  # it is not this session's any more to make room in, where a newer one has come
+            self._claim.check()  # if a newer session has come, this one deletes nothing
             self._holdings.make_room()
         except Overtaken as error:
             self._stop(str(error))
@@ -240,10 +241,10 @@ class Replicator:
                     self.error, self.refused = None, False
 
     def _write(self, name: str, data: bytes, record: FileRecord, there: bool) -> None:
-        """Puts a file where the store has none, or a damaged one, which is set aside.
+        """Puts a file. A damaged one in its place is set aside.
 
-        there: whether the store has one of that name. One that this session tried to write is its own, and replaced;
-            where that does not mend it, set aside too, once.
+        there: whether the store has one of that name. If this session tried to write it before, it is replaced, and
+            set aside once if that does not mend it.
         """
         if there and self._tries[name] in (0, 2):
             self._remote.storage.set_aside(name)
@@ -282,7 +283,7 @@ class Replicator:
             return True
 
     def _prepare(self) -> None:
-        """Writes run.json where there is none, claims the run, learns which checkpoints the store holds, for
+        """Writes run.json if there is none, claims the run, learns which checkpoints the store holds, for
         retention, and clears what a killed session left.
         """
         record = FileRecord.of(self._identity)
@@ -293,11 +294,11 @@ class Replicator:
         self._claim.take()
         self._claim.check()
         self._remote.clear()
-        self._holdings.look(here=max((manifest_generation(name) or 0 for name in self._local.names()), default=0))
+        self._holdings.learn(here=max((manifest_generation(name) or 0 for name in self._local.names()), default=0))
         self._prepared, self._doubted = True, False
 
     def _check_run(self) -> None:
-        """Raises Overtaken, or ClaimLost where the store's folder is not the one that this session knew."""
+        """Raises Overtaken, or ClaimLost if the store's folder is not the one that this session knew."""
         storage, record = self._remote.storage, FileRecord.of(self._identity)
         storage.forget_listings()
         # First: on the way to this file the storage lists all folders that are looked into next. On a mount by a
@@ -327,12 +328,12 @@ class Replicator:
     def _failed(self, error: Exception) -> None:
         self._doubted = not self._remote.storage.proves
         with self._changed:
-            self.error, self.refused = _told(error), isinstance(error, StorageRefused)
+            self.error, self.refused = _message_of(error), isinstance(error, StorageRefused)
             self._changed.notify_all()
 
-    def _asked(self, error: Exception | None) -> None:
+    def _note_witness(self, error: Exception | None) -> None:
         with self._changed:
-            self.witness_error = _told(error) if error else None
+            self.witness_error = _message_of(error) if error else None
             self.witness_refused = isinstance(error, StorageRefused)
             self._changed.notify_all()
 
@@ -346,5 +347,5 @@ class Replicator:
             self._changed.wait_for(lambda: self._closing, seconds)
 
 
-def _told(error: Exception) -> str:
+def _message_of(error: Exception) -> str:
     return str(error) if isinstance(error, ColabRLError) else f"unexpected {type(error).__name__}: {error}"

@@ -15,7 +15,7 @@ SWEPT = (CHECKPOINTS, METRICS, TELEMETRY)
 
 
 def best(manifests: Iterable[Manifest]) -> Manifest | None:
-    """The checkpoint with the highest score, the newest of equals; None where none was evaluated."""
+    """The checkpoint with the highest score, the newest of equals; None if none was evaluated."""
     scored = [manifest for manifest in manifests if manifest.criterion is not None]
     return max(scored, key=lambda manifest: (manifest.criterion, manifest.generation), default=None)
 
@@ -74,7 +74,7 @@ def prune(tier: Tier, verified: dict[str, Manifest], keep_last: int, keep_every:
 
 
 def sweep(tier: Tier, newest: Manifest) -> None:
-    """Deletes what a killed save or prune left. Only where no other writer lives."""
+    """Deletes what a killed save or prune left. Called only while no other session writes."""
     for name in orphans(tier, newest):
         tier.storage.delete(name)
 

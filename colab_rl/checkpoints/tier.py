@@ -19,7 +19,7 @@ from colab_rl.storage import NotFound, Storage
 class Tier:
     """Commits, finds, checks and removes checkpoints of the run `run_id` in `storage`.
 
-    identity: content of run.json, where nothing is to be committed without it.
+    identity: content of run.json. If it is set, nothing is committed to a folder that lacks it.
     """
 
     def __init__(self, storage: Storage, run_id: str):
@@ -28,8 +28,10 @@ class Tier:
         self.identity: bytes | None = None
 
     def commit(self, manifest: Manifest, contents: dict[str, bytes]) -> None:
-        """Writes a checkpoint. Raises StorageError, or ColabRLError where the folder is not the run's any more: renamed
-        or removed meanwhile it would be made anew, and what is written there be found by no command.
+        """Writes a checkpoint.
+
+        Raises StorageError, or ColabRLError if the folder is not the run's any more. If somebody renamed or removed
+        it, no command would find what is written to a new one.
 
         contents: every file of `manifest.files` but replay segments that the place holds already.
         """
@@ -49,14 +51,14 @@ class Tier:
         self.storage.remove_temporary_files(("", *FOLDERS, SESSIONS))
 
     def write(self, name: str, data: bytes, record: FileRecord) -> None:
-        """Puts a file and reads it back. Raises StorageError where the place holds something else."""
+        """Puts a file and reads it back. Raises StorageError if the place holds something else."""
         self.storage.put(name, data)
         stat = self.storage.stat(name)
         if (stat.size, stat.md5) != (record.size, record.md5):
             raise StorageError(f"{name} reads back from {self.storage.place} other than it was written")
 
     def check_run(self) -> None:
-        """Raises StorageError where the folder belongs to another run; one that cannot be read says nothing of that."""
+        """Raises StorageError if the folder belongs to another run; one that cannot be read says nothing of that."""
         with contextlib.suppress(NotFound, ValueError, AttributeError, RecursionError):
             other = json.loads(self.storage.get(RUN_JSON)).get("run_id", self.run_id)
             if other != self.run_id:

@@ -62,7 +62,7 @@ class Identity:
     def environment(self, given: EnvironmentSource | None, call: str) -> EnvironmentSource:
         """What makes the run's environment: its id, or the function, which has to be given each time.
 
-        call: the function of ours that wants it. Raises UsageError where it is not given.
+        call: the function of ours that wants it. Raises UsageError if it is not given.
         """
         if given is not None:
             return given
@@ -78,7 +78,7 @@ class Identity:
 
     @classmethod
     def from_bytes(cls, data: bytes, place: str) -> Identity:
-        """Reads run.json. Raises DamagedIdentity where it is none, NewerFormat where it is too new."""
+        """Reads run.json. Raises DamagedIdentity if it is none, NewerFormat if it is too new."""
         try:
             content = json.loads(data)
             digest = content.pop("identity_sha256")
@@ -99,7 +99,7 @@ class Identity:
 def write_identity(identity: Identity, local: FolderStorage, remote: Storage | None) -> bytes:
     """Makes this machine hold the run's run.json, byte for byte as it was first written; returns it.
 
-    Raises ColabRLError where another session has begun a run of that name meanwhile.
+    Raises ColabRLError if another session has begun a run of that name meanwhile.
     """
     with contextlib.suppress(NotFound, DamagedIdentity):
         if Identity.from_bytes(local.get(RUN_JSON), local.place).run_id != identity.run_id:

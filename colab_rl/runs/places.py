@@ -25,7 +25,7 @@ Location = str | os.PathLike | None
 
 
 def store_name(store: str | os.PathLike | None = None) -> str:
-    """What a person calls the store: what is given, else `$COLAB_RL_STORE`; empty where nobody said."""
+    """What a person calls the store: what is given, else `$COLAB_RL_STORE`; empty if nobody said."""
     return os.fspath(store or os.environ.get("COLAB_RL_STORE", ""))
 
 
@@ -66,10 +66,10 @@ class Places:
         return sorted(found)
 
     def find(self, name: str) -> Identity | None:
-        """A run's identity, from here or the store; None where neither has it.
+        """A run's identity, from here or the store; None if neither has it.
 
         Its name is that of its folder: one that was copied or renamed is a run of its own, not a way to the first.
-        Raises ColabRLError where a folder of that name is no run, or where the two tiers hold different runs.
+        Raises ColabRLError if a folder of that name is no run, or if the two tiers hold different runs.
         """
         check_run_name(name)
         storages = [storage for storage in (self.local(name), self.remote(name)) if storage]
@@ -87,7 +87,7 @@ class Places:
         return None
 
     def require(self, name: str) -> Identity:
-        """A run's identity. Raises UsageError that names the nearest runs where there is none."""
+        """A run's identity. Raises UsageError that names the nearest runs if there is none."""
         identity = self.find(name)
         if identity is None:
             names = self.names()

@@ -36,7 +36,7 @@ class PushResult:
 def push(run: str, *, root: str | os.PathLike | None = None, store: str | os.PathLike | None = None) -> PushResult:
     """Brings everything of a run that the store lacks there; waits, with progress, until it is there.
 
-    Raises ColabRLError where the store refuses it, UsageError where there is no such run or no store.
+    Raises ColabRLError if the store refuses it, UsageError if there is no such run or no store.
     """
     places = Places(root, store, make_store=True)
     identity = places.require(run)

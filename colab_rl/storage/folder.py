@@ -102,7 +102,7 @@ class FolderStorage(Storage):
             return {name: stat for files in self.map(listed, folders) for name, stat in files.items()}
 
     def stat(self, name: str) -> Stat:
-        """See Storage. Reads the file, past this machine's cache of it where the system allows."""
+        """See Storage. Reads the file, past this machine's cache of it if the system allows."""
         digest, size = hashlib.md5(usedforsecurity=False), 0
         with self._explained("read", name), self._opened(name) as file:
             if hasattr(os, "posix_fadvise"):
@@ -159,7 +159,7 @@ class FolderStorage(Storage):
         return open(self._path(name), "rb", buffering=0)
 
     def _check_there(self) -> None:
-        """Raises OSError where the folder above is gone, or the mount it lay on: a mount that ended leaves an empty
+        """Raises OSError if the folder above is gone, or the mount that it lay on. A mount that ended leaves an empty
         folder of this machine, which is no store.
         """
         if self.within and not self.within.is_dir():

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from colab_rl.algorithms.registry import algorithm_class, make_config, preset
-from colab_rl.checkpoints.recovery import Checkpoint, check_segments, newest_whole, of_generation
+from colab_rl.checkpoints.recovery import Checkpoint, check_segments, load_generation, newest_whole
 from colab_rl.environments import EnvironmentSource, describe, environment_name
 from colab_rl.environments.backends import check_backend, choose_backend, why_not
 from colab_rl.environments.make import check_known_elsewhere
@@ -150,7 +150,7 @@ def checkpoint_of(origin: str, places: Places) -> tuple[Identity, Checkpoint]:
     identity = places.require(name)
     local, remote = places.tiers(identity)
     if generation is not None:
-        checkpoint = of_generation(local, remote, generation)
+        checkpoint = load_generation(local, remote, generation)
         check_segments(checkpoint.manifest, local, remote)
         return identity, checkpoint
     newest = newest_whole(local, remote, say, check=lambda manifest: check_segments(manifest, local, remote))

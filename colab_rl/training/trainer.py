@@ -18,7 +18,7 @@ from colab_rl.checkpoints import FileRecord, Manifest, Replicator, Tier
 from colab_rl.checkpoints.layout import CHECKPOINTS, METRICS, TELEMETRY, numbered_name
 from colab_rl.checkpoints.pace import StorePace
 from colab_rl.checkpoints.retention import best, earlier_of, prune
-from colab_rl.checkpoints.segments import Rows, extended
+from colab_rl.checkpoints.segments import Rows, extend_segments
 from colab_rl.checkpoints.serialization import serialize, state_sha256
 from colab_rl.environments import VectorEnvironment
 from colab_rl.errors import ColabRLError
@@ -106,7 +106,7 @@ class Trainer:
         if manifest:
             self.manifest = manifest
             if self._pace:
-                self._pace.go_on_from(manifest)
+                self._pace.resume_from(manifest)
             self._resumed = True
             self.target_reached = manifest.finished and manifest.step < manifest.total_steps == self.total_steps
             self._seconds_before = manifest.seconds
@@ -173,7 +173,7 @@ class Trainer:
         contents = {table_name: table, data_name: data}
         segments: dict[str, FileRecord] = {}
         if self.algorithm.replay:
-            segments, new_segments = extended(parent.files if parent else {}, self.algorithm.replay)
+            segments, new_segments = extend_segments(parent.files if parent else {}, self.algorithm.replay)
             contents |= new_segments
         telemetry = to_npz(result.episodes) if result else b""
         if telemetry:

@@ -14,7 +14,7 @@ import numpy as np
 
 from colab_rl.checkpoints import Damaged, FileRecord, Manifest
 from colab_rl.checkpoints.layout import METRICS, TELEMETRY
-from colab_rl.checkpoints.recovery import load_from, manifests_in, read_whole
+from colab_rl.checkpoints.recovery import load_from_any, manifests_in, read_whole
 from colab_rl.checkpoints.retention import best
 from colab_rl.environments import EnvironmentSource
 from colab_rl.errors import ColabRLError, StorageError
@@ -122,7 +122,7 @@ class History:
             episode = self._recorded(manifest)
             if episode is None and source is not None:
                 try:
-                    checkpoint = load_from(self._tiers, manifest)
+                    checkpoint = load_from_any(self._tiers, manifest)
                     episode = record_checkpoint(self.identity, checkpoint, EVALUATION_SEED, source)
                 except ColabRLError as error:
                     self.missing.append(f"generation {manifest.generation}: {error}")

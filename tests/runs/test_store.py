@@ -165,9 +165,9 @@ def test_resume_of_a_long_run_takes_few_calls(tmp_path, drive):
     place = Places(tmp_path / "second", "drive:colab_rl")
     identity = place.require("cart")
     local, remote = place.tiers(identity)
-    from colab_rl.checkpoints.recovery import bring_home, newest_whole
+    from colab_rl.checkpoints.recovery import newest_whole, restore_locally
     checkpoint = newest_whole(local, remote, print)
-    tables = bring_home(checkpoint, local, remote, print)
+    tables = restore_locally(checkpoint, local, remote, print)
     assert len(tables) == checkpoint.manifest.generation > 30
     assert drive.count("list") <= 6  # one a folder, telemetry's too
     assert len(drive.calls) <= len(tables) + 12

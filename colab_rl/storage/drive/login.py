@@ -38,7 +38,7 @@ def credentials() -> Credentials:
     """The login to Drive: the saved one, else what `google.auth.default()` finds.
 
     That is a service account's key named by GOOGLE_APPLICATION_CREDENTIALS, or Colab's user
-    after `auth.authenticate_user()`. Raises StorageRefused where there is none.
+    after `auth.authenticate_user()`. Raises StorageRefused if there is none.
     """
     server = endpoint()
     if server:  # it asks for no login; the tokens that it hands out are refreshed like any other's

@@ -154,7 +154,7 @@ class DriveStorage(Storage):
         return storage
 
     def free_bytes(self) -> int | None:
-        """Bytes that the account has left, None where it has no limit of its own."""
+        """Bytes that the account has left, None if it has no limit of its own."""
         return self._client.free_bytes()
 
     def forget_listings(self) -> None:
@@ -249,7 +249,7 @@ def open_place(place: str, make: bool) -> DriveStorage:
 def open_drive(client: DriveClient, place: str, make: bool) -> DriveStorage:
     """The storage of a `drive:FOLDER`: a path of titles from My Drive, or a folder's address in the browser.
 
-    make: makes a path's last folder where it is missing. Raises UsageError, or StorageError where it is not there.
+    make: makes a path's last folder if it is missing. Raises UsageError, or StorageError if it is not there.
     """
     address = ADDRESS.fullmatch(place.removeprefix("drive:"))
     if address:
