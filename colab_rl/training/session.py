@@ -14,7 +14,7 @@ from colab_rl.algorithms import Algorithm
 from colab_rl.algorithms.registry import algorithm_class, register_algorithm
 from colab_rl.arguments import checked
 from colab_rl.checkpoints import Manifest, Replicator, Tier
-from colab_rl.checkpoints.recovery import Checkpoint, bring_home, bring_segments, newest_whole, read_segments
+from colab_rl.checkpoints.recovery import Checkpoint, bring_segments, newest_whole, read_segments, restore_locally
 from colab_rl.checkpoints.retention import best, sweep
 from colab_rl.checkpoints.segments import Rows
 from colab_rl.checkpoints.serialization import deserialize
@@ -148,7 +148,7 @@ class _Session:
                 raise UsageError(f"run {self.identity.name} exists and differs: total_steps is "
                                  f"{checkpoint.manifest.total_steps} and can only grow, not {total_steps}; nothing was "
                                  "changed; leave the option out to continue it")
-            tables = bring_home(checkpoint, self.local, self.remote, say)
+            tables = restore_locally(checkpoint, self.local, self.remote, say)
             sweep(self.local, checkpoint.manifest)
             total_steps = max(total_steps, checkpoint.manifest.total_steps)
         with replicating(self.identity, self.places, self.identity_bytes) as replicator:
