@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from colab_rl.algorithms import ALGORITHMS
 from colab_rl.algorithms.presets import preset
 from colab_rl.algorithms.registry import config_class, make_config
 from colab_rl.checkpoints.recovery import Checkpoint, check_segments, newest_whole, of_generation
@@ -22,6 +23,7 @@ from colab_rl.progress import say
 from colab_rl.runs.identity import Identity
 from colab_rl.runs.places import Places
 from colab_rl.settings import Config, to_json
+from colab_rl.training.code import ObjectCode, code_of, own_code
 
 DEFAULT_ENVIRONMENT = "BipedalWalker-v3"
 # What a run begun from another's checkpoint must share with it: the shape and the random streams of its state, and
@@ -36,6 +38,7 @@ class Request:
 
     origin: `OTHER` or `OTHER:GENERATION`, the checkpoint that a new run begins from.
     settings: fields of the config, total_steps and seed among them.
+    env_code: of `env` if that is a function, as it is before anything calls it.
     """
 
     run: str
@@ -45,8 +48,10 @@ class Request:
     device: str = "auto"
     origin: str | None = None
     settings: Mapping[str, Any] = field(default_factory=dict)
+    env_code: ObjectCode | None = field(init=False)
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "env_code", own_code(self.env) if callable(self.env) else None)
         check_backend(self.backend)
         check_device(self.device)
         if self.algo is not None:
@@ -56,6 +61,10 @@ class Request:
     def env_id(self) -> str | None:
         """The environment's name."""
         return None if self.env is None else environment_name(self.env)
+
+    def code(self, algorithm: str, backend: str, env: EnvironmentSource) -> dict[str, str]:
+        """The hashes of the code that trains; `env` has been made."""
+        return code_of(ALGORITHMS[algorithm], backend, environment=self.env_code or own_code(env))
 
     def agree(self, identity: Identity) -> int:
         """The total_steps to train a run that exists to. Raises UsageError that names every contradiction."""
@@ -136,8 +145,8 @@ class Request:
             name=self.run, run_id=uuid.uuid4().hex,
             created=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
             env_id=environment_name(env), algorithm=algorithm, backend=backend, device=device, threads=threads,
-            config=to_json(config), spaces=spaces.to_json(), versions=versions(device, threads, backend),
-            source=began)
+            config=to_json(config), spaces=spaces.to_json(),
+            versions={**versions(device, threads, backend), **self.code(algorithm, backend, env)}, source=began)
 
 
 def parse_origin(origin: str) -> tuple[str, int | None]:
