@@ -52,6 +52,8 @@ def reached(roots: Iterable[str]) -> dict[str, list[str]]:
             module, name = f"{module}.{name}", ""
         path = source_file(module)
         if path is None:
+            if is_followed(module):
+                raise FileNotFoundError(f"{module} has no source file")
             continue
         code = read_file(path, path.stat().st_mtime_ns, module)
         imports = {(base, what) for base, what, here in code.imports}
@@ -67,9 +69,9 @@ def reached(roots: Iterable[str]) -> dict[str, list[str]]:
 
 
 def source_file(module: str) -> Path | None:
-    """The file of a module that is followed, else None. Nothing is imported to find it."""
+    """The file of a module if it is one of ours that is followed, or a user's own. Nothing is imported to find it."""
     top, *inner = module.split(".")
-    if is_ours(module) and (not inner or inner[0] not in FOLLOWED or not ASIDE.isdisjoint(inner)):
+    if is_ours(module) and not is_followed(module):
         return None
     spec = getattr(sys.modules.get(top), "__spec__", None) or PathFinder.find_spec(top)
     if spec is None:
@@ -87,6 +89,12 @@ def source_file(module: str) -> Path | None:
 def is_ours(module: str) -> bool:
     """Whether a module is one of colab_rl."""
     return module.partition(".")[0] == "colab_rl"
+
+
+def is_followed(module: str) -> bool:
+    """Whether a module is one of colab_rl that can change a training state."""
+    top, *inner = module.split(".")
+    return is_ours(top) and bool(inner) and inner[0] in FOLLOWED and ASIDE.isdisjoint(inner)
 
 
 def is_installed(path: Path) -> bool:

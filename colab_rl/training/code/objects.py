@@ -136,29 +136,34 @@ class _Reader:
             self.read(vars(kind)[name])
 
     def _container(self, kind: type, value: Any) -> None:
-        if kind not in CONTAINERS:
+        base: Any = next(base for base in CONTAINERS if issubclass(kind, base))
+        if kind is not base:
             self.read(kind)
-        if issubclass(kind, (set, frozenset)):  # their order differs each time
-            codes = sorted(read_object(item) for item in value)
+        if base in (set, frozenset):  # their order differs each time
+            codes = sorted(read_object(item) for item in base.__iter__(value))
             self._put([code.digest for code in codes])
             self.modules.update(*(code.modules for code in codes))
             return
-        self._put(len(value))
-        for item in itertools.chain.from_iterable(value.items()) if issubclass(kind, Mapping) else value:
+        self._put(base.__len__(value))
+        items = base.__iter__(value) if base in (list, tuple) else itertools.chain.from_iterable(base.items(value))
+        for item in items:
             self.read(item)
 
     def _instance(self, kind: type, value: Any) -> None:
         """Its class. What it holds only if that is a user's own: a package's object may hold what differs each time."""
         self.read(kind)
+        held: dict[str, Any] = {}
         if is_own(kind.__module__) or issubclass(kind, (types.SimpleNamespace, torch.nn.Module)):
-            slots = [name for base in kind.__mro__ for name, member in vars(base).items()
-                     if type(member) is types.MemberDescriptorType]
-            names = sorted([*_attribute(value, "__dict__", {}), *slots])
-        else:
-            names = ["__name__", "_name_", "__wrapped__"]  # of a built-in function, an enum's member, an lru_cache
-        for name in names:
+            for base in kind.__mro__:
+                for name, member in vars(base).items():
+                    if type(member) is types.MemberDescriptorType:  # of __slots__
+                        held[name] = _attribute(value, name)
+            held |= _attribute(value, "__dict__") or {}
+        else:  # of a built-in function, an enum's member, an lru_cache
+            held = {name: _attribute(value, name) for name in ("__name__", "_name_", "__wrapped__")}
+        for name in sorted(held):
             self._put(name)
-            self.read(_attribute(value, name))
+            self.read(held[name])
 
     def _code(self, code: types.CodeType, names: Mapping[str, Any]) -> None:
         self._put(code.co_argcount, code.co_posonlyargcount, code.co_kwonlyargcount, code.co_flags & FLAGS,
@@ -167,7 +172,9 @@ class _Reader:
         for step in dis.get_instructions(code):
             if step.opname == "STORE_NAME" and step.argval in OF_PYTHON:
                 steps.pop()  # what is stored
-            elif step.opcode in dis.hasconst or step.opcode in dis.hasname:
+            elif step.opcode in dis.hasconst:  # not `argval`: Python 3.11 does not know it of KW_NAMES
+                steps.append((step.opname, code.co_consts[step.arg or 0]))
+            elif step.opcode in dis.hasname:
                 steps.append((step.opname, step.argval))
             elif step.opname not in ("EXTENDED_ARG", "NOP"):
                 steps.append((step.opname, step.arg))
@@ -189,9 +196,9 @@ class _Reader:
                 self.read(names[name])
 
 
-def _attribute(value: Any, name: str, default: Any = None) -> Any:
-    """What an object holds by that name, without asking code of its own."""
+def _attribute(value: Any, name: str) -> Any:
+    """What an object holds by that name, None if nothing, without asking code of its own."""
     try:
         return object.__getattribute__(value, name)
     except AttributeError:
-        return default
+        return None
