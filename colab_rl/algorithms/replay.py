@@ -20,14 +20,14 @@ from colab_rl.environments.spaces import Spaces
 NOTHING, TRANSITION, TERMINAL = range(3)  # what an environment did in a row: only reset, go on, terminate
 
 
-class Minibatches(NamedTuple):
-    """G minibatches of B transitions."""
+class Minibatch(NamedTuple):
+    """B transitions; with a dimension in front, G minibatches of as many."""
 
-    obs: Tensor         # (G, B, *obs_shape) raw
-    actions: Tensor     # (G, B, A) float32, in the policy's unit
-    rewards: Tensor     # (G, B) float32
-    terminated: Tensor  # (G, B) bool
-    next_obs: Tensor    # (G, B, *obs_shape) raw
+    obs: Tensor         # (B, *obs_shape)
+    actions: Tensor     # (B, A) float32, in the policy's unit
+    rewards: Tensor     # (B,) float32
+    terminated: Tensor  # (B,) bool
+    next_obs: Tensor    # (B, *obs_shape)
 
 
 class ReplayBuffer:
@@ -94,7 +94,7 @@ class ReplayBuffer:
             self._advance()
             self._arrays["observations"][self.end % self.capacity] = 0
 
-    def sample(self, groups: int, size: int, generator: torch.Generator) -> Minibatches:
+    def sample(self, groups: int, size: int, generator: torch.Generator) -> Minibatch:
         """`groups` minibatches of `size` transitions, each drawn uniformly and with replacement from all."""
         wanted, start = groups * size, self.first
         kinds = self._flat("kinds")
@@ -106,7 +106,7 @@ class ReplayBuffer:
         observations = self._flat("observations")
         columns = (observations[drawn], self._flat("actions")[drawn], self._flat("rewards")[drawn],
                    kinds[drawn] == TERMINAL, observations[self._wrapped(drawn + self.num_envs)])
-        return Minibatches(*(column.unflatten(0, (groups, size)) for column in columns))
+        return Minibatch(*(column.unflatten(0, (groups, size)) for column in columns))
 
     def newest_observations(self, rows: int) -> np.ndarray:
         """(n, *obs_shape) those of the newest rows, where they are transitions."""

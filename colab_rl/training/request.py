@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import datetime
 import re
 import uuid
@@ -9,9 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from colab_rl.algorithms import ALGORITHMS
-from colab_rl.algorithms.presets import preset
-from colab_rl.algorithms.registry import config_class, make_config
+from colab_rl.algorithms.registry import algorithm_class, make_config, preset
 from colab_rl.checkpoints.recovery import Checkpoint, check_segments, newest_whole, of_generation
 from colab_rl.environments import EnvironmentSource, describe, environment_name
 from colab_rl.environments.backends import check_backend, choose_backend, why_not
@@ -19,6 +18,7 @@ from colab_rl.environments.make import check_known_elsewhere
 from colab_rl.environments.spaces import Spaces
 from colab_rl.errors import ColabRLError, UsageError
 from colab_rl.machine import THREADS, check_device, choose_device, versions
+from colab_rl.networks.registry import own_network
 from colab_rl.progress import say
 from colab_rl.runs.identity import Identity
 from colab_rl.runs.places import Places
@@ -26,10 +26,6 @@ from colab_rl.settings import Config, to_json
 from colab_rl.training.code import ObjectCode, code_of, own_code
 
 DEFAULT_ENVIRONMENT = "BipedalWalker-v3"
-# What a run begun from another's checkpoint must share with it: the shape and the random streams of its state, and
-# what its state was begun with.
-STRUCTURE = ("seed", "num_envs", "hidden_sizes", "activation", "normalize_observations", "buffer_size", "layer_norm",
-             "log_std_init", "initial_temperature")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,16 +51,19 @@ class Request:
         check_backend(self.backend)
         check_device(self.device)
         if self.algo is not None:
-            config_class(self.algo)
+            algorithm_class(self.algo)
 
     @property
     def env_id(self) -> str | None:
         """The environment's name."""
         return None if self.env is None else environment_name(self.env)
 
-    def code(self, algorithm: str, backend: str, env: EnvironmentSource) -> dict[str, str]:
+    def code(self, algorithm: str, network: str, backend: str, env: EnvironmentSource) -> dict[str, str]:
         """The hashes of the code that trains; `env` has been made."""
-        return code_of(ALGORITHMS[algorithm], backend, environment=self.env_code or own_code(env))
+        own = {"environment": self.env_code or own_code(env)}
+        if make := own_network(network):
+            own["network"] = own_code(make)
+        return code_of(algorithm_class(algorithm), backend, **own)
 
     def agree(self, identity: Identity) -> int:
         """The total_steps to train a run that exists to. Raises UsageError that names every contradiction."""
@@ -117,7 +116,7 @@ class Request:
         if self.algo not in (None, other.algorithm):
             raise UsageError(f"{other.name} was trained by {other.algorithm}, not {self.algo}")
         config = make_config(other.algorithm, {**other.config, **self.settings})
-        for name in STRUCTURE:
+        for name in (one.name for one in dataclasses.fields(config) if one.metadata["shapes_state"]):
             if name in other.config and to_json(config)[name] != other.config[name]:
                 raise UsageError(f"a run from {other.name}'s checkpoint keeps its {name} ({other.config[name]})")
         manifest = checkpoint.manifest
@@ -146,7 +145,8 @@ class Request:
             created=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
             env_id=environment_name(env), algorithm=algorithm, backend=backend, device=device, threads=threads,
             config=to_json(config), spaces=spaces.to_json(),
-            versions={**versions(device, threads, backend), **self.code(algorithm, backend, env)}, source=began)
+            versions={**versions(device, threads, backend), **self.code(algorithm, config.network, backend, env)},
+            source=began)
 
 
 def parse_origin(origin: str) -> tuple[str, int | None]:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from colab_rl.algorithms.episode_tracker import EpisodeTracker
-from colab_rl.algorithms.ppo.rollout import Rollout, generalized_advantages
+from colab_rl.algorithms.rollout import Rollout, generalized_advantages
 from colab_rl.environments.spaces import ObservationSpec, Spaces
 
 GAMMA, LAMBDA = 0.9, 0.7

@@ -20,7 +20,7 @@ import torch
 
 from colab_rl import UsageError, bench
 from colab_rl.algorithms.ppo.config import PPOConfig
-from colab_rl.algorithms.presets import preset
+from colab_rl.algorithms.registry import preset
 from colab_rl.cli import main
 from colab_rl.commands.bench import (
     EnvironmentSpeed,

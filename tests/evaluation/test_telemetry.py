@@ -374,11 +374,10 @@ def test_training_commits_telemetry_and_record_gives_evaluates_return(tmp_path):
 def test_values_are_in_the_environments_rewards():
     import torch
 
-    from colab_rl.algorithms import make_algorithm
-    from colab_rl.algorithms.registry import make_config
+    from colab_rl.algorithms.registry import algorithm_class, make_config
 
     spaces = describe("Pendulum-v1")
-    algorithm = make_algorithm("ppo", make_config("ppo", {"hidden_sizes": (8,)}), spaces, torch.device("cpu"))
+    algorithm = algorithm_class("ppo")(make_config("ppo", {"hidden_sizes": (8,)}), spaces, torch.device("cpu"))
     obs = np.random.default_rng(0).normal(size=(4, 3)).astype(np.float32)
     before = algorithm.values(obs)
     algorithm.reward_normalizer.moments.variance = np.float64(400.0)

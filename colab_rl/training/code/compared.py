@@ -10,11 +10,10 @@ from __future__ import annotations
 import hashlib
 import itertools
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 import gymnasium
 
-from colab_rl.environments import EnvironmentSource
 from colab_rl.training.code.files import is_ours, reached
 from colab_rl.training.code.objects import ObjectCode, is_own, read_object
 from colab_rl.training.code.proven import PROVEN
@@ -25,7 +24,7 @@ LOOP = {"colab_rl.training.trainer", "colab_rl.environments.worker"}  # nothing 
 UNREADABLE = (OSError, SyntaxError, ValueError, RecursionError)
 
 
-def own_code(thing: EnvironmentSource | type) -> ObjectCode:
+def own_code(thing: str | Callable) -> ObjectCode:
     """The code of a user's own environment, algorithm or network; its digest is `unknown` if it cannot be read.
 
     A function is read before anything calls it, since a call may change what it uses.

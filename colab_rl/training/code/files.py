@@ -1,29 +1,24 @@
-"""The definitions in the source files that a training reaches by its imports, and a hash of each.
-
-A definition is a statement of a module: a function, a class, a constant. Its hash is that of its syntax tree, without
-what changes no number: comments, docstrings, formatting, type annotations, imports, help texts, the texts of errors.
-It depends neither on the file that holds the definition nor on the version of Python.
-"""
+"""The source files that a training reaches by its imports, and a hash of each definition in them (fingerprint.py)."""
 
 from __future__ import annotations
 
 import ast
 import functools
-import hashlib
 import sys
 import sysconfig
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from importlib.machinery import PathFinder
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from colab_rl.fingerprint import hashes_of
+
 # An edit of colab_rl elsewhere cannot change a training state.
-FOLLOWED = {"algorithms", "environments", "evaluation", "networks", "settings", "training"}
-# What in there changes no state either: it lists what there is, or tells, names, draws and writes.
-ASIDE = {"registry", "presets", "channels", "descriptions", "guard", "episode", "metrics", "stopping", "tensorboard"}
-# Fields of a syntax tree that are annotations, or that say how something was written and not what it does.
-IGNORED = {"annotation", "returns", "type_comment", "type_params", "ctx", "kind", "msg"}
-FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
+FOLLOWED = {"algorithms", "environments", "evaluation", "fingerprint", "networks", "settings", "training"}
+# Files and folders in there that change no state either: they list what there is, or choose, tell, name and write.
+ASIDE = {"algorithms.registry", "environments.backends", "environments.channels", "environments.descriptions",
+         "environments.guard", "evaluation.episode", "presets", "training.code", "training.metrics",
+         "training.request", "training.session", "training.stopping", "training.tensorboard"}
 
 
 class FileCode(NamedTuple):
@@ -93,8 +88,8 @@ def is_ours(module: str) -> bool:
 
 def is_followed(module: str) -> bool:
     """Whether a module is one of colab_rl that can change a training state."""
-    top, *inner = module.split(".")
-    return is_ours(top) and bool(inner) and inner[0] in FOLLOWED and ASIDE.isdisjoint(inner)
+    folder = module.removeprefix("colab_rl.").partition(".")[0]
+    return is_ours(module) and folder in FOLLOWED and not any(f".{name}." in f"{module}." for name in ASIDE)
 
 
 def is_installed(path: Path) -> bool:
@@ -109,48 +104,19 @@ def read_file(path: Path, changed: int, module: str) -> FileCode:
     tree = ast.parse(path.read_bytes())
     package = module.split(".") if path.name == "__init__.py" else module.split(".")[:-1]
     imports = []
-    for node in ast.walk(tree):
+    for node in _statements(tree.body):
         if isinstance(node, ast.Import):
             imports += [(alias.name, "", alias.asname or alias.name) for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
             above = package[:len(package) - node.level + 1] if node.level else []
             base = ".".join([*above, *filter(None, [node.module])])
             imports += [(base, alias.name, alias.asname or alias.name) for alias in node.names]
-    texts = filter(None, map(_text, tree.body))
-    return FileCode([hashlib.sha256(text.encode()).hexdigest() for text in texts], imports)
+    return FileCode(hashes_of(tree), imports)
 
 
-def _text(node: Any) -> str:
-    """A piece of a syntax tree as one line, empty if it changes no number."""
-    if isinstance(node, list):
-        return ",".join(filter(None, map(_text, node)))
-    if not isinstance(node, ast.AST):
-        return repr(node)
-    node = _essence(node)
-    if node is None:
-        return ""
-    fields = [(name, getattr(node, name, None)) for name in node._fields if name not in IGNORED]
-    parts = [f"{name}=[{text}]" for name, value in fields if value is not None and (text := _text(value))]
-    return f"{type(node).__name__}({' '.join(parts)})"
-
-
-def _essence(node: ast.AST) -> ast.AST | None:
-    """What a node does, None if it changes no number."""
-    match node:
-        case ast.Name() | ast.Attribute() | ast.Constant() | ast.arg():  # most of them: looked at first
-            return node
-        case ast.Import() | ast.ImportFrom() | ast.Pass() | ast.Expr(ast.Constant(str())) | ast.AnnAssign(_, _, None) \
-                | ast.Assign([ast.Name("__all__")]) | ast.If(ast.Name("TYPE_CHECKING"), _, []):
-            return None
-        case ast.AnnAssign(target, _, ast.expr() as value):
-            return ast.Assign([target], value)
-        case ast.Raise(ast.Call(kind)):
-            return ast.Raise(kind)
-        case ast.Call(ast.Name("setting"), [default, _]):  # of settings.py: a default and a help text
-            return ast.Call(node.func, [default], node.keywords)
-        case ast.ClassDef():  # its methods in any order; fields of a dataclass in theirs, those without a default too
-            fields = [ast.Expr(one.target) if isinstance(one, ast.AnnAssign) and not one.value else one
-                      for one in node.body if not isinstance(one, FUNCTIONS)]
-            methods = sorted((one for one in node.body if isinstance(one, FUNCTIONS)), key=lambda one: one.name)
-            return ast.ClassDef(node.name, node.bases, node.keywords, [*fields, *methods], node.decorator_list)
-    return node
+def _statements(body: list[Any]) -> Iterator[Any]:
+    """All statements, those within others too."""
+    for node in body:
+        yield node
+        for inner in ("body", "orelse", "finalbody", "handlers", "cases"):
+            yield from _statements(getattr(node, inner, []))

@@ -5,45 +5,47 @@
 
 PROVEN: dict[str, dict[str, str]] = {
     "ppo envpool": {
-        "code": "807676a397592752",
-        "code of algorithms": "cb93623a3784c839",
-        "code of algorithms/ppo": "6839fe48ff8dd255",
-        "code of environments": "7b87f97c61550ed9",
-        "code of evaluation": "0933cb6a486ea95c",
-        "code of networks": "ae5e103f82b092b0",
-        "code of settings": "1e78656fe863cca0",
-        "code of training": "0e2d81348b8fbd03"
+        "code": "5be9af6c7e1ec199",
+        "code of algorithms": "7b2fc5bc26247b22",
+        "code of algorithms/ppo": "154b5fc0b42617b8",
+        "code of environments": "b792192f798d439b",
+        "code of evaluation": "e5cdda24bac15790",
+        "code of fingerprint": "bfdda7c77f281b0e",
+        "code of networks": "7bf1c587feff5978",
+        "code of settings": "e8c513dcaf33e310",
+        "code of training": "1884264df6cb4948"
     },
     "ppo gymnasium": {
-        "code": "955cd8413e1ea0ac",
-        "code of algorithms": "cb93623a3784c839",
-        "code of algorithms/ppo": "6839fe48ff8dd255",
-        "code of environments": "4905c26aeab0a008",
-        "code of evaluation": "0933cb6a486ea95c",
-        "code of networks": "ae5e103f82b092b0",
-        "code of settings": "1e78656fe863cca0",
-        "code of training": "0e2d81348b8fbd03"
+        "code": "7bf0b1d4fc557acd",
+        "code of algorithms": "7b2fc5bc26247b22",
+        "code of algorithms/ppo": "154b5fc0b42617b8",
+        "code of environments": "67f5f45a953048a3",
+        "code of evaluation": "e5cdda24bac15790",
+        "code of fingerprint": "bfdda7c77f281b0e",
+        "code of networks": "7bf1c587feff5978",
+        "code of settings": "e8c513dcaf33e310",
+        "code of training": "1884264df6cb4948"
     },
     "sac envpool": {
-        "code": "ba4b5b7471b6e92d",
-        "code of algorithms": "cb93623a3784c839",
-        "code of algorithms/ppo": "6ea5599e50937990",
-        "code of algorithms/sac": "a2dbcf7a5e41233f",
-        "code of environments": "7b87f97c61550ed9",
-        "code of evaluation": "0933cb6a486ea95c",
-        "code of networks": "ae5e103f82b092b0",
-        "code of settings": "1e78656fe863cca0",
-        "code of training": "0e2d81348b8fbd03"
+        "code": "9fdd707887550847",
+        "code of algorithms": "a3534f42189ddf3c",
+        "code of algorithms/sac": "b7eb3ba69c2f0b27",
+        "code of environments": "b792192f798d439b",
+        "code of evaluation": "e5cdda24bac15790",
+        "code of fingerprint": "bfdda7c77f281b0e",
+        "code of networks": "7bf1c587feff5978",
+        "code of settings": "e8c513dcaf33e310",
+        "code of training": "1884264df6cb4948"
     },
     "sac gymnasium": {
-        "code": "241cab600cfb2f17",
-        "code of algorithms": "cb93623a3784c839",
-        "code of algorithms/ppo": "6ea5599e50937990",
-        "code of algorithms/sac": "a2dbcf7a5e41233f",
-        "code of environments": "4905c26aeab0a008",
-        "code of evaluation": "0933cb6a486ea95c",
-        "code of networks": "ae5e103f82b092b0",
-        "code of settings": "1e78656fe863cca0",
-        "code of training": "0e2d81348b8fbd03"
+        "code": "c49aa63eaf167264",
+        "code of algorithms": "a3534f42189ddf3c",
+        "code of algorithms/sac": "b7eb3ba69c2f0b27",
+        "code of environments": "67f5f45a953048a3",
+        "code of evaluation": "e5cdda24bac15790",
+        "code of fingerprint": "bfdda7c77f281b0e",
+        "code of networks": "7bf1c587feff5978",
+        "code of settings": "e8c513dcaf33e310",
+        "code of training": "1884264df6cb4948"
     }
 }

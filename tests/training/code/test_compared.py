@@ -17,11 +17,13 @@ from typing import Any
 import cloudpickle
 import gymnasium
 import pytest
+import torch
 from helpers import TINY
 
 import colab_rl
 from colab_rl import status, train
-from colab_rl.algorithms import ALGORITHMS
+from colab_rl.algorithms.ppo.ppo import PPO
+from colab_rl.algorithms.registry import ALGORITHMS
 from colab_rl.settings import parse_settings
 from colab_rl.training.code import code_of, differences, own_code
 from colab_rl.training.code.proven import PROVEN
@@ -67,7 +69,7 @@ def replaced(folder: Path, before: str, after: str) -> None:
 
 def test_an_edited_loss_is_said(begun, tmp_path):
     def edit(package: Path) -> None:
-        replaced(package / "algorithms" / "ppo", "std + 1e-8", "std + 1e-7")
+        replaced(package / "algorithms" / "ppo", "(values - batch.targets).square()", "(values - batch.targets).abs()")
 
     done = go_on_with(edit, begun, tmp_path)
     assert "not bit-exact: code of algorithms/ppo changed" in done.stderr
@@ -88,22 +90,23 @@ def rewritten(source: str) -> str:
 def test_what_changes_no_number_of_the_run_is_not_said(begun, tmp_path):
     def edit(package: Path) -> None:
         for path in package.rglob("*.py"):
-            path.write_text(rewritten(path.read_text()))
-        ppo = package / "algorithms" / "ppo"
-        moved = (ppo / "rollout.py").read_text()
-        start = moved.index("def generalized_advantages")
-        (ppo / "rollout.py").write_text(moved[:start])
-        (package / "networks" / "advantages.py").write_text("import numpy as np\n\n\n" + moved[start:])
-        replaced(ppo, "import Rollout, generalized_advantages",
-                 "import Rollout\nfrom colab_rl.networks.advantages import generalized_advantages")
-        replaced(package / "algorithms" / "sac", "class SAC(", "OTHER = 1\n\n\nclass SAC(")
-        (package / "algorithms" / "ppo" / "unused.py").write_text("OTHER = 1\n")
+            path.write_text(rewritten(path.read_text()).replace("algorithms.normalization", "algorithms.normalizing"))
+        algorithms = package / "algorithms"
+        (algorithms / "normalization.py").rename(algorithms / "normalizing.py")
+        before, function = (algorithms / "rollout.py").read_text().split("def generalized_advantages")
+        (algorithms / "rollout.py").write_text(before)
+        (package / "networks" / "gae.py").write_text(f"import numpy as np\n\ndef generalized_advantages{function}")
+        replaced(algorithms, ", generalized_advantages", "\nfrom colab_rl.networks.gae import generalized_advantages")
+        replaced(algorithms / "sac", "class SAC(", "OTHER = 1\n\n\nclass SAC(")
+        (algorithms / "ppo" / "unused.py").write_text("OTHER = 1\n")
 
     go_on_with(edit, begun, tmp_path)
-    newest = manifest(tmp_path / "runs")
+    newest, versions = manifest(tmp_path / "runs"), manifest(begun)["versions"]
     assert (newest["exact"], newest["inexact"]) == (True, [])
-    assert newest["versions"]["code of algorithms/ppo"] != manifest(begun)["versions"]["code of algorithms/ppo"]
-    assert newest["versions"]["code"] == manifest(begun)["versions"]["code"]
+    assert newest["versions"]["code of algorithms"] != versions["code of algorithms"]  # what was moved from there
+    assert newest["versions"]["code"] == versions["code"]
+    shutil.copytree(begun / "walker", tmp_path / "walker")
+    assert newest["state_sha256"] == train("walker", total_steps=300, root=tmp_path, store="none").state_sha256
 
 
 def test_code_that_cannot_be_read_is_said(begun, tmp_path):
@@ -199,17 +202,29 @@ def test_an_environment_of_a_package_has_no_code_of_a_users(begun):
     assert not [name for name in manifest(begun)["versions"] if name.startswith("code of the ")]
 
 
-def test_an_algorithm_of_a_users_is_compared_with_what_it_uses_of_ours():
-    def code(weight: float) -> dict[str, str]:
-        class Mine(ALGORITHMS["ppo"]):
-            def weighted(self) -> float:
-                return weight
+def test_an_algorithm_and_a_network_of_a_users_are_compared(tmp_path):
+    def go(weight: float, width: int) -> list[str]:
+        class Mine(PPO):
+            name = "mine"
 
-        return code_of(Mine, "gymnasium")
+            def value_loss(self, values, batch):
+                loss, metrics = super().value_loss(values, batch)
+                return weight * loss, metrics
 
-    assert {"code of the algorithm", "code of algorithms/ppo"} <= code(1.0).keys()
-    assert "code of algorithms/sac" not in code(1.0)
-    assert differences(code(1.0), code(2.0), "") == ["code of the algorithm changed"]
+        def narrow(observation, outputs):
+            return torch.nn.Sequential(torch.nn.Linear(*observation.shape, width), torch.nn.Linear(width, outputs))
+
+        train("walker", env="CartPole-v1", algo=Mine, settings={**SETTINGS, "network": narrow}, total_steps=steps.pop(),
+              backend="gymnasium", root=tmp_path, store="none")
+        return manifest(tmp_path)["inexact"]
+
+    steps = [400, 300, 200]
+    assert go(1.0, 4) == []
+    versions = manifest(tmp_path)["versions"]
+    assert {"code of the algorithm", "code of the network", "code of algorithms/ppo"} <= versions.keys()
+    assert "code of algorithms/sac" not in versions
+    assert go(2.0, 4) == ["code of the algorithm changed"]
+    assert "code of the network changed" in differences(versions, {**versions, "code of the network": "0"}, "")
 
 
 def test_an_environment_that_cannot_be_read_is_said_and_trained():
@@ -234,6 +249,11 @@ def test_the_code_of_now_is_that_which_was_tried_on_runs_of_0_1_0(run):
     assert code_of(ALGORITHMS[algorithm], backend) == PROVEN[run], (
         f"the code that trains {run} has changed. If `pytest tests/training/test_old_runs.py` still passes, its "
         "arithmetic is that of 0.1.0: write the new hashes with `python tools/proven.py`")
+
+
+def test_a_users_environment_of_which_0_1_0_kept_nothing_is_taken_for_the_same():
+    now = {"colab_rl": "9.0", **PROVEN["ppo gymnasium"], "code of the environment": "0"}
+    assert differences({}, now, "ppo gymnasium") == []
 
 
 @pytest.mark.parametrize(("versions", "reasons"), [

@@ -134,6 +134,11 @@ KINDS = {
             return lambda: table
         make = outer(np.arange(6).reshape({}))
         ''', "2, 3", "3, 2"),
+    "type of an array": ('''
+        import numpy as np
+        table = np.zeros(2, np.dtype("{}"))
+        make = lambda: table
+        ''', "int32", "float32"),
     "tensor": ('''
         import torch
         weights = torch.tensor({}, dtype=torch.bfloat16)

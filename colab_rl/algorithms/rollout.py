@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
+from torch import Tensor
 
 from colab_rl.environments.spaces import Spaces
 
@@ -27,10 +30,26 @@ class Rollout:
         self.truncated = np.empty(steps, bool)
         self.valid = np.empty(steps, bool)
 
+    @staticmethod
+    def bytes_of(num_steps: int, num_envs: int, spaces: Spaces) -> int:
+        """Bytes of its arrays: rewards and three flags beside observations and actions."""
+        numbers = [spaces.observation.zeros(), np.zeros(spaces.action_shape, spaces.action_dtype)]
+        return (num_steps + 1) * num_envs * (sum(array.nbytes for array in numbers) + 8 + 3)
+
     @property
     def done(self) -> np.ndarray:
         """(T, N) bool: the episode ended, either way."""
         return self.terminated | self.truncated
+
+
+class Transitions(NamedTuple):
+    """B transitions, under the policy that took them: of a rollout, less the rows that only reset, or a minibatch."""
+
+    obs: Tensor         # (B, *obs_shape), normalised
+    actions: Tensor     # (B,) int64 or (B, A) float32, in the policy's unit
+    log_probs: Tensor   # (B,) of the actions
+    advantages: Tensor  # (B,)
+    targets: Tensor     # (B,) for the values: advantages plus the values of then
 
 
 def generalized_advantages(rewards: np.ndarray, values: np.ndarray, terminated: np.ndarray, done: np.ndarray,
