@@ -5,8 +5,8 @@
 
 PROVEN: dict[str, dict[str, str]] = {
     "ppo envpool": {
-        "code": "5be9af6c7e1ec199",
-        "code of algorithms": "7b2fc5bc26247b22",
+        "code": "a9c69f56e02643d0",
+        "code of algorithms": "159e1a1c19a0d91c",
         "code of algorithms/ppo": "154b5fc0b42617b8",
         "code of environments": "b792192f798d439b",
         "code of evaluation": "e5cdda24bac15790",
@@ -16,8 +16,8 @@ PROVEN: dict[str, dict[str, str]] = {
         "code of training": "1884264df6cb4948"
     },
     "ppo gymnasium": {
-        "code": "7bf0b1d4fc557acd",
-        "code of algorithms": "7b2fc5bc26247b22",
+        "code": "1ccc19f16b2197be",
+        "code of algorithms": "159e1a1c19a0d91c",
         "code of algorithms/ppo": "154b5fc0b42617b8",
         "code of environments": "67f5f45a953048a3",
         "code of evaluation": "e5cdda24bac15790",
@@ -27,8 +27,8 @@ PROVEN: dict[str, dict[str, str]] = {
         "code of training": "1884264df6cb4948"
     },
     "sac envpool": {
-        "code": "9fdd707887550847",
-        "code of algorithms": "a3534f42189ddf3c",
+        "code": "104852c56a946678",
+        "code of algorithms": "525a30fe4c72bf00",
         "code of algorithms/sac": "b7eb3ba69c2f0b27",
         "code of environments": "b792192f798d439b",
         "code of evaluation": "e5cdda24bac15790",
@@ -38,8 +38,8 @@ PROVEN: dict[str, dict[str, str]] = {
         "code of training": "1884264df6cb4948"
     },
     "sac gymnasium": {
-        "code": "c49aa63eaf167264",
-        "code of algorithms": "a3534f42189ddf3c",
+        "code": "a3ada65d1e1c6117",
+        "code of algorithms": "525a30fe4c72bf00",
         "code of algorithms/sac": "b7eb3ba69c2f0b27",
         "code of environments": "67f5f45a953048a3",
         "code of evaluation": "e5cdda24bac15790",

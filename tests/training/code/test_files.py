@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 import colab_rl
-from colab_rl.algorithms.registry import ALGORITHMS
+from colab_rl.algorithms.registry import OURS, algorithm_class
 from colab_rl.environments.backends import BACKENDS
 from colab_rl.training.code.files import ASIDE, FOLLOWED, is_followed, reached
 
@@ -16,7 +16,7 @@ def test_every_file_is_reached_by_some_training_or_left_aside():
     """So that no file drops out, because it is imported in another way, say."""
     training = ["colab_rl.training.trainer", "colab_rl.environments.worker",
                 *(f"colab_rl.environments.{backend}_vector" for backend in BACKENDS if backend != "auto"),
-                *(algorithm.__module__ for algorithm in ALGORITHMS.values())]
+                *(algorithm_class(name).__module__ for name in OURS)]
     names = {".".join(["colab_rl", *path.relative_to(PACKAGE).with_suffix("").parts])
              for path in PACKAGE.rglob("*.py") if path.name != "__init__.py"}
     there = {name for name in names if name.split(".")[1] in FOLLOWED}
