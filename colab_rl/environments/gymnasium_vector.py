@@ -17,25 +17,24 @@ import itertools
 import os
 import socket
 import subprocess
-import sys
 from collections.abc import Callable
 from multiprocessing.connection import Connection, wait
 from typing import Any
 
-import cloudpickle
 import numpy as np
 
 from colab_rl.environments.base import StepResult, VectorEnvironment, unusable
 from colab_rl.environments.channels import Channels
 from colab_rl.environments.guard import with_cells
 from colab_rl.environments.journal import Journal
+from colab_rl.environments.likeness import command, packed
 from colab_rl.environments.make import EnvironmentSource, environment_name
 from colab_rl.environments.repeats import unrepeatable
 from colab_rl.environments.seeds import episode_seed
 from colab_rl.environments.shared import Layout, SharedArrays, anonymous_file
 from colab_rl.environments.spaces import Spaces
 from colab_rl.errors import EnvironmentFault, UsageError
-from colab_rl.machine import cores
+from colab_rl.machine import cores, standard_error
 from colab_rl.progress import progress_bar
 
 MOST_WORKERS = 8  # more of them only take memory
@@ -212,11 +211,12 @@ class GymnasiumVectorEnvironment(VectorEnvironment):
 
 
 def pickled(source: EnvironmentSource) -> bytes:
-    """What makes an environment, for the worker processes; by value, so that a function of a notebook's cell reaches
-    them. Raises UsageError where it cannot be pickled.
+    """What makes an environment, and what makes a worker process look like this one, for the worker processes.
+
+    Raises UsageError if it cannot be pickled.
     """
     try:
-        return cloudpickle.dumps(source)
+        return packed(source)
     except Exception as error:  # whatever an object raises that is asked for its content
         what = " ".join(f"{type(error).__name__}: {error}".split())
         raise UsageError(f"{environment_name(source)} holds what cannot be sent to the worker processes that step it "
@@ -230,18 +230,18 @@ class WorkerProcess:
     """
 
     def __init__(self, content: bytes, layout: Layout, first: int, count: int, memory: int):
+        prints = standard_error()
         ours, theirs = socket.socketpair()
         with theirs:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "colab_rl.environments.worker", str(theirs.fileno()), str(memory)],
+                command(f"from colab_rl.environments.worker import main; main({theirs.fileno()}, {memory})"),
                 pass_fds=(theirs.fileno(), memory), stdin=subprocess.DEVNULL,
-                stdout=2,  # what an environment prints is no result
+                stdout=prints, stderr=prints,  # what an environment prints is no result
                 start_new_session=True,  # a signal to the terminal's process group is the trainer's to answer
-                env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join(filter(None, sys.path))})
+                env={**os.environ, "OMP_NUM_THREADS": "1"})
         self.connection = Connection(ours.detach())
         self.replaying = 0  # steps of the episode it is replaying
         with contextlib.suppress(OSError):  # a worker that is dead already is noticed when its answer is awaited
-            self.connection.send(sys.path)
             self.connection.send((content, layout, first, count))
 
     def send(self, command: bytes) -> None:

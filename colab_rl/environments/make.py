@@ -9,8 +9,6 @@ from __future__ import annotations
 import contextlib
 import importlib
 import inspect
-import subprocess
-import sys
 import warnings
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -27,7 +25,6 @@ EnvironmentSource = str | Callable[..., gymnasium.Env]
 RUNNING_STATISTICS: dict[type[gymnasium.Wrapper], str] = {
     gymnasium.wrappers.NormalizeObservation: "normalize_observations",
     gymnasium.wrappers.NormalizeReward: "normalize_rewards (of ppo)"}
-UNKNOWN = 3  # exit code of a process that is asked for an id
 
 
 @prints_aside()
@@ -43,9 +40,7 @@ def make_environment(source: EnvironmentSource, render_mode: str | None = None) 
             takes_it = render_mode and "render_mode" in inspect.signature(source).parameters
             made = source(render_mode=render_mode) if takes_it else source()
             return _rendering(_checked(made, source), source, render_mode)
-        module, colon, name = source.rpartition(":")
-        if colon:
-            _import_user_module(module, source)
+        name = import_module_of(source)
         if name not in gymnasium.registry:
             raise UsageError(f"unknown environment {source!r}{nearest(name, gymnasium.registry)}")
         if render_mode is None:
@@ -89,17 +84,20 @@ def describe(source: EnvironmentSource) -> Spaces:
         close_environment(environment)
 
 
-def check_known_elsewhere(source: EnvironmentSource) -> None:
-    """Raises UsageError for an id that this process knows and a worker process would not, since it was registered by
-    hand, in a notebook's cell say. Starts a process that asks.
+def import_module_of(env_id: str) -> str:
+    """Imports the module that an id such as `module:Id-v0` names; returns the id in it. Raises UsageError if there is
+    no such module.
     """
-    if not isinstance(source, str) or ":" in source:  # a worker is given the function, or imports the module
-        return
-    program = f"import gymnasium, sys; sys.exit({UNKNOWN} * ({source!r} not in gymnasium.registry))"
-    asked = subprocess.run([sys.executable, "-c", program], stdin=subprocess.DEVNULL, capture_output=True)
-    if asked.returncode == UNKNOWN:
-        raise UsageError(f"{source} is registered in this process alone, and other processes step it: give a function "
-                         "that makes it, or register it in a module and give module:Id; nothing was changed")
+    module, colon, name = env_id.rpartition(":")
+    if not colon:
+        return name
+    if not all(module.split(".")):
+        raise UsageError(f"environment {env_id!r} names no module before its colon")
+    try:
+        importlib.import_module(module)
+    except ModuleNotFoundError as error:
+        raise UsageError(f"environment {env_id!r}: no module named {error.name!r} is found") from error
+    return name
 
 
 @prints_aside()
@@ -153,12 +151,3 @@ def _rendering(environment: gymnasium.Env, source: EnvironmentSource, render_mod
     hint = f"; give env=a function that makes it with render_mode={render_mode!r}" if render_mode in modes else ""
     raise EnvironmentFault(f"{environment_name(source)} does not render as {render_mode}{hint}; "
                            "nothing was written")
-
-
-def _import_user_module(module: str, source: str) -> None:
-    if not all(module.split(".")):
-        raise UsageError(f"environment {source!r} names no module before its colon")
-    try:
-        importlib.import_module(module)
-    except ModuleNotFoundError as error:
-        raise UsageError(f"environment {source!r}: no module named {error.name!r} is found") from error

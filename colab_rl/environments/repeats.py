@@ -9,15 +9,14 @@ import copy
 import math
 import time
 from collections.abc import Iterator
-from typing import Any
 
 import gymnasium
 import numpy as np
-from gymnasium.utils.env_checker import data_equivalence
 
 from colab_rl.environments.guard import prints_aside
 from colab_rl.environments.known import prepare
 from colab_rl.environments.make import EnvironmentSource, close_environment, environment_name, make_environment
+from colab_rl.environments.stepper import Stepper
 from colab_rl.progress import say
 
 STEPS, OTHER_STEPS = 24, 8  # of the episode, and of the one between
@@ -48,7 +47,7 @@ def repeats(environment: gymnasium.Env, beside: gymnasium.Env | None = None) -> 
     for moment in _play(environment, SEED, steps):
         again.append(moment)
         next(other, None)
-    return data_equivalence(first, again, exact=True)
+    return first == again
 
 
 def say_unless_it_repeats(source: EnvironmentSource) -> None:
@@ -59,27 +58,19 @@ def say_unless_it_repeats(source: EnvironmentSource) -> None:
     close_environment(environment)
 
 
-def _play(environment: gymnasium.Env, seed: int, steps: int, seconds: float = math.inf) -> Iterator[Any]:
-    """What `reset` and each step returned, less `info`; the type of what one raised, which ends it."""
+def _play(environment: gymnasium.Env, seed: int, steps: int, seconds: float = math.inf) -> Iterator[tuple]:
+    """What `reset` and each step gave; the type of what one raised, which ends it."""
     try:
+        stepper = Stepper(environment, np.zeros(environment.observation_space.shape or (), np.float32))
         actions = copy.deepcopy(environment.action_space)
         actions.seed(seed)
         deadline = time.monotonic() + seconds
-        prepare(environment)
-        yield _copied(environment.reset(seed=seed)[0])
-        ended = False
+        stepper.begin(seed)
+        yield (stepper.observation.tobytes(),)
         for _ in range(steps):
-            if ended or time.monotonic() > deadline:
+            _, *ended = result = stepper.step(actions.sample())
+            yield stepper.observation.tobytes(), *result
+            if any(ended) or time.monotonic() > deadline:
                 return
-            *returned, _ = environment.step(actions.sample())
-            ended = bool(returned[2] or returned[3])
-            yield _copied(tuple(returned))
     except (Exception, SystemExit) as error:
-        yield type(error).__name__
-
-
-def _copied(value: Any) -> Any:
-    """It, in arrays of its own: an environment may use its arrays again."""
-    if isinstance(value, dict):
-        return {key: _copied(part) for key, part in value.items()}
-    return tuple(map(_copied, value)) if isinstance(value, tuple) else np.array(value)
+        yield (type(error),)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import gymnasium
 import numpy as np
 
@@ -13,8 +15,7 @@ def episode_seed(seed: int, slot: int, episode: int) -> int:
     return int(np.random.SeedSequence([seed, slot, episode]).generate_state(1)[0] >> 1)
 
 
-def begin_episode(environment: gymnasium.Env, seed: int) -> np.ndarray:
-    """Resets to the first observation of the episode that `seed` names."""
+def begin_episode(environment: gymnasium.Env, seed: int) -> Any:
+    """Begins the episode that `seed` names; returns what `reset` returned."""
     prepare(environment)
-    observation, _ = environment.reset(seed=seed)
-    return observation
+    return environment.reset(seed=seed)

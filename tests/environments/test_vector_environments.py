@@ -19,11 +19,10 @@ import cloudpickle
 import gymnasium
 import numpy as np
 import pytest
-import torch
 from gymnasium import spaces
 from gymnasium.envs.classic_control import CartPoleEnv
 
-from colab_rl.algorithms.ppo.policy import GaussianPolicy
+from colab_rl.algorithms.action_range import ActionRange
 from colab_rl.environments import StepResult, VectorEnvironment, describe, make_environment
 from colab_rl.environments.envpool_vector import EnvPoolVectorEnvironment
 from colab_rl.environments.gymnasium_vector import GymnasiumVectorEnvironment
@@ -504,10 +503,13 @@ def test_a_number_that_is_none_is_named_with_its_seed_in_an_evaluation_too():
         evaluator.evaluate(lambda observations: np.zeros(len(observations), np.int64), episodes=6, seed=50)
 
 
-@pytest.mark.parametrize("returned", [np.ones(1, np.float32), np.ones((1, 2), np.float32), np.ones(5, np.float32),
-                                      np.float32(1), 1.0, [1.0], None], ids=str)
+@pytest.mark.parametrize(("returned", "words"), [
+    (np.ones(1, np.float32), "ndarray of shape (1,)"), (np.ones((1, 2), np.float32), "ndarray of shape (1, 2)"),
+    (np.ones(5, np.float32), "ndarray of shape (5,)"), (np.float32(1), "float32"), (1.0, "float"),
+    ([1.0], "1 value (float)"), ([1.0, [2.0]], "2 values (float, list)"), (["a", "b"], "2 values (str, str)"),
+    ({"speed": 1.0}, "dict"), (None, "None")], ids=str)
 @pytest.mark.parametrize("when", ["reset", "step"])
-def test_an_observation_of_another_shape_is_refused_and_not_copied(when, returned):
+def test_an_observation_that_is_none_is_refused_and_not_copied(when, returned, words):
     class Broken(Small):
         def observation(self) -> Any:
             return returned if self.steps == {"reset": 0, "step": 1}[when] else super().observation()
@@ -515,7 +517,8 @@ def test_an_observation_of_another_shape_is_refused_and_not_copied(when, returne
     with gymnasium_environments(lambda: Broken()) as envs, pytest.raises(EnvironmentFault) as caught:
         envs.reset()
         envs.step(np.zeros(2, np.int64))
-    assert f"an observation of shape {np.shape(returned)}, where the observation space has (2,)" in str(caught.value)
+    assert f" failed: {'reset' if when == 'reset' else 'step'} returned {words} as an observation, and Gymnasium " \
+        f"expects an array of shape (2,), as in its observation_space ({__file__}, line " in str(caught.value)
     assert "\n" not in str(caught.value)
 
 
@@ -680,10 +683,10 @@ def test_actions_reach_the_environment_scaled_and_clipped(dtype):
             return action, 0.0, False, False, {}
 
     shape = describe(lambda: Bounded())
-    policy = GaussianPolicy(shape, (4,), "tanh", torch.Generator().manual_seed(0), 0.0)
+    actions = ActionRange(shape)
     with gymnasium_environments(lambda: Bounded(), 4) as envs:
         envs.reset()
-        seen = envs.step(policy.to_environment(np.array([[-1, 1], [0, 0], [9, -9], [0.5, -0.5]], np.float32)))
+        seen = envs.step(actions.to_environment(np.array([[-1, 1], [0, 0], [9, -9], [0.5, -0.5]], np.float32)))
         np.testing.assert_allclose(seen.observations, [[-3, 10], [-1, 5], [1, 0], [0, 2.5]])
 
 

@@ -32,7 +32,7 @@ def renew_world(walker: Any) -> bool:
     """
     from gymnasium.envs.box2d.bipedal_walker import BipedalWalker
 
-    kind = type(getattr(walker, "world", None))
+    kind: Any = type(getattr(walker, "world", None))
     if kind.__name__ != "b2World":
         return True
     if type(walker)._destroy is not BipedalWalker._destroy:
