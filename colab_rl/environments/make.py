@@ -16,7 +16,8 @@ from typing import Any
 import gymnasium
 import numpy as np
 
-from colab_rl.environments.guard import prints_aside
+from colab_rl.environments.guard import in_one_line, prints_aside
+from colab_rl.environments.loaded_code import loaded_code
 from colab_rl.environments.spaces import ObservationSpec, Spaces
 from colab_rl.errors import EnvironmentFault, UsageError, nearest
 
@@ -54,8 +55,7 @@ def make_environment(source: EnvironmentSource, render_mode: str | None = None) 
     except (UsageError, EnvironmentFault):
         raise
     except (Exception, SystemExit) as error:  # a module may leave when it is imported
-        what = " ".join(f"{type(error).__name__}: {error}".split())
-        raise EnvironmentFault(f"{environment_name(source)} could not be made: {what}") from error
+        raise EnvironmentFault(f"{environment_name(source)} could not be made: {in_one_line(error)}") from error
 
 
 def describe(source: EnvironmentSource) -> Spaces:
@@ -71,13 +71,14 @@ def describe(source: EnvironmentSource) -> Spaces:
         if not isinstance(observations, gymnasium.spaces.Box) or len(observations.shape) != 1:
             raise UsageError(f"{name} has observations {observations}: only flat Box observations are supported "
                              "(gymnasium.wrappers.FlattenObservation makes them flat)")
-        none = np.zeros(0, np.float32)
+        none, code = np.zeros(0, np.float32), loaded_code(environment, source)
         if isinstance(actions, gymnasium.spaces.Discrete):
-            return Spaces(ObservationSpec(observations.shape), True, int(actions.n), int(actions.start), none, none)
+            return Spaces(ObservationSpec(observations.shape), True, int(actions.n), int(actions.start), none, none,
+                          code)
         if isinstance(actions, gymnasium.spaces.Box) and len(actions.shape) == 1 \
                 and np.issubdtype(actions.dtype, np.floating):
             return Spaces(ObservationSpec(observations.shape), False, actions.shape[0], 0,
-                          actions.low.astype(np.float32), actions.high.astype(np.float32))
+                          actions.low.astype(np.float32), actions.high.astype(np.float32), code)
         raise UsageError(f"{name} has actions {actions}: only Discrete and flat floating-point Box "
                          "actions are supported")
     finally:
@@ -98,6 +99,11 @@ def import_module_of(env_id: str) -> str:
     except ModuleNotFoundError as error:
         raise UsageError(f"environment {env_id!r}: no module named {error.name!r} is found") from error
     return name
+
+
+def registered_as(source: EnvironmentSource) -> str:
+    """What gymnasium's registry holds of an id; empty for a function."""
+    return repr(gymnasium.registry.get(import_module_of(source))) if isinstance(source, str) else ""
 
 
 @prints_aside()

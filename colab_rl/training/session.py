@@ -20,7 +20,7 @@ from colab_rl.checkpoints.segments import Rows
 from colab_rl.checkpoints.serialization import deserialize
 from colab_rl.environments import EnvironmentSource, describe
 from colab_rl.environments.backends import make_vector_environment
-from colab_rl.environments.gymnasium_vector import GymnasiumVectorEnvironment, pickled
+from colab_rl.environments.gymnasium_vector import GymnasiumVectorEnvironment
 from colab_rl.environments.known import describe_channels
 from colab_rl.environments.spaces import Spaces
 from colab_rl.errors import ColabRLError, Divergence, EnvironmentFault, StorageError, UsageError
@@ -97,7 +97,6 @@ def train(run: str, *, env: EnvironmentSource | None = None, algo: str | type[Al
     if not spaces.same_as(identity.spaces):
         raise UsageError(f"{identity.env_id} has other spaces than when {run} was begun; nothing was changed")
     algorithm_class(identity.algorithm).check(identity.make_config(), spaces)
-    pickled(environment)  # what no worker process can be given is refused before anything is written
     stepped_by = request.backend_of(identity, environment, spaces)
     with locked(places.local(run)), StopRequest() as stop:
         return _Session(identity, places, environment, spaces, stepped_by, watcher).run(total, stop)
