@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from contextlib import AbstractContextManager
 from typing import Any, Protocol
 
 import numpy as np
@@ -47,6 +48,7 @@ class ActorCritic(Algorithm):
     policy: ActingPolicy
     networks: dict[str, nn.Module]
     optimizers: dict[str, ClippedAdam]
+    _fused = False  # whether gradients are written out
 
     def __init__(self, config: Config, spaces: Spaces, device: torch.device):
         self.config: Any = config
@@ -64,6 +66,13 @@ class ActorCritic(Algorithm):
     def make_network(self, outputs: int, gain: float, observation: ObservationSpec | None = None) -> Network:
         """A network as the settings have it. gain: how large an MLP's outputs are at first."""
         return make_network(self.config, observation or self.spaces.observation, outputs, gain, self.generator)
+
+    def not_recording(self) -> AbstractContextManager[None]:
+        """The context of an update: autograd records only what `torch.enable_grad` surrounds.
+
+        Gradients that are written out need none of it; `inference_mode` makes each of their calls a little cheaper.
+        """
+        return torch.inference_mode() if self._fused else torch.no_grad()
 
     def begin_update(self, progress: float) -> None:
         """Sets the learning rate of an update and starts its metrics afresh."""

@@ -136,9 +136,12 @@ class OffPolicyAlgorithm(ActorCritic):
         self.observation_normalizer.update(replay.newest_observations(config.num_steps))
         return taken
 
-    @torch.no_grad()
     def update(self, progress: float) -> dict[str, float]:
         """The gradient steps of an iteration; see Algorithm."""
+        with self.not_recording():
+            return self._update(progress)
+
+    def _update(self, progress: float) -> dict[str, float]:
         config = self.config
         metrics = {"replay/transitions": float(self.replay.transitions),
                    "replay/ratio": self.gradient_steps / max(1, self.steps)}

@@ -44,7 +44,8 @@ class Network(nn.Module):
     def vjp(self, obs: Tensor) -> tuple[Tensor, Pullback]:
         """The outputs, as a leaf that requires a gradient, and the pullback of a loss's gradient by them.
 
-        The pullback adds to `.grad` of every parameter: two losses of one network are two pullbacks.
+        The pullback adds to `.grad` of every parameter: two losses of one network are two pullbacks. Both are called
+        while autograd does not record (`torch.no_grad`), as it is the case in an update.
         """
         return recorded(self, obs)
 
@@ -73,7 +74,6 @@ def recorded(module: nn.Module, *inputs: Tensor) -> tuple[Tensor, Pullback]:
     return outputs.detach().requires_grad_(), partial(torch.autograd.backward, outputs)
 
 
-@torch.no_grad()
 def accumulate(parameter: nn.Parameter, gradient: Tensor) -> None:
     """Adds to a parameter's `.grad`."""
     parameter.grad = gradient if parameter.grad is None else parameter.grad.add_(gradient)

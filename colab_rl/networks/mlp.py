@@ -72,7 +72,6 @@ class MLP(Network):
             deviations.append(x.std(0))
         return float((torch.cat(deviations) < 1e-3).float().mean()) if deviations else 0.0
 
-    @torch.no_grad()
     def vjp(self, obs: Tensor) -> tuple[Tensor, Pullback]:
         """See Network. Every parameter has its `.grad` already."""
         *hidden, output = self._parameters_of_layers
@@ -81,7 +80,6 @@ class MLP(Network):
             sums.append(functional.linear(inputs[-1], weight, bias))
             inputs.append(self._activate(sums[-1]))
 
-        @torch.no_grad()
         def pullback(gradient: Tensor) -> None:
             for i in reversed(range(len(inputs))):
                 weight, bias = self._parameters_of_layers[i]

@@ -90,7 +90,7 @@ def policy_gradient(policy: Policy, batch: Transitions, clip_range: float, ent_c
 def value_gradient(algorithm: PPO, batch: Transitions, vf_coef: float) -> Tensor:
     """Adds the gradient of `value_loss`; returns the mean squared error."""
     values, pullback = algorithm.value.vjp(batch.obs)
-    error = values.detach().squeeze(-1) - batch.targets
+    error = values.squeeze(-1) - batch.targets
     pullback((error * (2 * vf_coef / len(error))).unsqueeze(-1))
     return error.square().mean()
 
@@ -104,7 +104,7 @@ def categorical(policy: CategoricalPolicy, obs: Tensor, actions: Tensor) -> tupl
     With probabilities p: d log p_a / d logits = onehot(a) - p, and dH / d logits = -p (log p + H).
     """
     outputs, pullback_logits = policy.logits.vjp(obs)
-    log_p = torch.log_softmax(outputs.detach(), -1)
+    log_p = torch.log_softmax(outputs, -1)
     p, taken = log_p.exp(), actions.unsqueeze(-1)
     entropy = -(p * log_p).sum(-1, keepdim=True)
 
@@ -123,8 +123,8 @@ def clipped_normal(policy: GaussianPolicy, obs: Tensor, actions: Tensor) -> tupl
     A bound at side s, -1 or 1, has p = Phi(x) with x = (s mean - limit) / std, so with m = Phi'(x) / Phi(x)
     d log p / d mean = s m / std and d log p / d log std = -x m.
     """
-    outputs, pullback_mean = policy.mean.vjp(obs)
-    mean, log_std, limit = outputs.detach(), policy.log_std, policy._limit
+    mean, pullback_mean = policy.mean.vjp(obs)
+    log_std, limit = policy.log_std, policy._limit
     inverse_std = torch.exp(-log_std)
     z = (actions - mean).mul_(inverse_std)
     side = (actions >= limit).float() - (actions <= -limit).float()

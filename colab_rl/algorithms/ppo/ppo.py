@@ -61,9 +61,12 @@ class PPO(OnPolicyAlgorithm):
         """See OnPolicyAlgorithm."""
         return fused.log_prob(self.policy, obs, actions) if self._fused else super().log_prob(obs, actions)
 
-    @torch.no_grad()
     def update(self, progress: float) -> dict[str, float]:
         """See Algorithm, and the module."""
+        with self.not_recording():
+            return self._update(progress)
+
+    def _update(self, progress: float) -> dict[str, float]:
         config = self.config
         self.begin_update(progress)
         self.ent_coef = scheduled(config.ent_coef, config.ent_coef_schedule, progress)
@@ -91,13 +94,15 @@ class PPO(OnPolicyAlgorithm):
             outputs, pullback = self.policy.vjp(batch.obs)
             with torch.enable_grad():
                 objective, metrics = self.policy_loss(self.policy.distribution(*outputs), batch)
-                pullback(*torch.autograd.grad(objective, outputs))
+                gradients = torch.autograd.grad(objective, outputs)
+            pullback(*gradients)
             self.optimizers["policy"].step()
 
             values, pullback_values = self.value.vjp(batch.obs)
             with torch.enable_grad():
                 objective, more = self.value_loss(values.squeeze(-1), batch)
-                pullback_values(*torch.autograd.grad(objective, values))
+                gradients = torch.autograd.grad(objective, values)
+            pullback_values(*gradients)
             self.optimizers["value"].step()
             found.append({**metrics, **more})
         return {name: torch.stack([metrics[name].detach() for metrics in found]).mean() for name in found[0]}

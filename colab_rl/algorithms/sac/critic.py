@@ -68,7 +68,6 @@ class TwinCritic(nn.Module):
             x = self._activate(self._normalized(torch.baddbmm(hidden_bias, hidden_weight, x))[0])
         return torch.baddbmm(bias, weight, x).squeeze(1)
 
-    @torch.no_grad()
     def vjp(self, obs: Tensor, actions: Tensor) -> tuple[Tensor, Callable[..., Any]]:
         """See Network. With `of_actions` the pullback leaves the parameters alone, and returns the (B, A) gradient by
         the actions.
@@ -82,7 +81,6 @@ class TwinCritic(nn.Module):
             inputs.append(self._activate(normalized))
         values = torch.baddbmm(last_bias, last_weight, inputs[-1]).squeeze(1)
 
-        @torch.no_grad()
         def pullback(by_values: Tensor, of_actions: bool = False) -> Tensor | None:
             gradient = by_values.unsqueeze(1)
             for i in reversed(range(len(inputs))):

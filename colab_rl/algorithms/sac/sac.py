@@ -92,18 +92,21 @@ class SAC(OffPolicyAlgorithm):
 
         values, pullback = self.critic.vjp(batch.obs, batch.actions)
         with torch.enable_grad():
-            pullback(*torch.autograd.grad(self.critic_loss(values, targets), values))
+            gradients = torch.autograd.grad(self.critic_loss(values, targets), values)
+        pullback(*gradients)
         self.optimizers["critic"].step()
 
         outputs, pullback = self.policy.vjp(batch.obs)
         with torch.enable_grad():
             distribution = self.policy.distribution(outputs)
             own_values, log_prob = self.critic(batch.obs, distribution.sample(noise)), distribution.log_prob(noise)
-            pullback(*torch.autograd.grad(self.actor_loss(log_prob, own_values, alpha), outputs))
+            gradients = torch.autograd.grad(self.actor_loss(log_prob, own_values, alpha), outputs)
+        pullback(*gradients)
         self.optimizers["policy"].step()
 
         with torch.enable_grad():
-            accumulate(log_alpha, *torch.autograd.grad(self.temperature_loss(log_prob.detach()), log_alpha))
+            gradients = torch.autograd.grad(self.temperature_loss(log_prob.detach()), log_alpha)
+        accumulate(log_alpha, *gradients)
         self.optimizers["temperature"].step()
         self.target_flat.lerp_(self.optimizers["critic"].flat, self.config.tau)
         return {"values": values.detach(), "targets": targets, "log_probs": log_prob.detach(),
