@@ -48,7 +48,7 @@ class Worker:
     environments: tuple[gymnasium.Env, ...] | list[gymnasium.Env] = ()
 
     def open(self, source: EnvironmentSource, layout: Layout, first: int, count: int, memory: int) -> dict[str, str]:
-        """Makes the environments, and maps their part of the arrays; returns the first worker's code, see loaded_code."""
+        """Makes the environments, and maps their part of the arrays. The first worker returns its `loaded_code`."""
         arrays = SharedArrays(layout, memory)
         self.first = first
         self.environments = []
