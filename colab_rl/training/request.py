@@ -15,6 +15,7 @@ from colab_rl.checkpoints.recovery import Checkpoint, check_segments, newest_who
 from colab_rl.environments import EnvironmentSource, describe, environment_name
 from colab_rl.environments.backends import check_backend, choose_backend, why_not
 from colab_rl.environments.spaces import Spaces
+from colab_rl.environments.trial import try_out
 from colab_rl.errors import ColabRLError, UsageError
 from colab_rl.machine import THREADS, check_device, choose_device, versions
 from colab_rl.progress import say
@@ -97,7 +98,7 @@ class Request:
         env: EnvironmentSource = DEFAULT_ENVIRONMENT if self.env is None else self.env
         algorithm = self.algo or "ppo"
         config = make_config(algorithm, {**preset(environment_name(env), algorithm), **self.settings})
-        return self._identity(env, algorithm, config, describe(env), self.backend, None)
+        return self._identity(env, algorithm, config, describe(env, try_out), self.backend, None)
 
     def branch(self, origin: str, places: Places) -> Identity:
         """A new run from another's checkpoint."""
@@ -116,7 +117,7 @@ class Request:
         began = {"run": other.name, "run_id": other.run_id, "generation": manifest.generation,
                  "state_sha256": manifest.state_sha256}
         env = other.environment(self.env, "train")
-        spaces = describe(env)
+        spaces = describe(env, try_out)
         if not spaces.same_as(other.spaces):
             raise UsageError(f"{other.env_id} has other spaces than when {other.name} was begun, and a run from its "
                              "checkpoint keeps them; nothing was changed")

@@ -23,6 +23,7 @@ from colab_rl.environments.backends import make_vector_environment
 from colab_rl.environments.gymnasium_vector import GymnasiumVectorEnvironment
 from colab_rl.environments.known import describe_channels
 from colab_rl.environments.spaces import Spaces
+from colab_rl.environments.trial import try_out
 from colab_rl.errors import ColabRLError, Divergence, EnvironmentFault, StorageError, UsageError
 from colab_rl.evaluation.evaluator import Evaluator
 from colab_rl.machine import available_device, differences, torch_threads, versions
@@ -87,13 +88,14 @@ def train(run: str, *, env: EnvironmentSource | None = None, algo: str | type[Al
                       settings=_merged(_named(settings or {}), total_steps=total_steps, seed=seed))
     places = Places(root, store, make_store=True)
     identity = places.find(run)
+    tried = identity is None  # `begin` and `branch` try the environment out, before they say anything
     if identity:
         total = request.agree(identity)
     else:
         identity = request.branch(source, places) if source is not None else request.begin()
         total = identity.config["total_steps"]
     environment = identity.environment(env, "train")
-    spaces = describe(environment)
+    spaces = describe(environment, None if tried else try_out)
     if not spaces.same_as(identity.spaces):
         raise UsageError(f"{identity.env_id} has other spaces than when {run} was begun; nothing was changed")
     algorithm_class(identity.algorithm).check(identity.make_config(), spaces)
