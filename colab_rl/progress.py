@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
@@ -10,11 +11,29 @@ if TYPE_CHECKING:
     from tqdm.auto import tqdm  # a worker process needs none, and it takes a sixth of its start
 
 
+class _StandardError:
+    """Standard error as it is by now. What it does not take is dropped: a closed terminal must not end a training."""
+
+    def write(self, text: str) -> None:
+        with contextlib.suppress(AttributeError, OSError, ValueError):
+            sys.stderr.write(text)
+
+    def flush(self) -> None:
+        with contextlib.suppress(AttributeError, OSError, ValueError):
+            sys.stderr.flush()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(sys.stderr, name)
+
+
+STANDARD_ERROR = _StandardError()
+
+
 def say(line: str) -> None:
     """Prints a line above whatever bar is shown. Standard output is left to results."""
     from tqdm.auto import tqdm
 
-    tqdm.write(line, file=sys.stderr)
+    tqdm.write(line, file=STANDARD_ERROR)
 
 
 def progress_bar(total: int, description: str, unit: str, **options: Any) -> tqdm:
@@ -22,7 +41,7 @@ def progress_bar(total: int, description: str, unit: str, **options: Any) -> tqd
     from tqdm.auto import tqdm
 
     return tqdm(**{"total": total, "desc": description, "unit": unit, "delay": 2, "mininterval": 1,
-                   "maxinterval": 2, "dynamic_ncols": True, **options})
+                   "maxinterval": 2, "dynamic_ncols": True, "file": STANDARD_ERROR, **options})
 
 
 @runtime_checkable

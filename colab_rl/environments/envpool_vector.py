@@ -24,8 +24,9 @@ from colab_rl.environments.worker_process import changed_here
 from colab_rl.errors import EnvironmentFault
 from colab_rl.machine import cores
 from colab_rl.progress import progress_bar
+from colab_rl.requirements import ENVPOOL
 
-INSTALL = "pip install 'envpool>=1.2,<1.2.1'"  # as the extra of setup.cfg has it
+INSTALL = f"pip install '{ENVPOOL}'"
 OLDEST = (1, 2)  # with gymnasium's version of Box2D; policies trained on the one before fell more often there
 
 

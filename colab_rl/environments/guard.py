@@ -7,6 +7,7 @@ import ctypes
 import importlib
 import inspect
 import os
+import signal
 import sys
 import threading
 import traceback
@@ -17,6 +18,7 @@ import gymnasium
 import numpy as np
 
 from colab_rl.errors import ColabRLError, EnvironmentFault
+from colab_rl.machine import standard_error
 
 # Files whose lines say nothing of what an environment did wrong.
 NOT_ITS_OWN = ("<frozen ", *(os.path.join(os.path.dirname(file), "") for file in (
@@ -41,12 +43,13 @@ class _Aside:
             if self._entered > 1:
                 return
             self._stream, sys.stdout = sys.stdout, sys.stderr
+            aside = standard_error()
             # Where Python began without standard output, another file may have its number by now.
             if sys.__stdout__ is not None:
                 with contextlib.suppress(OSError, ValueError):
                     self._flush()
                     self._kept = os.dup(1)
-                    os.dup2(2, 1)
+                    os.dup2(aside, 1)
 
     def __exit__(self, *exception: object) -> None:
         with self._lock:
@@ -73,12 +76,27 @@ _ASIDE = _Aside()
 
 
 @contextlib.contextmanager
+def _signals_kept() -> Iterator[None]:
+    """While entered, an environment may take SIGINT and SIGTERM, as ROS nodes do. Then they are whose they were."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            if handler is not None:  # None is one that C code has set
+                signal.signal(number, handler)
+
+
+@contextlib.contextmanager
 def prints_aside() -> Iterator[None]:
     """While entered, what is printed goes to standard error: standard output is left to results, `--json` above all.
 
-    So does what C code and child processes print, as in the worker processes.
+    So does what C code and child processes print, as in the worker processes. Handlers of signals are put back.
     """
-    with _ASIDE:
+    with _ASIDE, _signals_kept():
         yield
 
 

@@ -27,6 +27,7 @@ from colab_rl.environments.make import EnvironmentSource, registered_as
 from colab_rl.environments.shared import Layout, anonymous_file
 from colab_rl.environments.spaces import Spaces
 from colab_rl.environments.worker import Worker, attempt
+from colab_rl.machine import standard_error
 
 
 class WorkerProcess:
@@ -36,12 +37,13 @@ class WorkerProcess:
     """
 
     def __init__(self, content: bytes, layout: Layout, first: int, count: int, memory: int):
+        prints = standard_error()
         ours, theirs = socket.socketpair()
         with theirs:
             self.process = subprocess.Popen(
                 command(f"from colab_rl.environments.worker import main; main({theirs.fileno()}, {memory})"),
                 pass_fds=(theirs.fileno(), memory), stdin=subprocess.DEVNULL,
-                stdout=2,  # what an environment prints is no result
+                stdout=prints, stderr=prints,  # what an environment prints is no result
                 start_new_session=True,  # a signal to the terminal's process group is the trainer's to answer
                 env={**os.environ, "OMP_NUM_THREADS": "1"})
         self.connection = Connection(ours.detach())

@@ -18,8 +18,10 @@ from typing import Any
 
 from colab_rl.algorithms.registry import OURS, make_config
 from colab_rl.checkpoints import NewerFormat
+from colab_rl.checkpoints.layout import RUN_JSON
 from colab_rl.checkpoints.manifest import checksum
 from colab_rl.environments import EnvironmentSource
+from colab_rl.environments.spaces import Spaces
 from colab_rl.errors import ColabRLError, StorageError, UsageError
 from colab_rl.settings import Config
 from colab_rl.storage import FolderStorage, NotFound, Storage
@@ -40,8 +42,8 @@ class Identity:
     """What run.json says of a run: what it is, and what the machine that began it chose.
 
     name: of its folder; in run.json, the one that it was begun under.
+    origin: another run's checkpoint that it started from, `{"run", "run_id", "generation", "state_sha256"}`, or None.
     env_is_function: whether env_id is the name of a function; None if version 0.1.0 began the run.
-    source: the checkpoint it began from, `{"run", "run_id", "generation", "state_sha256"}`, or None.
     """
 
     name: str
@@ -55,7 +57,7 @@ class Identity:
     config: dict[str, Any]
     spaces: dict[str, Any]
     versions: dict[str, str]
-    source: dict[str, Any] | None = None
+    origin: dict[str, Any] | None = None
     env_is_function: bool | None = None
 
     def make_config(self) -> Config:
@@ -81,6 +83,11 @@ class Identity:
                              f"Python with {call}(..., env=that function)")
         return self.env_id
 
+    def check_spaces(self, spaces: Spaces) -> None:
+        """Raises UsageError if these are not the spaces that the run was begun with."""
+        if not spaces.same_as(self.spaces):
+            raise UsageError(f"{self.env_id} has other spaces than when {self.name} was begun; nothing was changed")
+
     def to_bytes(self) -> bytes:
         """The content of run.json."""
         content = {"format": FORMAT, **dataclasses.asdict(self)}
@@ -88,7 +95,7 @@ class Identity:
 
     @classmethod
     def from_bytes(cls, data: bytes, place: str) -> Identity:
-        """Reads run.json. Raises DamagedIdentity where it is none, NewerFormat where it is too new."""
+        """Reads run.json. Raises DamagedIdentity if it is none, NewerFormat if it is too new."""
         try:
             content = json.loads(data)
             digest = content.pop("identity_sha256")
@@ -98,6 +105,7 @@ class Identity:
             if isinstance(version, int) and version > FORMAT:
                 raise NewerFormat(f"{place} was written by a newer colab_rl; nothing was changed; "
                                   "install the newer version")
+            content.setdefault("origin", content.pop("source", None))  # as 0.1.0 calls it
             identity = cls(**content)
             if identity.algorithm in OURS:  # one of a person's own may not be registered yet
                 identity.make_config()
@@ -109,22 +117,22 @@ class Identity:
 def write_identity(identity: Identity, local: FolderStorage, remote: Storage | None) -> bytes:
     """Makes this machine hold the run's run.json, byte for byte as it was first written; returns it.
 
-    Raises ColabRLError where another session has begun a run of that name meanwhile.
+    Raises ColabRLError if another session has begun a run of that name meanwhile.
     """
     with contextlib.suppress(NotFound, DamagedIdentity):
-        if Identity.from_bytes(local.get("run.json"), local.place).run_id != identity.run_id:
+        if Identity.from_bytes(local.get(RUN_JSON), local.place).run_id != identity.run_id:
             raise ColabRLError(f"another session has just begun {identity.name}; nothing was changed; "
                                "the same command continues it")
     for storage in filter(None, (local, remote)):
         with contextlib.suppress(StorageError, DamagedIdentity):
-            data = storage.get("run.json")
+            data = storage.get(RUN_JSON)
             if Identity.from_bytes(data, storage.place).run_id == identity.run_id:
                 break
     else:
         data = identity.to_bytes()
-    if "run.json" not in local.list("") or local.get("run.json") != data:
-        local.set_aside("run.json")
-        local.put("run.json", data)
+    if RUN_JSON not in local.list("") or local.get(RUN_JSON) != data:
+        local.set_aside(RUN_JSON)
+        local.put(RUN_JSON, data)
     return data
 
 
@@ -132,5 +140,3 @@ def check_run_name(name: str) -> None:
     """Raises UsageError for what cannot be the name of a run's folder everywhere."""
     if not RUN_NAME.fullmatch(name) or name == TENSORBOARD:
         raise UsageError(f"{name!r} cannot name a run: letters, digits, '-', '_' and '.', a letter or digit first")
-
-

@@ -18,11 +18,10 @@ import cloudpickle
 import gymnasium
 import numpy as np
 import pytest
-import torch
 from gymnasium import spaces
 from gymnasium.envs.classic_control import CartPoleEnv
 
-from colab_rl.algorithms.ppo.policy import GaussianPolicy
+from colab_rl.algorithms.action_range import ActionRange
 from colab_rl.environments import StepResult, VectorEnvironment, describe, make_environment
 from colab_rl.environments.envpool_vector import EnvPoolVectorEnvironment
 from colab_rl.environments.gymnasium_vector import GymnasiumVectorEnvironment
@@ -654,10 +653,10 @@ def test_actions_reach_the_environment_scaled_and_clipped(dtype):
             return action, 0.0, False, False, {}
 
     shape = describe(lambda: Bounded())
-    policy = GaussianPolicy(shape, (4,), "tanh", torch.Generator().manual_seed(0), 0.0)
+    actions = ActionRange(shape)
     with gymnasium_environments(lambda: Bounded(), 4) as envs:
         envs.reset()
-        seen = envs.step(policy.to_environment(np.array([[-1, 1], [0, 0], [9, -9], [0.5, -0.5]], np.float32)))
+        seen = envs.step(actions.to_environment(np.array([[-1, 1], [0, 0], [9, -9], [0.5, -0.5]], np.float32)))
         np.testing.assert_allclose(seen.observations, [[-3, 10], [-1, 5], [1, 0], [0, 2.5]])
 
 
