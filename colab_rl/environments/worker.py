@@ -45,13 +45,14 @@ from colab_rl.errors import ColabRLError
 class Worker:
     """Environments `first` to `first + count` of the arrays."""
 
-    environments: tuple[gymnasium.Env, ...] | list[gymnasium.Env] = ()
+    def __init__(self) -> None:
+        self.environments: list[gymnasium.Env] = []
 
     def open(self, source: EnvironmentSource, layout: Layout, first: int, count: int, memory: int) -> dict[str, str]:
         """Makes the environments, and maps their part of the arrays. The first worker returns its `loaded_code`."""
         arrays = SharedArrays(layout, memory)
         self.first = first
-        self.environments = []
+        self.source = source
         for _ in range(count):
             self.environments.append(make_environment(source))
         mine = slice(first, first + count)
@@ -93,8 +94,14 @@ class Worker:
         return not any(any(stepper.step(action)[1:]) for action in actions)
 
     def check(self) -> bool:
-        """Whether an episode repeats."""
-        return repeats(*self.environments[:2])
+        """Whether an episode repeats. New environments take the place of those that tried it."""
+        tried = self.environments[:2]
+        same = repeats(*tried)
+        for i, environment in enumerate(tried):
+            close_environment(environment)
+            self.environments[i] = make_environment(self.source)
+            self.steppers[i] = Stepper(self.environments[i], self.observations[i])
+        return same
 
     def terrain(self, slot: int) -> list[np.ndarray]:
         """The lines of an episode's ground."""
@@ -115,7 +122,7 @@ class Worker:
 
     def _record(self, i: int) -> None:
         if self.recorded[i]:
-            self.channels[i] = self.description.row(self.environments[i], self.observations[i])
+            self.channels[i] = self.description.row(self.steppers[i].environment, self.observations[i])
 
 
 def main(descriptor: int, memory: int) -> None:
