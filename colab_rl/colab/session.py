@@ -114,7 +114,7 @@ def finish(run: str, store: str = "", when_done: str = KEEP, root: str | os.Path
         say("there is no store: the run lies on this machine alone, which is kept")
         return
     result = push(run, root=root, store=place)
-    print(f"{run}: generation {result.generation} is {result.state} in the store")
+    print(result.summary())
     if when_done == KEEP or not on_colab():
         return
     if _mount_state() == "alive":

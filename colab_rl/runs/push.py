@@ -31,6 +31,10 @@ class PushResult:
     generation: int
     state: str
 
+    def summary(self) -> str:
+        """Where it is, in a line."""
+        return f"{self.run}: generation {self.generation} is {self.state} in the store"
+
 
 @checked
 def push(run: str, *, root: str | os.PathLike | None = None, store: str | os.PathLike | None = None) -> PushResult:

@@ -98,9 +98,9 @@ class Trainer:
             reasons = self.envs.restore(then)
         else:
             self.envs.reset()
-            self.algorithm.cut_episodes()
             reasons = [f"backend {then['backend']} -> {self.envs.backend}"]
-        self.inexact = list(dict.fromkeys([*changes, *reasons]))
+        self.inexact = changes
+        self._began_others(reasons)
         self.iteration, self.step = state["iteration"], state["step"]
         self.score = state.get("score")  # the first checkpoints, the example's among them, do not have it
         if manifest:
@@ -113,6 +113,12 @@ class Trainer:
             self._verified = {other.stem: other for other in self.recorder.local.whole()}
             best_one = best(self._verified.values())
             self.best_criterion = best_one.criterion if best_one else None
+
+    def _began_others(self, reasons: list[str]) -> None:
+        """Notes why other episodes have begun than those that ran, if there are reasons."""
+        if reasons:
+            self.algorithm.cut_episodes()
+        self.inexact = list(dict.fromkeys([*self.inexact, *reasons]))
 
     def state_dict(self) -> dict[str, Any]:
         """The whole training state."""
@@ -149,6 +155,7 @@ class Trainer:
         with progress_bar(self.total_steps, self.name, "step", initial=min(self.step, self.total_steps), delay=0,
                           smoothing=0.1, disable=watcher is not None) as progress:
             while not self.finished and not self._stopping and not self._overtaken:
+                stop.hold()
                 before = self.step
                 row = self._iterate()
                 if watcher:
@@ -261,6 +268,7 @@ class Trainer:
             return self.evaluator.evaluate(lambda obs: self.algorithm.act(obs, deterministic=True), episodes, seed,
                                            record=record, values=self.algorithm.values)
 
+        lent = self.envs.snapshot() if self.evaluator.lent is self.envs else None
         episodes, target = self.config.eval_episodes, self.config.target_score
         if target is not None:
             episodes = max(episodes, TARGET_EPISODES)
@@ -270,6 +278,8 @@ class Trainer:
             more = min(episodes, CONFIRMING_EPISODES - episodes)
             result = result.and_then(evaluate(more, EVALUATION_SEED + episodes))
             episodes += more
+        if lent is not None:
+            self._began_others(self.envs.restore(lent))
         self._evaluated = self.iteration, result
         return result
 

@@ -10,10 +10,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from colab_rl.arguments import checked
+from colab_rl.arguments import check_seed, checked
 from colab_rl.checkpoints import Manifest
 from colab_rl.checkpoints.layout import VIDEOS
 from colab_rl.environments import EnvironmentSource, describe
+from colab_rl.environments.repeats import say_unless_it_repeats
 from colab_rl.errors import ColabRLError, StorageError, UsageError, nearest
 from colab_rl.progress import progress_bar, say
 from colab_rl.runs.identity import Identity
@@ -100,8 +101,9 @@ def render(run: str, *, form: str = "episode", checkpoint: str | int = "best", a
     places = Places(root, store)
     identity = places.require(run)
     source = identity.environment(env, "render")
-    # Before any work: whether it renders, and can be encoded and written.
+    # Before any work: whether it renders, repeats, and can be encoded and written.
     camera = Camera(source)
+    say_unless_it_repeats(camera.environment, camera.name)
     camera.close()
     check_encoder()
     if out is not None:
@@ -175,8 +177,7 @@ def _suffix(out: Path | None, gif: bool) -> str:
 
 
 def _check_numbers(seed: int, size: int | None, speed: float, seconds: float | None) -> None:
-    if not 0 <= seed < 2**31:
-        raise UsageError(f"the seed must be between 0 and {2**31 - 1}, not {seed}")
+    check_seed(seed)
     if size is not None and not NARROWEST <= size <= WIDEST:
         raise UsageError(f"the size is a width between {NARROWEST} and {WIDEST} pixels, not {size}")
     if size is not None and size % 2:
