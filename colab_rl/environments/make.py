@@ -160,8 +160,8 @@ def _check_wrappers(environment: gymnasium.Env, name: str) -> None:
     while isinstance(layer, gymnasium.Wrapper):
         for kind, setting in RUNNING_STATISTICS.items():
             if isinstance(layer, kind) and getattr(layer, "update_running_mean", True):  # False freezes them
-                raise UsageError(f"{name} is wrapped in {kind.__name__}, whose statistics change with every episode and "
-                                 "are in no checkpoint; nothing was changed; leave the wrapper out and use the "
+                raise UsageError(f"{name} is wrapped in {kind.__name__}, whose statistics change with every episode "
+                                 "and are in no checkpoint; nothing was changed; leave the wrapper out and use the "
                                  f"setting {setting}")
         layer = layer.env
 
