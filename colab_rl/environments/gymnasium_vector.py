@@ -111,7 +111,7 @@ class GymnasiumVectorEnvironment(VectorEnvironment):
                                                self._memory))
         answers = [self._received(worker) for worker in self._workers]
         if failed := next((answer for answer in answers if answer[:1] != b"d"), None):
-            return f"other processes cannot make them ({failed[1:].decode()})"
+            return f"other processes cannot make them ({with_cells(failed[1:].decode())})"
         changed = difference(self.spaces.code, pickle.loads(answers[0][1:])[0])
         return changed and f"{changed}; give a function that makes this change too, and worker processes step them"
 
