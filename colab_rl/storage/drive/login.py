@@ -29,8 +29,8 @@ def endpoint() -> str | None:
 
 
 def saved_login() -> Path:
-    """Where a login is saved on this machine."""
-    above = os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config"
+    """Where a login is saved on this machine; a relative path if nothing says where this user's home folder is."""
+    above = os.environ.get("XDG_CONFIG_HOME") or os.path.expanduser("~/.config")
     return Path(above) / "colab_rl" / "drive.json"
 
 
@@ -76,6 +76,8 @@ def save_login(client_secrets: str | os.PathLike) -> Path:
     from pydrive2.settings import InvalidConfigError
 
     path = Path(client_secrets)
+    if not saved_login().is_absolute():
+        raise UsageError("nothing says where your home folder is, in which a login is saved: set HOME to it")
     if not path.is_file():
         raise UsageError(f"there is no file {path}; docs/drive.md tells how to get one")
     auth = GoogleAuth(settings_file=None, settings={
