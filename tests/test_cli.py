@@ -22,7 +22,8 @@ from helpers import TINY, flip, snapshot
 
 from colab_rl import record, status, verify
 from colab_rl.checkpoints import FileRecord
-from colab_rl.checkpoints.manifest import checksum, numbered
+from colab_rl.checkpoints.layout import numbered_name
+from colab_rl.checkpoints.manifest import checksum
 from colab_rl.checkpoints.serialization import deserialize, serialize
 from colab_rl.cli import main
 from colab_rl.environments import describe
@@ -156,7 +157,7 @@ def test_a_checkpoint_with_other_state_keys_is_one_line(command, here, change):
     manifest, contents = find_checkpoint(identity, places, "latest")
     data = serialize(change(deserialize(contents[manifest.state_file])["algorithm"]))
     record = FileRecord.of(data)
-    name = numbered("checkpoints", 99, record, "safetensors")
+    name = numbered_name("checkpoints/", 99, record.sha256, "safetensors")
     places.tiers(identity)[0].commit(dataclasses.replace(manifest, generation=99, files={name: record}), {name: data})
     before = snapshot(here)
     code, output, errors = command("evaluate", "walker", "--checkpoint", 99, "--episodes", 1)

@@ -184,7 +184,7 @@ def _fast() -> str:
 
 def _drive() -> str:
     from colab_rl import machine
-    from colab_rl.storage.registry import MOUNTED_DRIVE, MY_DRIVE
+    from colab_rl.storage.drive.mount import MOUNTED_DRIVE, MY_DRIVE
 
     if (MOUNTED_DRIVE / MY_DRIVE).is_dir():
         return "Drive mounted"

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from colab_rl.arguments import checked
 from colab_rl.checkpoints import Damaged
+from colab_rl.checkpoints.layout import RUN_JSON
 from colab_rl.commands.result import Result
 from colab_rl.commands.status import is_there
 from colab_rl.errors import ColabRLError, StorageError
@@ -64,7 +65,7 @@ def verify(run: str, *, root: Location = None, store: Location = None) -> Verifi
                         if is_there(tier, name):
                             bad.append(f"{tier.storage.place}: {error}")
         try:
-            Identity.from_bytes(tier.storage.get("run.json"), tier.storage.place)
+            Identity.from_bytes(tier.storage.get(RUN_JSON), tier.storage.place)
         except ColabRLError as error:
             bad.append(f"{tier.storage.place}: {error}")
         files += len(seen) + 1

@@ -11,7 +11,7 @@ import torch
 from colab_rl.algorithms import Algorithm
 from colab_rl.algorithms.registry import algorithm_class
 from colab_rl.checkpoints import Damaged
-from colab_rl.checkpoints.recovery import Checkpoint, load_from, manifests_in, newest_whole, of_generation
+from colab_rl.checkpoints.recovery import Checkpoint, load_from_any, load_generation, manifests_in, newest_whole
 from colab_rl.checkpoints.retention import best
 from colab_rl.checkpoints.serialization import deserialize
 from colab_rl.environments import EnvironmentSource, close_environment, describe, make_environment
@@ -65,7 +65,7 @@ def find_checkpoint(identity: Identity, places: Places, which: str | int,
     """
     local, remote = places.tiers(identity)
     if re.fullmatch("[0-9]+", str(which)):
-        return of_generation(local, remote, int(which))
+        return load_generation(local, remote, int(which))
     if which not in ("best", "latest"):
         raise UsageError(f"checkpoint is best, latest or a generation's number, not {which!r}")
     if which == "best":
@@ -73,7 +73,7 @@ def find_checkpoint(identity: Identity, places: Places, which: str | int,
         manifests = manifests_in(tiers, tell)
         while (best_one := best(manifests)) is not None:
             try:
-                return load_from(tiers, best_one)
+                return load_from_any(tiers, best_one)
             except (Damaged, StorageError) as error:
                 tell(f"skipping a checkpoint: {error}")
                 manifests.remove(best_one)

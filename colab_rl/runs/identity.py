@@ -18,6 +18,7 @@ from typing import Any
 
 from colab_rl.algorithms.registry import OURS, make_config
 from colab_rl.checkpoints import NewerFormat
+from colab_rl.checkpoints.layout import RUN_JSON
 from colab_rl.checkpoints.manifest import checksum
 from colab_rl.environments import EnvironmentSource
 from colab_rl.environments.spaces import Spaces
@@ -94,7 +95,7 @@ class Identity:
 
     @classmethod
     def from_bytes(cls, data: bytes, place: str) -> Identity:
-        """Reads run.json. Raises DamagedIdentity where it is none, NewerFormat where it is too new."""
+        """Reads run.json. Raises DamagedIdentity if it is none, NewerFormat if it is too new."""
         try:
             content = json.loads(data)
             digest = content.pop("identity_sha256")
@@ -116,22 +117,22 @@ class Identity:
 def write_identity(identity: Identity, local: FolderStorage, remote: Storage | None) -> bytes:
     """Makes this machine hold the run's run.json, byte for byte as it was first written; returns it.
 
-    Raises ColabRLError where another session has begun a run of that name meanwhile.
+    Raises ColabRLError if another session has begun a run of that name meanwhile.
     """
     with contextlib.suppress(NotFound, DamagedIdentity):
-        if Identity.from_bytes(local.get("run.json"), local.place).run_id != identity.run_id:
+        if Identity.from_bytes(local.get(RUN_JSON), local.place).run_id != identity.run_id:
             raise ColabRLError(f"another session has just begun {identity.name}; nothing was changed; "
                                "the same command continues it")
     for storage in filter(None, (local, remote)):
         with contextlib.suppress(StorageError, DamagedIdentity):
-            data = storage.get("run.json")
+            data = storage.get(RUN_JSON)
             if Identity.from_bytes(data, storage.place).run_id == identity.run_id:
                 break
     else:
         data = identity.to_bytes()
-    if "run.json" not in local.list("") or local.get("run.json") != data:
-        local.set_aside("run.json")
-        local.put("run.json", data)
+    if RUN_JSON not in local.list("") or local.get(RUN_JSON) != data:
+        local.set_aside(RUN_JSON)
+        local.put(RUN_JSON, data)
     return data
 
 

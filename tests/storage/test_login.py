@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime
 import json
-import pwd
 import stat
 import subprocess
 import threading
@@ -166,35 +165,16 @@ def test_without_a_login_it_is_said_what_to_do(tmp_path):
     assert not (tmp_path / "runs").exists()
 
 
-@pytest.fixture
-def no_home(monkeypatch) -> None:
-    """As for a number that no user has, without HOME."""
-    def getpwuid(number: int) -> None:
-        raise KeyError(number)
-
-    for name in ("XDG_CONFIG_HOME", "HOME"):
-        monkeypatch.delenv(name)
-    monkeypatch.setattr(pwd, "getpwuid", getpwuid)
-
-
-def test_without_a_home_nobody_is_logged_in_and_no_login_is_saved(no_home, client_secrets, tmp_path, monkeypatch,
-                                                                  capsys):
+@pytest.mark.parametrize("home", [None, "", "/nobody-may-read", "relative"])
+def test_a_machine_without_a_home_folder_has_no_login_and_says_so(drive, monkeypatch, tmp_path, home):
     monkeypatch.chdir(tmp_path)
-    before = sorted(tmp_path.rglob("*"))
-    assert main(["status", "--store", "drive:colab_rl", "--root", str(tmp_path)]) == 1
-    assert "nobody is logged in to Drive here" in capsys.readouterr().err
-    assert main(["login", str(client_secrets)]) == 2
-    assert capsys.readouterr().err.startswith("error: nothing says where your home folder is")
-    assert main(["train", "pole", "--env", "CartPole-v1", "--root", "~/runs"]) == 2
-    assert "begins with the home folder of a user whom this machine does not know" in capsys.readouterr().err
-    assert sorted(tmp_path.rglob("*")) == before
-
-
-def test_a_home_that_cannot_be_written_keeps_no_login_and_says_so(client_secrets, browser, tmp_path, monkeypatch,
-                                                                  capsys):
-    (tmp_path / "home").write_text("a file")
-    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "home"))
-    assert main(["login", str(client_secrets)]) == 1
-    errors = capsys.readouterr().err
-    assert errors.splitlines()[-1].startswith("error: [Errno 20] Not a directory") and "Traceback" not in errors
-    assert main(["status", "--store", "drive:colab_rl", "--root", str(tmp_path)]) == 1
+    monkeypatch.delenv("XDG_CONFIG_HOME")
+    monkeypatch.setattr("os.path.expanduser", lambda path: path if home is None else path.replace("~", home, 1))
+    monkeypatch.setenv("CLOUDSDK_CONFIG", str(tmp_path))
+    assert not login.may_have_login()
+    with pytest.raises(StorageRefused, match="nobody is logged in to Drive here"):
+        login.credentials()
+    if home in (None, "relative"):
+        with pytest.raises(StorageRefused, match="there is no home folder to save a login in; nothing was saved"):
+            login.write_login({})
+    assert not list(tmp_path.iterdir())
