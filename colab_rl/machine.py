@@ -95,16 +95,22 @@ def plain_torch(threads: int) -> Iterator[None]:
         yield
 
 
+def installed(package: str) -> str | None:
+    """The version of a package that is installed, None if it is not. `sys.path` may hold what is no text."""
+    places = [place for place in sys.path if isinstance(place, str)]
+    try:
+        return next(iter(importlib.metadata.distributions(name=package, path=places))).version
+    except (StopIteration, importlib.metadata.PackageNotFoundError):
+        return None
+
+
 def versions(device: str, threads: int, backend: str) -> dict[str, str]:
     """What two machines must agree in for bit-equal training, by name."""
     import torch
 
     found = {"colab_rl": __version__, "python": ".".join(platform.python_version_tuple()[:2])}
     for package in (*PACKAGES, "envpool") if backend == "envpool" else PACKAGES:
-        try:
-            found[package] = importlib.metadata.version(package)
-        except importlib.metadata.PackageNotFoundError:
-            found[package] = "missing"
+        found[package] = installed(package) or "missing"
     found["machine"] = f"{platform.system()} {platform.machine()}"
     found["cpu"] = f"{_cpu_model()} {torch.backends.cpu.get_cpu_capability()}"
     found["device"] = torch.cuda.get_device_name() if device == "cuda" else "cpu"
