@@ -24,7 +24,7 @@ from colab_rl.environments.gymnasium_vector import pickled
 from colab_rl.environments.spaces import Spaces
 from colab_rl.errors import ColabRLError, Divergence, EnvironmentFault, StorageError, UsageError
 from colab_rl.evaluation.evaluator import Evaluator
-from colab_rl.machine import available_device, differences, torch_threads, versions
+from colab_rl.machine import available_device, deterministic, differences, torch_threads, versions
 from colab_rl.networks.registry import register_network
 from colab_rl.progress import Watcher, say
 from colab_rl.runs.identity import Identity, check_run_name, write_identity
@@ -182,6 +182,7 @@ class _Session:
         here = versions(device, identity.threads, self.backend)
         with contextlib.ExitStack() as stack:
             stack.enter_context(torch_threads(identity.threads))
+            stack.enter_context(deterministic(device))
             envs = stack.enter_context(
                 make_vector_environment(self.backend, self.environment, self.spaces, config.num_envs, config.seed))
             evaluator = stack.enter_context(contextlib.closing(Evaluator(self.environment, self.spaces)))

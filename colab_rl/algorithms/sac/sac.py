@@ -14,12 +14,14 @@ A time limit is no end: the targets look on to its final observation as to any o
 from __future__ import annotations
 
 import math
+from functools import partial
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from colab_rl.algorithms.actor_critic import counted
+from colab_rl.algorithms.cuda_graph import Graph
 from colab_rl.algorithms.off_policy import OffPolicyAlgorithm
 from colab_rl.algorithms.optimizer import ClippedAdam, flattened
 from colab_rl.algorithms.replay import Minibatch
@@ -64,6 +66,8 @@ class SAC(OffPolicyAlgorithm):
                            for name in ("policy", "critic", "temperature")}
         self.target_flat = flattened(self.target)
         self._fused = fused.applies(self)
+        self._graph = Graph(partial(fused.burst, self), [*self.optimizers.values()], self.target_flat) \
+            if self._fused and device.type == "cuda" else None
 
     def soft_targets(self, batch: Minibatch, alpha: Tensor) -> Tensor:
         """(B,) what the Q networks' values should be."""
@@ -141,4 +145,8 @@ class SAC(OffPolicyAlgorithm):
         return torch.from_numpy(self.policy.noise(batch.rewards.shape, self.generator)).to(self.device)
 
     def _burst(self, batch: Minibatch) -> dict[str, Tensor]:
-        return fused.burst(self, batch) if self._fused else super()._burst(batch)
+        if not self._fused:
+            return super()._burst(batch)
+        groups, size = batch.rewards.shape
+        noise = torch.from_numpy(self.policy.noise((groups, 2, size), self.generator)).to(self.device)
+        return self._graph(*batch, noise) if self._graph else fused.burst(self, *batch, noise)
