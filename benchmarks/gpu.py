@@ -4,11 +4,12 @@
     python benchmarks/gpu.py --only speed
 
     agreement  the same update on CPU and GPU from the same state: the largest difference of a parameter after it, in
-               learning rates. Beside it, what the CPU alone makes of parameters that differ in their last bit
+               learning rates. Beside it, what the CPU alone makes of parameters that differ in their last bit. After
+               one step it may be a hundredth, after a hundred ten: a parameter moves by up to a rate in each
     resume     kills.py on the GPU: a run that is killed ends in the state_sha256 of one that is not
     speed      updates at the walker's presets and with larger networks, sampling and copying included. The written-out
                gradient with and without CUDA graphs, and autograd
-    solve      SAC's preset until it scores 300, on both devices at the same time
+    solve      SAC's preset until it scores 300 (seed 1000), on both devices at the same time
 
 Without a GPU it does on the CPU what can be done there, and says so. It measures no images: no algorithm here has
 been made fast for them on a GPU.
@@ -32,6 +33,7 @@ from typing import Any
 
 import kills
 import torch
+from solve import shares
 
 from colab_rl.algorithms.on_policy import OnPolicyAlgorithm
 from colab_rl.algorithms.registry import algorithm_class, make_config, preset
@@ -88,11 +90,11 @@ def agreement(device: str) -> list[dict]:
     ppo = Start("ppo", 3)
     each, rows = sac.config.num_envs * sac.config.num_steps, ppo.config.num_envs * ppo.config.num_steps
     found = []
-    for what, start, changes in (
-            ("SAC, 1 gradient step", sac, {"replay_ratio": 1 / each}),
-            ("SAC, 100 gradient steps", sac, {"replay_ratio": 100 / each}),
-            ("PPO, 1 gradient step", ppo, {"minibatch_size": rows, "update_epochs": 1, "target_kl": None}),
-            ("PPO, 104 gradient steps", ppo, {"minibatch_size": rows // 8, "update_epochs": 13, "target_kl": None})):
+    for what, start, allowed, changes in (
+            ("SAC, 1 gradient step", sac, 0.01, {"replay_ratio": 1 / each}),
+            ("SAC, 100 gradient steps", sac, 10, {"replay_ratio": 100 / each}),
+            ("PPO, 1 gradient step", ppo, 0.01, {"minibatch_size": rows, "update_epochs": 1}),
+            ("PPO, 104 gradient steps", ppo, 10, {"minibatch_size": rows // 8, "update_epochs": 13})):
         here, other, disturbed = (start.copy(name, **changes) for name in ("cpu", device, "cpu"))
         for optimizer in disturbed.optimizers.values():
             flat = optimizer.flat.data
@@ -103,7 +105,7 @@ def agreement(device: str) -> list[dict]:
         difference, last_bit = (float((parameters(learner) - parameters(here)).abs().max()) / rate
                                 for learner in (other, disturbed))
         found.append({"what": what, "device": device, "difference": difference, "difference_of_last_bit": last_bit,
-                      "agrees": difference <= 10 * last_bit})
+                      "agrees": difference <= allowed})
         print(f"  {what:24} {device} against cpu: {difference:.2g} learning rates (last bit of the start: "
               f"{last_bit:.2g}) {'' if found[-1]['agrees'] else 'DISAGREES'}", flush=True)
     return found
@@ -114,7 +116,7 @@ def resume(device: str) -> list[dict]:
     def killed(algorithm: str) -> dict:
         more = ["replay_ratio=0.1", "layer_norm=True"] if algorithm == "sac" else []
         options = argparse.Namespace(algo=algorithm, backend=BACKEND, device=device, kills=3, seed=0, where=False,
-                                     iterations=60, set=more)
+                                     iterations=50, set=more)
         with tempfile.TemporaryDirectory() as folder:
             return kills.measure(ENV, options, pathlib.Path(folder))
 
@@ -128,19 +130,19 @@ def resume(device: str) -> list[dict]:
 
 
 def speed(device: str) -> list[dict]:
-    """Updates a second, medians of five, after two that warm up."""
+    """Gradient steps a second of whole updates: medians of up to five updates, after one that warms up."""
     devices = list(dict.fromkeys(["cpu", device]))
     found = []
 
     def add(what: str, device: str, how: str, gradient_steps: int, update: Callable[[], Any]) -> None:
         times = []
-        for i in range(7):
+        for _ in range(6):
             began = time.perf_counter()
             update()  # its metrics are read at the end, so the GPU is done
             times.append(time.perf_counter() - began)
-            if i > 2 and sum(times) > 4:
+            if len(times) > 2 and sum(times) > 2:
                 break
-        seconds = statistics.median(times[2:])
+        seconds = statistics.median(times[1:])
         found.append({"what": what, "device": device, "how": how, "update_seconds": seconds,
                       "gradient_steps_per_second": gradient_steps / seconds})
         print(f"  {what:28} {device:4} {how:11} {gradient_steps / seconds:8.0f} gradient steps/s "
@@ -159,7 +161,7 @@ def speed(device: str) -> list[dict]:
                     lambda learner=learner: learner.update(0.1))
     start = Start("ppo", 1)
     for name in devices:
-        learner = start.copy(name, target_kl=None, learning_rate=1e-12)  # or the policy would run away
+        learner = start.copy(name, learning_rate=1e-12)  # or the policy would run away
         config = learner.config
         steps = config.update_epochs * -(-config.num_envs * config.num_steps // config.minibatch_size)
         add("PPO preset", name, "written out", steps, lambda learner=learner: learner.update(0.1))
@@ -174,7 +176,7 @@ def solve(device: str) -> list[dict]:
             began = time.perf_counter()
             process = subprocess.Popen(
                 [sys.executable, "-m", "colab_rl", "train", "run", "--algo", "sac", "--env", ENV, "--device", name,
-                 "--backend", BACKEND, "--seed", "0", "--set", "target_score=300", *places],
+                 "--backend", BACKEND, "--seed", "1000", "--set", "target_score=300", *places],
                 stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
             try:
                 process.wait(CAP)
@@ -184,7 +186,6 @@ def solve(device: str) -> list[dict]:
             seconds = time.perf_counter() - began
             status = json.loads(subprocess.run([sys.executable, "-m", "colab_rl", "status", "run", "--json", *places],
                                                capture_output=True, text=True).stdout)
-            from solve import shares
             return {"device": name, "seconds": seconds, "reached": status["finished"], "step": status["step"],
                     "score": status["best_score"], "shares": shares(pathlib.Path(folder) / "run")}
 

@@ -44,6 +44,11 @@ class Algorithm(ABC):
     def check(cls, config: Any, spaces: Spaces) -> None:
         """Raises UsageError if it cannot learn in these spaces, or this machine lacks what it needs."""
 
+    @classmethod
+    def worth_a_gpu(cls, config: Any) -> bool:
+        """Whether `--device auto` takes a GPU, if there is one: training must have been measured to be faster there."""
+        return False
+
     @abstractmethod
     def collect(self, envs: VectorEnvironment) -> int:
         """Gathers experience from where `envs` stand; returns the number of steps taken."""

@@ -31,13 +31,17 @@ WRITTEN_FOR = "453db67fc38dc01a"
 
 def applies(algorithm: SAC) -> bool:
     """Whether these are the gradients of what the algorithm learns by."""
+    return (losses_are_ours(type(algorithm))
+            and type(algorithm.policy) is SquashedGaussianPolicy and type(algorithm.policy.mean_and_log_std) is MLP
+            and type(algorithm.critic) is TwinCritic)
+
+
+def losses_are_ours(kind: type[SAC]) -> bool:
+    """Whether its losses and its distribution are the ones that these gradients were written for."""
     from colab_rl.algorithms.sac.sac import SAC
 
-    kind, ours = type(algorithm), (SAC.soft_targets, SAC.critic_loss, SAC.actor_loss, SAC.temperature_loss,
-                                   SAC.gradient_step)
+    ours = (SAC.soft_targets, SAC.critic_loss, SAC.actor_loss, SAC.temperature_loss, SAC.gradient_step)
     return (all(getattr(kind, method.__name__) is method for method in ours)
-            and type(algorithm.policy) is SquashedGaussianPolicy and type(algorithm.policy.mean_and_log_std) is MLP
-            and type(algorithm.critic) is TwinCritic
             and fingerprint(loss.soft_targets, loss.critic_loss, loss.actor_loss, loss.temperature_loss, *ours,
                             SquashedNormal, SquashedGaussianPolicy.distribution) == WRITTEN_FOR)
 
