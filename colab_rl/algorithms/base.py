@@ -75,6 +75,10 @@ class Algorithm(ABC):
         entropy.
         """
 
+    def on_cpu(self) -> Algorithm:
+        """Itself, or if it learns on a GPU a copy of now on the CPU, where acting and valuing take less time."""
+        return self
+
     @abstractmethod
     def cut_episodes(self) -> None:
         """The environments begin other episodes before the next `collect`: those that ran never end."""

@@ -6,13 +6,15 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
-from test_algorithms import describe_once, environments, load, one_thread, save
+from test_algorithms import SETTINGS as SETTINGS_OF
+from test_algorithms import describe_once, environments, load, make, one_thread, save
 
 from colab_rl import train
 from colab_rl.algorithms.ppo.ppo import PPO
-from colab_rl.algorithms.registry import make_config, preset
+from colab_rl.algorithms.registry import algorithm_class, make_config, preset
 from colab_rl.algorithms.sac import fused
 from colab_rl.algorithms.sac.sac import SAC
 from colab_rl.checkpoints.serialization import state_sha256
@@ -85,6 +87,35 @@ def test_a_run_on_a_gpu_is_resumed_exactly(tmp_path: Path):
     whole = run(total_steps=1200, root=tmp_path / "whole")
     run(total_steps=600, root=tmp_path / "halves")
     assert run(total_steps=1200, root=tmp_path / "halves").state_sha256 == whole.state_sha256
+
+
+@needs_gpu
+@pytest.mark.parametrize("name", ["sac", "ppo"])
+def test_a_learner_on_a_gpu_is_evaluated_on_the_cpu(name):
+    learner = algorithm_class(name)(make_config(name, SETTINGS_OF[name]), describe_once("Pendulum-v1"),
+                                    torch.device("cuda"))
+    judged, obs = learner.on_cpu(), np.zeros((2, 3), np.float32)
+    assert next(learner.policy.parameters()).is_cuda
+    assert {parameter.device.type for parameter in judged.policy.parameters()} == {"cpu"}
+    assert np.array_equal(judged.act(obs, True), learner.act(obs, True))
+    np.testing.assert_allclose(judged.values(obs), learner.values(obs), rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", ["sac", "ppo"])
+def test_the_copy_on_the_cpu_acts_and_values_alike_and_learns_nothing(name):
+    learner, obs = make(name, "Pendulum-v1"), np.random.default_rng(0).normal(size=(5, 3)).astype(np.float32)
+    assert learner.on_cpu() is learner
+    with environments("Pendulum-v1") as envs:
+        learner.device = torch.device("cuda")  # what a GPU has is copied in the same way
+        judged = learner.on_cpu()
+        learner.device = torch.device("cpu")
+        actions, values = judged.act(obs, True), judged.values(obs)
+        assert np.array_equal(actions, learner.act(obs, True)) and np.array_equal(values, learner.values(obs))
+        learner.collect(envs)
+        learner.update(0.1)
+    assert not np.array_equal(learner.act(obs, True), actions)
+    if name == "sac":  # PPO's values are in the unit of rewards, which it has learned more of
+        assert np.array_equal(judged.values(obs), values)
 
 
 def test_a_burst_in_parts_is_the_burst():
