@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+from colab_rl import __version__
 from colab_rl.errors import UsageError
 from colab_rl.progress import say
 
@@ -128,7 +129,7 @@ def versions(device: str, threads: int, backend: str) -> dict[str, str]:
     """What two machines must agree in for bit-equal training, by name."""
     import torch
 
-    found = {"python": ".".join(platform.python_version_tuple()[:2])}
+    found = {"colab_rl": __version__, "python": ".".join(platform.python_version_tuple()[:2])}
     for package in (*PACKAGES, "envpool") if backend == "envpool" else PACKAGES:
         try:
             found[package] = importlib.metadata.version(package)
@@ -165,12 +166,6 @@ def _cpu_model() -> str:
         return next(line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
     except (OSError, StopIteration):
         return platform.processor()
-
-
-def differences(then: dict[str, str], now: dict[str, str]) -> list[str]:
-    """Such as `torch 2.11.0 -> 2.13.0`, for each version in which the two differ."""
-    return [f"{name} {then.get(name, 'missing')} -> {now.get(name, 'missing')}"
-            for name in dict.fromkeys([*then, *now]) if then.get(name) != now.get(name)]
 
 
 def cores() -> int:

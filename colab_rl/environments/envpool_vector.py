@@ -20,6 +20,7 @@ import numpy as np
 from colab_rl.environments.base import StepResult, VectorEnvironment, unusable
 from colab_rl.environments.make import EnvironmentSource
 from colab_rl.environments.spaces import Spaces
+from colab_rl.environments.worker_process import changed_here
 from colab_rl.errors import EnvironmentFault
 from colab_rl.machine import cores
 from colab_rl.progress import progress_bar
@@ -146,7 +147,10 @@ def why_not_envpool(source: EnvironmentSource, spaces: Spaces) -> str | None:
     else:
         same = not spaces.discrete and np.array_equal(actions.low, spaces.action_low) \
             and np.array_equal(actions.high, spaces.action_high)
-    return None if same and shape == spaces.observation.shape else f"its {source} has other spaces"
+    if not same or shape != spaces.observation.shape:
+        return f"its {source} has other spaces"
+    changed = changed_here(source, spaces)
+    return f"its {source} is not this one: {changed}" if changed else None
 
 
 @contextlib.contextmanager

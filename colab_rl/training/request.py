@@ -15,13 +15,16 @@ from colab_rl.checkpoints.recovery import Checkpoint, check_segments, newest_who
 from colab_rl.environments import EnvironmentSource, describe, environment_name
 from colab_rl.environments.backends import check_backend, choose_backend, why_not
 from colab_rl.environments.spaces import Spaces
+from colab_rl.environments.trial import try_out
 from colab_rl.errors import ColabRLError, UsageError
 from colab_rl.machine import THREADS, check_device, choose_device, versions
+from colab_rl.networks.registry import own_network
 from colab_rl.policies.load import find_checkpoint
 from colab_rl.progress import say
 from colab_rl.runs.identity import Identity
 from colab_rl.runs.places import Places
 from colab_rl.settings import Config, to_json
+from colab_rl.training.code import ObjectCode, code_of, own_code
 
 DEFAULT_ENVIRONMENT = "BipedalWalker-v3"
 LABELS = ("best", "latest")
@@ -33,6 +36,7 @@ class Request:
 
     origin: `OTHER` or `OTHER:CHECKPOINT`, the checkpoint of another run that a new run starts from.
     settings: fields of the config, total_steps and seed among them.
+    env_code: of `env` if that is a function, as it is before anything calls it.
     """
 
     run: str
@@ -42,8 +46,10 @@ class Request:
     device: str = "auto"
     origin: str | None = None
     settings: Mapping[str, Any] = field(default_factory=dict)
+    env_code: ObjectCode | None = field(init=False)
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "env_code", own_code(self.env) if callable(self.env) else None)
         check_backend(self.backend)
         check_device(self.device)
         if self.algo is not None:
@@ -57,6 +63,13 @@ class Request:
         if (name, is_function) == (identity.env_id, identity.trains_on_function):
             return ""
         return f"{'the function' if is_function else 'the id'} {name}" if name == identity.env_id else name
+
+    def code(self, algorithm: str, network: str, backend: str, env: EnvironmentSource) -> dict[str, str]:
+        """The hashes of the code that trains; `env` has been made."""
+        own = {"environment": self.env_code or own_code(env)}
+        if make := own_network(network):
+            own["network"] = own_code(make)
+        return code_of(algorithm_class(algorithm), backend, **own)
 
     def agree(self, identity: Identity) -> int:
         """The total_steps to train a run that exists to. Raises UsageError that names every contradiction."""
@@ -100,7 +113,7 @@ class Request:
         env: EnvironmentSource = DEFAULT_ENVIRONMENT if self.env is None else self.env
         algorithm = self.algo or "ppo"
         config = make_config(algorithm, {**preset(environment_name(env), algorithm), **self.settings})
-        return self._identity(env, algorithm, config, describe(env), self.backend, None)
+        return self._identity(env, algorithm, config, describe(env, try_out), self.backend, None)
 
     def branch(self, origin: str, places: Places) -> Identity:
         """A new run from another's checkpoint."""
@@ -117,7 +130,7 @@ class Request:
         if config.total_steps <= manifest.step:
             raise UsageError(f"{origin} has taken {manifest.step:,} steps already: give a larger --total-steps")
         env = other.environment(self.env, "train")
-        spaces = describe(env)
+        spaces = describe(env, try_out)
         other.check_spaces(spaces)
         backend = self.backend
         if backend == "auto" and not why_not(other.backend, env, spaces):
@@ -135,7 +148,8 @@ class Request:
             name=self.run, run_id=uuid.uuid4().hex,
             created=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
             env_id=environment_name(env), algorithm=algorithm, backend=backend, device=device, threads=threads,
-            config=to_json(config), spaces=spaces.to_json(), versions=versions(device, threads, backend),
+            config=to_json(config), spaces=spaces.to_json(),
+            versions={**versions(device, threads, backend), **self.code(algorithm, config.network, backend, env)},
             origin=origin, env_is_function=callable(env))
 
 

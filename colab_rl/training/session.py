@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 
+from colab_rl import __version__
 from colab_rl.algorithms import Algorithm
 from colab_rl.algorithms.registry import algorithm_class, register_algorithm
 from colab_rl.arguments import checked
@@ -20,18 +21,20 @@ from colab_rl.checkpoints.segments import Rows
 from colab_rl.checkpoints.serialization import deserialize
 from colab_rl.environments import EnvironmentSource, describe
 from colab_rl.environments.backends import make_vector_environment
-from colab_rl.environments.gymnasium_vector import GymnasiumVectorEnvironment, pickled
+from colab_rl.environments.gymnasium_vector import GymnasiumVectorEnvironment
 from colab_rl.environments.known import describe_channels
 from colab_rl.environments.spaces import Spaces
+from colab_rl.environments.trial import try_out
 from colab_rl.errors import ColabRLError, Divergence, EnvironmentFault, StorageError, UsageError
 from colab_rl.evaluation.evaluator import Evaluator
-from colab_rl.machine import available_device, deterministic, differences, plain_torch, versions
+from colab_rl.machine import available_device, deterministic, plain_torch, versions
 from colab_rl.networks.registry import register_network
 from colab_rl.progress import Watcher, say
 from colab_rl.runs.identity import Identity, check_run_name, write_identity
 from colab_rl.runs.lock import locked
 from colab_rl.runs.places import Places
 from colab_rl.runs.push import finish, replicating
+from colab_rl.training.code import differences
 from colab_rl.training.metrics import Row, from_csv
 from colab_rl.training.request import Request, checkpoint_of
 from colab_rl.training.stopping import StopRequest
@@ -102,33 +105,35 @@ def train(run: str, *, env: EnvironmentSource | None = None, algo: str | type[Al
                       settings=_merged(_named(settings or {}), total_steps=total_steps, seed=seed))
     places = Places(root, store, make_store=True)
     identity = places.find(run)
+    tried = identity is None  # `begin` and `branch` try the environment out, before they say anything
     if identity:
         total = request.agree(identity)
     else:
         identity = request.branch(origin, places) if origin is not None else request.begin()
         total = identity.config["total_steps"]
     environment = identity.environment(env, "train")
-    spaces = describe(environment)
+    spaces = describe(environment, None if tried else try_out)
     identity.check_spaces(spaces)
-    pickled(environment)  # what no worker process can be given is refused before anything is written
     stepped_by = request.backend_of(identity, environment, spaces)
     with plain_torch(identity.threads):
         algorithm_class(identity.algorithm).check(identity.make_config(), spaces)
         with locked(places.local(run)), StopRequest() as stop:
-            return _Session(identity, places, environment, spaces, stepped_by, watcher).run(total, stop)
+            code = request.code(identity.algorithm, identity.make_config().network, identity.backend, environment)
+            return _Session(identity, places, environment, spaces, stepped_by, code, watcher).run(total, stop)
 
 
 class _Session:
     """One session of one run on this machine, under its lock."""
 
     def __init__(self, identity: Identity, places: Places, environment: EnvironmentSource, spaces: Spaces,
-                 backend: str, watcher: Watcher | None):
+                 backend: str, code: dict[str, str], watcher: Watcher | None):
         self.identity = identity
         self.places = places
         self.config = identity.make_config()
         self.environment = environment
         self.spaces = spaces
         self.backend = backend
+        self.code = code
         self.watcher = watcher
         self.local, self.remote = places.tiers(identity)
         self.local.clear()
@@ -195,7 +200,7 @@ class _Session:
         identity, config = self.identity, self.config
         device, reasons = available_device(identity.device)
         say(f"environments stepped by {self.backend}")
-        here = versions(device, identity.threads, self.backend)
+        here = {**versions(device, identity.threads, self.backend), **self.code}
         with contextlib.ExitStack() as stack:
             stack.enter_context(deterministic(device))
             # A run with one environment never has a second one beside it: an evaluation steps the same.
@@ -213,7 +218,10 @@ class _Session:
             remembers = [] if checkpoint else envs.check_repeats()
             if start:
                 manifest = start[0].manifest
-                changes = [*manifest.inexact, *differences(manifest.versions, here), *reasons, *remembers]
+                # A run from another's checkpoint may be trained by other code: it is exact from there.
+                then = manifest.versions if checkpoint else {**manifest.versions, "colab_rl": __version__, **self.code}
+                changes = [*manifest.inexact, *differences(then, here, f"{identity.algorithm} {identity.backend}"),
+                           *reasons, *remembers]
                 _load(trainer, *start, checkpoint is not None, changes)
             else:
                 trainer.inexact = remembers
