@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import importlib
 import inspect
 import os
 import re
@@ -20,9 +21,9 @@ import numpy as np
 from colab_rl.errors import ColabRLError, EnvironmentFault
 from colab_rl.machine import standard_error
 
-# Packages whose lines say nothing of what an environment did wrong.
-NOT_ITS_OWN = tuple(os.path.join(folder, "") for folder in (
-    os.path.dirname(gymnasium.__file__), os.path.dirname(np.__file__), os.path.dirname(os.path.dirname(__file__))))
+# Files whose lines say nothing of what an environment did wrong.
+NOT_ITS_OWN = ("<frozen ", *(os.path.join(os.path.dirname(file), "") for file in (
+    gymnasium.__file__, np.__file__, importlib.__file__, os.path.dirname(__file__))))
 
 
 class _Aside:
