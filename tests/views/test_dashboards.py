@@ -17,7 +17,9 @@ from colab_rl.environments import describe
 from colab_rl.evaluation import episode as telemetry
 from colab_rl.evaluation.replay import record_episode
 from colab_rl.views.dashboards import measures
-from colab_rl.views.dashboards.style import TEMPLATE, smoothed, thinned
+from colab_rl.views.dashboards.learning import smoothed
+from colab_rl.views.dashboards.plots import thinned
+from colab_rl.views.dashboards.style import TEMPLATE
 from colab_rl.views.report.page import Section, page
 
 EVIL = '</script><script>document.title="taken"</script><img src=x onerror=\'document.title="taken"\'>'
@@ -121,7 +123,8 @@ def test_what_is_said_of_sac_is_said_of_its_networks_and_names_its_settings():
     sac = {f"optimizer/{network}/{kind}": np.full(400, value)
            for network, ratio in (("critic", 0.3), ("temperature", 0.33), ("policy", 0.01))
            for kind, value in {"gradient_norm": 0.4, "clipped_gradient_norm": 0.4, "parameter_norm": 1.0,
-                               "update_norm": ratio}.items()}
+                               "update_norm": ratio, "dead_units": 0.0}.items()}
+    del sac["optimizer/temperature/dead_units"]  # a single number, whose norm may be 0, has no units
     run = curves(**sac, **{"replay/ratio": np.full(400, 0.5)})
     finding, = dashboards.diagnose(run)
     assert finding.network == "critic" and "replay_ratio" in finding.sentence and "epochs" not in finding.sentence

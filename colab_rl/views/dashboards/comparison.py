@@ -10,8 +10,8 @@ import plotly.graph_objects as go
 
 from colab_rl.evaluation.episode import Episode
 from colab_rl.views.dashboards import measures
-from colab_rl.views.dashboards.style import PHONE, TEMPLATE, empty, plain, rounded, wrapped
-from colab_rl.views.dashboards.tables import Curves
+from colab_rl.views.dashboards.curves import Curves
+from colab_rl.views.dashboards.style import PHONE, empty, figure_of, plain, rounded, text_at, wrapped
 from colab_rl.views.palette import COLORS
 
 RESAMPLES = 10_000
@@ -128,7 +128,7 @@ def scores(contenders: Sequence[Contender]) -> go.Figure:
     contenders = [contender for contender in contenders if len(contender.returns)]
     if not contenders:
         return empty("No episodes were evaluated.")
-    figure = go.Figure(layout={"template": TEMPLATE, "height": 88 + 84 * len(contenders)})
+    figure = figure_of(height=88 + 84 * len(contenders))
     generator = np.random.default_rng(0)
     for row, contender in enumerate(contenders):
         color = COLORS[row % len(COLORS)]
@@ -143,9 +143,8 @@ def scores(contenders: Sequence[Contender]) -> go.Figure:
                           "error_x": {"symmetric": False, "array": [high - mean], "arrayminus": [mean - low],
                                       "color": color, "thickness": 2}, "marker": {"color": color, "size": 10},
                           "hovertemplate": f"mean {mean:.2f}, 95 % interval {low:.2f} to {high:.2f}<extra></extra>"})
-        figure.add_annotation(text=f"<b>{'<br>'.join(wrapped(contender.label, PHONE))}</b>", align="left",
-                              x=0, xref="paper", xanchor="left", y=row + 0.52, yanchor="bottom",
-                              showarrow=False, font={"color": color}, yshift=-2)
+        figure.add_annotation(text_at(f"<b>{'<br>'.join(wrapped(contender.label, PHONE))}</b>", row + 0.52, yref="y",
+                                      yshift=-2, font={"color": color}))
     figure.update_yaxes(visible=False, range=[-0.4, len(contenders)])
     figure.update_xaxes(title={"text": "return of an episode<br>(dot: mean, bar: its 95 % interval)"})
     figure.update_layout(margin={"t": 12, "b": 62, "l": 14, "r": 14})
