@@ -58,9 +58,7 @@ class Curves:
 
     def ratio(self, network: str) -> np.ndarray:
         """The update's norm over the parameters' norm of a network."""
-        with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
-            return (self.column(f"optimizer/{network}/update_norm")
-                    / self.column(f"optimizer/{network}/parameter_norm"))
+        return self.column(f"optimizer/{network}/update_norm") / self.column(f"optimizer/{network}/parameter_norm")
 
     def xs(self, chosen: np.ndarray | slice = slice(None)) -> tuple[np.ndarray, ...]:
         """The rows' steps, minutes and iterations."""

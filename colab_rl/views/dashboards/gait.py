@@ -19,14 +19,17 @@ from colab_rl.views.dashboards.measures import contact_names, contact_sentence, 
 from colab_rl.views.dashboards.plots import DASHES, Line, Plot, stacked, title_of
 from colab_rl.views.dashboards.style import BUTTONS, CURRENT_VALUE, SLIDER, empty, legend, plain, rounded
 from colab_rl.views.palette import BLUE, COLORS, GREEN, GREY, PURPLE, RED, YELLOW
+from colab_rl.views.values import value_range
 from colab_rl.views.video.choices import choices
 
+LONGEST_FRAME = 60_000  # ms, while an animation plays
 MOST_FRAMES = 300     # of an animation; a longer episode is shown in larger strides
 MOST_CHANNELS = 32    # of an environment that is not described
 PART_COLORS = {"forward": BLUE, "hull_angle": YELLOW, "motors": RED, "fall": GREY}
 SPEEDS = {"▶ play": 1.0, "half speed": 0.5, "double": 2.0}
 
 
+@np.errstate(all="ignore")
 def gait(episodes: Episode | Mapping[str, Episode], gamma: float = 0.99, overlay: bool = False,
          first: str | None = None) -> go.Figure:
     """Episodes by label: one at a time with a slider between them, or all over each other.
@@ -75,7 +78,7 @@ class _Film:
         unit = "seconds" if self.seconds else "steps"
         end = self.longest * (self.seconds or 1)
         slider_space = 58 if len(labels) > 1 and not self.overlay else 0
-        figure = stacked(merged, unit, top=100 + slider_space, x_range=(0, end),
+        figure = stacked(merged, unit, top=100 + slider_space, x_range=value_range([0, end], 0),
                          above=legend(labels) if self.overlay else [])
         figure.update_layout({name: value for name, value in self._ranges(self.shown).items()})
         owners = [number for panel in merged for number in self._owners(panel)]
@@ -141,8 +144,7 @@ class _Film:
         for number in range(1 + self.has_stage, len(panels) + 1):
             suffix = "" if number == 1 else str(number)
             panel = panels[number - 1]
-            low, high = _extent(panel)
-            figure.add_trace({"type": "scatter", "x": [0, 0], "y": rounded([low, high]), "mode": "lines",
+            figure.add_trace({"type": "scatter", "x": [0, 0], "y": rounded(_extent([panel])), "mode": "lines",
                               "xaxis": f"x{suffix}", "yaxis": f"y{suffix}", "hoverinfo": "skip", "showlegend": False,
                               "line": {"color": GREY, "width": 1}})
             owners.append(None)
@@ -164,7 +166,7 @@ class _Film:
         def above(pixels: float) -> float:
             return 1 + (pixels + raised) / inner
 
-        duration = 1000 * (self.seconds or 0.05) * self.stride
+        duration = min(1000 * (self.seconds or 0.05) * self.stride, LONGEST_FRAME)
         buttons: list[dict[str, Any]] = [
             {"label": label, "method": "animate", "args": [None, _animation(duration / speed)]}
             for label, speed in SPEEDS.items()]
@@ -188,10 +190,7 @@ class _Film:
         ranges = {}
         for i, panels in enumerate(zip(*self.panels.values(), strict=True), 1 + self.has_stage):
             shown = panels if self.overlay else [panels[list(self.episodes).index(label)]]
-            extents = [_extent(panel) for panel in shown]
-            low, high = min(extent[0] for extent in extents), max(extent[1] for extent in extents)
-            margin = 0 if shown[0].y_range else 0.06 * (high - low) or 0.5
-            ranges[f"yaxis{i if i > 1 else ''}_range"] = rounded([low - margin, high + margin])
+            ranges[f"yaxis{i if i > 1 else ''}_range"] = rounded(_extent(shown, 0 if shown[0].y_range else 0.06))
         return ranges
 
     def _step_to(self, number: int, label: str, owners: Sequence[int | None]) -> dict[str, Any]:
@@ -310,21 +309,16 @@ def _rewards(episode: Episode, steps: np.ndarray) -> Plot:
     return Plot("Reward so far", "reward", [*lines, total], height=160)
 
 
-def _extent(panel: Plot) -> tuple[float, float]:
-    """Lowest and highest value in a panel, for its cursor."""
-    if panel.y_range:
-        return panel.y_range
-    values = np.concatenate([line.y for line in panel.lines] or [np.zeros(1)])
-    values = values[np.isfinite(values)]
-    if not len(values):
-        return 0.0, 1.0
+def _extent(plots: Sequence[Plot], margin: float = 0.0) -> tuple[float, float]:
+    """Lowest and highest value in plots that share their axis, `margin` of their distance apart."""
+    values = [np.array(plot.y_range or (), float) for plot in plots]
     stacks: dict[str, np.ndarray] = {}
-    for line in panel.lines:
+    for line in itertools.chain.from_iterable(plot.lines for plot in plots if not plot.y_range):
+        values.append(line.y)
         if line.kind == "area":
             key = f"{line.stack}{line.group}"
             stacks[key] = stacks.get(key, np.zeros(len(line.y))) + line.y
-    tall = np.concatenate([values, *stacks.values()])
-    return float(tall.min()), float(tall.max())
+    return value_range(np.concatenate([*values, *stacks.values()]), margin)
 
 
 def _animation(duration: float) -> dict[str, Any]:

@@ -19,6 +19,7 @@ from colab_rl.views.palette import COLORS, GREEN, GREY, RED, YELLOW
 HEALTHY, FEW = "Nothing unhealthy in the last fifth of the run", "Too few rows yet to judge the optimizer's health"
 
 
+@np.errstate(all="ignore")
 def optimizer(runs: Curves | Sequence[Curves]) -> go.Figure:
     """The optimizer of a run, or of several, by network; what is unhealthy is said above and marked broadly."""
     runs = [runs] if isinstance(runs, Curves) else list(runs)

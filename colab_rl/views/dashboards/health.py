@@ -12,6 +12,7 @@ from typing import NamedTuple
 import numpy as np
 
 from colab_rl.views.dashboards.curves import Curves
+from colab_rl.views.values import text_of
 
 FEWEST_ROWS = 5
 DEAD = 0.25            # share of hidden units
@@ -30,6 +31,7 @@ class Symptom(NamedTuple):
     sentence: str
 
 
+@np.errstate(all="ignore")
 def diagnose(run: Curves) -> list[Symptom]:
     """What is unhealthy now; an empty list where nothing is, or where there are too few rows to tell."""
     infinite = [name for name, values in run.table.items() if np.isinf(values).any()]
@@ -65,12 +67,12 @@ def _of_network(run: Curves, network: str) -> Iterator[Symptom]:
     if norm.max() > EXPLODING * median:
         yield symptom("gradient_norm", "'s gradient explodes",
                       f"The {network} network's gradient explodes: its norm reached {norm.max():.3g}, "
-                      f"{norm.max() / median:.0f} times the run's median. A smaller learning_rate helps.")
+                      f"{text_of(norm.max() / median, 0)} times the run's median. A smaller learning_rate helps.")
     if len(norm) == len(clipped) and np.mean(clipped < CLIPPED * norm) > 0.9:
         yield symptom("clipped_gradient_norm", "'s gradient is clipped always",
                       f"The {network} network's gradient is clipped always: its norm is "
-                      f"{np.median(norm / clipped):.1f} times max_grad_norm, so that the clip, and not the gradient, "
-                      "sets the size of each step. A larger max_grad_norm would leave that to the gradient.")
+                      f"{text_of(np.median(norm / clipped))} times max_grad_norm, so that the clip, and not the "
+                      "gradient, sets the size of each step. A larger max_grad_norm would leave that to the gradient.")
     if not run.has(f"optimizer/{network}/dead_units"):  # one number, as SAC's temperature: its norm may be 0
         return
     ratio, dead = recent(run.ratio(network)), recent(column("dead_units"))
@@ -80,7 +82,7 @@ def _of_network(run: Curves, network: str) -> Iterator[Symptom]:
     if np.median(ratio) > FAST:
         fewer = "a smaller replay_ratio helps" if run.has("replay/ratio") else "fewer update_epochs help"
         yield symptom("update_norm", " forgets as it learns",
-                      f"An update changes the {network} network by {100 * np.median(ratio):.0f} % of its norm: "
+                      f"An update changes the {network} network by {text_of(100 * np.median(ratio), 0)} % of its norm: "
                       f"it forgets as it learns. A smaller learning_rate or {fewer}.")
     if np.median(ratio) < SLOW and not annealed:
         yield symptom("update_norm", " stands still",
@@ -88,5 +90,6 @@ def _of_network(run: Curves, network: str) -> Iterator[Symptom]:
                       "it stands still. A larger learning_rate helps.")
     if np.median(dead) > DEAD:
         yield symptom("dead_units", " has dead units",
-                      f"{100 * np.median(dead):.0f} % of the {network} network's hidden units are dead: they say "
-                      "the same of every observation. A smaller learning_rate, or another activation than relu, helps.")
+                      f"{text_of(100 * np.median(dead), 0)} % of the {network} network's hidden units are dead: they "
+                      "say the same of every observation. A smaller learning_rate, or another activation than relu, "
+                      "helps.")

@@ -12,10 +12,12 @@ from colab_rl.views.dashboards.metric_plots import FURTHER, LEARNING, NOT_SHOWN,
 from colab_rl.views.dashboards.plots import DASHES, Line, Plot, drawn_points, stacked
 from colab_rl.views.dashboards.style import BUTTONS, empty, legend, rounded
 from colab_rl.views.palette import BLUE, COLORS, CYAN, GREEN, GREY, RED, YELLOW
+from colab_rl.views.values import LARGEST, text_of, value_range
 
 TIME_COLORS = (BLUE, RED, GREEN, YELLOW)  # in the order of TIMES
 
 
+@np.errstate(all="ignore")
 def learning(runs: Curves | Sequence[Curves]) -> go.Figure:
     """How a run learned, or several, overlaid in a colour each; buttons switch the x axis.
 
@@ -57,12 +59,8 @@ def with_x_buttons(plots: Sequence[Plot], labels: Sequence[str], above: Sequence
 def smoothed(y: np.ndarray, window: int) -> np.ndarray:
     """The mean of up to `window` values up to each; NaN are left out."""
     known = np.isfinite(y)
-    sums = np.concatenate([[0.0], np.cumsum(np.where(known, y, 0.0))])
-    counts = np.concatenate([[0], np.cumsum(known)])
-    ends = np.arange(1, len(y) + 1)
-    starts = np.maximum(ends - window, 0)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        return (sums[ends] - sums[starts]) / (counts[ends] - counts[starts])
+    sums, counts = (np.convolve(values, np.ones(window))[:len(y)] for values in (np.where(known, y, 0.0), known))
+    return np.divide(sums, counts, out=np.full(len(y), np.nan), where=counts > 0.5)
 
 
 def _returns(runs: Sequence[Curves]) -> Plot:
@@ -80,7 +78,7 @@ def _returns(runs: Sequence[Curves]) -> Plot:
             known = np.isfinite(run.column(scored))
             scores, spreads = run.column(scored)[known], run.column("evaluation/std")[known]
             lines.append(run.line(evaluation, scored, kind="points", error=spreads, color=score_color, in_title=alone,
-                                  hover=[f"{run.label}: score {score:.1f} ± {spread:.1f}"
+                                  hover=[f"{run.label}: score {text_of(score)} ± {text_of(spread)}"
                                          for score, spread in zip(scores, spreads, strict=True)]))
         lines += _checkpoint_marks(run, mark_color, alone)
         lines += _resume_marks(run, lines)
@@ -97,7 +95,7 @@ def _checkpoint_marks(run: Curves, color: str, alone: bool) -> list[Line]:
     heights = [mark.score if mark.score is not None
                else float(np.interp(mark.step, steps, returns)) if len(steps) else 0.0 for mark in run.checkpoints]
     texts = [f"{run.label}: generation {mark.generation}, step {mark.step:,}"
-             + (f", score {mark.score:.1f}" if mark.score is not None else ", not evaluated")
+             + (f", score {text_of(mark.score)}" if mark.score is not None else ", not evaluated")
              for mark in run.checkpoints]
     xs = (np.array([mark.step for mark in run.checkpoints], float),
           np.array([mark.seconds / 60 for mark in run.checkpoints]),
@@ -112,7 +110,7 @@ def _resume_marks(run: Curves, lines: Sequence[Line]) -> list[Line]:
     if not len(rows):
         return []
     heights = np.concatenate([line.y for line in lines] or [np.zeros(1)])
-    low, high = (np.nanmin(heights), np.nanmax(heights)) if np.isfinite(heights).any() else (0.0, 1.0)
+    low, high = value_range(heights, 0)
     xs = tuple(np.repeat(x, 3) for x in run.xs(rows))
     y = np.tile([low, high, np.nan], len(rows))
     return [Line("resumed", xs[0], y, color=GREY, dash="dot", width=1.2, kind="steps", other_x=xs, group=run.label,
@@ -143,15 +141,15 @@ def _further_plots(runs: Sequence[Curves]) -> list[MetricPlot]:
 
 def _times(runs: Sequence[Curves]) -> list[Plot]:
     """Where the machine's time goes, of one run."""
-    totals = {column: float(np.nansum(run.column(column))) for run in runs[:1] for column in TIMES.columns}
-    everything = sum(totals.values())
-    if len(runs) > 1 or not everything > 0:
+    run = runs[0]
+    times = {column: np.nan_to_num(run.column(column), posinf=0.0, neginf=0.0) for column in TIMES.columns}
+    everything = sum(float(values.sum()) for values in times.values())
+    if len(runs) > 1 or not 0 < everything < LARGEST:
         return []
-    window = max(1, runs[0].rows // 100)
     return [Plot(TIMES.title, TIMES.unit, [
-        runs[0].line(f"{words} {100 * totals[column] / everything:.0f} %",
-                     smoothed(np.nan_to_num(runs[0].column(column)), window), color=color, kind="area")
-        for (column, words), color in zip(TIMES.columns.items(), TIME_COLORS, strict=True) if runs[0].has(column)])]
+        run.line(f"{words} {100 * times[column].sum() / everything:.0f} %",
+                 smoothed(times[column], max(1, run.rows // 100)), color=color, kind="area")
+        for (column, words), color in zip(TIMES.columns.items(), TIME_COLORS, strict=True) if run.has(column)])]
 
 
 def _speeds(runs: Sequence[Curves]) -> list[Plot]:

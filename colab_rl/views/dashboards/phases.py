@@ -40,6 +40,7 @@ PAIRS = [("angle", "angular_velocity"), ("pole_angle", "pole_speed"), ("cart_pos
          ("sin_angle", "speed"), ("sin_angle_1", "speed_1"), ("sin_angle_2", "speed_2")]
 
 
+@np.errstate(all="ignore")
 def phase_portraits(episodes: Episode | Mapping[str, Episode], overlay: bool = False,
                     first: str | None = None) -> go.Figure:
     """Up to four portraits of episodes by label: one at a time with a slider, or all over each other.

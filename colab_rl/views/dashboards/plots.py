@@ -16,6 +16,7 @@ import plotly.graph_objects as go
 
 from colab_rl.views.dashboards.style import PHONE, figure_of, plain, rounded, text_at
 from colab_rl.views.palette import BLUE
+from colab_rl.views.values import SMALLEST
 
 DASHES = ("solid", "dot", "dash", "dashdot")
 DASH_WORDS = {"solid": "—", "dot": "···", "dash": "- -", "dashdot": "-·-"}
@@ -187,10 +188,10 @@ def _axes_of(plot: Plot, number: int, domain: Sequence[float], x_title: str, x_r
 
 def _log_ticks(plot: Plot) -> dict[str, Any]:
     """Ticks of a logarithmic axis: powers of ten, and numbers between them where there would be fewer than two."""
-    values = np.concatenate([line.y for line in plot.lines] or [np.ones(1)])
-    values = values[np.isfinite(values) & (values > 0)]
-    decades = float(np.log10(values.max() / values.min())) if len(values) else 0.0
+    values = np.concatenate([line.y for line in plot.lines])
+    values = values[np.isfinite(values) & (values > SMALLEST)]
+    decades = float(np.ptp(np.log10(values))) if len(values) else 0.0
     if decades > 1.5:
-        return {"exponentformat": "power", "dtick": 1 if decades < 6 else 2}
-    plain_numbers = {"tickformat": "~g" if len(values) and values.max() > 0.01 else "~e"}
+        return {"exponentformat": "power", "dtick": 1 + decades // 6}
+    plain_numbers = {"tickformat": "~g" if len(values) and 0.01 < values.max() < 1e6 else "~e"}
     return plain_numbers | ({"dtick": "D2"} if decades > 0.7 else {})

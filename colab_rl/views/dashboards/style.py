@@ -12,6 +12,7 @@ import numpy as np
 import plotly.graph_objects as go
 
 from colab_rl.views.palette import BLUE, COLORS, GREY
+from colab_rl.views.values import LARGEST, SMALLEST
 
 PHONE = 40  # characters that a phone shows in a line
 
@@ -73,6 +74,14 @@ def legend(labels: Sequence[str]) -> list[str]:
 
 
 def rounded(values: Any, digits: int = 4) -> list[float | None]:
-    """Numbers with so many significant digits, as JSON has them; None where not finite."""
-    return [float(f"{value:.{digits}g}") if math.isfinite(value) else None
-            for value in np.asarray(values, np.float64).ravel()]
+    """Numbers as JSON has them, None where not finite: `digits` significant ones, and as many more as they differ in.
+
+    What Plotly cannot draw is drawn as the nearest number that it can.
+    """
+    found = np.asarray(values, np.float64).ravel()
+    known = found[np.isfinite(found)].clip(-LARGEST, LARGEST)
+    spread, largest = (np.ptp(known), np.abs(known).max()) if len(known) else (0.0, 0.0)
+    if 0 < spread < largest:
+        digits = min(17, digits + int(np.log10(largest / spread)))
+    return [None if not math.isfinite(value) else 0.0 if abs(value) < SMALLEST
+            else float(f"{min(max(value, -LARGEST), LARGEST):.{digits}g}") for value in found.tolist()]
