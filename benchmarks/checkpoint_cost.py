@@ -19,7 +19,7 @@ import numpy as np
 import torch
 from resume import measure as resume
 
-from colab_rl.algorithms import make_algorithm
+from colab_rl.algorithms.registry import algorithm_class
 from colab_rl.checkpoints import Tier
 from colab_rl.environments import describe
 from colab_rl.environments.backends import make_vector_environment
@@ -36,7 +36,8 @@ ENV = "BipedalWalker-v3"
 
 def fill(trainer: Trainer, transitions: int, rng: np.random.Generator) -> None:
     """Adds random transitions, as `collect` does."""
-    replay, num_envs, obs_dim = trainer.algorithm.replay, trainer.config.num_envs, trainer.envs.spaces.obs_dim
+    replay, num_envs = trainer.algorithm.replay, trainer.config.num_envs
+    (obs_dim,) = trainer.envs.spaces.observation.shape
     replay.begin(rng.normal(size=(num_envs, obs_dim)))
     for _ in range(transitions // num_envs):
         replay.append(rng.uniform(-1, 1, (num_envs, trainer.envs.spaces.action_dim)), rng.normal(size=num_envs),
@@ -70,7 +71,7 @@ def main() -> None:
         envs = stack.enter_context(make_vector_environment(identity.backend, ENV, spaces, config.num_envs, 0))
         evaluator = stack.enter_context(contextlib.closing(Evaluator(ENV, spaces)))
         tensorboard = stack.enter_context(contextlib.closing(TensorBoardView(places.tensorboard("full"), [])))
-        algorithm = make_algorithm("sac", config, spaces, torch.device("cpu"))
+        algorithm = algorithm_class("sac")(config, spaces, torch.device("cpu"))
         recorder = Recorder(identity.run_id, Tier(local, identity.run_id), None, tensorboard,
                             versions("cpu", identity.threads, identity.backend))
         trainer = Trainer("full", config, config.total_steps, algorithm, envs, evaluator, recorder)

@@ -25,7 +25,7 @@ import torch
 
 from colab_rl.algorithms.ppo.config import PPOConfig
 from colab_rl.algorithms.ppo.ppo import PPO
-from colab_rl.algorithms.presets import preset
+from colab_rl.algorithms.registry import preset
 from colab_rl.environments import VectorEnvironment, describe
 from colab_rl.environments.backends import make_vector_environment, why_not
 from colab_rl.environments.spaces import Spaces

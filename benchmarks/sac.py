@@ -39,11 +39,11 @@ def ours(setting: dict) -> dict[str, float]:
                        minibatch_size=setting["minibatch_size"], hidden_sizes=tuple(setting["hidden_sizes"]),
                        learning_starts=0, buffer_size=setting["transitions"])
     sac, rng = SAC(config, spaces, torch.device("cpu")), np.random.default_rng(0)
-    sac.replay.begin(rng.normal(size=(num_envs, spaces.obs_dim)))
+    sac.replay.begin(rng.normal(size=(num_envs, spaces.observation.shape[0])))
     for _ in range(setting["transitions"] // num_envs):
         sac.replay.append(rng.uniform(-1, 1, (num_envs, spaces.action_dim)), rng.normal(size=num_envs),
                           rng.random(num_envs) < 0.01, np.ones(num_envs, bool),
-                          rng.normal(size=(num_envs, spaces.obs_dim)))
+                          rng.normal(size=(num_envs, spaces.observation.shape[0])))
     sac.steps = setting["transitions"]
     sac.update(0.0)
     wall, processor = time.perf_counter(), time.process_time()

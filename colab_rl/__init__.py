@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
+    from colab_rl.algorithms.base import Algorithm
     from colab_rl.commands.bench import bench
     from colab_rl.commands.evaluate import evaluate, record
     from colab_rl.commands.status import status
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from colab_rl.environments.channels import Channels, Drawing
     from colab_rl.errors import ColabRLError, UsageError
     from colab_rl.evaluation.episode import Episode
+    from colab_rl.networks.base import Network
     from colab_rl.runs.push import push
     from colab_rl.training.session import TrainingResult, train
     from colab_rl.views import dashboards
@@ -30,10 +32,9 @@ _HOMES = {"train": "training.session", "TrainingResult": "training.session", "st
           "bench": "commands.bench", "push": "runs.push", "Channels": "environments.channels",
           "Drawing": "environments.channels", "Episode": "evaluation.episode", "report": "views.report.report",
           "render": "views.video.render", "Video": "views.video.render", "ColabRLError": "errors",
-          "UsageError": "errors"}
+          "UsageError": "errors", "Algorithm": "algorithms.base", "Network": "networks.base"}
 
-__all__ = ["Channels", "ColabRLError", "Drawing", "Episode", "TrainingResult", "UsageError", "Video", "bench",
-           "dashboards", "evaluate", "push", "record", "render", "report", "status", "train", "verify"]
+__all__ = [*_HOMES, "dashboards"]
 
 
 def __getattr__(name: str) -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import importlib
 import inspect
 import numbers
 import os
@@ -65,3 +66,14 @@ def _is_a(value: Any, kind: Any) -> bool:
 def _word(kind: Any) -> str:
     bare, inside = typing.get_origin(kind) or kind, typing.get_args(kind)
     return f"a list of {_word(inside[0])}" if bare is Sequence else WORDS.get(bare, str(kind))
+
+
+def imported(name: str, what: str) -> Any:
+    """What `module:Class` names. Raises UsageError that says which of both is not found."""
+    module, _, attribute = name.partition(":")
+    try:
+        return getattr(importlib.import_module(module), attribute)
+    except ModuleNotFoundError as error:
+        raise UsageError(f"{what} {name!r}: no module named {error.name!r} is found") from error
+    except (AttributeError, ValueError):
+        raise UsageError(f"{what} {name!r}: the module has no {attribute!r}") from None

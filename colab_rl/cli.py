@@ -290,18 +290,20 @@ def _login(options: argparse.Namespace) -> int:
 
 
 def _presets(options: argparse.Namespace) -> int:
-    from colab_rl.algorithms.presets import PRESETS
-    from colab_rl.algorithms.registry import CONFIGS
+    from colab_rl.algorithms.registry import ALGORITHMS
 
+    env_ids = dict.fromkeys(env_id for algorithm in ALGORITHMS.values() for env_id in algorithm.presets)
+    tuned = {env_id: {name: algorithm.presets[env_id] for name, algorithm in ALGORITHMS.items()
+                      if env_id in algorithm.presets} for env_id in env_ids}
     if options.json:
-        print(json.dumps({env_id: {algo: settings for (other, algo), settings in PRESETS.items() if other == env_id}
-                          for env_id, _ in PRESETS}, indent=1))
+        print(json.dumps(tuned, indent=1))
         return 0
-    for (env_id, algorithm), settings in PRESETS.items():
-        print(f"{env_id}, {algorithm}: " + " ".join(f"{name}={_plain(value)}" for name, value in settings.items()))
-    for algorithm, kind in CONFIGS.items():
-        print(f"\nEvery setting of {algorithm}, with its default:")
-        for field in dataclasses.fields(kind):
+    for env_id, algorithms in tuned.items():
+        for name, settings in algorithms.items():
+            print(f"{env_id}, {name}: " + " ".join(f"{key}={_plain(value)}" for key, value in settings.items()))
+    for name, algorithm in ALGORITHMS.items():
+        print(f"\nEvery setting of {name}, with its default:")
+        for field in dataclasses.fields(algorithm.config_class):
             print(f"  {f'{field.name}={_plain(field.default)}':36} {field.metadata['help']}")
     return 0
 

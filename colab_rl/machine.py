@@ -86,6 +86,14 @@ def available_memory() -> int | None:
         return None
 
 
+def check_memory(needed: int, what: str) -> None:
+    """Raises UsageError if `what` needs so many bytes and this machine does not have them free."""
+    available = available_memory()
+    if available is not None and needed > available:
+        raise UsageError(f"{what} takes {needed / 1e9:,.1f} GB of memory, and {available / 1e9:,.1f} GB are free; "
+                         "nothing was changed; choose less, or a machine with more")
+
+
 def _cpu_model() -> str:
     """The processor's name: libraries choose their kernels, and so the last bits, by it."""
     try:

@@ -22,10 +22,20 @@ SCHEDULES = ("constant", "linear")
 
 
 def setting(default: Any, help: str, *, low: float = -math.inf, high: float = math.inf,
-            above: float = -math.inf, choices: tuple[str, ...] = ()) -> Any:
-    """A dataclass field with its range: low <= value <= high and value > above, or one of `choices`."""
-    limits = {"help": help, "low": low, "high": high, "above": above, "choices": choices}
+            above: float = -math.inf, choices: tuple[str, ...] = (), shapes_state: bool = False) -> Any:
+    """A dataclass field with its range: low <= value <= high and value > above, or one of `choices`.
+
+    shapes_state: whether it decides the shape or the random streams of the training state, or what the state was begun
+        with. A run that begins from another's checkpoint keeps it.
+    """
+    limits = {"help": help, "low": low, "high": high, "above": above, "choices": choices, "shapes_state": shapes_state}
     return dataclasses.field(default=default, metadata=limits)
+
+
+def with_default(kind: type, name: str, default: Any) -> Any:
+    """A setting of another config, with another default."""
+    field = next(field for field in dataclasses.fields(kind) if field.name == name)
+    return dataclasses.field(default=default, metadata=field.metadata)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,16 +43,19 @@ class Config:
     """What every algorithm has. Raises UsageError where a value has the wrong type or range."""
 
     total_steps: int = setting(1_000_000, "environment steps to train for, over all environments", low=1)
-    seed: int = setting(0, "seed of networks, actions and environments", low=0, high=2**31 - 1)
-    num_envs: int = setting(16, "environments stepped together", low=1, high=4096)
-    hidden_sizes: tuple[int, ...] = setting((64, 64), "units of each hidden layer, policy and value network alike",
-                                            low=1, high=8192)
-    activation: str = setting("tanh", "activation of the hidden layers", choices=ACTIVATIONS)
+    seed: int = setting(0, "seed of networks, actions and environments", low=0, high=2**31 - 1,
+                        shapes_state=True)
+    num_envs: int = setting(16, "environments stepped together", low=1, high=4096, shapes_state=True)
+    network: str = setting("mlp", "mlp, or your own: its name, or module:Class", shapes_state=True)
+    hidden_sizes: tuple[int, ...] = setting((64, 64), "units of each hidden layer of every MLP", low=1, high=8192,
+                                            shapes_state=True)
+    activation: str = setting("tanh", "activation of the hidden layers", choices=ACTIVATIONS, shapes_state=True)
     learning_rate: float = setting(3e-4, "Adam's step size at the start", above=0, high=1)
     learning_rate_schedule: str = setting("constant", "constant, or linear down to 0 at total_steps",
                                           choices=SCHEDULES)
     gamma: float = setting(0.99, "discount a step", low=0, high=1)
-    normalize_observations: bool = setting(True, "observations less their running mean, over their deviation")
+    normalize_observations: bool = setting(True, "observations less their running mean, over their deviation",
+                                           shapes_state=True)
     checkpoint_every: int = setting(20, "iterations between checkpoints", low=1)
     keep_last: int = setting(5, "newest verified checkpoints that retention keeps", low=2)
     keep_every: int = setting(10, "every so many generations one is kept for good (a milestone)", low=1)

@@ -9,7 +9,7 @@ PACKAGE = Path(__file__).parents[1] / "colab_rl"
 # From the ground up. Parts of one floor do not know each other.
 FLOORS = [
     {"errors", "example"},
-    {"arguments", "machine", "progress", "requirements", "settings"},
+    {"arguments", "fingerprint", "machine", "progress", "requirements", "settings"},
     {"environments", "storage"},
     {"checkpoints", "networks"},
     {"algorithms"},

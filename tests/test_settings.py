@@ -8,10 +8,12 @@ import json
 import pytest
 
 from colab_rl.algorithms.ppo.config import PPOConfig
-from colab_rl.algorithms.presets import PRESETS, preset
-from colab_rl.algorithms.registry import CONFIGS, config_class, make_config
+from colab_rl.algorithms.registry import ALGORITHMS, algorithm_class, make_config, preset
 from colab_rl.errors import UsageError
 from colab_rl.settings import parse_settings, to_json
+
+PRESETS = {(env_id, name): settings for name, algorithm in ALGORITHMS.items()
+           for env_id, settings in algorithm.presets.items()}
 
 
 def read(*assignments: str) -> PPOConfig:
@@ -107,8 +109,8 @@ def test_nothing_near_is_no_hint():
 
 
 def test_an_unknown_algorithm_lists_those_there_are():
-    with pytest.raises(UsageError, match=r"unknown algorithm 'pp0'; did you mean 'ppo'\? \(there is: ppo"):
-        config_class("pp0")
+    with pytest.raises(UsageError, match=r"unknown algorithm 'pp0'; did you mean 'ppo'\? \(choose from ppo"):
+        algorithm_class("pp0")
 
 
 @pytest.mark.parametrize("assignment", ["gamma", "=1", " =1", ""])
@@ -143,7 +145,7 @@ def test_a_config_comes_back_from_json(algorithm, settings):
     assert make_config(algorithm, json.loads(json.dumps(to_json(config)))) == config
 
 
-@pytest.mark.parametrize("kind", CONFIGS.values())
+@pytest.mark.parametrize("kind", [algorithm.config_class for algorithm in ALGORITHMS.values()])
 def test_every_setting_has_a_default_in_range_and_a_help_text(kind):
     kind()
     assert all(field.metadata["help"] for field in dataclasses.fields(kind))

@@ -3,31 +3,46 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, ClassVar
 
 import numpy as np
+import torch
 
 from colab_rl.algorithms.episode_tracker import EpisodeTracker
 from colab_rl.algorithms.replay import ReplayBuffer
 from colab_rl.environments import VectorEnvironment
 from colab_rl.environments.spaces import Spaces
+from colab_rl.settings import Config
 
 
 class Algorithm(ABC):
     """A policy, and how it learns. All that changes while training is in `state_dict`.
 
+    It is made as `SomeAlgorithm(config, spaces, device)`, freshly initialised from `config.seed`.
+
+    name: as run.json and `--algo` have it.
+    config_class: its settings. presets: the tuned ones by environment id; what they leave out is the default.
+    off_policy: whether it learns from a replay buffer too, and not from its newest steps alone.
     episodes: returns and lengths of the training episodes.
-    replay: past experience, None where the algorithm keeps none. It is as much a part of the state, whose
-        `state_dict` has its SHA-256; but since it only grows, it is saved in segments beside it
-        (checkpoints/segments.py), and after `load_state_dict` it is `restore`d from them before training goes on.
+    replay: past experience, None if the algorithm keeps none. It is as much a part of the state, whose `state_dict`
+        has its SHA-256; but since it only grows, it is saved in segments beside it (checkpoints/segments.py), and
+        after `load_state_dict` it is `restore`d from them before training continues.
     """
 
+    name: ClassVar[str]
+    config_class: ClassVar[type[Config]]
+    presets: ClassVar[Mapping[str, dict[str, Any]]] = {}
+    off_policy: ClassVar[bool]
     episodes: EpisodeTracker
     replay: ReplayBuffer | None = None
 
-    @staticmethod  # noqa: B027
-    def check(config: Any, spaces: Spaces) -> None:
-        """Raises UsageError where it cannot learn in these spaces, or this machine lacks what it needs."""
+    @abstractmethod
+    def __init__(self, config: Any, spaces: Spaces, device: torch.device): ...
+
+    @classmethod  # noqa: B027
+    def check(cls, config: Any, spaces: Spaces) -> None:
+        """Raises UsageError if it cannot learn in these spaces, or this machine lacks what it needs."""
 
     @abstractmethod
     def collect(self, envs: VectorEnvironment) -> int:
@@ -37,19 +52,19 @@ class Algorithm(ABC):
     def update(self, progress: float) -> dict[str, float]:
         """Learns from it; `progress` in [0, 1] is the share of all steps taken. Returns metrics.
 
-        Raises Divergence where a loss or a parameter is not finite.
+        Raises Divergence if a loss or a parameter is not finite.
         """
 
     @abstractmethod
     def act(self, obs: np.ndarray, deterministic: bool) -> np.ndarray:
-        """Actions in the environment's unit for (B, obs_dim) observations.
+        """Actions in the environment's unit for (B, *obs_shape) observations.
 
         Deterministic actions of a row do not depend on the other rows, to the last bit.
         """
 
     @abstractmethod
     def values(self, obs: np.ndarray) -> np.ndarray:
-        """(B,) float32 estimates of the discounted return from (B, obs_dim) observations.
+        """(B,) float32 estimates of the discounted return from (B, *obs_shape) observations.
 
         In the unit of the environment's rewards; SAC's are of rewards clipped to `reward_clip`, and count the bonus for
         entropy.

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from colab_rl.environments.spaces import ObservationSpec
+
 
 class RunningMoments:
     """Mean and variance of all that was seen, merged batch by batch.
@@ -48,20 +50,20 @@ class ObservationNormalizer:
 
     clip = 10.0
 
-    def __init__(self, obs_dim: int, enabled: bool):
-        self.enabled = enabled
-        self.moments = RunningMoments((obs_dim,))
+    def __init__(self, spec: ObservationSpec, enabled: bool):
+        self.enabled = enabled and spec.dtype == "float32"  # a network scales images itself
+        self.moments = RunningMoments(spec.shape)
         self._prepare()
 
     def __call__(self, observations: np.ndarray) -> np.ndarray:
-        """(..., obs_dim) float32, normalised; the same numbers whatever rows are beside a row."""
+        """(..., *obs_shape), normalised; the same numbers whatever rows are beside a row."""
         if not self.enabled:
             return observations
         # Not np.clip: it takes four times as long for a few numbers.
         return np.minimum(np.maximum((observations - self._mean) * self._scale, -self.clip), self.clip)
 
     def update(self, observations: np.ndarray) -> None:
-        """Merges (n, obs_dim) observations into the moments."""
+        """Merges (n, *obs_shape) observations into the moments."""
         if self.enabled:
             self.moments.update(observations)
             self._prepare()

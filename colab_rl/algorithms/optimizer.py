@@ -61,6 +61,7 @@ class ClippedAdam:
         adam([self.flat], [self.gradient], [self.exp_avg], [self.exp_avg_sq], [], [self.steps],
              fused=True, amsgrad=False, beta1=0.9, beta2=0.999, lr=self.learning_rate, weight_decay=0.0,
              eps=1e-5, maximize=False)
+        self.gradient.zero_()  # pullbacks add to it
 
     def metrics(self) -> dict[str, float]:
         """Means over the update's steps of the gradient's norm, and the other norms after the last step."""

@@ -1,4 +1,7 @@
-"""The algorithms there are."""
+"""The algorithms there are, and those that people register: a name, or `module:Class`.
+
+    train("swing", algo=MyAlgorithm)     # registers it by its name, for this process
+"""
 
 from __future__ import annotations
 
@@ -6,30 +9,56 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
-from colab_rl.algorithms.ppo.config import PPOConfig
-from colab_rl.algorithms.sac.config import SACConfig
+from colab_rl.algorithms.base import Algorithm
+from colab_rl.algorithms.ppo.ppo import PPO
+from colab_rl.algorithms.sac.sac import SAC
+from colab_rl.arguments import imported
 from colab_rl.errors import UsageError, nearest
-from colab_rl.settings import (
-    Config,
-)
+from colab_rl.settings import Config
 
-CONFIGS: dict[str, type[Config]] = {"ppo": PPOConfig, "sac": SACConfig}
+ALGORITHMS: dict[str, type[Algorithm]] = {algorithm.name: algorithm for algorithm in (PPO, SAC)}
+OURS = tuple(ALGORITHMS)
 
 
-def config_class(algorithm: str) -> type[Config]:
-    """The config dataclass of an algorithm. Raises UsageError for an unknown one."""
-    if algorithm not in CONFIGS:
-        raise UsageError(f"unknown algorithm {algorithm!r}{nearest(algorithm, CONFIGS)} "
-                         f"(there is: {', '.join(CONFIGS)})")
-    return CONFIGS[algorithm]
+def register_algorithm(algorithm: type[Algorithm]) -> str:
+    """Makes an algorithm known by its name in this process; returns the name.
+
+    Raises UsageError for what is no Algorithm, lacks one of its parts, or has the name of one of ours.
+    """
+    if not (isinstance(algorithm, type) and issubclass(algorithm, Algorithm)):
+        raise UsageError(f"algo takes a name or an Algorithm class, not {algorithm!r}")
+    missing = [name for name in ("name", "config_class", "off_policy") if not hasattr(algorithm, name)]
+    missing += sorted(algorithm.__abstractmethods__)
+    if missing:
+        raise UsageError(f"algorithm {algorithm.__name__} lacks {', '.join(missing)}")
+    if algorithm.name in OURS and ALGORITHMS[algorithm.name] is not algorithm:
+        raise UsageError(f"an algorithm of your own cannot be called {algorithm.name!r}: give {algorithm.__name__} "
+                         "another name")
+    ALGORITHMS[algorithm.name] = algorithm
+    return algorithm.name
+
+
+def algorithm_class(name: str) -> type[Algorithm]:
+    """The algorithm of that name. Raises UsageError for an unknown one."""
+    if name not in ALGORITHMS and ":" in name:
+        ALGORITHMS[name] = ALGORITHMS[register_algorithm(imported(name, "algorithm"))]
+    if name not in ALGORITHMS:
+        raise UsageError(f"unknown algorithm {name!r}{nearest(name, ALGORITHMS)} (choose from {', '.join(OURS)}); give "
+                         "one of your own each time: train(..., algo=MyAlgorithm)")
+    return ALGORITHMS[name]
 
 
 def make_config(algorithm: str, settings: Mapping[str, Any]) -> Config:
-    """A checked config. Raises UsageError that names the nearest settings where one is unknown."""
-    kind = config_class(algorithm)
+    """A checked config. Raises UsageError that names the nearest settings if one is unknown."""
+    kind = algorithm_class(algorithm).config_class
     names = [field.name for field in dataclasses.fields(kind)]
     for name in settings:
         if name not in names:
             raise UsageError(f"unknown setting {name!r} of {algorithm}{nearest(name, names)} "
                              f"(all of them: python -m colab_rl presets)")
     return kind(**settings)
+
+
+def preset(env_id: str, algorithm: str) -> dict[str, Any]:
+    """The tuned settings of an environment, empty if it has none. A namespace (`module:`) is ignored."""
+    return dict(algorithm_class(algorithm).presets.get(env_id.rpartition(":")[2], {}))

@@ -20,14 +20,14 @@ from colab_rl.environments.spaces import Spaces
 NOTHING, TRANSITION, TERMINAL = range(3)  # what an environment did in a row: only reset, go on, terminate
 
 
-class Minibatches(NamedTuple):
-    """G minibatches of B transitions."""
+class Minibatch(NamedTuple):
+    """B transitions; with a dimension in front, G minibatches of as many."""
 
-    obs: Tensor         # (G, B, obs_dim) float32, raw
-    actions: Tensor     # (G, B, A) float32, in the policy's unit
-    rewards: Tensor     # (G, B) float32
-    terminated: Tensor  # (G, B) bool
-    next_obs: Tensor    # (G, B, obs_dim) float32, raw
+    obs: Tensor         # (B, *obs_shape)
+    actions: Tensor     # (B, A) float32, in the policy's unit
+    rewards: Tensor     # (B,) float32
+    terminated: Tensor  # (B,) bool
+    next_obs: Tensor    # (B, *obs_shape)
 
 
 class ReplayBuffer:
@@ -43,14 +43,14 @@ class ReplayBuffer:
         self.end = 0
         self.transitions = 0  # that are held
         self._shapes: dict[str, tuple[tuple[int, ...], Any]] = {
-            "observations": ((num_envs, spaces.obs_dim), np.float32),
+            "observations": ((num_envs, *spaces.observation.shape), spaces.observation.dtype),
             "actions": ((num_envs, spaces.action_dim), np.float32),
             "rewards": ((num_envs,), np.float32),
             "kinds": ((num_envs,), np.uint8)}
         self._arrays: dict[str, np.ndarray] = {}
         # What `load_state_dict` brought, until the rows follow.
         self._expected = hashlib.sha256().hexdigest()
-        self._following = np.zeros((num_envs, spaces.obs_dim), np.float32)
+        self._following = spaces.observation.zeros(num_envs)
 
     @property
     def first(self) -> int:
@@ -68,14 +68,14 @@ class ReplayBuffer:
         return self.capacity * self.row_bytes
 
     def begin(self, observations: np.ndarray) -> None:
-        """The (N, obs_dim) observations that the next actions answer."""
+        """The (N, *obs_shape) observations that the next actions answer."""
         if not self._arrays:
             self._allocate()
         self._arrays["observations"][self.end % self.capacity] = observations
 
     def append(self, actions: np.ndarray, rewards: np.ndarray, terminated: np.ndarray, valid: np.ndarray,
                observations: np.ndarray) -> None:
-        """Adds what the environments answered: (N, A), and (N,) each, and the (N, obs_dim) observations after it.
+        """Adds what the environments answered: (N, A), and (N,) each, and the (N, *obs_shape) observations after it.
 
         valid: False where an environment only reset.
         """
@@ -94,7 +94,7 @@ class ReplayBuffer:
             self._advance()
             self._arrays["observations"][self.end % self.capacity] = 0
 
-    def sample(self, groups: int, size: int, generator: torch.Generator) -> Minibatches:
+    def sample(self, groups: int, size: int, generator: torch.Generator) -> Minibatch:
         """`groups` minibatches of `size` transitions, each drawn uniformly and with replacement from all."""
         wanted, start = groups * size, self.first
         kinds = self._flat("kinds")
@@ -106,10 +106,10 @@ class ReplayBuffer:
         observations = self._flat("observations")
         columns = (observations[drawn], self._flat("actions")[drawn], self._flat("rewards")[drawn],
                    kinds[drawn] == TERMINAL, observations[self._wrapped(drawn + self.num_envs)])
-        return Minibatches(*(column.unflatten(0, (groups, size)) for column in columns))
+        return Minibatch(*(column.unflatten(0, (groups, size)) for column in columns))
 
     def newest_observations(self, rows: int) -> np.ndarray:
-        """(n, obs_dim) those of the newest rows, where they are transitions."""
+        """(n, *obs_shape) those of the newest rows, where they are transitions."""
         newest = self.rows(self.end - rows, self.end)
         return newest["observations"][newest["kinds"] != NOTHING]
 

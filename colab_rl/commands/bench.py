@@ -26,8 +26,8 @@ from tqdm import tqdm
 
 from colab_rl.algorithms.ppo.config import PPOConfig
 from colab_rl.algorithms.ppo.ppo import PPO
-from colab_rl.algorithms.ppo.rollout import Rollout
-from colab_rl.algorithms.presets import preset
+from colab_rl.algorithms.registry import preset
+from colab_rl.algorithms.rollout import Rollout
 from colab_rl.arguments import checked
 from colab_rl.environments import EnvironmentSource, VectorEnvironment, describe, environment_name
 from colab_rl.environments.backends import BACKENDS, make_vector_environment, why_not

@@ -14,15 +14,15 @@ LARGEST = float(np.finfo(np.float32).max)
 
 
 def unusable(observations: np.ndarray, rewards: np.ndarray) -> tuple[int, str] | None:
-    """Where a step gave a number that no float32 holds, in (N, obs_dim) observations or (N,) rewards: the first such
+    """Where a step gave a number that no float32 holds, in (N, *obs_shape) observations or (N,) rewards: the first such
     row, and in words such as `nan in a reward`. None where there is none.
     """
     # One sum finds every NaN and infinity in a fraction of the time of isfinite().all().
     if math.isfinite(observations.sum(dtype=np.float64)) and np.abs(rewards).max() <= LARGEST:
         return None
-    numbers = np.column_stack([observations, rewards])
+    numbers = np.column_stack([observations.reshape(len(rewards), -1), rewards])
     row, column = np.argwhere(~(np.abs(numbers) <= LARGEST))[0]
-    what = "an observation" if column < observations.shape[1] else "a reward"
+    what = "an observation" if column < numbers.shape[1] - 1 else "a reward"
     beyond = f", beyond the {LARGEST:.1e} of a float32" if np.isfinite(numbers[row, column]) else ""
     return int(row), f"{numbers[row, column]} in {what}{beyond}"
 
@@ -30,7 +30,7 @@ def unusable(observations: np.ndarray, rewards: np.ndarray) -> tuple[int, str] |
 class StepResult(NamedTuple):
     """What one step of N environments gave. The arrays are reused by their next step."""
 
-    observations: np.ndarray  # (N, obs_dim) float32
+    observations: np.ndarray  # (N, *obs_shape)
     rewards: np.ndarray       # (N,) float64
     terminated: np.ndarray    # (N,) bool: the episode ended of itself
     truncated: np.ndarray     # (N,) bool: it was cut off, by a time limit say
@@ -47,7 +47,7 @@ class VectorEnvironment(ABC):
 
     backend: who steps them, as run.json names it.
     groups: the groups' slots, in ascending order.
-    observations: (N, obs_dim) float32, what the next actions answer.
+    observations: (N, *obs_shape) float32, what the next actions answer.
     ended: (N,) bool, True where the next step only resets.
     """
 

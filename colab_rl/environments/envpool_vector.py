@@ -137,7 +137,7 @@ def why_not_envpool(source: EnvironmentSource, spaces: Spaces) -> str | None:
     else:
         same = not spaces.discrete and np.array_equal(actions.low, spaces.action_low) \
             and np.array_equal(actions.high, spaces.action_high)
-    return None if same and shape == (spaces.obs_dim,) else f"its {source} has other spaces"
+    return None if same and shape == spaces.observation.shape else f"its {source} has other spaces"
 
 
 @contextlib.contextmanager

@@ -57,7 +57,7 @@ class GymnasiumVectorEnvironment(VectorEnvironment):
         self.name = environment_name(source)
         self._episode_seed = seeds or (lambda slot, episode: episode_seed(seed, slot, episode))
         content = pickled(source)
-        layout = Layout(num_envs, spaces.obs_dim, spaces.action_shape, np.dtype(spaces.action_dtype).str, width)
+        layout = Layout(num_envs, spaces.observation, spaces.action_shape, np.dtype(spaces.action_dtype).str, width)
         memory = anonymous_file(layout.size())
         self._arrays = SharedArrays(layout, memory)
         self.observations = self._arrays.observations

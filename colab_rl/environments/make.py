@@ -18,7 +18,7 @@ import gymnasium
 import numpy as np
 
 from colab_rl.environments.guard import prints_aside
-from colab_rl.environments.spaces import Spaces
+from colab_rl.environments.spaces import ObservationSpec, Spaces
 from colab_rl.errors import EnvironmentFault, UsageError, nearest
 
 EnvironmentSource = str | Callable[..., gymnasium.Env]
@@ -72,10 +72,10 @@ def describe(source: EnvironmentSource) -> Spaces:
                              "(gymnasium.wrappers.FlattenObservation makes them flat)")
         none = np.zeros(0, np.float32)
         if isinstance(actions, gymnasium.spaces.Discrete):
-            return Spaces(observations.shape[0], True, int(actions.n), int(actions.start), none, none)
+            return Spaces(ObservationSpec(observations.shape), True, int(actions.n), int(actions.start), none, none)
         if isinstance(actions, gymnasium.spaces.Box) and len(actions.shape) == 1 \
                 and np.issubdtype(actions.dtype, np.floating):
-            return Spaces(observations.shape[0], False, actions.shape[0], 0,
+            return Spaces(ObservationSpec(observations.shape), False, actions.shape[0], 0,
                           actions.low.astype(np.float32), actions.high.astype(np.float32))
         raise UsageError(f"{name} has actions {actions}: only Discrete and flat floating-point Box "
                          "actions are supported")

@@ -13,13 +13,15 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from colab_rl.environments.spaces import ObservationSpec
+
 
 @dataclass(frozen=True)
 class Layout:
     """The sizes and types that both sides need to lay out the same arrays."""
 
     num_envs: int
-    obs_dim: int
+    observation: ObservationSpec
     action_shape: tuple[int, ...]
     action_dtype: str
     channels: int = 0  # numbers of telemetry a step, see channels.Channels.width
@@ -31,7 +33,7 @@ class Layout:
             "seeds": (n, "i8"),  # of the episode that runs or begins next; -1: stay idle
             "rewards": (n, "f8"),
             "actions": (n + self.action_shape, self.action_dtype),
-            "observations": ((self.num_envs, self.obs_dim), "f4"),
+            "observations": (n + self.observation.shape, self.observation.dtype),
             "channels": ((self.num_envs, self.channels), "f4"),
             "recorded": (n, "?"),  # whether the worker fills this environment's channels
             "terminated": (n, "?"),

@@ -11,16 +11,32 @@ import numpy as np
 
 
 @dataclass(frozen=True)
-class Spaces:
-    """Flat observations and the action space of one environment.
+class ObservationSpec:
+    """How one observation is kept, from the environment to the minibatch: float32 numbers, or uint8 for images."""
 
-    obs_dim: length of an observation (float32).
+    shape: tuple[int, ...]
+    dtype: str = "float32"
+
+    def zeros(self, *leading: int) -> np.ndarray:
+        """(*leading, *shape) zeros, for so many observations."""
+        return np.zeros((*leading, *self.shape), self.dtype)
+
+    def to_json(self) -> dict[str, Any]:
+        """What run.json keeps of it."""
+        return {"shape": list(self.shape), "dtype": self.dtype}
+
+
+@dataclass(frozen=True)
+class Spaces:
+    """The observations and the action space of one environment.
+
+    observation: how an observation is kept.
     discrete: whether an action is one of `action_dim` choices, counted from `first_action`,
         or a vector of `action_dim` numbers.
     action_low, action_high: (action_dim,) float32 bounds of continuous actions, empty otherwise.
     """
 
-    obs_dim: int
+    observation: ObservationSpec
     discrete: bool
     action_dim: int
     first_action: int
@@ -41,9 +57,14 @@ class Spaces:
         """What run.json keeps of them. A bound is None where there is none."""
         low, high = ([number if math.isfinite(number) else None for number in bounds.tolist()]
                      for bounds in (self.action_low, self.action_high))
-        return {"obs_dim": self.obs_dim, "discrete": self.discrete, "action_dim": self.action_dim,
+        return {"observation": self.observation.to_json(), "discrete": self.discrete, "action_dim": self.action_dim,
                 "first_action": self.first_action, "action_low": low, "action_high": high}
 
-    def are(self, saved: Mapping[str, Any]) -> bool:
-        """Whether they are those that run.json has kept; of the bounds the first runs kept none."""
+    def same_as(self, saved: Mapping[str, Any]) -> bool:
+        """Whether they are those that run.json has kept.
+
+        Version 0.1.0 kept the length of a flat observation, and its first runs no bounds.
+        """
+        if "obs_dim" in saved:
+            saved = {**saved, "observation": ObservationSpec((saved["obs_dim"],)).to_json()}
         return all(saved.get(name, value) == value for name, value in self.to_json().items())

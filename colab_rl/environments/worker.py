@@ -46,7 +46,7 @@ class Worker:
         self.rewards = arrays.rewards[mine]
         self.actions = arrays.actions[mine]
         self.observations = arrays.observations[mine]
-        self.shape = (layout.obs_dim,)
+        self.shape = layout.observation.shape
         self.terminated = arrays.terminated[mine]
         self.truncated = arrays.truncated[mine]
         self.ended = arrays.ended[mine]

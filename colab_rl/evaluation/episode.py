@@ -112,9 +112,9 @@ class Recording:
         self._rewards: list[float] = []
 
     def state(self, row: np.ndarray, observation: np.ndarray) -> None:
-        """Notes a state: (channels.width,) its channels and poses, and the (obs_dim,) observation."""
+        """Notes a state: (channels.width,) its channels and poses, and the (*obs_shape,) observation."""
         self._rows.append(np.array(row, np.float32))
-        self._observations.append(np.array(observation, np.float32))
+        self._observations.append(np.array(observation, self.spaces.observation.dtype))
 
     def step(self, action: np.ndarray, reward: float) -> None:
         """Notes the action taken in the state before, and its reward."""
@@ -123,7 +123,7 @@ class Recording:
 
     def finish(self, terminated: bool, values: Callable[[np.ndarray], np.ndarray],
                terrain: Sequence[np.ndarray]) -> Episode:
-        """The episode; `values` gives (B,) value estimates for (B, obs_dim) observations."""
+        """The episode; `values` gives (B,) value estimates for (B, *obs_shape) observations."""
         channels, length = self.channels, len(self._rewards)
         rows = np.stack(self._rows)
         count = len(channels.units)

@@ -78,7 +78,7 @@ class Evaluator:
                  record: int = 0, values: Function | None = None) -> EvaluationResult:
         """Runs the episodes, several at a time.
 
-        act: gives (B, ...) actions for (B, obs_dim) observations, each row by itself.
+        act: gives (B, ...) actions for (B, *obs_shape) observations, each row by itself.
         record: the first so many episodes are recorded; values: gives (B,) value estimates for them.
         """
         if self._envs is None:

@@ -18,23 +18,23 @@ from colab_rl.errors import EnvironmentFault
 from colab_rl.evaluation.episode import Episode, Recording
 
 LONGEST_EPISODE = 100_000  # steps
-Function = Callable[[np.ndarray], np.ndarray]  # of (B, obs_dim) observations
+Function = Callable[[np.ndarray], np.ndarray]  # of (B, *obs_shape) observations
 
 
 def record_episode(environment: gymnasium.Env, spaces: Spaces, act: Function, values: Function, seed: int,
                    name: str = "") -> Episode:
     """Runs and records one deterministic episode in this process; its return is `evaluate`'s for this seed.
 
-    act: gives (1, ...) actions for (1, obs_dim) observations. name: the environment's.
+    act: gives (1, ...) actions for (1, *obs_shape) observations. name: the environment's.
     Raises EnvironmentFault where the environment raises, or returns an observation of another shape.
     """
     channels = channels_of(environment)
     recording = Recording(channels, spaces, name, seed)
 
     def look(raw: Any) -> np.ndarray:
-        observation = np.asarray(raw, np.float32)
-        if observation.shape != (spaces.obs_dim,):
-            raise wrong_shape(observation, (spaces.obs_dim,))
+        observation = np.asarray(raw, spaces.observation.dtype)
+        if observation.shape != spaces.observation.shape:
+            raise wrong_shape(observation, spaces.observation.shape)
         recording.state(channels.row(environment, observation), observation)
         return observation
 

@@ -8,7 +8,8 @@ from collections.abc import Callable
 
 import torch
 
-from colab_rl.algorithms import Algorithm, make_algorithm
+from colab_rl.algorithms import Algorithm
+from colab_rl.algorithms.registry import algorithm_class
 from colab_rl.checkpoints import Damaged
 from colab_rl.checkpoints.recovery import Checkpoint, load_from, manifests_in, newest_whole, of_generation
 from colab_rl.checkpoints.retention import best
@@ -79,9 +80,9 @@ def load_algorithm(identity: Identity, checkpoint: Checkpoint, spaces: Spaces) -
     """The run's algorithm as the checkpoint left it, on the CPU. Raises UsageError for an environment of other spaces,
     ColabRLError where the state cannot be loaded.
     """
-    if not spaces.are(identity.spaces):
+    if not spaces.same_as(identity.spaces):
         raise UsageError(f"{identity.env_id} has other spaces than when {identity.name} was begun; nothing was changed")
-    algorithm = make_algorithm(identity.algorithm, identity.make_config(), spaces, torch.device("cpu"))
+    algorithm = algorithm_class(identity.algorithm)(identity.make_config(), spaces, torch.device("cpu"))
     try:
         algorithm.load_state_dict(deserialize(checkpoint.state)["algorithm"])
     except (ValueError, KeyError, RuntimeError, TypeError) as error:

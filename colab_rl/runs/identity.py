@@ -16,7 +16,7 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
-from colab_rl.algorithms.registry import make_config
+from colab_rl.algorithms.registry import OURS, make_config
 from colab_rl.checkpoints import NewerFormat
 from colab_rl.checkpoints.manifest import checksum
 from colab_rl.environments import EnvironmentSource
@@ -88,7 +88,8 @@ class Identity:
                 raise NewerFormat(f"{place} was written by a newer colab_rl; nothing was changed; "
                                   "install the newer version")
             identity = cls(**content)
-            identity.make_config()
+            if identity.algorithm in OURS:  # one of a person's own may not be registered yet
+                identity.make_config()
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError, UsageError) as error:
             raise DamagedIdentity(f"{place} has a damaged run.json ({error}); nothing was changed") from error
         return identity

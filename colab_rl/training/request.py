@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import datetime
 import re
 import uuid
@@ -9,8 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from colab_rl.algorithms.presets import preset
-from colab_rl.algorithms.registry import config_class, make_config
+from colab_rl.algorithms.registry import algorithm_class, make_config, preset
 from colab_rl.checkpoints.recovery import Checkpoint, check_segments, newest_whole, of_generation
 from colab_rl.environments import EnvironmentSource, describe, environment_name
 from colab_rl.environments.backends import check_backend, choose_backend, why_not
@@ -24,10 +24,6 @@ from colab_rl.runs.places import Places
 from colab_rl.settings import Config, to_json
 
 DEFAULT_ENVIRONMENT = "BipedalWalker-v3"
-# What a run begun from another's checkpoint must share with it: the shape and the random streams of its state, and
-# what its state was begun with.
-STRUCTURE = ("seed", "num_envs", "hidden_sizes", "activation", "normalize_observations", "buffer_size", "layer_norm",
-             "log_std_init", "initial_temperature")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,7 +46,7 @@ class Request:
         check_backend(self.backend)
         check_device(self.device)
         if self.algo is not None:
-            config_class(self.algo)
+            algorithm_class(self.algo)
 
     @property
     def env_id(self) -> str | None:
@@ -108,7 +104,7 @@ class Request:
         if self.algo not in (None, other.algorithm):
             raise UsageError(f"{other.name} was trained by {other.algorithm}, not {self.algo}")
         config = make_config(other.algorithm, {**other.config, **self.settings})
-        for name in STRUCTURE:
+        for name in (one.name for one in dataclasses.fields(config) if one.metadata["shapes_state"]):
             if name in other.config and to_json(config)[name] != other.config[name]:
                 raise UsageError(f"a run from {other.name}'s checkpoint keeps its {name} ({other.config[name]})")
         manifest = checkpoint.manifest
@@ -118,7 +114,7 @@ class Request:
                  "state_sha256": manifest.state_sha256}
         env = other.environment(self.env, "train")
         spaces = describe(env)
-        if not spaces.are(other.spaces):
+        if not spaces.same_as(other.spaces):
             raise UsageError(f"{other.env_id} has other spaces than when {other.name} was begun, and a run from its "
                              "checkpoint keeps them; nothing was changed")
         backend = self.backend

@@ -10,7 +10,8 @@ from typing import Any
 
 import torch
 
-from colab_rl.algorithms import check_algorithm, make_algorithm
+from colab_rl.algorithms import Algorithm
+from colab_rl.algorithms.registry import algorithm_class, register_algorithm
 from colab_rl.arguments import checked
 from colab_rl.checkpoints import Manifest, Replicator, Tier
 from colab_rl.checkpoints.recovery import Checkpoint, bring_home, bring_segments, newest_whole, read_segments
@@ -24,6 +25,7 @@ from colab_rl.environments.spaces import Spaces
 from colab_rl.errors import ColabRLError, Divergence, EnvironmentFault, StorageError, UsageError
 from colab_rl.evaluation.evaluator import Evaluator
 from colab_rl.machine import available_device, differences, torch_threads, versions
+from colab_rl.networks.registry import register_network
 from colab_rl.progress import Watcher, say
 from colab_rl.runs.identity import Identity, check_run_name, write_identity
 from colab_rl.runs.lock import locked
@@ -59,7 +61,7 @@ class TrainingResult:
 
 
 @checked
-def train(run: str, *, env: EnvironmentSource | None = None, algo: str | None = None,
+def train(run: str, *, env: EnvironmentSource | None = None, algo: str | type[Algorithm] | None = None,
           total_steps: int | str | None = None, seed: int | str | None = None, backend: str = "auto",
           device: str = "auto", settings: Mapping[str, Any] | None = None, source: str | None = None,
           root: str | os.PathLike | None = None, store: str | os.PathLike | None = None,
@@ -67,7 +69,9 @@ def train(run: str, *, env: EnvironmentSource | None = None, algo: str | None = 
     """Starts the run, or continues it where its newest whole checkpoint left it.
 
     env: a Gymnasium id, or a function that makes an environment (it may be defined in a notebook's cell).
-    settings: fields of the algorithm's config, over those of the tuned preset.
+    algo: a name, `module:Class`, or an Algorithm class of your own.
+    settings: fields of the algorithm's config, over those of the tuned preset. `network` may be a Network class, or a
+        function that makes a torch module.
     source: `OTHER` or `OTHER:GENERATION`, a checkpoint to begin a new run from.
     root, store: see Places.
     watcher: is told how it goes, in place of the progress bar.
@@ -77,8 +81,9 @@ def train(run: str, *, env: EnvironmentSource | None = None, algo: str | None = 
     goes wrong outside the program; its text says what was kept.
     """
     check_run_name(run)
+    algo = register_algorithm(algo) if isinstance(algo, type) else algo
     request = Request(run=run, env=env, algo=algo, backend=backend, device=device, origin=source,
-                      settings=_merged(settings or {}, total_steps=total_steps, seed=seed))
+                      settings=_merged(_named(settings or {}), total_steps=total_steps, seed=seed))
     places = Places(root, store, make_store=True)
     identity = places.find(run)
     if identity:
@@ -88,9 +93,9 @@ def train(run: str, *, env: EnvironmentSource | None = None, algo: str | None = 
         total = identity.config["total_steps"]
     environment = identity.environment(env, "train")
     spaces = describe(environment)
-    if not spaces.are(identity.spaces):
+    if not spaces.same_as(identity.spaces):
         raise UsageError(f"{identity.env_id} has other spaces than when {run} was begun; nothing was changed")
-    check_algorithm(identity.algorithm, identity.make_config(), spaces)
+    algorithm_class(identity.algorithm).check(identity.make_config(), spaces)
     pickled(environment)  # what no worker process can be given is refused before anything is written
     stepped_by = request.backend_of(identity, environment, spaces)
     with locked(places.local(run)), StopRequest() as stop:
@@ -180,7 +185,7 @@ class _Session:
             envs = stack.enter_context(
                 make_vector_environment(self.backend, self.environment, self.spaces, config.num_envs, config.seed))
             evaluator = stack.enter_context(contextlib.closing(Evaluator(self.environment, self.spaces)))
-            algorithm = make_algorithm(identity.algorithm, config, self.spaces, torch.device(device))
+            algorithm = algorithm_class(identity.algorithm)(config, self.spaces, torch.device(device))
             trainer = Trainer(identity.name, config, total_steps, algorithm, envs, evaluator,
                               Recorder(identity.run_id, self.local, replicator, tensorboard, here, self.watcher))
             start = self._start(checkpoint)
@@ -224,6 +229,12 @@ def _run(trainer: Trainer, stop: StopRequest) -> None:
             advice += "; where the environment is at fault, mend it first"
         raise type(error)(f"after iteration {trainer.iteration:,}: {error}; kept: generation {manifest.generation}, "
                           f"step {manifest.step:,}; {advice}") from error
+
+
+def _named(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings, with a network of one's own by its name."""
+    network = settings.get("network", "mlp")
+    return {**settings, "network": register_network(network)} if not isinstance(network, str) else dict(settings)
 
 
 def _merged(settings: Mapping[str, Any], **options: Any) -> dict[str, Any]:

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from colab_rl.algorithms.normalization import ObservationNormalizer, RewardNormalizer, RunningMoments
+from colab_rl.environments.spaces import ObservationSpec
 
 
 def naive_rewards(rewards: np.ndarray, done: np.ndarray, valid: np.ndarray,
@@ -54,7 +55,7 @@ def test_a_small_deviation_about_a_large_mean_in_float32_is_not_lost():
 def test_observations_are_normalised_by_what_was_seen_and_clipped():
     rng = np.random.default_rng(1)
     seen = rng.normal([3, -2], [0.5, 10], size=(400, 2)).astype(np.float32)
-    normalizer = ObservationNormalizer(2, enabled=True)
+    normalizer = ObservationNormalizer(ObservationSpec((2,)), enabled=True)
     normalizer.update(seen)
     mean, variance = seen.astype(np.float64).mean(axis=0), seen.astype(np.float64).var(axis=0)
     expected = np.clip((seen - mean) / np.sqrt(variance + 1e-8), -10, 10)
@@ -64,7 +65,7 @@ def test_observations_are_normalised_by_what_was_seen_and_clipped():
 
 
 def test_observations_change_their_scale_only_in_update():
-    normalizer = ObservationNormalizer(2, enabled=True)
+    normalizer = ObservationNormalizer(ObservationSpec((2,)), enabled=True)
     rows = np.random.default_rng(1).normal(5, 2, size=(50, 2)).astype(np.float32)
     np.testing.assert_array_equal(normalizer(rows), np.clip(rows, -10, 10))
     normalizer(rows * 100)
@@ -75,7 +76,7 @@ def test_observations_change_their_scale_only_in_update():
 
 def test_an_observation_is_normalised_alike_whatever_rows_are_beside_it():
     rng = np.random.default_rng(2)
-    normalizer = ObservationNormalizer(7, enabled=True)
+    normalizer = ObservationNormalizer(ObservationSpec((7,)), enabled=True)
     normalizer.update(rng.normal(size=(100, 7)).astype(np.float32))
     rows = rng.normal(size=(40, 7)).astype(np.float32)
     alone = np.stack([normalizer(row[None])[0] for row in rows])
@@ -86,7 +87,7 @@ def test_an_observation_is_normalised_alike_whatever_rows_are_beside_it():
 
 
 def test_a_disabled_observation_normalizer_changes_nothing():
-    normalizer = ObservationNormalizer(2, enabled=False)
+    normalizer = ObservationNormalizer(ObservationSpec((2,)), enabled=False)
     rows = np.array([[100.0, -3.0]], np.float32)
     normalizer.update(rows)
     np.testing.assert_array_equal(normalizer(rows), rows)
@@ -127,10 +128,10 @@ def test_a_disabled_reward_normalizer_changes_nothing_but_the_type():
 def test_normalizers_go_on_exactly_from_a_saved_state():
     rng = np.random.default_rng(4)
     rows, rewards, done = rng.normal(size=(90, 3)), rng.normal(size=(90, 2)), rng.random((90, 2)) < 0.1
-    observation, reward = ObservationNormalizer(3, True), RewardNormalizer(2, 0.9, True)
+    observation, reward = ObservationNormalizer(ObservationSpec((3,)), True), RewardNormalizer(2, 0.9, True)
     observation.update(rows[:50])
     reward(rewards[:50], done[:50], ~done[:50])
-    again, reward_again = ObservationNormalizer(3, True), RewardNormalizer(2, 0.9, True)
+    again, reward_again = ObservationNormalizer(ObservationSpec((3,)), True), RewardNormalizer(2, 0.9, True)
     again.update(rows[:7])
     reward_again(rewards[:7] + 3, done[:7], ~done[:7])
     again.load_state_dict(observation.state_dict())

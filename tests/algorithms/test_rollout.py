@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from colab_rl.algorithms.episode_tracker import EpisodeTracker
-from colab_rl.algorithms.ppo.rollout import Rollout, generalized_advantages
-from colab_rl.environments.spaces import Spaces
+from colab_rl.algorithms.rollout import Rollout, generalized_advantages
+from colab_rl.environments.spaces import ObservationSpec, Spaces
 
 GAMMA, LAMBDA = 0.9, 0.7
 
@@ -110,7 +110,7 @@ def test_nothing_flows_back_from_a_row_that_only_resets_or_from_the_next_episode
 
 
 def test_a_rollout_counts_both_ends_as_done():
-    rollout = Rollout(2, 3, Spaces(4, True, 2, 0, np.zeros(0, np.float32), np.zeros(0, np.float32)))
+    rollout = Rollout(2, 3, Spaces(ObservationSpec((4,)), True, 2, 0, np.zeros(0, np.float32), np.zeros(0, np.float32)))
     rollout.terminated[:] = [[True, False, False], [False, False, True]]
     rollout.truncated[:] = [[False, False, True], [False, False, True]]
     assert rollout.done.tolist() == [[True, False, True], [False, False, True]]

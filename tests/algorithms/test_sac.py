@@ -9,14 +9,16 @@ import numpy as np
 import pytest
 import torch
 from test_algorithms import SETTINGS, describe_once, environments, iterate, make, one_thread
+from torch.nn import functional
 
-from colab_rl.algorithms import check_algorithm
-from colab_rl.algorithms.registry import make_config
+from colab_rl.algorithms.registry import algorithm_class, make_config
+from colab_rl.algorithms.sac import fused, loss
 from colab_rl.algorithms.sac.config import SACConfig
 from colab_rl.algorithms.sac.critic import TwinCritic
 from colab_rl.algorithms.sac.policy import SquashedGaussianPolicy
 from colab_rl.algorithms.sac.sac import SAC
 from colab_rl.errors import Divergence, UsageError
+from colab_rl.networks.mlp import MLP
 
 assert one_thread  # a fixture of every test here
 ENV = "Pendulum-v1"
@@ -39,6 +41,11 @@ def disturb(network: torch.nn.Module, amount: float = 0.1) -> None:
             parameter.add_(amount * torch.randn(parameter.shape, generator=generator()))
 
 
+def walker_policy(*hidden_sizes: int) -> SquashedGaussianPolicy:
+    return SquashedGaussianPolicy(WALKER, lambda outputs, gain: MLP([24, *hidden_sizes, outputs], "relu", gain,
+                                                                    generator()))
+
+
 def reference(policy: SquashedGaussianPolicy, obs: torch.Tensor, noise: torch.Tensor) -> tuple[torch.Tensor, ...]:
     """Actions and log-density as torch.distributions have them."""
     mean, log_std = policy.mean_and_log_std(obs).chunk(2, -1)
@@ -51,24 +58,29 @@ def reference(policy: SquashedGaussianPolicy, obs: torch.Tensor, noise: torch.Te
 
 
 def test_the_log_density_is_that_of_the_squashed_normal_distribution():
-    policy = SquashedGaussianPolicy(WALKER, (32,), "relu", generator())
+    policy = walker_policy(32)
     disturb(policy)
     obs, noise = torch.randn(200, 24, generator=generator(1)), torch.randn(200, 4, generator=generator(2))
     with torch.no_grad():
         expected, log_prob = reference(policy, obs, noise)
-        actions, found = policy.sample(obs, noise)
-        torch.testing.assert_close(actions, expected)
-        torch.testing.assert_close(found, log_prob, rtol=1e-4, atol=1e-4)
+        distribution = policy.distribution(policy.vjp(obs)[0])
+        for actions, found in ((distribution.sample(noise), distribution.log_prob(noise)),
+                               fused.sampled(policy, obs, noise)[:2]):
+            torch.testing.assert_close(actions, expected)
+            torch.testing.assert_close(found, log_prob, rtol=1e-4, atol=1e-4)
         numpy_actions = policy.sampler()(obs.numpy(), noise.numpy())
     np.testing.assert_allclose(numpy_actions, expected, rtol=1e-5, atol=1e-6)
 
 
 def test_the_log_density_is_finite_where_tanh_is_saturated():
-    policy = SquashedGaussianPolicy(WALKER, (8,), "relu", generator())
+    policy = walker_policy(8)
     with torch.no_grad():
         policy.mean_and_log_std.layers[-1].bias[:4] = torch.tensor([-60.0, -15.0, 15.0, 60.0])
-        actions, log_prob = policy.sample(torch.zeros(3, 24), torch.zeros(3, 4))
+        distribution = policy.distribution(policy.vjp(torch.zeros(3, 24))[0])
+        actions, log_prob = distribution.sample(torch.zeros(3, 4)), distribution.log_prob(torch.zeros(3, 4))
+        _, written_out, _ = fused.sampled(policy, torch.zeros(3, 24), torch.zeros(3, 4))
     assert torch.equal(actions.abs().round(), torch.ones(3, 4)) and log_prob.isfinite().all()
+    torch.testing.assert_close(written_out, log_prob)
     expected = sum(2 * abs(u) - 2 * math.log(2) - 0.5 * math.log(2 * math.pi) for u in (60, 15, 15, 60))
     torch.testing.assert_close(log_prob, torch.full((3,), expected))
 
@@ -87,49 +99,93 @@ def test_gradients_are_those_of_the_losses_as_the_paper_writes_them(layer_norm, 
 
     with torch.no_grad():
         next_actions, next_log_prob = reference(sac.policy, next_obs, noise[0])
-        y = rewards + discounts * (sac.target(next_obs, next_actions).amin(0) - alpha * next_log_prob)
+        next_values = sac.target(next_obs, next_actions)
+        y = rewards + discounts * (next_values.amin(0) - alpha * next_log_prob)
         found = torch.empty(size)
-        sac._soft_targets(rewards, discounts, next_obs, noise[0], alpha, found)
+        fused.soft_targets(sac, rewards, discounts, next_obs, noise[0], alpha, found)
     torch.testing.assert_close(found, y, rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(loss.soft_targets(rewards, discounts, next_values, next_log_prob, alpha), y)
 
-    def gradients(loss: torch.Tensor) -> dict[str, torch.Tensor]:
+    def gradients(objective: torch.Tensor | None = None) -> dict[str, torch.Tensor]:
+        if objective is not None:
+            for optimizer in sac.optimizers.values():
+                optimizer.gradient.zero_()
+            objective.backward()
+        found = {name: optimizer.gradient.clone() for name, optimizer in sac.optimizers.items()}
         for optimizer in sac.optimizers.values():
             optimizer.gradient.zero_()
-        loss.backward()
-        return {name: optimizer.gradient.clone() for name, optimizer in sac.optimizers.items()}
+        return found
 
-    expected = gradients((sac.critic(obs, actions) - y).square().mean(1).sum())
-    with torch.inference_mode():
-        values = sac._critic_gradient(obs, actions, y)
-    torch.testing.assert_close(sac.optimizers["critic"].gradient, expected["critic"], rtol=1e-4, atol=1e-5)
+    expected = gradients(loss.critic_loss(sac.critic(obs, actions), y))
+    torch.testing.assert_close(loss.critic_loss(sac.critic(obs, actions), y),
+                               sum(functional.mse_loss(values, y) for values in sac.critic(obs, actions)))
+    with torch.no_grad():
+        values = fused.critic_gradient(sac.critic, obs, actions, y)
+    torch.testing.assert_close(gradients()["critic"], expected["critic"], rtol=1e-4, atol=1e-5)
     torch.testing.assert_close(values, sac.critic(obs, actions).detach())
 
     own, log_prob = reference(sac.policy, obs, noise[1])
     q = sac.critic(obs, own)
     assert 0 < (q[0] < q[1]).sum() < size
-    expected = gradients((alpha * log_prob - q.amin(0)).mean())
-    critic_before = sac.optimizers["critic"].gradient.clone()
-    with torch.inference_mode():
-        found_log_prob, found_q = sac._policy_gradient(obs, noise[1], alpha)
-    torch.testing.assert_close(sac.optimizers["policy"].gradient, expected["policy"], rtol=1e-3, atol=1e-5)
-    assert torch.equal(sac.optimizers["critic"].gradient, critic_before)  # the policy's loss leaves the critic alone
+    torch.testing.assert_close(loss.actor_loss(log_prob, q, alpha), (alpha * log_prob - torch.min(*q)).mean())
+    expected = gradients(loss.actor_loss(log_prob, q, alpha))
+    with torch.no_grad():
+        found_log_prob, found_q = fused.actor_gradient(sac, obs, noise[1], alpha)
+    found = gradients()
+    torch.testing.assert_close(found["policy"], expected["policy"], rtol=1e-3, atol=1e-5)
+    assert not found["critic"].any()  # the policy's loss leaves the critic alone
     torch.testing.assert_close(found_log_prob, log_prob.detach(), rtol=1e-4, atol=1e-4)
     torch.testing.assert_close(found_q, q.amin(0).detach())
 
-    log_prob = log_prob.detach()
-    expected = gradients(-(sac.temperature.log_alpha * (log_prob + sac.target_entropy)).mean())
-    with torch.inference_mode():
-        sac._temperature_gradient(log_prob)
-    torch.testing.assert_close(sac.optimizers["temperature"].gradient, expected["temperature"])
+    log_alpha = sac.temperature.log_alpha
+    expected = -(log_alpha * (log_prob.detach() + sac.target_entropy)).mean()
+    torch.testing.assert_close(sac.temperature_loss(log_prob.detach()), expected)
+
+
+@pytest.mark.parametrize("layer_norm", [False, True])
+def test_a_burst_by_autograd_ends_where_the_one_that_is_written_out_does(layer_norm):
+    """One gradient step: later ones draw other noise."""
+    ends = []
+    for written_out in (True, False):
+        with environments(ENV) as envs:
+            sac = make_sac(layer_norm=layer_norm, replay_ratio=1 / 120, initial_temperature=0.3)
+            assert sac._fused
+            sac._fused = written_out
+            sac.collect(envs)
+            torch.manual_seed(0)
+            metrics = sac.update(0.1)
+            ends.append((metrics, {name: optimizer.flat.clone() for name, optimizer in sac.optimizers.items()}))
+    (metrics, parameters), (expected, wanted) = ends
+    for name, flat in parameters.items():
+        assert (flat - wanted[name]).abs().max() < 2.1 * sac.config.learning_rate  # Adam's first step has that length
+    assert set(metrics) == set(expected)
+    assert metrics["loss/critic"] == pytest.approx(expected["loss/critic"], rel=0.2)
+
+
+class Clipped(SAC):
+    """Its critics learn from targets that are not too far away."""
+
+    name = "clipped"
+
+    def critic_loss(self, values, targets):
+        return super().critic_loss(values, values.detach() + (targets - values.detach()).clamp(-1, 1))
+
+
+def test_a_changed_loss_never_meets_the_gradient_that_is_written_out(monkeypatch):
+    config = make_config("sac", SETTINGS["sac"])
+    assert SAC(config, describe_once(ENV), torch.device("cpu"))._fused
+    assert not Clipped(config, describe_once(ENV), torch.device("cpu"))._fused
+    monkeypatch.setattr(loss, "actor_loss", lambda log_prob, values, alpha: -values.amin(0).mean())
+    assert not SAC(config, describe_once(ENV), torch.device("cpu"))._fused
 
 
 def test_a_standard_deviation_at_its_bound_gets_no_gradient():
-    policy = SquashedGaussianPolicy(WALKER, (8,), "relu", generator())
+    policy = walker_policy(8)
     for parameter in policy.parameters():
         parameter.grad = torch.zeros_like(parameter)
-    with torch.inference_mode():
+    with torch.no_grad():
         policy.mean_and_log_std.layers[-1].bias[4:] = 50.0
-        *_, pullback = policy.vjp(torch.randn(5, 24), torch.randn(5, 4))
+        *_, pullback = fused.sampled(policy, torch.randn(5, 24), torch.randn(5, 4))
         pullback(torch.ones(5, 4), torch.tensor(0.1))
         assert float(policy.std(torch.randn(5, 24))) == pytest.approx(math.exp(2))
     assert (policy.mean_and_log_std.layers[-1].bias.grad[4:] == 0).all()
@@ -195,7 +251,7 @@ def test_a_buffer_that_holds_no_more_than_a_minibatch_is_learned_from():
 
 
 def test_an_update_in_several_bursts_makes_all_its_gradient_steps(monkeypatch):
-    monkeypatch.setattr("colab_rl.algorithms.sac.sac.BURST_ROWS", 100)  # three minibatches of 32
+    monkeypatch.setattr("colab_rl.algorithms.off_policy.BURST_ROWS", 100)  # three minibatches of 32
     sac = make_sac(replay_ratio=10 / 120)
     with environments(ENV) as envs:
         iterate(sac, envs)
@@ -245,12 +301,12 @@ def test_clipped_rewards_are_learned_from_and_raw_ones_kept():
 def test_what_it_cannot_learn_is_refused_with_what_to_do(monkeypatch):
     config = make_config("sac", {})
     with pytest.raises(UsageError, match="discrete: use --algo ppo"):
-        check_algorithm("sac", config, describe_once("CartPole-v1"))
-    check_algorithm("sac", config, WALKER)
-    check_algorithm("ppo", make_config("ppo", {}), describe_once("CartPole-v1"))
+        algorithm_class("sac").check(config, describe_once("CartPole-v1"))
+    algorithm_class("sac").check(config, WALKER)
+    algorithm_class("ppo").check(make_config("ppo", {}), describe_once("CartPole-v1"))
     with pytest.raises(UsageError, match=r"buffer_size = 1,000,000 takes 0\.1 GB of memory, and 0\.0 GB are free"):
-        monkeypatch.setattr("colab_rl.algorithms.sac.sac.available_memory", lambda: 10_000_000)
-        check_algorithm("sac", config, WALKER)
+        monkeypatch.setattr("colab_rl.machine.available_memory", lambda: 10_000_000)
+        algorithm_class("sac").check(config, WALKER)
 
 
 @pytest.mark.parametrize(("settings", "message"), [

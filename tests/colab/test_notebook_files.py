@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from colab_rl.algorithms.registry import CONFIGS
+from colab_rl.algorithms.registry import ALGORITHMS
 from colab_rl.colab import session
 from colab_rl.views.video.render import FORMS
 from tools import notebooks as tool
@@ -22,7 +22,7 @@ NAMES = {"00_setup": {"RUN_NAME", "STORE", "VERIFY"},
          "02_analyze": {"RUN_NAME", "STORE", "CHECKPOINT", "COMPARE"},
          "03_render": {"RUN_NAME", "STORE", "CHECKPOINT", "OUTPUT", "FORM", "AGAINST", "SEED", "OVERLAY", "SIZE",
                        "SPEED", "SECONDS", "GIF"}}
-CHOICES = {"ALGORITHM": list(CONFIGS), "FORM": list(FORMS), "WHEN_DONE": list(session.ENDS)}
+CHOICES = {"ALGORITHM": list(ALGORITHMS), "FORM": list(FORMS), "WHEN_DONE": list(session.ENDS)}
 TYPES = {"string": str, "integer": int, "number": (int, float), "boolean": bool, "raw": (dict, list)}
 
 each_notebook = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)

@@ -20,7 +20,7 @@ import torch
 
 from colab_rl import UsageError, bench
 from colab_rl.algorithms.ppo.config import PPOConfig
-from colab_rl.algorithms.presets import preset
+from colab_rl.algorithms.registry import preset
 from colab_rl.cli import main
 from colab_rl.commands.bench import (
     EnvironmentSpeed,
@@ -36,7 +36,7 @@ from colab_rl.commands.bench import (
 )
 from colab_rl.environments import describe
 from colab_rl.environments.backends import why_not
-from colab_rl.environments.spaces import Spaces
+from colab_rl.environments.spaces import ObservationSpec, Spaces
 from colab_rl.errors import EnvironmentFault
 from colab_rl.progress import progress_bar
 
@@ -221,12 +221,12 @@ def test_updates_are_measured_in_full_and_stand_still():
 
 def test_random_actions_are_within_the_bounds_and_of_the_right_type():
     unbounded = np.array([np.inf, 1, 7], np.float32)
-    spaces = Spaces(3, False, 3, 0, np.array([-np.inf, -1, 5], np.float32), unbounded)
+    spaces = Spaces(ObservationSpec((3,)), False, 3, 0, np.array([-np.inf, -1, 5], np.float32), unbounded)
     drawn = random_actions(spaces, 6)
     assert drawn.shape[1:] == (6, 3) and drawn.dtype == np.float32 and np.isfinite(drawn).all()
     assert (drawn >= spaces.action_low).all() and (drawn <= spaces.action_high).all()
     assert drawn[..., 2].min() < 5.1 and drawn[..., 2].max() > 6.9
-    choices = random_actions(Spaces(3, True, 2, 4, np.zeros(0), np.zeros(0)), 6)
+    choices = random_actions(Spaces(ObservationSpec((3,)), True, 2, 4, np.zeros(0), np.zeros(0)), 6)
     assert set(choices.flat) == {4, 5} and choices.dtype == np.int64
 
 

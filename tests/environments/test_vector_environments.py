@@ -108,10 +108,10 @@ def test_arrays_have_the_shapes_and_types_that_are_promised(backend, env_id):
     shape = describe_once(env_id)
     with backend(env_id, shape, 3, seed=SEED) as envs:
         first = envs.reset()
-        assert first.shape == envs.observations.shape == (3, shape.obs_dim) and first.dtype == np.float32
+        assert first.shape == envs.observations.shape == (3, shape.observation.shape[0]) and first.dtype == np.float32
         assert envs.num_envs == 3 and not envs.ended.any()
         for step in drive(envs, actions_of(shape, 3, 5)):
-            assert step.observations.shape == (3, shape.obs_dim) and step.observations.dtype == np.float32
+            assert step.observations.shape == (3, shape.observation.shape[0]) and step.observations.dtype == np.float32
             assert step.rewards.shape == (3,) and step.rewards.dtype == np.float64
             for flags in (step.terminated, step.truncated, step.ended):
                 assert flags.shape == (3,) and flags.dtype == bool
@@ -708,7 +708,7 @@ def test_an_environment_that_cannot_be_closed_is_described():
         def close(self):
             raise RuntimeError("no closing")
 
-    assert describe(Unclosable).obs_dim == 4
+    assert describe(Unclosable).observation.shape[0] == 4
 
 
 @pytest.mark.parametrize(("made", "words"), [(None, "None, .*lack a return"), (3, "int, "), (Small, "ABCMeta|type, ")],
@@ -721,9 +721,9 @@ def test_a_function_that_makes_no_environment_is_named(made, words):
 
 def test_descriptions_say_what_an_environment_looks_like():
     walker, pole = describe_once("BipedalWalker-v3"), describe_once("CartPole-v1")
-    assert (walker.obs_dim, walker.discrete, walker.action_dim) == (24, False, 4)
+    assert (walker.observation.shape[0], walker.discrete, walker.action_dim) == (24, False, 4)
     assert walker.action_low.tolist() == [-1] * 4 and walker.action_high.tolist() == [1] * 4
-    assert (pole.obs_dim, pole.discrete, pole.action_dim, pole.first_action) == (4, True, 2, 0)
+    assert (pole.observation.shape[0], pole.discrete, pole.action_dim, pole.first_action) == (4, True, 2, 0)
 
 
 @pytest.mark.parametrize(("env_id", "near"), [

@@ -25,7 +25,7 @@ SETTINGS = dict(setting.split("=") for setting in TINY)
 
 def acting(spaces, seed=0, frequency=7.0):
     """A policy that is a function of the observation alone, and moves."""
-    weights = np.random.default_rng(seed).normal(size=(spaces.obs_dim, spaces.action_dim)).astype(np.float32)
+    weights = np.random.default_rng(seed).normal(size=(*spaces.observation.shape, spaces.action_dim)).astype(np.float32)
 
     def act(obs):
         rows = np.stack([np.sin(frequency * (row @ weights)) for row in obs])
@@ -62,12 +62,14 @@ def test_the_walkers_channels_are_its_physics(walk):
     assert seconds == 1 / 50
     rates = {"position_x": "velocity_x", "position_y": "velocity_y", "hull_angle": "hull_angular_velocity",
              "hip_1_angle": "hip_1_speed", "knee_2_angle": "knee_2_speed"}
+    # Symplectic Euler: a place is the one before plus the new velocity. At an impact Box2D pushes bodies apart too.
+    touching = (walk["contact_1"] + walk["contact_2"]) > 0
+    free = ~(touching[1:] | touching[:-1])
+    assert free.sum() > 20
     for name, rate in rates.items():
-        # Symplectic Euler: a place is the one before plus the new velocity; at an impact Box2D pushes bodies apart too.
         expected = walk[rate][1:] * seconds
         error = np.abs(np.diff(walk[name]) - expected)
-        assert np.median(error) < 0.05 * np.median(np.abs(expected)), name
-        assert np.quantile(error, 0.8) < 0.3 * np.quantile(np.abs(expected), 0.8), name
+        assert np.median(error[free]) < 0.05 * np.median(np.abs(expected[free])), name
     hull = walk.poses[:, 0]
     assert np.array_equal(hull[:, 0], walk["position_x"]) and np.array_equal(hull[:, 2], walk["hull_angle"])
     for leg, thigh, start in ((1, 1, -0.05), (2, 3, 0.05)):
@@ -372,11 +374,10 @@ def test_training_commits_telemetry_and_record_gives_evaluates_return(tmp_path):
 def test_values_are_in_the_environments_rewards():
     import torch
 
-    from colab_rl.algorithms import make_algorithm
-    from colab_rl.algorithms.registry import make_config
+    from colab_rl.algorithms.registry import algorithm_class, make_config
 
     spaces = describe("Pendulum-v1")
-    algorithm = make_algorithm("ppo", make_config("ppo", {"hidden_sizes": (8,)}), spaces, torch.device("cpu"))
+    algorithm = algorithm_class("ppo")(make_config("ppo", {"hidden_sizes": (8,)}), spaces, torch.device("cpu"))
     obs = np.random.default_rng(0).normal(size=(4, 3)).astype(np.float32)
     before = algorithm.values(obs)
     algorithm.reward_normalizer.moments.variance = np.float64(400.0)

@@ -174,7 +174,7 @@ class DyingStorage(WatchedStorage):
             raise StorageError(f"{call} of {name}: Input/output error")
 
 
-class ClippedNormal:
+class ReferenceNormal:
     """A normal distribution of (B, A) actions, clipped to -1 and 1: for autograd, by torch.distributions."""
 
     def __init__(self, mean: torch.Tensor, log_std: torch.Tensor):

@@ -29,7 +29,7 @@ import torch
 from helpers import TINY, flip, snapshot
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from colab_rl import ColabRLError, TrainingResult, UsageError, evaluate, evaluation, status, train, verify
+from colab_rl import ColabRLError, TrainingResult, UsageError, evaluate, status, train, verify
 from colab_rl.cli import main
 from colab_rl.errors import EnvironmentFault, StorageError
 from colab_rl.evaluation.evaluator import EVALUATION_SEED
@@ -515,7 +515,7 @@ def test_an_environment_whose_actions_have_changed_is_refused_and_changes_nothin
 def test_a_run_whose_identity_has_no_bounds_yet_goes_on(tmp_path, undisturbed):
     here = undisturbed("CartPole-v1")[0].copy(tmp_path)
     change_identity(here, lambda identity: {"spaces": {name: identity.spaces[name] for name in
-                                                       ("obs_dim", "discrete", "action_dim")}})
+                                                       ("observation", "discrete", "action_dim")}})
     assert here.train(total_steps=STEPS + 100).finished
 
 
@@ -807,7 +807,8 @@ def test_an_episode_without_an_end_is_said_and_not_waited_for(tmp_path, monkeypa
         def step(self, action: int) -> tuple:
             return np.zeros(2, np.float32), 1.0, False, False, {}
 
-    monkeypatch.setattr(evaluation, "LONGEST_EPISODE", 50)
+    for module in ("evaluator", "replay"):
+        monkeypatch.setattr(f"colab_rl.evaluation.{module}.LONGEST_EPISODE", 50)
     with pytest.raises(ColabRLError, match=r"has not ended after 50 steps.*TimeLimit.*kept: generation"):
         train("endless", env=lambda: Endless(), total_steps=1000, settings=SETTINGS, root=tmp_path, store="none")
 

@@ -2,17 +2,40 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from colab_rl.environments.spaces import Spaces
+from colab_rl.algorithms.sac.config import SACConfig
+from colab_rl.environments.spaces import ObservationSpec, Spaces
 from colab_rl.networks.activations import ACTIVATIONS
+from colab_rl.networks.base import Network, Pullback, recorded
 from colab_rl.networks.mlp import MLP
 
 LAYER_NORM_EPS = 1e-5
+
+
+class PairOfCritics(nn.Module):
+    """Two networks of any kind, of flattened observations and actions side by side."""
+
+    def __init__(self, first: Network, second: Network):
+        super().__init__()
+        self.pair = nn.ModuleList([first, second])
+
+    def forward(self, obs: Tensor, actions: Tensor) -> Tensor:
+        """(2, B) values."""
+        inputs = torch.cat([obs.flatten(1).float(), actions], 1)
+        return torch.stack([network(inputs).squeeze(-1) for network in self.pair])
+
+    def vjp(self, obs: Tensor, actions: Tensor) -> tuple[Tensor, Pullback]:
+        """See Network."""
+        return recorded(self, obs, actions)
+
+    def dead_units(self, obs: Tensor, actions: Tensor) -> None:
+        """See Network."""
 
 
 class TwinCritic(nn.Module):
@@ -28,7 +51,7 @@ class TwinCritic(nn.Module):
     def __init__(self, spaces: Spaces, hidden_sizes: tuple[int, ...], activation: str, layer_norm: bool,
                  generator: torch.Generator):
         super().__init__()
-        sizes = [spaces.obs_dim + spaces.action_dim, *hidden_sizes, 1]
+        sizes = [spaces.observation.shape[0] + spaces.action_dim, *hidden_sizes, 1]
         twins = [MLP(sizes, activation, 1.0, generator) for _ in range(2)]
         pairs = zip(*(twin.layers for twin in twins), strict=True)
         self.weights = nn.ParameterList(torch.stack([layer.weight.detach() for layer in pair]) for pair in pairs)
@@ -38,7 +61,7 @@ class TwinCritic(nn.Module):
         self._activate, self._activate_backward, _ = ACTIVATIONS[activation]
 
     def forward(self, obs: Tensor, actions: Tensor) -> Tensor:
-        """(2, B) values of (B, obs_dim) observations and (B, A) actions."""
+        """(2, B) values of (B, *obs_shape) observations and (B, A) actions."""
         x = self._input(obs, actions)
         *hidden, (weight, bias) = self._layers
         for hidden_weight, hidden_bias in hidden:
@@ -46,10 +69,8 @@ class TwinCritic(nn.Module):
         return torch.baddbmm(bias, weight, x).squeeze(1)
 
     def vjp(self, obs: Tensor, actions: Tensor) -> tuple[Tensor, Callable[..., Any]]:
-        """`forward`, and what turns the (2, B) gradient by the values into gradients.
-
-        The pullback overwrites `.grad` of every parameter; with `of_actions` it leaves them alone and returns the
-        (B, A) gradient by the actions.
+        """See Network. With `of_actions` the pullback leaves the parameters alone, and returns the (B, A) gradient by
+        the actions.
         """
         *hidden, (last_weight, last_bias) = self._layers
         inputs, sums, inverse_stds = [self._input(obs, actions)], [], []
@@ -65,8 +86,8 @@ class TwinCritic(nn.Module):
             for i in reversed(range(len(inputs))):
                 weight, bias = self._layers[i]
                 if not of_actions:
-                    torch.bmm(gradient, inputs[i].mT, out=weight.grad)
-                    torch.sum(gradient, 2, keepdim=True, out=bias.grad)
+                    weight.grad.baddbmm_(gradient, inputs[i].mT)
+                    bias.grad.add_(gradient.sum(2, keepdim=True))
                 if i > 0:
                     gradient = torch.bmm(weight.mT, gradient)
                     gradient = self._activate_backward(gradient, sums[i - 1], inputs[i])
@@ -75,7 +96,7 @@ class TwinCritic(nn.Module):
                     return torch.bmm(weight[..., obs.shape[-1]:].mT, gradient).sum(0).t()
             return None
 
-        return values, pullback
+        return values.requires_grad_(), pullback
 
     def dead_units(self, obs: Tensor, actions: Tensor) -> float:
         """See MLP."""
@@ -103,3 +124,15 @@ class TwinCritic(nn.Module):
             return gradient
         along = (gradient * normalized).mean(1, keepdim=True)
         return (gradient - gradient.mean(1, keepdim=True)).addcmul_(normalized, along, value=-1).mul_(inverse_std)
+
+
+Critic = TwinCritic | PairOfCritics
+
+
+def make_critic(config: SACConfig, spaces: Spaces, network: Callable[..., Network],
+                generator: torch.Generator) -> Critic:
+    """Q networks that give (2, B) values of (B, *obs_shape) observations and (B, A) actions."""
+    if config.network == "mlp":
+        return TwinCritic(spaces, config.hidden_sizes, config.activation, config.layer_norm, generator)
+    inputs = ObservationSpec((math.prod(spaces.observation.shape) + spaces.action_dim,))
+    return PairOfCritics(network(1, 1.0, inputs), network(1, 1.0, inputs))

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
+from torch import Tensor
 
 from colab_rl.environments.spaces import Spaces
 
@@ -10,7 +13,7 @@ from colab_rl.environments.spaces import Spaces
 class Rollout:
     """T steps of N environments.
 
-    obs: (T + 1, N, obs_dim) float32; obs[t + 1] follows obs[t], and is the final
+    obs: (T + 1, N, *obs_shape); obs[t + 1] follows obs[t], and is the final
         observation where the episode ended at t.
     actions: (T, N) int64 or (T, N, A) float32, in the policy's unit.
     rewards: (T, N) float64.
@@ -20,17 +23,33 @@ class Rollout:
 
     def __init__(self, num_steps: int, num_envs: int, spaces: Spaces):
         steps = (num_steps, num_envs)
-        self.obs = np.empty((num_steps + 1, num_envs, spaces.obs_dim), np.float32)
+        self.obs = spaces.observation.zeros(num_steps + 1, num_envs)
         self.actions: np.ndarray = np.empty((*steps, *spaces.action_shape), spaces.action_dtype)
         self.rewards = np.empty(steps)
         self.terminated = np.empty(steps, bool)
         self.truncated = np.empty(steps, bool)
         self.valid = np.empty(steps, bool)
 
+    @staticmethod
+    def bytes_of(num_steps: int, num_envs: int, spaces: Spaces) -> int:
+        """Bytes of its arrays: rewards and three flags beside observations and actions."""
+        numbers = [spaces.observation.zeros(), np.zeros(spaces.action_shape, spaces.action_dtype)]
+        return (num_steps + 1) * num_envs * (sum(array.nbytes for array in numbers) + 8 + 3)
+
     @property
     def done(self) -> np.ndarray:
         """(T, N) bool: the episode ended, either way."""
         return self.terminated | self.truncated
+
+
+class Transitions(NamedTuple):
+    """B transitions, under the policy that took them: of a rollout, less the rows that only reset, or a minibatch."""
+
+    obs: Tensor         # (B, *obs_shape), normalised
+    actions: Tensor     # (B,) int64 or (B, A) float32, in the policy's unit
+    log_probs: Tensor   # (B,) of the actions
+    advantages: Tensor  # (B,)
+    targets: Tensor     # (B,) for the values: advantages plus the values of then
 
 
 def generalized_advantages(rewards: np.ndarray, values: np.ndarray, terminated: np.ndarray, done: np.ndarray,

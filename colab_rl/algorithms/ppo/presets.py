@@ -1,0 +1,51 @@
+"""Tuned settings of PPO by environment; what is not named here is the config's default.
+
+They began as rl-baselines3-zoo's hyperparameters, with larger minibatches and more environments for two CPU cores
+(docs/results.md).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+PRESETS: dict[str, dict[str, Any]] = {
+    "BipedalWalker-v3": {
+        "total_steps": 1_750_000, "num_envs": 16, "num_steps": 256, "minibatch_size": 512, "update_epochs": 6,
+        "gamma": 0.98, "learning_rate": 1e-3, "learning_rate_schedule": "linear", "ent_coef": 0.001,
+        "ent_coef_schedule": "linear", "activation": "relu", "checkpoint_every": 50, "eval_every": 125,
+        "eval_episodes": 7,
+    },
+    "BipedalWalkerHardcore-v3": {
+        "total_steps": 20_000_000, "num_envs": 16, "num_steps": 512, "minibatch_size": 1024, "update_epochs": 8,
+        "gamma": 0.99, "learning_rate": 5e-4, "learning_rate_schedule": "linear", "ent_coef": 0.001,
+        "ent_coef_schedule": "linear", "hidden_sizes": (128, 128), "checkpoint_every": 25, "eval_every": 100,
+    },
+    "LunarLander-v3": {
+        "total_steps": 1_000_000, "num_envs": 16, "num_steps": 512, "minibatch_size": 256, "update_epochs": 8,
+        "gamma": 0.999, "gae_lambda": 0.98, "ent_coef": 0.01, "learning_rate": 1e-3,
+        "learning_rate_schedule": "linear", "checkpoint_every": 30, "eval_every": 60,
+    },
+    "LunarLanderContinuous-v3": {
+        "total_steps": 1_000_000, "num_envs": 16, "num_steps": 512, "minibatch_size": 256, "update_epochs": 8,
+        "gamma": 0.999, "gae_lambda": 0.98, "ent_coef": 0.01, "learning_rate": 1e-3,
+        "learning_rate_schedule": "linear", "checkpoint_every": 30, "eval_every": 60,
+    },
+    "CartPole-v1": {
+        "total_steps": 100_000, "num_envs": 8, "num_steps": 128, "minibatch_size": 256, "update_epochs": 10,
+        "gamma": 0.98, "gae_lambda": 0.8, "learning_rate": 1e-3, "learning_rate_schedule": "linear",
+        "checkpoint_every": 20, "eval_every": 20,
+    },
+    "Pendulum-v1": {
+        "total_steps": 200_000, "num_envs": 16, "num_steps": 256, "minibatch_size": 256, "update_epochs": 10,
+        "gamma": 0.9, "gae_lambda": 0.95, "learning_rate": 1e-3, "checkpoint_every": 10, "eval_every": 10,
+    },
+    "Acrobot-v1": {
+        "total_steps": 500_000, "num_envs": 16, "num_steps": 256, "minibatch_size": 512, "update_epochs": 4,
+        "gae_lambda": 0.94, "checkpoint_every": 20, "eval_every": 20,
+    },
+    "MountainCarContinuous-v0": {
+        "total_steps": 200_000, "num_envs": 16, "num_steps": 256, "minibatch_size": 256, "update_epochs": 10,
+        "gamma": 0.9999, "gae_lambda": 0.9, "ent_coef": 0.01, "log_std_init": 0.5,
+        "checkpoint_every": 10, "eval_every": 10,
+    },
+}
