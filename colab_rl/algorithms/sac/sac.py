@@ -46,6 +46,7 @@ class SAC(OffPolicyAlgorithm):
     name = "sac"
     config_class = SACConfig
     presets = PRESETS
+    entropy_bonus = True
     config: SACConfig
     policy: SquashedGaussianPolicy
 

@@ -14,6 +14,7 @@ import gymnasium
 import numpy as np
 import plotly.graph_objects as go
 
+from colab_rl.algorithms.registry import algorithm_class
 from colab_rl.arguments import checked
 from colab_rl.checkpoints import Manifest
 from colab_rl.checkpoints.recovery import Checkpoint
@@ -187,11 +188,13 @@ def _value_note(choices: Sequence[Choice]) -> str:
     """Whose value estimates are of more or less than the rewards of the return that they are drawn beside."""
     sentences = ""
     for identity in {choice.history.identity.name: choice.history.identity for choice in choices}.values():
-        if "target_entropy" in identity.config:
-            clip = identity.config.get("reward_clip")
+        algorithm = algorithm_class(identity.algorithm)
+        clip = identity.config.get("reward_clip") if algorithm.off_policy else None
+        if clip or algorithm.entropy_bonus:
             rewards = f"rewards clipped to ±{clip:g}" if clip else "rewards"
+            bonus = " and of the bonus for entropy" if algorithm.entropy_bonus else ""
             where = ", least of all before a fall" if clip else ""
-            sentences += (f" {identity.name}'s value estimate is of {rewards} and of the bonus for entropy; the return "
+            sentences += (f" {identity.name}'s value estimate is of {rewards}{bonus}; the return "
                           f"beside it is of the environment's rewards alone: the two need not meet{where}.")
     return sentences
 
