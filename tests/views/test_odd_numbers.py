@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import json
 import re
 import warnings
@@ -13,8 +14,13 @@ from browser import CHROMIUM, visit
 from test_dashboards import curves, make_walk, pole
 
 from colab_rl import dashboards
+from colab_rl.environments import describe
+from colab_rl.views.live import LivePlot
 from colab_rl.views.report.page import Section, page
-from colab_rl.views.values import LARGEST
+from colab_rl.views.values import LARGEST, text_of
+from colab_rl.views.video.drawing import draw_text, text_width
+from colab_rl.views.video.overlay import Overlay, free_share
+from colab_rl.views.video.panels import PANELS, Scene
 
 GREATEST = float(np.finfo(np.float64).max)
 NUMBERS = {"zero": 0.0, "five": 5.0, "huge": 1e16, "minus huge": -1e16, "float32 max": 3.4e38, "1e300": 1e300,
@@ -132,6 +138,66 @@ def test_gait_and_phase_portraits(episodes, kind, name, seed):
 def test_a_step_may_take_any_time(episodes, seconds):
     for episode in episodes.values():
         check(dashboards.gait(dataclasses.replace(episode, step_seconds=seconds)))
+
+
+BOUNDS = {"fixed": (0, 0), "fixed at five": (5, 5), "float32": (-3.4e38, 3.4e38), "none": (-np.inf, np.inf),
+          "below": (-np.inf, 2), "above": (1e30, np.inf), "tiny": (0, 1e-40), "usual": (-1, 1)}
+
+
+@kinds
+@pytest.mark.parametrize(("name", "width"), [("walk", 600), ("walk", 240), ("pole", 480), ("one step", 80)])
+def test_every_panel_of_a_video(episodes, kind, name, width, monkeypatch):
+    episode = odd_episode(episodes[name], kind, seed=width == 240)
+    spaces = describe(episode.environment if name == "pole" else "BipedalWalker-v3")
+    random, _ = some_of((), kind, 1)
+    returns = KINDS[kind](3, random)
+    bounds = list(BOUNDS.values())[:4] if width == 600 else list(BOUNDS.values())[4:]
+    if name != "pole":
+        low, high = np.array(bounds, np.float32).T
+        spaces = dataclasses.replace(spaces, action_low=low, action_high=high)
+    scene = Scene(episode, spaces, ("odd", "generation 3", "82k steps", text_of(returns[0])), [episode], 0.02,
+                  list(enumerate(returns)), 1)
+    drawn = []
+    monkeypatch.setattr("colab_rl.views.video.panels.draw_text", lambda image, x, y, text, size, color, anchor="left":
+                        drawn.append((x, y, text, size, anchor)) or draw_text(image, x, y, text, size, color, anchor))
+    overlay = Overlay(scene, (600, 400), free_share([episode]), PANELS, width, width / 600)
+    picture = np.full((400, 600, 3), 77, np.uint8)
+    for t in (0, 1, episode.length):
+        frame = overlay(picture, t)
+    assert overlay.ended("ended").shape == frame.shape == (*overlay.size[::-1], 3)
+    assert {len(text) <= 60 for _, _, text, _, _ in drawn} == {True}
+    for panel, _, still in overlay._panels if width >= 240 else ():  # in less no text fits
+        drawn.clear()
+        panel.still(still)
+        panel.frame(still.copy(), episode.length)
+        boxes = [(x - text_width(text, size) * (anchor == "right"), y, x + text_width(text, size) * (anchor == "left"),
+                  text) for x, y, text, size, anchor in drawn if anchor != "center"]
+        for i, one in enumerate(boxes):
+            for other in boxes[:i]:
+                assert one[2] <= other[0] or other[2] <= one[0] or one[1] != other[1], (one, other)
+
+
+@kinds
+@pytest.mark.parametrize("rows", [1, 2, 450])
+def test_the_live_plot(kind, rows):
+    shown = []
+    random, _ = some_of((), kind, 1)
+    columns = {name: KINDS[kind](rows, random) for name in ("episode/return", "evaluation/score")}
+    with np.errstate(all="ignore"):
+        seconds = np.abs(KINDS[kind](rows, random)).cumsum() if kind.startswith("all") else np.arange(rows) * 0.5
+    plot = LivePlot("odd", shown.append, itertools.count().__next__)
+    plot.goal(10**9)
+    for number in range(rows):
+        plot.row({"step": 100.0 * number, "seconds": float(seconds[number]),
+                  **{name: float(values[number]) for name, values in columns.items()}}, "checkpoint 1: local")
+    plot.close()
+    page = shown[-1]["text/html"]
+    assert not re.search(r"\d{20}", shown[-1]["text/plain"] + page)
+    numbers = [float(number) for points in re.findall('points="(.*?)"', page) for number in re.split("[ ,]", points)
+               if number]
+    assert all(0 <= number <= 720 for number in numbers), numbers
+    labels = re.findall('text-anchor="end">(.*?)<', page)
+    assert len(set(labels)) == len(labels) and (len(labels) >= 2 or "<svg" not in page)
 
 
 @pytest.mark.skipif(CHROMIUM is None, reason="no Chromium here")

@@ -28,12 +28,13 @@ from colab_rl.cli import main
 from colab_rl.environments import describe, make_environment
 from colab_rl.errors import EnvironmentFault
 from colab_rl.evaluation.replay import record_episode, replay
+from colab_rl.views.values import text_of
 from colab_rl.views.video import choices, panels
 from colab_rl.views.video.drawing import capital_height, curve, draw_text, font, text_width
 from colab_rl.views.video.encoder import VideoWriter, make_preview
 from colab_rl.views.video.overlay import Overlay, free_share, parse_panels
 from colab_rl.views.video.panels import BACKGROUND, LIMBS, PANELS, SINGLE, Actions, Caption, Numbers, Scene, Traces
-from colab_rl.views.video.reels import pace
+from colab_rl.views.video.reels import stride_and_fps
 
 pytestmark = pytest.mark.usefixtures("one_core")
 
@@ -91,8 +92,8 @@ def drawn(panel, t):
     from PIL import Image
 
     image = Image.new("RGB", (panel.width, panel.height), BACKGROUND)
-    panel.still(image, 0, 0)
-    panel.frame(image, 0, 0, t)
+    panel.still(image)
+    panel.frame(image, t)
     return np.asarray(image).astype(int)
 
 
@@ -160,7 +161,7 @@ def test_action_bars_reach_from_the_middle_to_the_value(walk):
     image = drawn(panel, 0)
     middle_row = image[29]
     for i, value in enumerate(actions[0]):
-        left, width = panel._column(0, i), panel.bar[0]
+        left, width = panel._left(i), panel.bar[0]
         filled = where(middle_row[left:left + width], LIMBS[i // 2])[0]
         assert len(filled) == pytest.approx(abs(value) * width / 2, abs=2)
         if value:
@@ -184,7 +185,7 @@ def test_traces_end_at_the_present_value_and_show_nothing_that_is_to_come(walk):
     assert [group.title for group in panel.groups] == ["hip angle", "knee angle", "value estimate"]
     assert [list(group.series.values()) for group in panel.groups][:2] == \
         [["hip_1_angle", "hip_2_angle"], ["knee_1_angle", "knee_2_angle"]]
-    left = panel._columns(0)[2]
+    left = panel._left(2)
     plot = drawn(panel, 10)[20:20 + panel.plot[1], left:left + panel.plot[0]]
     rows, columns = where(plot, SINGLE)
     assert columns.min() >= panel.plot[0] - (10 + 1) * panel.pixels - 8
@@ -197,13 +198,14 @@ def test_numbers_are_the_telemetrys(walk):
     _, spaces, episode = walk
     panel = Numbers(scene_of(episode, spaces), 600, 1.0)
     t = episode.length
-    shown_numbers = {label: form.format(values[t]) for label, form, values in panel.numbers}
+    shown_numbers = {label: text_of(values[t], decimals, 8, flags)
+                     for label, (decimals, flags, values) in panel.numbers.items()}
     assert shown_numbers == {"return": f"{episode.total_return:.2f}", "step": str(t), "time s": f"{t / 50:.2f}",
                              "velocity x m/s": f"{episode['velocity_x'][t]:.2f}",
                              "reward": f"{episode['reward'][-1]:+.2f}"}
-    assert all(len(values) == t + 1 for _, _, values in panel.numbers)
+    assert all(len(values) == t + 1 for _, _, values in panel.numbers.values())
     narrow = Numbers(scene_of(episode, spaces), 300, 1.0)
-    assert [label for label, *_ in narrow.numbers] == ["return", "velocity x m/s", "time s"]
+    assert list(narrow.numbers) == ["return", "velocity x m/s", "time s"]
 
 
 @pytest.mark.parametrize(("width", "lines"), [(240, 2), (320, 2), (480, 1), (600, 1)])
@@ -445,12 +447,12 @@ def test_a_preview_is_small_and_plays(tmp_path):
     assert "480x320" in said and "yuv420p" in said and frames >= 1
 
 
-def test_pace_keeps_real_time_within_what_players_show():
-    assert pace(50, 1, ".mp4") == (1, 50)
-    assert pace(50, 2, ".mp4") == (2, 50)
-    assert pace(50, 0.5, ".mp4") == (1, 25)
-    assert pace(50, 1, ".gif") == (2, 25)
-    assert pace(15, 1, ".mp4") == (1, 15)
+def test_playback_keeps_real_time_within_what_players_show():
+    assert stride_and_fps(50, 1, ".mp4") == (1, 50)
+    assert stride_and_fps(50, 2, ".mp4") == (2, 50)
+    assert stride_and_fps(50, 0.5, ".mp4") == (1, 25)
+    assert stride_and_fps(50, 1, ".gif") == (2, 25)
+    assert stride_and_fps(15, 1, ".mp4") == (1, 15)
 
 
 # ---- render --------------------------------------------------------------------------------------------------------

@@ -13,7 +13,7 @@ import contextlib
 import math
 import os
 from abc import ABC, abstractmethod
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import gymnasium
@@ -29,8 +29,9 @@ from colab_rl.views.video.panels import BACKGROUND, Scene
 from colab_rl.views.video.takes import Take
 
 UNSCALED = 600          # pixels of width at which letters have their size
-FASTEST = {".mp4": 60.0, ".gif": 25.0}  # frames a second that players show
-UNTIMED = 30.0          # steps a second where the environment does not say
+MOST_FPS = {".mp4": 60.0, ".gif": 25.0}  # frames a second that players show
+LEAST_FPS = 0.05        # that FFmpeg is told with two decimals
+UNTIMED = 30.0          # steps a second if the environment does not say
 
 
 @dataclass(frozen=True)
@@ -59,7 +60,7 @@ class Camera:
         os.environ.setdefault("PYGAME_HIDE_SUPPORT_PROMPT", "1")
         self.name = environment_name(source)
         self.environment: gymnasium.Env = make_environment(source, render_mode="rgb_array")
-        self.fps = float(self.environment.metadata.get("render_fps") or UNTIMED)
+        self.fps = _steps_per_second(self.environment.metadata)
 
     def frame(self) -> np.ndarray:
         """(H, W, 3) uint8 of where the environment stands."""
@@ -188,8 +189,18 @@ class SideBySide(Reel):
         return (i % self.columns) * (self.size[0] // self.columns), (i // self.columns) * self.cell[1]
 
 
-def pace(step_fps: float, speed: float, suffix: str) -> tuple[int, float]:
+def stride_and_fps(step_fps: float, speed: float, suffix: str) -> tuple[int, float]:
     """Steps from frame to frame, and frames a second, for a playback `speed` times as fast as the environment's own."""
-    stride = max(1, math.ceil(step_fps * speed / FASTEST[suffix] - 1e-9))
-    return stride, step_fps * speed / stride
+    stride = max(1, math.ceil(step_fps * speed / MOST_FPS[suffix] - 1e-9))
+    return stride, max(step_fps * speed / stride, LEAST_FPS)
+
+
+def _steps_per_second(metadata: object) -> float:
+    """What an environment's metadata say of its pace, if they are a dict and that is a number a player can show."""
+    told = metadata.get("render_fps") if isinstance(metadata, Mapping) else None
+    try:
+        fps = float(told)  # type: ignore[arg-type]
+    except (TypeError, ValueError):
+        return UNTIMED
+    return fps if LEAST_FPS <= fps <= 1e6 else UNTIMED
 

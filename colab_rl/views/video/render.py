@@ -21,7 +21,7 @@ from colab_rl.storage import expanded
 from colab_rl.views.copies import copy_to_store
 from colab_rl.views.video.encoder import VideoWriter, check_encoder, check_suffix, check_writable
 from colab_rl.views.video.overlay import parse_panels
-from colab_rl.views.video.reels import Camera, Reel, Sequel, SideBySide, Style, pace
+from colab_rl.views.video.reels import Camera, Reel, Sequel, SideBySide, Style, stride_and_fps
 from colab_rl.views.video.takes import takes_of
 
 FORMS = ("episode", "compare", "evolution")
@@ -106,7 +106,7 @@ def render(run: str, *, form: str = "episode", checkpoint: str | int = "best", a
     if out is not None:
         check_free(out, overwrite)
 
-    stride, fps = pace(camera.fps, speed, suffix)
+    stride, fps = stride_and_fps(camera.fps, speed, suffix)
     if seconds is None and form == "evolution":
         seconds = EVOLUTION_SECONDS
     width = size or (GIF_WIDTH if suffix == ".gif" else WIDTHS[form])
