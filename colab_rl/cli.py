@@ -251,7 +251,7 @@ def _verify(options: argparse.Namespace) -> int:
 
 
 def _render(options: argparse.Namespace) -> int:
-    from colab_rl.views.video.render import render
+    from colab_rl.views.video.film import render
 
     video = render(options.run, form=options.form, checkpoint=options.checkpoint, against=options.against,
                    seed=options.seed, out=options.out, gif=options.gif, overlay=options.overlay, size=options.size,
