@@ -18,14 +18,13 @@ from colab_rl.views.dashboards.body import Stage
 from colab_rl.views.dashboards.measures import contact_names, contact_sentence, gait_sentence
 from colab_rl.views.dashboards.plots import DASHES, Line, Plot, stacked, title_of
 from colab_rl.views.dashboards.style import BUTTONS, CURRENT_VALUE, SLIDER, empty, legend, plain, rounded
-from colab_rl.views.palette import BLUE, COLORS, GREEN, GREY, PURPLE, RED, YELLOW
+from colab_rl.views.palette import BLUE, COLORS, CYAN, GREEN, GREY, PURPLE, RED, YELLOW, colors_of
 from colab_rl.views.values import value_range
-from colab_rl.views.video.choices import choices
 
 LONGEST_FRAME = 60_000  # ms, while an animation plays
 MOST_FRAMES = 300     # of an animation; a longer episode is shown in larger strides
 MOST_CHANNELS = 32    # of an environment that is not described
-PART_COLORS = {"forward": BLUE, "hull_angle": YELLOW, "motors": RED, "fall": GREY}
+PART_COLORS = (BLUE, YELLOW, RED, GREY, PURPLE, CYAN)  # the return's own is green
 SPEEDS = {"▶ play": 1.0, "half speed": 0.5, "double": 2.0}
 
 
@@ -40,7 +39,7 @@ def gait(episodes: Episode | Mapping[str, Episode], gamma: float = 0.99, overlay
     shown = {"": episodes} if isinstance(episodes, Episode) else dict(episodes)
     if not shown:
         return empty("There is no telemetry: it comes with a checkpoint that was evaluated.")
-    panels = {label: episode_panels(episode, gamma) for label, episode in shown.items()}
+    panels = {label: episode_plots(episode, gamma) for label, episode in shown.items()}
     # Panels that every episode has, in their order: episodes of other environments share what they can.
     titles = [panel.title for panel in next(iter(panels.values()))]
     titles = [title for title in titles if all(title in [p.title for p in found] for found in panels.values())]
@@ -208,12 +207,11 @@ class _Film:
                 "args": [{"visible": [owner in (None, number) for owner in owners]}, titles]}
 
 
-def episode_panels(episode: Episode, gamma: float) -> list[Plot]:
+def episode_plots(episode: Episode, gamma: float) -> list[Plot]:
     """The panels of one episode over its time."""
     time, steps = episode.time, episode.time[:-1]
-    walker = "hip_1_angle" in episode.series
     panels = [_contacts(episode)] if contact_names(episode) else []
-    panels += _walker(episode) if walker else _generic(episode)
+    panels += _described(episode) or _generic(episode)
     panels.append(_actions(episode, steps))
     panels.append(_rewards(episode, steps))
     value = episode["value"]
@@ -225,20 +223,17 @@ def episode_panels(episode: Episode, gamma: float) -> list[Plot]:
     return panels
 
 
-def _walker(episode: Episode) -> list[Plot]:
-    time = episode.time
-
-    def of(names: Mapping[str, str], title: str, colors: Sequence[str] = (RED, BLUE)) -> Plot:
-        unit = episode.units[next(iter(names))]
-        return Plot(title, unit, [Line(words, time, episode[name].astype(float), color=color)
-                                   for (name, words), color in zip(names.items(), colors, strict=False)])
-
-    legs = [("Hip angle", "hip_{}_angle"), ("Knee angle", "knee_{}_angle"), ("Hip speed", "hip_{}_speed"),
-            ("Knee speed", "knee_{}_speed")]
-    return [of({"hull_angle": ""}, "Hull angle", (PURPLE,)),
-            of({"hull_angular_velocity": ""}, "Hull angular velocity", (PURPLE,)),
-            of({"velocity_x": "forward", "velocity_y": "up"}, "Hull velocity", (GREEN, YELLOW)),
-            *(of({name.format(leg): f"leg {leg}" for leg in (1, 2)}, title) for title, name in legs)]
+def _described(episode: Episode) -> list[Plot]:
+    """The panels that its environment's channels choose."""
+    panels = []
+    for title, lines in episode.shown.panels.items():
+        known = {words: name for words, name in lines.items() if name in episode.series}
+        colors = colors_of(list(known.values()))
+        if known:
+            panels.append(Plot(title, episode.units[next(iter(known.values()))], [
+                Line(words, episode.time, episode[name].astype(float), color=color)
+                for (words, name), color in zip(known.items(), colors, strict=True)]))
+    return panels
 
 
 def _generic(episode: Episode) -> list[Plot]:
@@ -285,7 +280,7 @@ def _actions(episode: Episode, steps: np.ndarray) -> Plot:
                   kind="stairs" if discrete else "line") for name, color in zip(names, COLORS, strict=False)]
     if not discrete:
         return Plot(title, episode.units.get(names[0], ""), lines, height=120)
-    words = choices(episode)
+    words = episode.shown.choices
     return Plot(title, "", lines, height=90, y_range=(-0.4, len(words) - 0.6) if words else None,
                  y_ticks=(range(len(words)), words) if words else None)
 
@@ -300,7 +295,7 @@ def _rewards(episode: Episode, steps: np.ndarray) -> Plot:
         if not np.abs(so_far).max() > 0:
             continue
         word = name.removeprefix("reward_")
-        color = PART_COLORS.get(word, COLORS[i % len(COLORS)])
+        color = PART_COLORS[i % len(PART_COLORS)]
         # Above and below zero are stacked apart: Plotly would subtract one from the other.
         for sign, stack in ((1, "up"), (-1, "down")):
             side = np.clip(so_far * sign, 0, None) * sign

@@ -16,6 +16,7 @@ from PIL import Image
 
 from colab_rl.environments.spaces import Spaces
 from colab_rl.evaluation.episode import Episode
+from colab_rl.views.palette import limb
 from colab_rl.views.values import text_of, value_range
 from colab_rl.views.video import choices
 from colab_rl.views.video.drawing import Color, curve, draw_box, draw_light, draw_text, polyline, shorten, text_width
@@ -156,10 +157,10 @@ class Traces(Panel):
         self.plot = round(self.share) - self.pad, self.height - self.px(24)
         self.pixels = max(1, round(self.plot[0] * scene.frame_seconds / WINDOW))
         self.ranges = [group.range([episode for episode in scene.together
-                                    if set(group.series.values()) <= set(episode.series)]) for group in self.groups]
-        self.lines = [[(name, self._color(group, name), self._curve(name, limits)) for name in group.series.values()]
+                                    if set(group.series) <= set(episode.series)]) for group in self.groups]
+        self.lines = [[(name, self._color(group, name), self._curve(name, limits)) for name in group.series]
                       for group, limits in zip(self.groups, self.ranges, strict=True)]
-        texts = {self._text(value) for group in self.groups for name in group.series.values()
+        texts = {self._text(value) for group in self.groups for name in group.series
                  for value in scene.episode[name]}
         self.number = max([self.px(42), *(text_width(text, self.small) + self.px(4) for text in texts)])
 
@@ -205,7 +206,7 @@ class Traces(Panel):
 
     @staticmethod
     def _color(group: choices.Group, name: str) -> Color:
-        return SINGLE if len(group.series) == 1 else LIMBS[list(group.series.values()).index(name)]
+        return SINGLE if len(group.series) == 1 else LIMBS[list(group.series).index(name)]
 
 
 class Actions(Panel):
@@ -241,7 +242,7 @@ class Actions(Panel):
             left, value = self._left(i), self.scene.episode[action.series][step]
             if action.choice is None:
                 zero, end = self._along(action, 0.0), self._along(action, float(value))
-                color = LIMBS[choices.limb(action.label)] if len(self.actions) > 1 else SINGLE
+                color = LIMBS[limb(action.label) or 0] if len(self.actions) > 1 else SINGLE
                 draw_box(image, left + min(zero, end), self.px(24), abs(end - zero), height, color)
                 if text_width(self._label(action, width), self.small) + self.px(46) <= width:
                     draw_text(image, left + width, self.px(6), text_of(float(value), 2, 6, "+"), self.small, color,
@@ -254,7 +255,7 @@ class Actions(Panel):
         for i, name in enumerate(self.contacts):
             on = self.scene.episode[name][t] > 0.5
             left = self.width - self.pad - (len(self.contacts) - i) * self.px(26) + self.px(8)
-            draw_light(image, left, self.px(22), self.light, LIMBS[choices.limb(name)] if on else RAISED)
+            draw_light(image, left, self.px(22), self.light, LIMBS[limb(name) or 0] if on else RAISED)
 
     def _left(self, i: int) -> int:
         return round(self.pad + i * self.share)

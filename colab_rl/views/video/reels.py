@@ -13,7 +13,7 @@ import contextlib
 import math
 import os
 from abc import ABC, abstractmethod
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 
 import gymnasium
@@ -21,6 +21,7 @@ import numpy as np
 
 from colab_rl.environments import EnvironmentSource, close_environment, environment_name, make_environment
 from colab_rl.environments.guard import guarded
+from colab_rl.environments.make import metadata_of
 from colab_rl.environments.spaces import Spaces
 from colab_rl.errors import EnvironmentFault
 from colab_rl.evaluation.replay import replay
@@ -30,7 +31,7 @@ from colab_rl.views.video.takes import Take
 
 UNSCALED = 600          # pixels of width at which letters have their size
 MOST_FPS = {".mp4": 60.0, ".gif": 25.0}  # frames a second that players show
-LEAST_FPS = 0.05        # that FFmpeg is told with two decimals
+LEAST_FPS, GREATEST_FPS = 0.05, 1e6     # that are believed; MoviePy tells FFmpeg two decimals
 UNTIMED = 30.0          # steps a second if the environment does not say
 
 
@@ -60,7 +61,8 @@ class Camera:
         os.environ.setdefault("PYGAME_HIDE_SUPPORT_PROMPT", "1")
         self.name = environment_name(source)
         self.environment: gymnasium.Env = make_environment(source, render_mode="rgb_array")
-        self.fps = _steps_per_second(self.environment.metadata)
+        fps = metadata_of(self.environment).get("render_fps")
+        self.fps = float(fps) if isinstance(fps, int | float | np.number) and LEAST_FPS <= fps <= GREATEST_FPS else UNTIMED
 
     def frame(self) -> np.ndarray:
         """(H, W, 3) uint8 of where the environment stands."""
@@ -193,14 +195,3 @@ def stride_and_fps(step_fps: float, speed: float, suffix: str) -> tuple[int, flo
     """Steps from frame to frame, and frames a second, for a playback `speed` times as fast as the environment's own."""
     stride = max(1, math.ceil(step_fps * speed / MOST_FPS[suffix] - 1e-9))
     return stride, max(step_fps * speed / stride, LEAST_FPS)
-
-
-def _steps_per_second(metadata: object) -> float:
-    """What an environment's metadata say of its pace, if they are a dict and that is a number a player can show."""
-    told = metadata.get("render_fps") if isinstance(metadata, Mapping) else None
-    try:
-        fps = float(told)  # type: ignore[arg-type]
-    except (TypeError, ValueError):
-        return UNTIMED
-    return fps if LEAST_FPS <= fps <= 1e6 else UNTIMED
-
