@@ -21,7 +21,7 @@ import imageio_ffmpeg
 import numpy as np
 import pytest
 from gymnasium.envs.classic_control.cartpole import CartPoleEnv
-from helpers import TINY, flip, snapshot
+from helpers import NAMES, TINY, flip, snapshot
 
 from colab_rl import Channels, ColabRLError, UsageError, evaluate, record, render
 from colab_rl.cli import main
@@ -409,16 +409,23 @@ def test_a_gif_has_its_frames_rate_and_colours(tmp_path):
     assert [entry.name for entry in tmp_path.iterdir()] == ["out.gif"]
 
 
-@pytest.mark.parametrize("suffix", [".mp4", ".gif"])
-def test_a_name_with_a_colon_is_no_protocol(tmp_path, monkeypatch, suffix):
+@pytest.mark.parametrize("suffix", [".mp4", ".gif", ".MP4", ".Gif"])
+@pytest.mark.parametrize("folder", [".", "50%03d a[1]*?:é"])
+def test_a_film_has_the_name_that_a_person_gave_and_no_name_is_a_pattern(tmp_path, monkeypatch, suffix, folder):
     monkeypatch.chdir(tmp_path)
-    path = Path(f"walker:12{suffix}")
-    with VideoWriter(path, (120, 80), 25) as writer:
-        for frame in moving_square():
-            writer.write(frame)
-    make_preview(path, Path("small:er.mp4"), 300_000)
-    assert {entry.name for entry in tmp_path.iterdir()} == {path.name, "small:er.mp4"}
-    assert probe(path.absolute())[1] == 20
+    where = Path(folder, "films")
+    for name in [*NAMES, os.fsdecode(b"\xff"), "tab\there", "%d", "film%03d"]:
+        path = where / f"{name[:250 if name.isascii() else 125]}{suffix}"
+        with VideoWriter(path, (32, 16), 25) as writer:
+            for frame in moving_square(3, (32, 16)):
+                writer.write(frame)
+        assert [entry.name for entry in where.iterdir()] == [path.name]
+        head = path.read_bytes()[:12]
+        assert head.startswith(b"GIF89a") if suffix.lower() == ".gif" else head[4:8] == b"ftyp"
+        if name.startswith(("film", "walker", "-", "party")):
+            make_preview(path, Path("small:%d.mp4"), 300_000)
+            assert Path("small:%d.mp4").read_bytes()[4:8] == b"ftyp"
+        path.unlink()
 
 
 @pytest.mark.parametrize("suffix", [".mp4", ".gif"])
@@ -566,6 +573,10 @@ def test_an_episode_that_does_not_repeat_is_not_shown():
     (["pole", "--out", "film.mp4", "--gif"], 2, "leave one of them out"),
     (["pole", "--out", "runs.mp4/x.mp4"], 1, "cannot be written"),
     (["pole", "--out", "folder.mp4"], 2, "is a folder"),
+    (["pole", "--out", "x" * 252 + ".mp4"], 2, "has 256 bytes, and a file's name has 255 at most"),
+    (["pole", "--out", "é" * 126 + ".gif"], 2, "has 256 bytes, and a file's name has 255 at most"),
+    (["pole", "--out", "x" * 256 + "/film.mp4"], 2, "has 256 bytes, and a file's name has 255 at most"),
+    (["pole", "--out", ".mp4"], 2, "neither .mp4 nor .gif"),
     (["pole", "--against", "pole:1"], 2, "--form compare"),
     (["pole", "--form", "compare", "--against", "walker"], 2, "only runs on one environment"),
     (["pole", "--form", "compare", "--against", "a", "b", "c", "d"], 2, "at most 4"),
@@ -594,6 +605,14 @@ def test_the_home_folder_is_meant_where_no_shell_says_so(here, monkeypatch):
     monkeypatch.setenv("HOME", str(here / "home"))
     assert render("pole", out="~/film.mp4", seconds=0.1).path == here / "home" / "film.mp4"
     assert (here / "home" / "film.mp4").is_file() and not (here / "~").exists()
+
+
+@pytest.mark.parametrize("name", ["-50%d [1]*?.MP4", "party 🎉 a#b?c.Gif", "x" * 251 + ".mp4"])
+def test_the_command_makes_a_film_under_any_name_and_copies_it(here, capsys, name):
+    options = ["--seconds", "0.1", "--store", str(here / "store"), "--json"]
+    assert main(["render", "pole", f"--out={name}", *options]) == 0
+    video = json.loads(capsys.readouterr()[0])
+    assert video["path"] == name and (here / name).read_bytes() == Path(video["store"]).read_bytes()
 
 
 def test_a_run_without_a_checkpoint_says_so(here):
