@@ -354,6 +354,24 @@ def test_every_number_of_six_runs_can_be_read_on_a_phone(tmp_path):
     assert "-1522.0 to -0.7" in cells and "-1527.0 to -5.7" in cells
 
 
+def test_a_figure_shows_where_only_our_requirements_are_installed(walk, monkeypatch):
+    """In a notebook Plotly wants nbformat, which Jupyter has and a kernel alone has not."""
+    shown = []
+    monkeypatch.setattr("plotly.io._renderers.nbformat", None)
+    monkeypatch.setattr("plotly.io.renderers.default", "vscode")
+    monkeypatch.setattr("IPython.display.display", lambda bundle, raw: shown.append(bundle))
+    figures = [dashboards.gait(walk), dashboards.learning(curves()), dashboards.optimizer(curves()),
+               dashboards.phase_portraits(walk), dashboards.scores([])]
+    for figure in figures:
+        figure.show()
+        figure._ipython_display_()  # as a cell's last line
+    assert len(shown) == 2 * len(figures)
+    assert all(len(bundle["application/vnd.plotly.v1+json"]["data"]) == len(figure.data)
+               for bundle, figure in zip(shown[::2], figures, strict=True))
+    with pytest.raises(ValueError, match="Invalid named renderer"):
+        figures[0].show("no such renderer")
+
+
 def test_nothing_to_compare_is_said():
     assert "nothing to compare" in dashboards.comparison([])._repr_html_()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import http.server
 import json
@@ -34,7 +35,7 @@ from colab_rl.views.video.drawing import capital_height, curve, draw_text, font,
 from colab_rl.views.video.encoder import VideoWriter, make_preview
 from colab_rl.views.video.overlay import Overlay, free_share, parse_panels
 from colab_rl.views.video.panels import BACKGROUND, LIMBS, PANELS, SINGLE, Actions, Caption, Numbers, Scene, Traces
-from colab_rl.views.video.reels import stride_and_fps
+from colab_rl.views.video.reels import Camera, stride_and_fps
 
 pytestmark = pytest.mark.usefixtures("one_core")
 
@@ -620,6 +621,22 @@ def test_a_run_without_a_checkpoint_says_so(here):
         shutil.rmtree(here / "runs" / "pole" / folder)
     with pytest.raises(ColabRLError, match="has no checkpoint yet"):
         render("pole")
+
+
+@pytest.mark.parametrize(("metadata", "fps"), [
+    (None, 30), ({}, 30), ([], 30), *(({"render_fps": told}, 30) for told in (
+        None, 0, -4, np.nan, np.inf, 1e300, 1e-300, "fast", [60])),
+    ({"render_fps": 4}, 4), ({"render_fps": np.int64(50)}, 50), ({"render_fps": np.float32(12.5)}, 12.5)])
+def test_an_environment_may_say_anything_of_its_pace(metadata, fps):
+    class Told(Mystery):
+        pass
+
+    Told.metadata = metadata
+    with contextlib.closing(Camera(Told)) as camera:
+        assert camera.fps == fps
+    for speed in (0.05, 1, 50):
+        stride, shown = stride_and_fps(fps, speed, ".mp4")
+        assert stride >= 1 and 0.05 <= shown <= 60
 
 
 def test_an_environment_that_does_not_render_says_so(here):

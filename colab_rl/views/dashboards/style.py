@@ -36,9 +36,27 @@ SLIDER: dict[str, Any] = {"x": 0, "len": 1, "xanchor": "left", "yanchor": "top",
 CURRENT_VALUE: dict[str, Any] = {"font": {"size": 12, "color": GREY}}  # of a slider, written over it
 
 
+class _Figure(go.Figure):
+    """Shows itself in a notebook that lacks nbformat, too: Plotly wants that package, and uses it for nothing else."""
+
+    def show(self, *arguments: Any, **options: Any) -> None:
+        """See Plotly's."""
+        try:
+            super().show(*arguments, **options)
+        except ValueError as error:
+            if "nbformat" not in str(error):
+                raise
+            from IPython.display import display
+
+            display(self._repr_mimebundle_(), raw=True)
+
+    def _ipython_display_(self) -> None:
+        self.show()
+
+
 def figure_of(**layout: Any) -> go.Figure:
     """An empty figure in our look."""
-    return go.Figure(layout={"template": TEMPLATE, **layout})
+    return _Figure(layout={"template": TEMPLATE, **layout})
 
 
 def text_at(text: str, y: float, **look: Any) -> dict[str, Any]:

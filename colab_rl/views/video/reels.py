@@ -62,8 +62,9 @@ class Camera:
         self.name = environment_name(source)
         self.environment: gymnasium.Env = make_environment(source, render_mode="rgb_array")
         fps = metadata_of(self.environment).get("render_fps")
-        told = isinstance(fps, int | float | np.number) and LEAST_FPS <= fps <= GREATEST_FPS
-        self.fps = float(fps) if told else UNTIMED
+        self.fps = UNTIMED
+        if isinstance(fps, int | float | np.number) and LEAST_FPS <= fps <= GREATEST_FPS:
+            self.fps = float(fps)
 
     def frame(self) -> np.ndarray:
         """(H, W, 3) uint8 of where the environment stands."""
