@@ -46,6 +46,11 @@ class Algorithm(ABC):
     def check(cls, config: Any, spaces: Spaces) -> None:
         """Raises UsageError if it cannot learn in these spaces, or this machine lacks what it needs."""
 
+    @classmethod
+    def worth_a_gpu(cls, config: Any) -> bool:
+        """Whether `--device auto` takes a GPU, if there is one: training must have been measured to be faster there."""
+        return False
+
     @abstractmethod
     def collect(self, envs: VectorEnvironment) -> int:
         """Gathers experience from where `envs` stand; returns the number of steps taken."""
@@ -70,6 +75,10 @@ class Algorithm(ABC):
 
         In the unit of the environment's rewards. An off-policy algorithm's are of rewards clipped to `reward_clip`.
         """
+
+    def on_cpu(self) -> Algorithm:
+        """Itself, or if it learns on a GPU a copy of now on the CPU, where acting and valuing take less time."""
+        return self
 
     @abstractmethod
     def cut_episodes(self) -> None:

@@ -90,7 +90,7 @@ class FolderStorage(Storage):
         def listed(folder: str) -> dict[str, Stat]:
             check_name(folder)
             found = {}
-            with contextlib.suppress(FileNotFoundError), os.scandir(self.root / folder) as entries:
+            with contextlib.suppress(FileNotFoundError, NotADirectoryError), os.scandir(self.root / folder) as entries:
                 for entry in entries:
                     with contextlib.suppress(FileNotFoundError):  # deleted meanwhile
                         if entry.is_file() and not entry.name.startswith(TEMPORARY):

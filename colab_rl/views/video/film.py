@@ -102,8 +102,8 @@ def render(run: str, *, form: str = "episode", checkpoint: str | int = "best", a
     identity = places.require(run)
     source = identity.environment(env, "render")
     # Before any work: whether it renders, repeats, and can be encoded and written.
+    say_unless_it_repeats(source)
     camera = Camera(source)
-    say_unless_it_repeats(camera.environment, camera.name)
     camera.close()
     check_encoder()
     if out is not None:
