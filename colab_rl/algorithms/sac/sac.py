@@ -54,6 +54,7 @@ class SAC(OffPolicyAlgorithm):
     name = "sac"
     config_class = SACConfig
     presets = PRESETS
+    entropy_bonus = True
     config: SACConfig
     policy: SquashedGaussianPolicy
 
