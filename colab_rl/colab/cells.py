@@ -27,7 +27,7 @@ from colab_rl.views.live import LivePlot
 
 if TYPE_CHECKING:
     from colab_rl.training.session import TrainingResult
-    from colab_rl.views.video.render import Video
+    from colab_rl.views.video.film import Video
 
 MOST_INLINE = 8_000_000  # bytes of a film inside a notebook
 
@@ -81,7 +81,7 @@ def show_dashboards(run: str, checkpoint: str | int = "best", compare: str = "",
     """
     from IPython.display import display
 
-    from colab_rl.views.report.report import build_page
+    from colab_rl.views.report import build_page
 
     def framed(names: list[str]) -> dict[str, str]:
         page = build_page(names, checkpoint=checkpoint, episodes=0, root=root, store=store)

@@ -46,7 +46,7 @@ class FolderStorage(Storage):
     def put(self, name: str, data: bytes) -> None:
         """See Storage."""
         target = self._path(name)
-        temporary = target.with_name(f"{TEMPORARY}{uuid.uuid4().hex[:8]}-{target.name}")
+        temporary = target.with_name(f"{TEMPORARY}{uuid.uuid4().hex}")  # its own length: the target's may be the limit
         with self._explained("written", name):
             self._check_there()
             _make_folder(target.parent)
