@@ -1,6 +1,7 @@
 """A folder imports only from the floors below its own (docs/architecture.md); files of one folder import each other."""
 
 import ast
+import re
 from pathlib import Path
 
 import pytest
@@ -20,8 +21,9 @@ FLOORS = [
     {"checkpoints": "a training state on disk that can be trusted, here and in the store",
      "networks": "from observations to outputs: the seam, MLP, distributions"},
     {"environments": "made, described, stepped together, saved and restored", "storage": "places for files"},
+    {"requirements": "what the package needs"},
     {"arguments": "their types, in sentences", "fingerprint": "of code", "machine": "its cores, memory and versions",
-     "progress": "bars and lines", "requirements": "what the package needs", "settings": "one flat dataclass a run"},
+     "progress": "bars and lines", "settings": "one flat dataclass a run"},
     {"errors": "what people are told", "example": "a trained run that ships with the package"},
 ]
 FLOOR_OF = {name: number for number, names in enumerate(reversed(FLOORS)) for name in names}
@@ -56,6 +58,13 @@ def test_imports_go_downward(path):
     part = path.relative_to(PACKAGE).parts[0].removesuffix(".py")
     for other in imported(path):
         assert other == part or FLOOR_OF[other] < FLOOR_OF[part], f"{part} imports {other}"
+
+
+def test_who_keeps_the_files_is_known_to_storage_alone():
+    """Others say what a storage is called, so that a new one needs no change of theirs."""
+    for part in ("checkpoints", "algorithms", "evaluation", "runs", "policies", "training", "views"):
+        for path in (PACKAGE / part).rglob("*.py"):
+            assert not re.search(r"\bDrive\b|drive:", path.read_text()), path
 
 
 def test_every_part_has_its_floor():

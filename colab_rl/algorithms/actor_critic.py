@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from contextlib import AbstractContextManager
 from typing import Any, Protocol
@@ -93,6 +94,17 @@ class ActorCritic(Algorithm):
         if deterministic:
             return policy.to_environment(policy.mode(rows))
         return policy.to_environment(policy.sampler()(rows, policy.noise((len(rows),), self.generator)))
+
+    def on_cpu(self) -> Algorithm:
+        """See Algorithm."""
+        if self.device.type == "cpu":
+            return self
+        other = copy.copy(self)
+        other.device = torch.device("cpu")
+        for name, value in vars(self).items():
+            if isinstance(value, nn.Module):
+                setattr(other, name, copy.deepcopy(value).cpu())
+        return other
 
     def state_dict(self) -> dict[str, Any]:
         """See Algorithm."""

@@ -27,7 +27,7 @@ from colab_rl.views.live import LivePlot
 
 if TYPE_CHECKING:
     from colab_rl.training.session import TrainingResult
-    from colab_rl.views.video.render import Video
+    from colab_rl.views.video.film import Video
 
 MOST_INLINE = 8_000_000  # bytes of a film inside a notebook
 
@@ -81,7 +81,7 @@ def show_dashboards(run: str, checkpoint: str | int = "best", compare: str = "",
     """
     from IPython.display import display
 
-    from colab_rl.views.report.report import build_page
+    from colab_rl.views.report import build_page
 
     def framed(names: list[str]) -> dict[str, str]:
         page = build_page(names, checkpoint=checkpoint, episodes=0, root=root, store=store)
@@ -235,12 +235,9 @@ def train_live(run: str, store: str = "", root: str | os.PathLike | None = None,
         plot.close()
         raise
     plot.close(f"checkpoint {result.generation}" + (f", {result.pending} pending" if result.pending else ""))
-    score = "" if result.best_score is None else f", best score {result.best_score:.1f}"
-    print(f"{run}: {'finished' if result.finished else 'stopped'} at step {result.step:,} of {result.total_steps:,}, "
-          f"generation {result.generation} saved{score}")
-    if result.pending:
-        print(f"{result.pending} checkpoints are not verified in the store yet: {result.store_error or 'it is slow'}; "
-              "they are kept here, and the last cell brings them there")
+    print(result.summary())
+    if result.problem:
+        print(result.problem)
     print("Next: 02_analyze.ipynb shows how it learned and how it walks, 03_render.ipynb films it; a larger "
           "TOTAL_STEPS trains it further." if result.finished else "Next: Run all goes on from here.")
     print(f"state_sha256={result.state_sha256}")

@@ -23,13 +23,27 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from colab_rl.errors import ColabRLError
-from colab_rl.requirements import NAME, SOURCES, checkout, installed, needs
+from colab_rl.machine import installed
+from colab_rl.requirements import NAME, SOURCES, checkout, needs
 
 if TYPE_CHECKING:
     from packaging.requirements import Requirement
     from packaging.version import Version
 
 SECONDS = 600   # that pip may take
+
+
+def prepare() -> None:
+    """The end of the notebooks' first cell: installs what is missing, and says what this machine is.
+
+    If the package is imported from a folder and not installed, `!python -m colab_rl` finds that folder too.
+    """
+    complete()
+    if (folder := checkout()) and not installed(NAME):
+        os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, (str(folder), os.environ.get("PYTHONPATH"))))
+    from colab_rl.commands.doctor import describe_machine  # it needs what was missing
+
+    print(describe_machine())
 
 
 def complete() -> None:

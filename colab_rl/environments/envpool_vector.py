@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import importlib
-import importlib.metadata
 import warnings
 from collections.abc import Iterator
 from typing import Any
@@ -20,11 +19,13 @@ import numpy as np
 from colab_rl.environments.base import StepResult, VectorEnvironment, unusable
 from colab_rl.environments.make import EnvironmentSource
 from colab_rl.environments.spaces import Spaces
+from colab_rl.environments.worker_process import changed_here
 from colab_rl.errors import EnvironmentFault
-from colab_rl.machine import cores
+from colab_rl.machine import cores, installed
 from colab_rl.progress import progress_bar
+from colab_rl.requirements import ENVPOOL
 
-INSTALL = "pip install 'envpool>=1.2,<1.2.1'"  # as the extra of setup.cfg has it
+INSTALL = f"pip install '{ENVPOOL}'"
 OLDEST = (1, 2)  # with gymnasium's version of Box2D; policies trained on the one before fell more often there
 
 
@@ -79,16 +80,24 @@ class EnvPoolVectorEnvironment(VectorEnvironment):
                 "observations": self.observations.copy(), "ended": self.ended.copy()}
 
     def restore(self, snapshot: dict[str, Any]) -> list[str]:
-        """Makes the snapshot's pool again and replays its actions."""
+        """Makes the snapshot's pool again and replays its actions. If that does not lead to where it stood, the pool
+        after it begins.
+        """
         self._begin(snapshot["segment"])
         actions = snapshot["actions"]
-        with progress_bar(actions.shape[0] * self.num_envs, "replaying episodes", "step") as progress:
-            for row in actions:
-                self.step(row)
-                progress.update(self.num_envs)
-        same = np.array_equal(self.observations, snapshot["observations"])
-        self.observations, self.ended = snapshot["observations"].copy(), snapshot["ended"].copy()
-        return [] if same else [f"EnvPool does not repeat {self.name} from its seeds and actions"]
+        try:
+            with progress_bar(actions.shape[0] * self.num_envs, "replaying episodes", "step") as progress:
+                for row in actions:
+                    self.step(row)
+                    progress.update(self.num_envs)
+            same = np.array_equal(self.observations, snapshot["observations"]) \
+                and np.array_equal(self.ended, snapshot["ended"])
+        except EnvironmentFault:
+            same = False
+        if same:
+            return []
+        self._begin(snapshot["segment"] + 1)
+        return [f"EnvPool does not repeat {self.name} from its seeds and actions"]
 
     def close(self) -> None:
         """Ends the pool's threads."""
@@ -113,10 +122,7 @@ def why_not_envpool(source: EnvironmentSource, spaces: Spaces) -> str | None:
     """Why EnvPool cannot step an environment, in words; None where it can."""
     if not isinstance(source, str):
         return "it steps no environments that are functions"
-    try:
-        version = importlib.metadata.version("envpool") or ""  # None of a package that was half removed
-    except importlib.metadata.PackageNotFoundError:
-        version = ""
+    version = installed("envpool")  # None of a package that was half removed, too
     if not version:
         return f"it is not installed ({INSTALL} installs it)"
     numbers = tuple(int(part) for part in version.split(".")[:2] if part.isdigit())
@@ -137,7 +143,10 @@ def why_not_envpool(source: EnvironmentSource, spaces: Spaces) -> str | None:
     else:
         same = not spaces.discrete and np.array_equal(actions.low, spaces.action_low) \
             and np.array_equal(actions.high, spaces.action_high)
-    return None if same and shape == spaces.observation.shape else f"its {source} has other spaces"
+    if not same or shape != spaces.observation.shape:
+        return f"its {source} has other spaces"
+    changed = changed_here(source, spaces)
+    return f"its {source} is not this one: {changed}" if changed else None
 
 
 @contextlib.contextmanager

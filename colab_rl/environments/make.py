@@ -9,20 +9,23 @@ from __future__ import annotations
 import contextlib
 import importlib
 import inspect
-import subprocess
-import sys
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import gymnasium
 import numpy as np
 
-from colab_rl.environments.guard import prints_aside
+from colab_rl.environments.guard import in_one_line, prints_aside
+from colab_rl.environments.loaded_code import loaded_code
 from colab_rl.environments.spaces import ObservationSpec, Spaces
 from colab_rl.errors import EnvironmentFault, UsageError, nearest
 
 EnvironmentSource = str | Callable[..., gymnasium.Env]
-UNKNOWN = 3  # exit code of a process that is asked for an id
+# By wrapper the setting that takes its place.
+RUNNING_STATISTICS: dict[type[gymnasium.Wrapper], str] = {
+    gymnasium.wrappers.NormalizeObservation: "normalize_observations",
+    gymnasium.wrappers.NormalizeReward: "normalize_rewards (of ppo)"}
 
 
 @prints_aside()
@@ -38,9 +41,7 @@ def make_environment(source: EnvironmentSource, render_mode: str | None = None) 
             takes_it = render_mode and "render_mode" in inspect.signature(source).parameters
             made = source(render_mode=render_mode) if takes_it else source()
             return _rendering(_checked(made, source), source, render_mode)
-        module, colon, name = source.rpartition(":")
-        if colon:
-            _import_user_module(module, source)
+        name = import_module_of(source)
         if name not in gymnasium.registry:
             raise UsageError(f"unknown environment {source!r}{nearest(name, gymnasium.registry)}")
         if render_mode is None:
@@ -54,46 +55,68 @@ def make_environment(source: EnvironmentSource, render_mode: str | None = None) 
     except (UsageError, EnvironmentFault):
         raise
     except (Exception, SystemExit) as error:  # a module may leave when it is imported
-        what = " ".join(f"{type(error).__name__}: {error}".split())
-        raise EnvironmentFault(f"{environment_name(source)} could not be made: {what}") from error
+        raise EnvironmentFault(f"{environment_name(source)} could not be made: {in_one_line(error)}") from error
 
 
-def describe(source: EnvironmentSource) -> Spaces:
-    """The spaces of an environment. Raises UsageError where they are not supported."""
+def describe(source: EnvironmentSource, trial: Callable[[gymnasium.Env, str], None] | None = None) -> Spaces:
+    """The spaces of an environment. Raises UsageError if they, or what it is wrapped in, are not supported.
+
+    trial: is given the environment and its name then.
+    """
     environment = make_environment(source)
     try:
         name = environment_name(source)
-        observations, actions = (getattr(environment, which, None) for which in ("observation_space", "action_space"))
-        for what, space in (("observations", observations), ("actions", actions)):
-            if getattr(space, "shape", None) == (0,):
-                raise UsageError(f"{name} has {what} of length 0: there is nothing to learn from")
-        if not isinstance(observations, gymnasium.spaces.Box) or len(observations.shape) != 1:
-            raise UsageError(f"{name} has observations {observations}: only flat Box observations are supported "
-                             "(gymnasium.wrappers.FlattenObservation makes them flat)")
-        none = np.zeros(0, np.float32)
-        if isinstance(actions, gymnasium.spaces.Discrete):
-            return Spaces(ObservationSpec(observations.shape), True, int(actions.n), int(actions.start), none, none)
-        if isinstance(actions, gymnasium.spaces.Box) and len(actions.shape) == 1 \
-                and np.issubdtype(actions.dtype, np.floating):
-            return Spaces(ObservationSpec(observations.shape), False, actions.shape[0], 0,
-                          actions.low.astype(np.float32), actions.high.astype(np.float32))
-        raise UsageError(f"{name} has actions {actions}: only Discrete and flat floating-point Box "
-                         "actions are supported")
+        _check_wrappers(environment, name)
+        spaces = _spaces_of(environment, name, loaded_code(environment, source))
+        if trial:
+            trial(environment, name)
+        return spaces
     finally:
         close_environment(environment)
 
 
-def check_known_elsewhere(source: EnvironmentSource) -> None:
-    """Raises UsageError for an id that this process knows and a worker process would not, since it was registered by
-    hand, in a notebook's cell say. Starts a process that asks.
+def _spaces_of(environment: gymnasium.Env, name: str, code: Mapping[str, str]) -> Spaces:
+    observations, actions = (getattr(environment, which, None) for which in ("observation_space", "action_space"))
+    for what, space in (("observation", observations), ("action", actions)):
+        if not isinstance(space, gymnasium.Space):
+            kind = "None" if space is None else f"a {type(space).__name__} of {type(space).__module__}"
+            raise UsageError(f"{name} has {kind} as its {what}_space, which is no space of gymnasium: make one of "
+                             "gymnasium.spaces")
+        if space.shape == (0,):
+            raise UsageError(f"{name} has {what}s of length 0: there is nothing to learn from")
+    if not isinstance(observations, gymnasium.spaces.Box) or len(observations.shape) != 1:
+        raise UsageError(f"{name} has observations {observations}: only flat Box observations are supported "
+                         "(gymnasium.wrappers.FlattenObservation makes them flat)")
+    observation, none = ObservationSpec(observations.shape), np.zeros(0, np.float32)
+    if isinstance(actions, gymnasium.spaces.Discrete):
+        return Spaces(observation, True, int(actions.n), int(actions.start), none, none, code)
+    if isinstance(actions, gymnasium.spaces.Box) and len(actions.shape) == 1 \
+            and np.issubdtype(actions.dtype, np.floating):
+        with np.errstate(all="ignore"):  # a bound beyond float32 is none
+            low, high = actions.low.astype(np.float32), actions.high.astype(np.float32)
+        return Spaces(observation, False, actions.shape[0], 0, low, high, code)
+    raise UsageError(f"{name} has actions {actions}: only Discrete and flat floating-point Box actions are supported")
+
+
+def import_module_of(env_id: str) -> str:
+    """Imports the module that an id such as `module:Id-v0` names; returns the id in it. Raises UsageError if there is
+    no such module.
     """
-    if not isinstance(source, str) or ":" in source:  # a worker is given the function, or imports the module
-        return
-    program = f"import gymnasium, sys; sys.exit({UNKNOWN} * ({source!r} not in gymnasium.registry))"
-    asked = subprocess.run([sys.executable, "-c", program], stdin=subprocess.DEVNULL, capture_output=True)
-    if asked.returncode == UNKNOWN:
-        raise UsageError(f"{source} is registered in this process alone, and other processes step it: give a function "
-                         "that makes it, or register it in a module and give module:Id; nothing was changed")
+    module, colon, name = env_id.rpartition(":")
+    if not colon:
+        return name
+    if not all(module.split(".")):
+        raise UsageError(f"environment {env_id!r} names no module before its colon")
+    try:
+        importlib.import_module(module)
+    except ModuleNotFoundError as error:
+        raise UsageError(f"environment {env_id!r}: no module named {error.name!r} is found") from error
+    return name
+
+
+def registered_as(source: EnvironmentSource) -> str:
+    """What gymnasium's registry holds of an id; empty for a function."""
+    return repr(gymnasium.registry.get(import_module_of(source))) if isinstance(source, str) else ""
 
 
 @prints_aside()
@@ -117,25 +140,38 @@ def _checked(made: object, source: EnvironmentSource) -> gymnasium.Env:
     if made is None:
         raise UsageError(f"{environment_name(source)} returned None, not a Gymnasium environment: "
                          "does it lack a return?")
+    kinds = [f"{kind.__module__}.{kind.__name__}" for kind in type(made).__mro__[1:-1]]
+    if hasattr(made, "reset") and hasattr(made, "step"):
+        raise UsageError(f"{environment_name(source)} returned {type(made).__name__}, an environment that is none of "
+                         f"gymnasium's: it inherits {kinds[0] if kinds else 'nothing'}, not gymnasium.Env (the package "
+                         "shimmy makes one of the other)")
     raise UsageError(f"{environment_name(source)} returned {type(made).__name__}, not a Gymnasium environment "
                      "(a gymnasium.Env)")
+
+
+def metadata_of(environment: gymnasium.Env) -> Mapping[str, Any]:
+    """Its `metadata`; empty if it has none."""
+    return environment.metadata if isinstance(environment.metadata, Mapping) else {}
+
+
+def _check_wrappers(environment: gymnasium.Env, name: str) -> None:
+    """Raises UsageError for wrappers whose statistics run on: an episode would depend on those before it."""
+    layer = environment
+    while isinstance(layer, gymnasium.Wrapper):
+        for kind, setting in RUNNING_STATISTICS.items():
+            if isinstance(layer, kind) and getattr(layer, "update_running_mean", True):  # False freezes them
+                raise UsageError(f"{name} is wrapped in {kind.__name__}, whose statistics change with every episode "
+                                 "and are in no checkpoint; nothing was changed; leave the wrapper out and use the "
+                                 f"setting {setting}")
+        layer = layer.env
 
 
 def _rendering(environment: gymnasium.Env, source: EnvironmentSource, render_mode: str | None) -> gymnasium.Env:
     """The environment, if it renders in that mode."""
     if render_mode is None or environment.render_mode == render_mode:
         return environment
-    modes = environment.metadata.get("render_modes") or []
+    modes = metadata_of(environment).get("render_modes") or []
     close_environment(environment)
     hint = f"; give env=a function that makes it with render_mode={render_mode!r}" if render_mode in modes else ""
     raise EnvironmentFault(f"{environment_name(source)} does not render as {render_mode}{hint}; "
                            "nothing was written")
-
-
-def _import_user_module(module: str, source: str) -> None:
-    if not all(module.split(".")):
-        raise UsageError(f"environment {source!r} names no module before its colon")
-    try:
-        importlib.import_module(module)
-    except ModuleNotFoundError as error:
-        raise UsageError(f"environment {source!r}: no module named {error.name!r} is found") from error

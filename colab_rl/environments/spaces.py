@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -34,6 +34,7 @@ class Spaces:
     discrete: whether an action is one of `action_dim` choices, counted from `first_action`,
         or a vector of `action_dim` numbers.
     action_low, action_high: (action_dim,) float32 bounds of continuous actions, empty otherwise.
+    code: what the environment is made of in this process, see loaded_code.
     """
 
     observation: ObservationSpec
@@ -42,6 +43,7 @@ class Spaces:
     first_action: int
     action_low: np.ndarray
     action_high: np.ndarray
+    code: Mapping[str, str] = field(default_factory=dict, repr=False)
 
     @property
     def action_shape(self) -> tuple[int, ...]:

@@ -11,7 +11,7 @@ import torch
 from colab_rl.algorithms import Algorithm
 from colab_rl.algorithms.registry import algorithm_class
 from colab_rl.checkpoints import Damaged
-from colab_rl.checkpoints.recovery import Checkpoint, load_from, manifests_in, newest_whole, of_generation
+from colab_rl.checkpoints.recovery import Checkpoint, load_from_any, load_generation, manifests_in, newest_whole
 from colab_rl.checkpoints.retention import best
 from colab_rl.checkpoints.serialization import deserialize
 from colab_rl.environments import EnvironmentSource, close_environment, describe, make_environment
@@ -20,7 +20,7 @@ from colab_rl.errors import ColabRLError, StorageError, UsageError
 from colab_rl.evaluation.episode import Episode
 from colab_rl.evaluation.evaluator import EvaluationResult, Evaluator
 from colab_rl.evaluation.replay import record_episode
-from colab_rl.machine import torch_threads
+from colab_rl.machine import plain_torch
 from colab_rl.progress import say
 from colab_rl.runs.identity import Identity
 from colab_rl.runs.places import Places
@@ -30,8 +30,11 @@ def evaluate_checkpoint(identity: Identity, checkpoint: Checkpoint, episodes: in
                         source: EnvironmentSource, recordings: int = 0) -> EvaluationResult:
     """See `evaluate`."""
     spaces = describe(source)
-    algorithm = load_algorithm(identity, checkpoint, spaces)
-    with torch_threads(identity.threads), contextlib.closing(Evaluator(source, spaces)) as evaluator:
+    slots = 1 if identity.config["num_envs"] == 1 else episodes  # there may be no second instance of it
+    with plain_torch(identity.threads), contextlib.closing(Evaluator(source, spaces, slots)) as evaluator:
+        algorithm = load_algorithm(identity, checkpoint, spaces)
+        for reason in evaluator.check_repeats():
+            say(f"{reason}: the same seed may give another return another time")
         return evaluator.evaluate(lambda obs: algorithm.act(obs, deterministic=True), episodes, seed, progress=True,
                                   record=recordings, values=algorithm.values)
 
@@ -39,10 +42,10 @@ def evaluate_checkpoint(identity: Identity, checkpoint: Checkpoint, episodes: in
 def record_checkpoint(identity: Identity, checkpoint: Checkpoint, seed: int, source: EnvironmentSource) -> Episode:
     """See `record`."""
     spaces = describe(source)
-    algorithm = load_algorithm(identity, checkpoint, spaces)
     environment = make_environment(source)
     try:
-        with torch_threads(identity.threads):
+        with plain_torch(identity.threads):
+            algorithm = load_algorithm(identity, checkpoint, spaces)
             return record_episode(environment, spaces, lambda obs: algorithm.act(obs, deterministic=True),
                                   algorithm.values, seed, identity.env_id)
     finally:
@@ -58,7 +61,7 @@ def find_checkpoint(identity: Identity, places: Places, which: str | int,
     """
     local, remote = places.tiers(identity)
     if re.fullmatch("[0-9]+", str(which)):
-        return of_generation(local, remote, int(which))
+        return load_generation(local, remote, int(which))
     if which not in ("best", "latest"):
         raise UsageError(f"checkpoint is best, latest or a generation's number, not {which!r}")
     if which == "best":
@@ -66,7 +69,7 @@ def find_checkpoint(identity: Identity, places: Places, which: str | int,
         manifests = manifests_in(tiers, tell)
         while (best_one := best(manifests)) is not None:
             try:
-                return load_from(tiers, best_one)
+                return load_from_any(tiers, best_one)
             except (Damaged, StorageError) as error:
                 tell(f"skipping a checkpoint: {error}")
                 manifests.remove(best_one)
@@ -80,8 +83,7 @@ def load_algorithm(identity: Identity, checkpoint: Checkpoint, spaces: Spaces) -
     """The run's algorithm as the checkpoint left it, on the CPU. Raises UsageError for an environment of other spaces,
     ColabRLError where the state cannot be loaded.
     """
-    if not spaces.same_as(identity.spaces):
-        raise UsageError(f"{identity.env_id} has other spaces than when {identity.name} was begun; nothing was changed")
+    identity.check_spaces(spaces)
     algorithm = algorithm_class(identity.algorithm)(identity.make_config(), spaces, torch.device("cpu"))
     try:
         algorithm.load_state_dict(deserialize(checkpoint.state)["algorithm"])

@@ -1,10 +1,13 @@
 """What is missing is found, what is there is left alone, and the package's wheel can be kept."""
 
+import configparser
 import importlib.metadata
 import io
 import itertools
 import json
+import os
 import subprocess
+import types
 import zipfile
 from pathlib import Path
 
@@ -41,15 +44,22 @@ def pip(monkeypatch):
 @pytest.fixture
 def without(monkeypatch):
     """`without(*names)`: these packages are not installed any more."""
-    real = importlib.metadata.version
-
     def hide(*hidden):
-        def version(name):
-            if name in hidden:
-                raise importlib.metadata.PackageNotFoundError(name)
-            return real(name)
-        monkeypatch.setattr(importlib.metadata, "version", version)
+        pretend(monkeypatch, **dict.fromkeys(hidden))
     return hide
+
+
+def pretend(monkeypatch, **versions):
+    """These versions are installed, of None none; the distributions' names have no hyphens."""
+    real = importlib.metadata.distributions
+
+    def distributions(**options):
+        name = options.get("name", "").replace("-", "_")
+        if name not in versions:
+            return real(**options)
+        return [types.SimpleNamespace(version=versions[name])] if versions[name] else []
+
+    monkeypatch.setattr(importlib.metadata, "distributions", distributions)
 
 
 def test_all_that_is_needed_is_here_and_nothing_is_installed(pip):
@@ -84,8 +94,7 @@ def test_where_envpool_fails_the_rest_is_tried_alone(pip, without):
 
 
 def test_what_is_too_old_is_not_touched(pip, monkeypatch):
-    real = importlib.metadata.version
-    monkeypatch.setattr(importlib.metadata, "version", lambda name: "1.1.0" if name == "gymnasium" else real(name))
+    pretend(monkeypatch, gymnasium="1.1.0")
     with pytest.raises(ColabRLError, match=r'gymnasium 1.1.0; nothing was changed; run pip install "gymnasium<'):
         install.complete()
     assert pip == []
@@ -107,6 +116,40 @@ def test_the_wheel_holds_the_package_and_the_example_and_is_kept_once(tmp_path, 
     (tmp_path / name).write_bytes(b"cut off")
     keep_package(storage)
     assert install.same_wheel((tmp_path / name).read_bytes(), content)
+
+
+@pytest.fixture
+def not_installed(monkeypatch):
+    """The package is imported from a folder that nobody installed."""
+    def requires(name):
+        raise importlib.metadata.PackageNotFoundError(name)
+
+    monkeypatch.setattr(importlib.metadata, "requires", requires)
+
+
+def test_setup_cfg_requirements_and_a_folder_that_nobody_installed_agree(not_installed):
+    setup = configparser.ConfigParser()
+    setup.read(HOME / "setup.cfg")
+    needed = {Requirement(line) for line in (HOME / "requirements.txt").read_text().split("\n") if line}
+    assert {need.requirement for need in install.needs() if need.needed} == needed
+    assert {str(need.requirement) for need in install.needs() if not need.needed} == \
+        {f'{Requirement(setup["options.extras_require"]["fast"])}; extra == "fast"'}
+
+
+def test_a_folder_that_holds_the_package_alone_says_what_to_do(not_installed, monkeypatch, tmp_path, capsys):
+    (tmp_path / "colab_rl").symlink_to(HOME / "colab_rl")
+    monkeypatch.setattr("colab_rl.__file__", str(tmp_path / "colab_rl" / "__init__.py"))
+    with pytest.raises(ColabRLError, match=r"nothing says what colab_rl needs: .* pip install its wheel"):
+        install.complete()
+    assert main(["doctor", "--store", "none", "--root", str(tmp_path)]) == 1
+    assert "BAD   nothing says what colab_rl needs" in capsys.readouterr().out
+
+
+def test_a_folder_that_nobody_installed_is_found_by_other_processes_too(not_installed, without, monkeypatch, capsys):
+    without("colab_rl")
+    monkeypatch.setenv("PYTHONPATH", "elsewhere")
+    install.prepare()
+    assert os.environ["PYTHONPATH"] == f"{HOME}{os.pathsep}elsewhere" and "torch" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("image", IMAGES, ids=lambda image: image.stem)

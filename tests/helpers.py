@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from colab_rl.checkpoints import FileRecord, Manifest, Replicator, Tier
-from colab_rl.checkpoints.manifest import numbered
+from colab_rl.checkpoints.layout import numbered_name
 from colab_rl.checkpoints.recovery import Checkpoint
 from colab_rl.checkpoints.serialization import serialize, state_sha256
 from colab_rl.errors import StorageError
@@ -20,6 +20,11 @@ from colab_rl.training.metrics import to_csv
 # Settings of a run that is over in a second.
 TINY = ["num_envs=2", "num_steps=32", "minibatch_size=32", "update_epochs=2", "checkpoint_every=1", "eval_every=4",
         "eval_episodes=2", "keep_last=2", "keep_every=3", "hidden_sizes=8"]
+
+# Of files, as people write them: what FFmpeg, globs, shells, HTML and URLs read as more than a name; and the longest.
+NAMES = ["my report", "rapport d'été", "50%d of 100%", "a[1] *?", "-leading", "walker:12", 'say "hi"', "party 🎉👨‍👩‍👧",
+         "a#b?c&d=e", "dots.in..it", ".hidden", "報告", "<b>bold", "back\\slash", "$(touch x) `id`;|", "x" * 250,
+         "é" * 125]
 
 RUN_ID = "9f0c"
 LONG = 60.0  # seconds that a test waits for what must come; it comes at once
@@ -32,8 +37,8 @@ def make_checkpoint(generation: int, parent: Checkpoint | None = None, *, score:
     row = {"iteration": generation, "step": 100 * generation, "seconds": 1.5 * generation, "episode/return": salt}
     data, table = serialize(state), to_csv([row])
     data_record, table_record = FileRecord.of(data), FileRecord.of(table)
-    data_name = numbered("checkpoints", generation, data_record, "safetensors")
-    table_name = numbered("metrics", generation, table_record, "csv")
+    data_name = numbered_name("checkpoints/", generation, data_record.sha256, "safetensors")
+    table_name = numbered_name("metrics/", generation, table_record.sha256, "csv")
     history = {}
     if parent:
         history = {**parent.manifest.history, table_of(parent): parent.manifest.files[table_of(parent)]}
