@@ -24,13 +24,13 @@ if TYPE_CHECKING:
     from colab_rl.runs.push import push
     from colab_rl.training.session import TrainingResult, train
     from colab_rl.views import dashboards
-    from colab_rl.views.report.report import report
+    from colab_rl.views.report import report
     from colab_rl.views.video.film import Video, render
 
 _HOMES = {"train": "training.session", "TrainingResult": "training.session", "status": "commands.status",
           "verify": "commands.verify", "evaluate": "commands.evaluate", "record": "commands.evaluate",
           "bench": "commands.bench", "push": "runs.push", "Channels": "environments.channels",
-          "Drawing": "environments.channels", "Episode": "evaluation.episode", "report": "views.report.report",
+          "Drawing": "environments.channels", "Episode": "evaluation.episode", "report": "views.report",
           "render": "views.video.film", "Video": "views.video.film", "ColabRLError": "errors",
           "UsageError": "errors", "Algorithm": "algorithms.base", "Network": "networks.base"}
 

@@ -289,7 +289,7 @@ def _login(options: argparse.Namespace) -> int:
     _argument("--checkpoint", default="best", metavar="WHICH", help=CHECKPOINT),
     _argument("--episodes", type=int, default=100, help="behind each score; 0 leaves the scores out"))
 def _report(options: argparse.Namespace) -> int:
-    from colab_rl.views.report.report import report
+    from colab_rl.views.report import report
 
     print(report(options.runs, out=options.out, checkpoint=options.checkpoint, episodes=options.episodes,
                  **_places(options)))

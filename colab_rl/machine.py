@@ -18,7 +18,6 @@ from typing import Any
 
 from colab_rl import __version__
 from colab_rl.errors import UsageError
-from colab_rl.progress import say
 
 DEVICES = ("auto", "cpu", "cuda")
 # Threads of an update. A second one gains little on networks of this size, and where anything
@@ -33,8 +32,8 @@ def check_device(name: str) -> None:
         raise UsageError(f"unknown device {name!r} (there is: {', '.join(DEVICES)})")
 
 
-def choose_device(name: str, worth_a_gpu: bool) -> str:
-    """`cpu` or `cuda`, for a new run; says why, if `auto` has a GPU to take or to leave.
+def choose_device(name: str, worth_a_gpu: bool) -> tuple[str, list[str]]:
+    """`cpu` or `cuda`, for a new run, and why, if `auto` has a GPU to take or to leave.
 
     worth_a_gpu: whether `auto` takes it. Raises UsageError if a GPU is asked for and there is none.
     """
@@ -44,13 +43,13 @@ def choose_device(name: str, worth_a_gpu: bool) -> str:
     if name == "cuda" and not found:
         raise UsageError("no CUDA GPU is there (or torch was installed without CUDA); use --device cpu")
     if name != "auto" or not found:
-        return name if found else "cpu"
+        return name if found else "cpu", []
     gpu = torch.cuda.get_device_name()
-    say(f"training on the GPU ({gpu}): an update like this one's was measured to be several times faster on an H100; "
-        "--device cpu for the CPU" if worth_a_gpu else
-        f"training on the CPU, not on the GPU ({gpu}): no update like this one's was measured to be faster there; "
-        "--device cuda for the GPU")
-    return "cuda" if worth_a_gpu else "cpu"
+    if worth_a_gpu:
+        return "cuda", [f"training on the GPU ({gpu}): an update like this one's was measured to be several times "
+                        "faster on an H100; --device cpu for the CPU"]
+    return "cpu", [f"training on the CPU, not on the GPU ({gpu}): no update like this one's was measured to be faster "
+                   "there; --device cuda for the GPU"]
 
 
 def available_device(device: str) -> tuple[str, list[str]]:

@@ -82,7 +82,7 @@ def show_dashboards(run: str, checkpoint: str | int = "best", compare: str = "",
     """
     from IPython.display import display
 
-    from colab_rl.views.report.report import build_page
+    from colab_rl.views.report import build_page
 
     def framed(names: list[str]) -> dict[str, str]:
         page = build_page(names, checkpoint=checkpoint, episodes=0, root=root, store=store)

@@ -142,7 +142,9 @@ class Request:
     def _identity(self, env: EnvironmentSource, algorithm: str, config: Config, spaces: Spaces, backend: str,
                   origin: dict[str, Any] | None) -> Identity:
         worth_a_gpu = algorithm_class(algorithm).worth_a_gpu(config)
-        device, threads = choose_device(self.device, worth_a_gpu), THREADS
+        (device, reasons), threads = choose_device(self.device, worth_a_gpu), THREADS
+        for reason in reasons:
+            say(reason)
         backend = choose_backend(backend, env, spaces)
         return Identity(
             name=self.run, run_id=uuid.uuid4().hex,

@@ -149,18 +149,16 @@ class Own(SAC):
     (SAC, {"hidden_sizes": (64, 63)}, "cpu"), (SAC, {"minibatch_size": 64, "hidden_sizes": (64, 64)}, "cpu"),
     (SAC, {"network": "somewhere:Network"}, "cpu"), (Own, preset(WALKER, "sac"), "cpu"),
     (PPO, preset(WALKER, "ppo"), "cpu"), (PPO, {"hidden_sizes": (400, 300)}, "cpu")])
-def test_auto_takes_a_gpu_for_what_was_measured_to_be_faster_there_and_says_so(monkeypatch, capsys, kind, settings,
-                                                                              device):
+def test_auto_takes_a_gpu_for_what_was_measured_to_be_faster_there_and_says_so(monkeypatch, kind, settings, device):
     worth = kind.worth_a_gpu(kind.config_class(**settings))
-    assert choose_device("cpu", worth) == "cpu"
+    assert choose_device("cpu", worth) == ("cpu", [])
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    assert choose_device("auto", worth) == "cpu" and capsys.readouterr().err == ""
+    assert choose_device("auto", worth) == ("cpu", [])
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "get_device_name", lambda: "Tesla T4")
-    assert choose_device("auto", worth) == device and choose_device("cuda", worth) == "cuda"
-    said = capsys.readouterr().err
-    assert said.startswith(f"training on the {'GPU' if device == 'cuda' else 'CPU, not on the GPU'} (Tesla T4): ")
-    assert said.count("\n") == 1
+    taken, [reason] = choose_device("auto", worth)
+    assert taken == device and choose_device("cuda", worth) == ("cuda", [])
+    assert reason.startswith(f"training on the {'GPU' if device == 'cuda' else 'CPU, not on the GPU'} (Tesla T4): ")
 
 
 def test_a_gpu_is_asked_for_kernels_that_repeat_and_a_cpu_for_nothing(monkeypatch):

@@ -44,7 +44,7 @@ class Machine:
                             "XDG_CONFIG_HOME": str(folder), "COLAB_RL_STORE": "", "TMPDIR": str(folder),
                             "PYTHONPATH": "" if BARE else str(HOME),
                             **({"COLAB_RELEASE_TAG": "release-colab_20260819"} if colab else {})}
-        program = [str(HOME / "tests" / "support" / "colab_kernel.py")] if colab else ["-m", "ipykernel_launcher"]
+        program = [str(HOME / "tests" / "colab_kernel.py")] if colab else ["-m", "ipykernel_launcher"]
         kernel = folder / "jupyter" / "kernels" / "machine" / "kernel.json"
         kernel.parent.mkdir(parents=True)
         kernel.write_text(json.dumps({"argv": [KERNEL, *program, "-f", "{connection_file}"], "language": "python",

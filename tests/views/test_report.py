@@ -28,7 +28,7 @@ from colab_rl.errors import StorageError, UsageError
 from colab_rl.runs.places import Places
 from colab_rl.views import history as history_module
 from colab_rl.views.history import History
-from colab_rl.views.report.report import build_page, report
+from colab_rl.views.report import build_page, report
 
 pytestmark = pytest.mark.usefixtures("one_core")
 
