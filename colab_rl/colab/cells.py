@@ -20,6 +20,7 @@ from colab_rl.arguments import checked
 from colab_rl.colab import install, session
 from colab_rl.errors import ColabRLError, StorageError
 from colab_rl.example import EXAMPLE, unpack_example
+from colab_rl.progress import Dispensable
 from colab_rl.runs.identity import TENSORBOARD
 from colab_rl.runs.places import Places
 from colab_rl.storage import Storage, open_store
@@ -228,7 +229,7 @@ def train_live(run: str, store: str = "", root: str | os.PathLike | None = None,
     """
     from colab_rl.training.session import train
 
-    plot = LivePlot(run)
+    plot = Dispensable(LivePlot(run), "the live plot")
     try:
         result = train(run, store=store or None, root=root, watcher=plot, **options)
     except BaseException:

@@ -29,7 +29,7 @@ from colab_rl.errors import ColabRLError, Divergence, EnvironmentFault, StorageE
 from colab_rl.evaluation.evaluator import Evaluator
 from colab_rl.machine import available_device, deterministic, plain_torch, versions
 from colab_rl.networks.registry import register_network
-from colab_rl.progress import Watcher, say
+from colab_rl.progress import Dispensable, Watcher, say
 from colab_rl.runs.identity import Identity, check_run_name, write_identity
 from colab_rl.runs.lock import locked
 from colab_rl.runs.places import Places
@@ -134,7 +134,7 @@ class _Session:
         self.spaces = spaces
         self.backend = backend
         self.code = code
-        self.watcher = watcher
+        self.watcher = Dispensable(watcher, "the watcher") if watcher else None
         self.local, self.remote = places.tiers(identity)
         self.local.clear()
         self.identity_bytes = write_identity(identity, places.local(identity.name), places.remote(identity.name))
