@@ -150,6 +150,11 @@ def _parser() -> argparse.ArgumentParser:
     render.add_argument("--seconds", type=float, help="shown of each episode at most (default: all; evolution 6)")
     render.add_argument("--overwrite", action="store_true", help="replace the file where there is one")
 
+    export = command("export", _export, "the policy as a folder to take away: ONNX, a model card, an example")
+    export.add_argument("run")
+    export.add_argument("--checkpoint", default="best", metavar="WHICH", help="best, latest or a generation")
+    export.add_argument("--out", metavar="DIR", help="default: in the run's exports/")
+
     push = command("push", _push, "bring what the store lacks of a run there, and wait for it")
     push.add_argument("run")
 
@@ -166,7 +171,7 @@ def _parser() -> argparse.ArgumentParser:
     bench = command("bench", _bench, "how fast this machine trains, and which settings suit it")
     bench.add_argument("--env", metavar="ID", help="Gymnasium id (default BipedalWalker-v3); module:Id-v0 for your own")
     doctor = command("doctor", _doctor, "what this machine has and lacks, and one fix a line where something is wrong")
-    for added in (status, evaluate, verify, render, presets, bench, doctor):
+    for added in (status, evaluate, verify, render, export, presets, bench, doctor):
         added.add_argument("--json", action="store_true", help="as JSON")
     return parser
 
@@ -264,6 +269,17 @@ def _render(options: argparse.Namespace) -> int:
         print(f"error: the video is whole here, and its copy did not reach the store: {video.store_error}; "
               "the same command tries again", file=sys.stderr)
     return 1 if video.store_error else 0
+
+
+def _export(options: argparse.Namespace) -> int:
+    from colab_rl.commands.export import export
+
+    exported = export(options.run, checkpoint=options.checkpoint, out=options.out, **_places(options))
+    print(json.dumps(exported.to_json(), indent=1) if options.json else exported.summary())
+    if exported.store_error:
+        print(f"error: the folder is whole here, and its copy did not reach the store: {exported.store_error}; "
+              "the same command tries again", file=sys.stderr)
+    return 1 if exported.store_error else 0
 
 
 def _report(options: argparse.Namespace) -> int:

@@ -16,7 +16,7 @@ from colab_rl.algorithms.normalization import ObservationNormalizer
 from colab_rl.algorithms.optimizer import ClippedAdam, scheduled
 from colab_rl.environments.spaces import ObservationSpec, Spaces
 from colab_rl.errors import Divergence
-from colab_rl.networks.base import Network
+from colab_rl.networks.base import Function, Network
 from colab_rl.networks.registry import make_network
 from colab_rl.settings import Config
 
@@ -30,8 +30,8 @@ class ActingPolicy(Protocol):
     def sampler(self) -> Any:
         """Gives (B, ...) actions for observations and noise, with the parameters of now."""
 
-    def mode(self, obs: np.ndarray) -> np.ndarray:
-        """(B, ...) deterministic actions."""
+    def mode(self) -> Function:
+        """Gives (B, ...) deterministic actions for observations, with the parameters of now."""
 
     def to_environment(self, actions: np.ndarray) -> np.ndarray:
         """The actions in the environment's unit."""
@@ -89,10 +89,15 @@ class ActorCritic(Algorithm):
     @torch.inference_mode()
     def act(self, obs: np.ndarray, deterministic: bool) -> np.ndarray:
         """See Algorithm."""
-        policy, rows = self.policy, self.observation_normalizer(obs)
         if deterministic:
-            return policy.to_environment(policy.mode(rows))
+            return self.acting()(obs)
+        policy, rows = self.policy, self.observation_normalizer(obs)
         return policy.to_environment(policy.sampler()(rows, policy.noise((len(rows),), self.generator)))
+
+    def acting(self) -> Function:
+        """See Algorithm."""
+        normalize, mode, to_environment = self.observation_normalizer, self.policy.mode(), self.policy.to_environment
+        return lambda obs: to_environment(mode(normalize(obs)))
 
     def state_dict(self) -> dict[str, Any]:
         """See Algorithm."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
+from functools import partial
 from typing import Any, ClassVar
 
 import numpy as np
@@ -13,6 +14,7 @@ from colab_rl.algorithms.episode_tracker import EpisodeTracker
 from colab_rl.algorithms.replay import ReplayBuffer
 from colab_rl.environments import VectorEnvironment
 from colab_rl.environments.spaces import Spaces
+from colab_rl.networks.base import Function
 from colab_rl.settings import Config
 
 
@@ -61,6 +63,10 @@ class Algorithm(ABC):
 
         Deterministic actions of a row do not depend on the other rows, to the last bit.
         """
+
+    def acting(self) -> Function:
+        """`act`, deterministic, with the parameters of now: the same actions, to the last bit, in less time a call."""
+        return partial(self.act, deterministic=True)
 
     @abstractmethod
     def values(self, obs: np.ndarray) -> np.ndarray:

@@ -72,11 +72,12 @@ def describe(source: EnvironmentSource) -> Spaces:
                              "(gymnasium.wrappers.FlattenObservation makes them flat)")
         none = np.zeros(0, np.float32)
         if isinstance(actions, gymnasium.spaces.Discrete):
-            return Spaces(ObservationSpec(observations.shape), True, int(actions.n), int(actions.start), none, none)
+            return Spaces(ObservationSpec(observations.shape), True, int(actions.n), int(actions.start), none, none,
+                          str(actions.dtype))
         if isinstance(actions, gymnasium.spaces.Box) and len(actions.shape) == 1 \
                 and np.issubdtype(actions.dtype, np.floating):
             return Spaces(ObservationSpec(observations.shape), False, actions.shape[0], 0,
-                          actions.low.astype(np.float32), actions.high.astype(np.float32))
+                          actions.low.astype(np.float32), actions.high.astype(np.float32), str(actions.dtype))
         raise UsageError(f"{name} has actions {actions}: only Discrete and flat floating-point Box "
                          "actions are supported")
     finally:
