@@ -32,8 +32,9 @@ if TYPE_CHECKING:
 _HOMES = {"train": "training.session", "TrainingResult": "training.session", "status": "commands.status",
           "verify": "commands.verify", "evaluate": "commands.evaluate", "record": "commands.evaluate",
           "bench": "commands.bench", "export": "commands.export", "Export": "commands.export",
-          "load_policy": "policies.policy", "Policy": "policies.policy", "push": "runs.push", "Channels": "environments.channels",
-          "Drawing": "environments.channels", "Episode": "evaluation.episode", "report": "views.report.report",
+          "load_policy": "policies.policy", "Policy": "policies.policy", "push": "runs.push",
+          "Channels": "environments.channels", "Drawing": "environments.channels",
+          "Episode": "evaluation.episode", "report": "views.report.report",
           "render": "views.video.render", "Video": "views.video.render", "ColabRLError": "errors",
           "UsageError": "errors", "Algorithm": "algorithms.base", "Network": "networks.base"}
 

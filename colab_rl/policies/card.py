@@ -111,24 +111,18 @@ def example(about: About, onnx: bool) -> str:
 
 def model_card(about: About, video: str | None) -> str:
     """README.md. The block at its top is what the Hugging Face Hub reads."""
-    score, spaces, onnx = about["score"], about["spaces"], about["onnx"]
+    score = about["score"]
     name, environment = about["run"], about["environment"]
     task = {"type": "reinforcement-learning", "name": "reinforcement-learning"}
     metrics = [{"type": "mean_reward", "name": "mean_reward", "value": f"{score['mean']:.2f} +/- {score['std']:.2f}",
                 "verified": False}]
     tags = ["reinforcement-learning", "deep-reinforcement-learning", environment, about["algorithm"],
-            *(["onnx"] if onnx["file"] else [])]
+            *(["onnx"] if about["onnx"]["file"] else [])]
     block = {"library_name": "colab_rl", "license": about["license"], "tags": tags, "model-index": [
         {"name": name, "results": [{"task": task, "dataset": {"name": environment, "type": environment},
                                     "metrics": metrics}]}]}
     shown = {key: _plain(value) for key, value in facts(about).items()}
     table = "\n".join(f"| {key} | {value} |" for key, value in shown.items())
-    rows = ", ".join(["B", *map(str, spaces["observation"]["shape"])])
-    graph = (f"`policy.onnx` (opset {onnx['opset']}) takes `obs`, {spaces['observation']['dtype']} of shape ({rows}). It "
-             "gives `action` in the environment's own action space. Normalisation, scaling, clipping and the choice of "
-             f"an action are inside. Over {onnx['compared']:,} observations its actions differ from those of training by "
-             f"{about['max_difference']:.1e} of their range at most." if onnx["file"] else
-             f"There is no ONNX form: {_plain(onnx['missing'])}. `policy.safetensors` holds the parameters.")
     film = f'\n<video src="{video}" controls autoplay loop muted></video>\n' if video else ""
     # JSON is YAML, too, so that no name can break out of its place.
     header = "\n".join(f"{key}: {json.dumps(value)}" for key, value in block.items())
@@ -154,10 +148,21 @@ from colab_rl import load_policy
 policy = load_policy("PATH/OF/THIS/FOLDER")
 action = policy(obs)
 ```
-{graph}
+{_graph(about)}
 
 `policy.json` holds the spaces, the provenance and the SHA-256 of every file. Write your license into the block above.
 """
+
+
+def _graph(about: About) -> str:
+    onnx, observation = about["onnx"], about["spaces"]["observation"]
+    if not onnx["file"]:
+        return f"There is no ONNX form: {_plain(onnx['missing'])}. `policy.safetensors` holds the parameters."
+    rows = ", ".join(["B", *map(str, observation["shape"])])
+    return (f"`policy.onnx` (opset {onnx['opset']}) takes `obs`, {observation['dtype']} of shape ({rows}). It gives "
+            "`action` in the environment's own action space. Normalisation, scaling, clipping and the choice of an "
+            f"action are inside. Over {onnx['compared']:,} observations its actions differ from those of training by "
+            f"{about['max_difference']:.1e} of their range at most.")
 
 
 def _numbers(observation: Mapping[str, Any]) -> str:

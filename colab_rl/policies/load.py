@@ -128,10 +128,11 @@ def score_of(identity: Identity, checkpoint: Checkpoint) -> dict[str, Any] | Non
     if manifest.score is None:
         return None
     table = next(data for name, data in checkpoint.contents.items() if name.startswith("metrics/"))
-    row = list(csv.DictReader(io.StringIO(table.decode())))[-1]
+    row = [{}, *csv.DictReader(io.StringIO(table.decode()))][-1]
     usual = None if identity.config.get("target_score") else identity.config.get("eval_episodes")
-    return {"mean": manifest.score, "std": float(row["evaluation/std"]), "seed": EVALUATION_SEED,
-            "episodes": int(row["evaluation/episodes"]) if "evaluation/episodes" in row else usual}
+    return {"mean": manifest.score, "std": float(row["evaluation/std"]) if "evaluation/std" in row else None,
+            "episodes": int(row["evaluation/episodes"]) if "evaluation/episodes" in row else usual,
+            "seed": EVALUATION_SEED}
 
 
 def algorithm_of(about: Mapping[str, Any], files: Mapping[str, bytes]) -> Algorithm:
