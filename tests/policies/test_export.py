@@ -80,7 +80,8 @@ def test_the_example_prints_the_return_of_evaluate(trained, exported, kind):
     blocked = "" if kind == "unexportable" else "'torch', 'colab_rl', 'safetensors', 'tqdm'"
     program = (f"import runpy, sys\nsys.modules.update(dict.fromkeys([{blocked}]))\n"
                "if 'colab_rl' not in sys.modules:\n"
-               "    import policy_kinds, colab_rl.networks.registry as r; r.register_network(policy_kinds.Unexportable)\n"
+               "    import policy_kinds\n    from colab_rl.networks.registry import register_network\n"
+               "    register_network(policy_kinds.Unexportable)\n"
                f"sys.argv = ['example.py', '3']\nrunpy.run_path({str(path)!r}, run_name='__main__')")
     shown = python(program)
     assert shown.returncode == 0, shown.stderr
