@@ -24,7 +24,7 @@ from colab_rl.checkpoints import Tier
 from colab_rl.environments import describe
 from colab_rl.environments.backends import make_vector_environment
 from colab_rl.evaluation.evaluator import Evaluator
-from colab_rl.machine import torch_threads, versions
+from colab_rl.machine import plain_torch, versions
 from colab_rl.runs.identity import write_identity
 from colab_rl.runs.places import Places
 from colab_rl.training.request import Request
@@ -67,7 +67,7 @@ def main() -> None:
         local = places.local("full")
         local.root.mkdir(parents=True)
         write_identity(identity, local, None)
-        stack.enter_context(torch_threads(identity.threads))
+        stack.enter_context(plain_torch(identity.threads))
         envs = stack.enter_context(make_vector_environment(identity.backend, ENV, spaces, config.num_envs, 0))
         evaluator = stack.enter_context(contextlib.closing(Evaluator(ENV, spaces)))
         tensorboard = stack.enter_context(contextlib.closing(TensorBoardView(places.tensorboard("full"), [])))

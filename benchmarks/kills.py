@@ -57,7 +57,7 @@ def doing(pid: int) -> str:
     main = stack[stack.find('"MainThread"'):].split("\nThread")[0]
     for pattern, phase in (("prune|remove ", "prune"), (r"\bsave |commit", "save"), ("_evaluate", "evaluate"),
                            (r"\bcollect ", "collect"), (r"\bupdate ", "update"),
-                           ("restore|_load|newest_whole|bring_home|sweep", "load")):
+                           ("restore|_load|newest_whole|restore_locally|sweep", "load")):
         if re.search(pattern, main):
             return phase
     return "start"

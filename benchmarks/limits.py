@@ -29,7 +29,7 @@ from colab_rl.algorithms.registry import preset
 from colab_rl.environments import VectorEnvironment, describe
 from colab_rl.environments.backends import make_vector_environment, why_not
 from colab_rl.environments.spaces import Spaces
-from colab_rl.machine import THREADS, torch_threads
+from colab_rl.machine import THREADS, plain_torch
 
 ENV = "BipedalWalker-v3"
 WARM_UP = 20  # iterations: a policy that still stands up for a while, not one that falls at once
@@ -113,7 +113,7 @@ def main() -> None:
     options = parser.parse_args()
     spaces, settings = describe(ENV), preset(ENV, "ppo")
     backends = [name for name in ("envpool", "gymnasium") if why_not(name, ENV, spaces) is None]
-    with torch_threads(THREADS):
+    with plain_torch(THREADS):
         contestants: dict[tuple[str, int], Ours | Gymnasiums] = {}
         for num_envs in options.num_envs:
             for backend in backends:

@@ -12,7 +12,7 @@ import typing
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ParamSpec, TypeVar
 
-from colab_rl.errors import UsageError
+from colab_rl.errors import UsageError, warnings_raise_nothing
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -35,9 +35,16 @@ def checked(function: Callable[P, R]) -> Callable[P, R]:
                 if not any(_is_a(value, kind) for kind in allowed):
                     words = dict.fromkeys(_word(kind) for kind in allowed if kind is not type(None))
                     raise UsageError(f"{name} is {' or '.join(words)}, not {value!r}")
-        return function(*arguments, **options)
+        with warnings_raise_nothing():
+            return function(*arguments, **options)
 
     return call
+
+
+def check_seed(seed: int) -> None:
+    """Raises UsageError for what cannot be the seed of an episode."""
+    if not 0 <= seed < 2**31:
+        raise UsageError(f"the seed must be between 0 and {2**31 - 1}, not {seed}")
 
 
 def _types(annotation: Any, function: Callable) -> list[Any]:

@@ -7,6 +7,7 @@ to do; 2 wrong usage; 130 and 143 after Ctrl-C and SIGTERM, with a checkpoint sa
 from __future__ import annotations
 
 import argparse
+import contextlib
 import dataclasses
 import io
 import json
@@ -17,8 +18,12 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
-from colab_rl.errors import ColabRLError
+from colab_rl.errors import ColabRLError, warnings_raise_nothing
+from colab_rl.machine import standard_error
 from colab_rl.training.stopping import StoppedAtOnce
+
+ENVIRONMENT = "Gymnasium id (default BipedalWalker-v3); module:Id-v0 for your own"
+CHECKPOINT = "best, latest or a generation"
 
 
 def console() -> int:
@@ -33,30 +38,43 @@ def main(arguments: Sequence[str] | None = None) -> int:
     _mend_streams()
     options = _parser().parse_args(arguments)
     try:
-        code = options.command(options)
+        os.getcwd()
+    except FileNotFoundError:  # in which torch ends the program when it is imported
+        _tell("error: the current folder is gone; nothing was changed; change to one that is there")
+        return 1
+    try:
+        with warnings_raise_nothing():
+            code = options.command(options)
         sys.stdout.flush()
         return code
     except ColabRLError as error:
-        print(f"error: {error}", file=sys.stderr)
+        _tell(f"error: {error}")
         return error.exit_code
     except ModuleNotFoundError as error:
         package = (error.name or str(error)).partition(".")[0]
         if package == "colab_rl":
             raise  # none that somebody could install
-        print(f"error: {error}; what was saved before is kept; {_installing(package)}", file=sys.stderr)
+        _tell(f"error: {error}; what was saved before is kept; {_installing(package)}")
         return 1
     except OSError as error:
         if isinstance(error, BrokenPipeError) and _nobody_reads():
             return 128 + signal.SIGPIPE
-        print(f"error: {error}; what was saved before is kept", file=sys.stderr)
+        _tell(f"error: {error}; what was saved before is kept")
         return 1
     except KeyboardInterrupt as error:
-        print("stopped at once, without saving; the newest checkpoint is kept", file=sys.stderr)
+        _tell("stopped at once, without saving; the newest checkpoint is kept")
         return 128 + (error.signal_number if isinstance(error, StoppedAtOnce) else signal.SIGINT)
+
+
+def _tell(line: str) -> None:
+    """Prints a line on standard error, if somebody reads it."""
+    with contextlib.suppress(OSError, ValueError):
+        print(line, file=sys.stderr, flush=True)
 
 
 def _mend_streams() -> None:
     """Lets results be printed where standard output is closed, or cannot show a file's name; they change no outcome."""
+    standard_error()
     for name in ("stdout", "stderr"):
         if getattr(sys, name) is None:  # closed by `>&-`
             setattr(sys, name, open(os.devnull, "w"))  # noqa: SIM115 (to the end of the program)
@@ -70,7 +88,7 @@ def _installing(package: str) -> str:
 
     try:
         missing = [f'"{need.requirement}"' for need in requirements.needs() if need.needed and need.here is None]
-    except ModuleNotFoundError:  # it is `packaging`
+    except (ModuleNotFoundError, ColabRLError):  # it is `packaging`; nothing says what is needed
         missing = []
     return f"pip install {' '.join(missing or [package])}, then run the same command again"
 
@@ -92,6 +110,29 @@ class _Parser(argparse.ArgumentParser):
         self.exit(2, f"error: {message}; see {self.prog} --help\n")
 
 
+Function = Callable[[argparse.Namespace], int]
+Argument = tuple[tuple[str, ...], dict[str, Any]]
+COMMANDS: dict[str, tuple[Function, str, tuple[Argument, ...]]] = {}
+
+
+def _argument(*names: str, **options: Any) -> Argument:
+    """An argument of a command, as `add_argument` takes it."""
+    return names, options
+
+
+def _command(help: str, *arguments: Argument) -> Callable[[Function], Function]:
+    """Makes a function the command of its name."""
+    def added(function: Function) -> Function:
+        COMMANDS[function.__name__.strip("_")] = function, help, arguments
+        return function
+
+    return added
+
+
+RUN = _argument("run")
+JSON = _argument("--json", action="store_true", help="as JSON")
+
+
 def _parser() -> argparse.ArgumentParser:
     # Before or after the command: SUPPRESS keeps the second parser from undoing what the first one read.
     places = _Parser(add_help=False, argument_default=argparse.SUPPRESS)
@@ -102,77 +143,11 @@ def _parser() -> argparse.ArgumentParser:
     parser = _Parser(prog="colab_rl", parents=[places], description="Train, understand and show a "
                                      "reinforcement-learning policy.")
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
-
-    def command(name: str, function: Callable[[argparse.Namespace], int], help: str) -> argparse.ArgumentParser:
-        added = commands.add_parser(name, parents=[places], help=help, description=help)
-        added.set_defaults(command=function)
-        return added
-
-    train = command("train", _train, "start a run, or continue it")
-    train.add_argument("run")
-    train.add_argument("--env", metavar="ID", help="Gymnasium id (default BipedalWalker-v3); module:Id-v0 for your own")
-    train.add_argument("--algo", help="ppo (the default), or sac, for continuous actions")
-    train.add_argument("--total-steps", metavar="N", help="environment steps; a larger number extends a run")
-    train.add_argument("--seed", metavar="S")
-    train.add_argument("--backend", default="auto", help="who steps the environments: auto, gymnasium, envpool")
-    train.add_argument("--device", default="auto", help="auto, cpu, cuda")
-    train.add_argument("--set", metavar="KEY=VALUE", nargs="+", action="extend", default=[],
-                       help="settings; see the command presets")
-    train.add_argument("--from", metavar="OTHER[:GENERATION]", dest="origin",
-                       help="begin a new run from another run's checkpoint")
-
-    status = command("status", _status, "what runs there are and where their checkpoints lie")
-    status.add_argument("run", nargs="?")
-
-    evaluate = command("evaluate", _evaluate, "score a policy on stock gymnasium, deterministically")
-    evaluate.add_argument("run")
-    evaluate.add_argument("--checkpoint", default="best", metavar="WHICH", help="best, latest or a generation")
-    evaluate.add_argument("--episodes", type=int, default=100)
-    evaluate.add_argument("--seed", type=int, default=0, help="the episodes' seeds are SEED, SEED + 1, ...")
-
-    verify = command("verify", _verify, "read every file of every checkpoint against its manifest")
-    verify.add_argument("run")
-
-    render = command("render", _render, "a video of a policy, with its telemetry drawn over it")
-    render.add_argument("run")
-    render.add_argument("--form", default="episode", help="episode (the default), compare: side by side on one seed, "
-                        "evolution: how it learned")
-    render.add_argument("--checkpoint", default="best", metavar="WHICH", help="best, latest or a generation")
-    render.add_argument("--against", metavar="RUN[:WHICH]", nargs="+", action="extend", default=[],
-                        help="1 to 3 others for compare (default: the run's first checkpoint)")
-    render.add_argument("--seed", type=int, default=0, help="the episode's, as in evaluate")
-    render.add_argument("--out", metavar="FILE", help=".mp4 or .gif (default: in the run's videos/)")
-    render.add_argument("--gif", action="store_true", help="a GIF in the run's videos/, for a README")
-    render.add_argument("--overlay", default="all", metavar="PANELS",
-                        help="all, none, or some of caption,numbers,traces,actions,progress")
-    render.add_argument("--size", type=int, metavar="W", help="width in pixels (default 600; compare 960; GIF 480)")
-    render.add_argument("--speed", type=float, default=1.0, help="1 is real time")
-    render.add_argument("--seconds", type=float, help="shown of each episode at most (default: all; evolution 6)")
-    render.add_argument("--overwrite", action="store_true", help="replace the file where there is one")
-
-    export = command("export", _export, "the policy as a folder to take away: ONNX, a model card, an example")
-    export.add_argument("run")
-    export.add_argument("--checkpoint", default="best", metavar="WHICH", help="best, latest or a generation")
-    export.add_argument("--out", metavar="DIR", help="default: in the run's exports/")
-
-    push = command("push", _push, "bring what the store lacks of a run there, and wait for it")
-    push.add_argument("run")
-
-    login = command("login", _login, "log in to Google Drive in a browser, and save that for --store drive:FOLDER")
-    login.add_argument("client_secrets", metavar="CLIENT_SECRETS", help="an OAuth client's JSON file (docs/drive.md)")
-
-    report = command("report", _report, "write the dashboards as one HTML file; several runs are compared")
-    report.add_argument("runs", nargs="+", metavar="RUN[:CHECKPOINT]")
-    report.add_argument("--out", metavar="FILE", help="default RUN-report.html in this folder")
-    report.add_argument("--checkpoint", default="best", metavar="WHICH", help="best, latest or a generation")
-    report.add_argument("--episodes", type=int, default=100, help="behind each score; 0 leaves the scores out")
-
-    presets = command("presets", _presets, "the tuned settings, and all settings there are")
-    bench = command("bench", _bench, "how fast this machine trains, and which settings suit it")
-    bench.add_argument("--env", metavar="ID", help="Gymnasium id (default BipedalWalker-v3); module:Id-v0 for your own")
-    doctor = command("doctor", _doctor, "what this machine has and lacks, and one fix a line where something is wrong")
-    for added in (status, evaluate, verify, render, export, presets, bench, doctor):
-        added.add_argument("--json", action="store_true", help="as JSON")
+    for name, (function, help, arguments) in COMMANDS.items():
+        command = commands.add_parser(name, parents=[places], help=help, description=help)
+        command.set_defaults(command=function)
+        for names, options in arguments:
+            command.add_argument(*names, **options)
     return parser
 
 
@@ -180,28 +155,39 @@ def _places(options: argparse.Namespace) -> dict[str, Any]:
     return {"root": getattr(options, "root", None), "store": getattr(options, "store", None)}
 
 
+def _print_json(value: Any) -> None:
+    print(json.dumps(value, indent=1))
+
+
+@_command(
+    "start a run, or continue it", RUN,
+    _argument("--env", metavar="ID", help=ENVIRONMENT),
+    _argument("--algo", help="ppo (the default), or sac, for continuous actions"),
+    _argument("--total-steps", metavar="N", help="environment steps; a larger number extends a run"),
+    _argument("--seed", metavar="S"),
+    _argument("--backend", default="auto", help="who steps the environments: auto, gymnasium, envpool"),
+    _argument("--device", default="auto", help="auto, cpu, cuda"),
+    _argument("--set", metavar="KEY=VALUE", nargs="+", action="extend", default=[],
+              help="settings; see the command presets"),
+    _argument("--from", metavar="OTHER[:CHECKPOINT]", dest="origin",
+              help="start a new run from another run's checkpoint: a generation, best or latest"))
 def _train(options: argparse.Namespace) -> int:
     from colab_rl.settings import parse_settings
     from colab_rl.training.session import train
 
     result = train(options.run, env=options.env, algo=options.algo, total_steps=options.total_steps,
                    seed=options.seed, backend=options.backend, device=options.device,
-                   settings=parse_settings(options.set), source=options.origin, **_places(options))
-    how = "finished" if result.finished else "stopped, the same command goes on from here"
-    score = f", best score {result.best_score:.1f}" if result.best_score is not None else ""
-    print(f"{result.run}: {how}; step {result.step:,} of {result.total_steps:,}, "
-          f"generation {result.generation} saved{score}")
-    if result.pending:
-        print(f"error: {result.pending} checkpoints are not verified in the store yet: "
-              f"{result.store_error or 'it is slow'}; they are kept here; the same command tries again",
-              file=sys.stderr)
-    sys.stderr.flush()
+                   settings=parse_settings(options.set), origin=options.origin, **_places(options))
+    print(result.summary())
+    if result.problem:
+        _tell(f"error: {result.problem}")
     print(f"state_sha256={result.state_sha256}", flush=True)
     if result.signal_number is not None:
         return 128 + result.signal_number
     return 1 if result.pending else 0
 
 
+@_command("what runs there are and where their checkpoints lie", _argument("run", nargs="?"), JSON)
 def _status(options: argparse.Namespace) -> int:
     from colab_rl.commands.status import status_in
     from colab_rl.runs.places import Places
@@ -209,25 +195,21 @@ def _status(options: argparse.Namespace) -> int:
     places = Places(**_places(options))
     found = status_in(places, options.run)
     if options.json:
-        print(json.dumps(found[0] if options.run else found, indent=1))
-        return 0
-    if not found and not places.names():  # one that cannot be read has been told
+        _print_json(found[0] if options.run else found)
+    elif options.run:
+        print(found[0].summary(), found[0].table(), sep="\n")
+    elif found:
+        print("\n".join(run.summary() for run in found))
+    elif not places.names():  # one that cannot be read has been told
         print("no runs yet: python -m colab_rl train NAME begins one")
-    for run in found:
-        score = "none yet" if run["best_score"] is None else f"{run['best_score']:.1f}"
-        state = "finished" if run["finished"] else f"{100 * run['step'] / run['total_steps']:.0f} %"
-        print(f"{run['run']}: {run['env_id']}, {run['algorithm']} on {run['backend']}, seed {run['seed']}; "
-              f"step {run['step']:,} of {run['total_steps']:,} ({state}), best score {score}"
-              f"{'' if run['exact'] else ', not bit-exact'}; {run['pending']} pending for the store")
-        if options.run:
-            print(f"{'generation':>10} {'step':>12} {'score':>9}  {'local':9} {'store':9}")
-            for row in run["checkpoints"]:
-                score = "" if row["score"] is None else f"{row['score']:.1f}"
-                step = "" if row["step"] is None else f"{row['step']:,}"
-                print(f"{row['generation']:>10} {step:>12} {score:>9}  {row['local']:9} {row['store']:9}")
     return 0
 
 
+@_command(
+    "score a policy on stock gymnasium, deterministically", RUN,
+    _argument("--checkpoint", default="best", metavar="WHICH", help=CHECKPOINT),
+    _argument("--episodes", type=int, default=100),
+    _argument("--seed", type=int, default=0, help="the episodes' seeds are SEED, SEED + 1, ..."), JSON)
 def _evaluate(options: argparse.Namespace) -> int:
     from colab_rl.commands.evaluate import evaluate
 
@@ -241,20 +223,31 @@ def _evaluate(options: argparse.Namespace) -> int:
     return 0
 
 
+@_command("read every file of every checkpoint against its manifest", RUN, JSON)
 def _verify(options: argparse.Namespace) -> int:
     from colab_rl.commands.verify import verify
 
     found = verify(options.run, **_places(options))
-    if options.json:
-        print(json.dumps(found, indent=1))
-    else:
-        for line in found["bad"]:
-            print(line)
-        print(f"{found['run']}: {found['checkpoints']} checkpoints, {found['files']} files read, "
-              f"{len(found['bad'])} bad")
-    return 1 if found["bad"] else 0
+    _print_json(found) if options.json else print(found.summary())
+    return 1 if found.bad else 0
 
 
+@_command(
+    "a video of a policy, with its telemetry drawn over it", RUN,
+    _argument("--form", default="episode", help="episode (the default), compare: side by side on one seed, "
+              "evolution: how it learned"),
+    _argument("--checkpoint", default="best", metavar="WHICH", help=CHECKPOINT),
+    _argument("--against", metavar="RUN[:WHICH]", nargs="+", action="extend", default=[],
+              help="1 to 3 others for compare (default: the run's first checkpoint)"),
+    _argument("--seed", type=int, default=0, help="the episode's, as in evaluate"),
+    _argument("--out", metavar="FILE", help=".mp4 or .gif (default: in the run's videos/)"),
+    _argument("--gif", action="store_true", help="a GIF in the run's videos/, for a README"),
+    _argument("--overlay", default="all", metavar="PANELS",
+              help="all, none, or some of caption,numbers,traces,actions,progress"),
+    _argument("--size", type=int, metavar="W", help="width in pixels (default 600; compare 960; GIF 480)"),
+    _argument("--speed", type=float, default=1.0, help="1 is real time"),
+    _argument("--seconds", type=float, help="shown of each episode at most (default: all; evolution 6)"),
+    _argument("--overwrite", action="store_true", help="replace the file if there is one"), JSON)
 def _render(options: argparse.Namespace) -> int:
     from colab_rl.views.video.render import render
 
@@ -262,26 +255,54 @@ def _render(options: argparse.Namespace) -> int:
                    seed=options.seed, out=options.out, gif=options.gif, overlay=options.overlay, size=options.size,
                    speed=options.speed, seconds=options.seconds, overwrite=options.overwrite, **_places(options))
     if options.json:
-        print(json.dumps({**dataclasses.asdict(video), "path": str(video.path)}, indent=1))
+        _print_json({**dataclasses.asdict(video), "path": str(video.path)})
     else:
         print(video.summary())
     if video.store_error:
-        print(f"error: the video is whole here, and its copy did not reach the store: {video.store_error}; "
-              "the same command tries again", file=sys.stderr)
+        _tell(f"error: the video is whole here, and its copy did not reach the store: {video.store_error}; "
+              "the same command tries again")
     return 1 if video.store_error else 0
 
 
+@_command(
+    "the policy as a folder to take away: ONNX, a model card, an example", RUN,
+    _argument("--checkpoint", default="best", metavar="WHICH", help=CHECKPOINT),
+    _argument("--out", metavar="DIR", help="default: in the run's exports/"), JSON)
 def _export(options: argparse.Namespace) -> int:
     from colab_rl.commands.export import export
 
     exported = export(options.run, checkpoint=options.checkpoint, out=options.out, **_places(options))
-    print(json.dumps(exported.to_json(), indent=1) if options.json else exported.summary())
+    _print_json(exported.to_json()) if options.json else print(exported.summary())
     if exported.store_error:
         print(f"error: the folder is whole here, and its copy did not reach the store: {exported.store_error}; "
               "the same command tries again", file=sys.stderr)
     return 1 if exported.store_error else 0
 
 
+@_command("bring what the store lacks of a run there, and wait for it", RUN)
+def _push(options: argparse.Namespace) -> int:
+    from colab_rl.runs.push import push
+
+    print(push(options.run, **_places(options)).summary())
+    return 0
+
+
+@_command(
+    "log in to Google Drive in a browser, and save that for --store drive:FOLDER",
+    _argument("client_secrets", metavar="CLIENT_SECRETS", help="an OAuth client's JSON file (docs/drive.md)"))
+def _login(options: argparse.Namespace) -> int:
+    from colab_rl.storage.drive.login import save_login
+
+    print(f"logged in; saved for you alone in {save_login(options.client_secrets)}")
+    return 0
+
+
+@_command(
+    "write the dashboards as one HTML file; several runs are compared",
+    _argument("runs", nargs="+", metavar="RUN[:CHECKPOINT]"),
+    _argument("--out", metavar="FILE", help="default RUN-report.html in this folder"),
+    _argument("--checkpoint", default="best", metavar="WHICH", help=CHECKPOINT),
+    _argument("--episodes", type=int, default=100, help="behind each score; 0 leaves the scores out"))
 def _report(options: argparse.Namespace) -> int:
     from colab_rl.views.report.report import report
 
@@ -290,21 +311,7 @@ def _report(options: argparse.Namespace) -> int:
     return 0
 
 
-def _push(options: argparse.Namespace) -> int:
-    from colab_rl.runs.push import push
-
-    result = push(options.run, **_places(options))
-    print(f"{result.run}: generation {result.generation} is {result.state} in the store")
-    return 0
-
-
-def _login(options: argparse.Namespace) -> int:
-    from colab_rl.storage.drive.login import save_login
-
-    print(f"logged in; saved for you alone in {save_login(options.client_secrets)}")
-    return 0
-
-
+@_command("the tuned settings, and all settings there are", JSON)
 def _presets(options: argparse.Namespace) -> int:
     from colab_rl.algorithms.registry import ALGORITHMS
 
@@ -312,7 +319,7 @@ def _presets(options: argparse.Namespace) -> int:
     tuned = {env_id: {name: algorithm.presets[env_id] for name, algorithm in ALGORITHMS.items()
                       if env_id in algorithm.presets} for env_id in env_ids}
     if options.json:
-        print(json.dumps(tuned, indent=1))
+        _print_json(tuned)
         return 0
     for env_id, algorithms in tuned.items():
         for name, settings in algorithms.items():
@@ -324,43 +331,23 @@ def _presets(options: argparse.Namespace) -> int:
     return 0
 
 
+@_command("how fast this machine trains, and which settings suit it",
+          _argument("--env", metavar="ID", help=ENVIRONMENT), JSON)
 def _bench(options: argparse.Namespace) -> int:
     from colab_rl.commands.bench import bench
 
     found = bench(options.env)
-    if options.json:
-        print(json.dumps(found, indent=1))
-        return 0
-    print(f"{found['env_id']}, {'tuned preset' if found['tuned'] else 'no tuned preset, the default settings'}: "
-          f"num_envs={found['num_envs']} num_steps={found['num_steps']}")
-    for speed in found["environments"]:
-        where = f"{speed['backend']}, {speed['num_envs']} environments"
-        print(f"  {where:30} {speed['steps_per_second']:>9,.0f} steps/s, random actions")
-    for backend, reason in found["missing"].items():
-        print(f"  {backend:30} not measured: {reason}")
-    for speed in found["updates"]:
-        where = f"update on {speed['device']}, threads {speed['threads']}"
-        print(f"  {where:30} {speed['transitions_per_second']:>9,.0f} transitions/s")
-    for speed in found["training"]:
-        where = f"training on {speed['backend']}, {speed['device']}"
-        print(f"  {where:30} {speed['steps_per_second']:>9,.0f} steps/s, collect and update")
-    best = found["recommendation"]
-    settings = "".join(f" {name}={best[name]}" for name in ("num_envs", "num_steps") if best[name] != found[name])
-    print(f"Recommended: python -m colab_rl train NAME --env {found['env_id']} --backend {best['backend']} "
-          f"--device {best['device']}{' --set' if settings else ''}{settings}")
-    if best["threads"] > 1:
-        print(f"  updates are faster on {best['threads']} threads, but a training takes one")
-    print(f"Estimate: {best['estimated_seconds'] / 60:.1f} min for all {found['total_steps']:,} steps of the preset on "
-          f"{best['backend']}, {best['device']}; evaluations not counted")
+    _print_json(found) if options.json else print(found.summary())
     return 0
 
 
+@_command("what this machine has and lacks, and one fix a line where something is wrong", JSON)
 def _doctor(options: argparse.Namespace) -> int:
-    from colab_rl.commands.doctor import BAD, as_line, examine, to_json
+    from colab_rl.commands.doctor import examine
 
     found = examine(**_places(options))
-    print(json.dumps(to_json(found), indent=1) if options.json else "\n".join(map(as_line, found)))
-    return 1 if any(finding.state == BAD for finding in found) else 0
+    _print_json(found.to_json()) if options.json else print(found.summary())
+    return 1 if found.bad else 0
 
 
 def _plain(value: Any) -> str:

@@ -6,8 +6,10 @@ leaves with `exit_code`, without a traceback.
 
 from __future__ import annotations
 
+import contextlib
 import difflib
-from collections.abc import Iterable
+import warnings
+from collections.abc import Iterable, Iterator
 
 
 class ColabRLError(Exception):
@@ -40,6 +42,17 @@ class StorageError(ColabRLError):
 
 class StorageRefused(StorageError):
     """A storage will not do it until a person changes something: no space, no right, no login."""
+
+
+@contextlib.contextmanager
+def warnings_raise_nothing() -> Iterator[None]:
+    """While entered, no warning is an exception, as `-W error` has it: importing Box2D crashes Python by one."""
+    if not any(one[0] == "error" for one in warnings.filters):
+        yield
+        return
+    with warnings.catch_warnings():
+        warnings.simplefilter("default")
+        yield
 
 
 def nearest(word: str, candidates: Iterable[str]) -> str:

@@ -6,14 +6,17 @@ torch is imported where it is needed: worker processes, which do without it, ask
 from __future__ import annotations
 
 import contextlib
+import functools
 import importlib
 import importlib.metadata
 import os
 import platform
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
+from colab_rl import __version__
 from colab_rl.errors import UsageError
 
 DEVICES = ("auto", "cpu", "cuda")
@@ -47,24 +50,56 @@ def available_device(device: str) -> tuple[str, list[str]]:
     return device, []
 
 
+@functools.cache
+def standard_error() -> int:
+    """The file descriptor of standard error, or of a file that takes nothing, if Python began without standard error.
+
+    From then on no file and no socket gets the number of a standard stream that is closed.
+    """
+    while (descriptor := os.open(os.devnull, os.O_RDWR)) < 3:
+        pass
+    if sys.__stderr__ is None:  # another file may have its number by now
+        return descriptor
+    os.close(descriptor)
+    return 2
+
+
 @contextlib.contextmanager
-def torch_threads(count: int) -> Iterator[None]:
-    """Lets torch use `count` CPU threads; how sums are split among threads decides their last bits."""
+def plain_torch(threads: int) -> Iterator[None]:
+    """Torch as its import leaves it, whatever was set in this process, and with so many CPU threads.
+
+    Each of these decides what is computed, or its last bits: how sums are split among threads, for one.
+    """
     import torch
 
-    before = torch.get_num_threads()
-    torch.set_num_threads(count)
-    try:
+    lenient = torch.is_deterministic_algorithms_warn_only_enabled()
+    wanted: list[tuple[Callable[[], Any], Callable[[Any], Any], Any]] = [
+        (torch.get_num_threads, torch.set_num_threads, threads),
+        (torch.get_default_dtype, torch.set_default_dtype, torch.float32),
+        (torch.get_float32_matmul_precision, torch.set_float32_matmul_precision, "highest"),
+        (torch.are_deterministic_algorithms_enabled,
+         functools.partial(torch.use_deterministic_algorithms, warn_only=lenient), False),
+        (lambda: not torch.tensor(1e-40).mul(0.5).item(), torch.set_flush_denormal, False)]
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(torch.inference_mode(False))
+        stack.enter_context(torch.enable_grad())
+        for kind in ("cpu", "cuda"):
+            if torch.is_autocast_enabled(kind):
+                stack.enter_context(torch.autocast(kind, enabled=False))
+        if torch.get_default_device().type != "cpu":  # where it is, this would only slow torch down
+            stack.enter_context(torch.device("cpu"))
+        for read, write, value in wanted:
+            if (before := read()) != value:
+                stack.callback(write, before)
+                write(value)
         yield
-    finally:
-        torch.set_num_threads(before)
 
 
 def versions(device: str, threads: int, backend: str) -> dict[str, str]:
     """What two machines must agree in for bit-equal training, by name."""
     import torch
 
-    found = {"python": ".".join(platform.python_version_tuple()[:2])}
+    found = {"colab_rl": __version__, "python": ".".join(platform.python_version_tuple()[:2])}
     for package in (*PACKAGES, "envpool") if backend == "envpool" else PACKAGES:
         try:
             found[package] = importlib.metadata.version(package)
@@ -101,12 +136,6 @@ def _cpu_model() -> str:
         return next(line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
     except (OSError, StopIteration):
         return platform.processor()
-
-
-def differences(then: dict[str, str], now: dict[str, str]) -> list[str]:
-    """Such as `torch 2.11.0 -> 2.13.0`, for each version in which the two differ."""
-    return [f"{name} {then.get(name, 'missing')} -> {now.get(name, 'missing')}"
-            for name in dict.fromkeys([*then, *now]) if then.get(name) != now.get(name)]
 
 
 def cores() -> int:

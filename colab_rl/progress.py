@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 from collections.abc import Mapping
 from typing import Any, Protocol, runtime_checkable
@@ -9,15 +10,33 @@ from typing import Any, Protocol, runtime_checkable
 from tqdm.auto import tqdm
 
 
+class _StandardError:
+    """Standard error as it is by now. What it does not take is dropped: a closed terminal must not end a training."""
+
+    def write(self, text: str) -> None:
+        with contextlib.suppress(AttributeError, OSError, ValueError):
+            sys.stderr.write(text)
+
+    def flush(self) -> None:
+        with contextlib.suppress(AttributeError, OSError, ValueError):
+            sys.stderr.flush()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(sys.stderr, name)
+
+
+STANDARD_ERROR = _StandardError()
+
+
 def say(line: str) -> None:
     """Prints a line above whatever bar is shown. Standard output is left to results."""
-    tqdm.write(line, file=sys.stderr)
+    tqdm.write(line, file=STANDARD_ERROR)
 
 
 def progress_bar(total: int, description: str, unit: str, **options: Any) -> tqdm:
     """A bar that appears after two seconds and moves at most once a second."""
     return tqdm(**{"total": total, "desc": description, "unit": unit, "delay": 2, "mininterval": 1,
-                   "maxinterval": 2, "dynamic_ncols": True, **options})
+                   "maxinterval": 2, "dynamic_ncols": True, "file": STANDARD_ERROR, **options})
 
 
 @runtime_checkable

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-import configparser
 import importlib
 import importlib.metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 import colab_rl
+from colab_rl.errors import ColabRLError
 
 if TYPE_CHECKING:
     from packaging.requirements import Requirement
 
 NAME = "colab-rl"
 FAST = "fast"   # the extra with EnvPool: wanted, not needed
+ENVPOOL = "envpool>=1.2,<1.2.1"  # what setup.cfg says of it
 SAME = {"pygame": "pygame-ce"}  # another distribution of the same modules, which will do as well
 SOURCES = ("colab_rl", "setup.cfg", "pyproject.toml", "requirements.txt", "README.md", "LICENSE")
 
@@ -33,16 +34,17 @@ class Need(NamedTuple):
 
 
 def needs() -> list[Need]:
-    """All that the package needs or wants on this machine."""
+    """All that the package needs or wants on this machine. Raises ColabRLError if nothing says what that is."""
     from packaging.requirements import Requirement
 
-    if folder := checkout():
-        setup = configparser.ConfigParser()
-        setup.read(folder / "setup.cfg")
-        lines = (folder / "requirements.txt").read_text().split("\n")
-        lines += [f'{line}; extra == "{FAST}"' for line in setup["options.extras_require"][FAST].split("\n") if line]
-    else:
+    try:
         lines = importlib.metadata.requires(NAME) or []
+    except importlib.metadata.PackageNotFoundError:  # imported from a folder that nobody installed
+        folder = checkout()
+        if folder is None:
+            raise ColabRLError(f"nothing says what colab_rl needs: {Path(colab_rl.__file__).parents[1]} holds the "
+                               "package alone; take a whole copy of the repository, or pip install its wheel") from None
+        lines = [*(folder / "requirements.txt").read_text().split("\n"), f'{ENVPOOL}; extra == "{FAST}"']
     found = []
     for requirement in (Requirement(line) for line in lines if line):
         needed, wanted = (requirement.marker is None or requirement.marker.evaluate({"extra": extra})

@@ -16,9 +16,9 @@ from rclone_mount import Mount
 
 
 @pytest.fixture(autouse=True)
-def no_second_looks_later(monkeypatch: pytest.MonkeyPatch) -> None:
+def no_pauses_between_listings(monkeypatch: pytest.MonkeyPatch) -> None:
     """What looks again at an empty listing does so at once."""
-    monkeypatch.setattr("colab_rl.storage.base.SECOND_LOOKS", (0.0, 0.0))
+    monkeypatch.setattr("colab_rl.storage.base.RETRY_PAUSES", (0.0, 0.0))
 
 
 @pytest.fixture(scope="module")

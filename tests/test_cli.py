@@ -20,9 +20,10 @@ import pytest
 import torch
 from helpers import TINY, flip, snapshot
 
-from colab_rl import record, status
+from colab_rl import record, status, verify
 from colab_rl.checkpoints import FileRecord
-from colab_rl.checkpoints.manifest import checksum, numbered
+from colab_rl.checkpoints.layout import numbered_name
+from colab_rl.checkpoints.manifest import checksum
 from colab_rl.checkpoints.serialization import deserialize, serialize
 from colab_rl.cli import main
 from colab_rl.environments import describe
@@ -96,6 +97,19 @@ def test_status_has_exactly_the_promised_keys(command, here):
     assert {(row["local"], row["store"]) for row in found["checkpoints"]} == {("verified", "verified")}
 
 
+def test_what_status_and_verify_return_is_what_json_prints_and_what_the_command_says(command, here):
+    places = {"root": here / "runs", "store": here / "store"}
+    found, = status("walker", **places)
+    checked = verify("walker", **places)
+    for call, result in (("status", found), ("verify", checked)):
+        printed = json.loads(command(call, "walker", "--json", "--store", here / "store")[1])
+        assert json.loads(json.dumps(result)) == printed == {**result}  # as a script of 0.1.0 uses it
+        assert all(result[name] == printed[name] for name in printed)
+        assert command(call, "walker", "--store", here / "store")[1].startswith(result.summary())
+    assert found.exact is found["exact"] is True and found.checkpoints[0].store == "verified"
+    assert checked.summary().endswith(f"walker: {checked.checkpoints} checkpoints, {checked.files} files read, 0 bad")
+
+
 def test_status_without_a_name_lists_every_run(command):
     code, output, _ = command("status", "--json")
     found = json.loads(output)
@@ -143,7 +157,7 @@ def test_a_checkpoint_with_other_state_keys_is_one_line(command, here, change):
     manifest, contents = find_checkpoint(identity, places, "latest")
     data = serialize(change(deserialize(contents[manifest.state_file])["algorithm"]))
     record = FileRecord.of(data)
-    name = numbered("checkpoints", 99, record, "safetensors")
+    name = numbered_name("checkpoints/", 99, record.sha256, "safetensors")
     places.tiers(identity)[0].commit(dataclasses.replace(manifest, generation=99, files={name: record}), {name: data})
     before = snapshot(here)
     code, output, errors = command("evaluate", "walker", "--checkpoint", 99, "--episodes", 1)
@@ -374,6 +388,8 @@ WRONG_USAGE = {
     "branch from no run": ([*TRAIN_POLE, "--from", "walkr"], "did you mean 'walker'"),
     "branch from a run without a name": ([*TRAIN_POLE, "--from", ""], "cannot name a run"),
     "branch from no generation": ([*TRAIN_POLE, "--from", "walker:last"], "RUN:GENERATION"),
+    "branch from nothing behind the colon": ([*TRAIN_POLE, "--from", "walker:"], "RUN:GENERATION"),
+    "branch from a generation that is not there": ([*TRAIN_POLE, "--from", "walker:99"], "there is: 1, "),
     "branch from digits that are none": ([*TRAIN_POLE, "--from", "walker:\N{SUPERSCRIPT TWO}"], "RUN:GENERATION"),
     "branch without more steps": (["train", "new", "--from", "walker"], "larger --total-steps"),
     "store on Drive without a folder": (["status", "--store", "drive:"], "drive:colab_rl"),
@@ -457,7 +473,7 @@ def identity_of_nonsense(here: Path) -> list[object]:
 
 def identity_of_a_newer_version(here: Path) -> list[object]:
     path = here / "runs" / "walker" / "run.json"
-    content = {**json.loads(path.read_text()), "format": 2}
+    content = {**json.loads(path.read_text()), "format": 3}
     del content["identity_sha256"]
     path.write_text(json.dumps({**content, "identity_sha256": checksum(content)}))
     return ["train", "walker"]

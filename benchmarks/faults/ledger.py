@@ -10,7 +10,8 @@ from typing import Any
 
 from faults.places import SWEPT
 
-from colab_rl.checkpoints.manifest import Damaged, Manifest, numbered_generation
+from colab_rl.checkpoints.layout import file_generation
+from colab_rl.checkpoints.manifest import Damaged, Manifest
 
 Files = Mapping[str, bytes]
 
@@ -46,12 +47,12 @@ def leftovers(files: Files) -> list[str]:
     """
     read = manifests(files)
     named = {name for manifest in read.values() for name in (manifest.name, *manifest.files, *manifest.history)}
-    unreadable = {numbered_generation(name) for name in files if name.startswith("checkpoints/")
+    unreadable = {file_generation(name) for name in files if name.startswith("checkpoints/")
                   and name.endswith(".json") and name not in named}
     return [name for name in files
             if "#" in name or ".tmp-" in name or (
                 name.startswith(SWEPT) and name not in named and not name.endswith(".bad")
-                and numbered_generation(name) not in unreadable)]
+                and file_generation(name) not in unreadable)]
 
 
 class Ledger:
@@ -84,7 +85,7 @@ class Ledger:
         if machine_lost:
             self._seen["local"] = {}
         good = newest(there) if machine_lost else max(newest(here), newest(there))
-        hurt = {numbered_generation(name) for name in damaged | local_damaged}
+        hurt = {file_generation(name) for name in damaged | local_damaged}
         self._reached = reached
         since = range(good[0] + 1, reached[0] + 1)
         if self.kills and "resumed" not in self.kills[-1]:  # nothing went on since: what that one cost is seen now
@@ -121,7 +122,7 @@ class Ledger:
         # One that was made and damaged since the kill before made room all the same, and may have been the best: its
         # score was never seen.
         made = {one.generation for one in known.values() if one.stem in now or is_damaged(one)}
-        unseen = {numbered_generation(name) or 0 for name in damaged} - {one.generation for one in known.values()}
+        unseen = {file_generation(name) or 0 for name in damaged} - {one.generation for one in known.values()}
         unseen = {generation for generation in unseen if generation > newest(before)[0]}
         made |= unseen
         for stem in set(before) - set(now):

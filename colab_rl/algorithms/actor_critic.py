@@ -57,6 +57,7 @@ class ActorCritic(Algorithm):
         self.generator = torch.Generator().manual_seed(config.seed)
         self.observation_normalizer = ObservationNormalizer(spaces.observation, config.normalize_observations)
         self.episodes = EpisodeTracker(config.num_envs)
+        self.acts_in_numpy = config.network == "mlp" and type(self).act is ActorCritic.act
 
     @classmethod
     def check(cls, config: Any, spaces: Spaces) -> None:
@@ -90,12 +91,15 @@ class ActorCritic(Algorithm):
     def act(self, obs: np.ndarray, deterministic: bool) -> np.ndarray:
         """See Algorithm."""
         if deterministic:
-            return self.acting()(obs)
+            return self._deterministic()(obs)
         policy, rows = self.policy, self.observation_normalizer(obs)
         return policy.to_environment(policy.sampler()(rows, policy.noise((len(rows),), self.generator)))
 
     def acting(self) -> Function:
         """See Algorithm."""
+        return self._deterministic() if type(self).act is ActorCritic.act else super().acting()
+
+    def _deterministic(self) -> Function:
         normalize, mode, to_environment = self.observation_normalizer, self.policy.mode(), self.policy.to_environment
         return lambda obs: to_environment(mode(normalize(obs)))
 

@@ -27,6 +27,7 @@ class Algorithm(ABC):
     config_class: its settings. presets: the tuned ones by environment id; what they leave out is the default.
     off_policy: whether it learns from a replay buffer too, and not from its newest steps alone.
     episodes: returns and lengths of the training episodes.
+    acts_in_numpy: whether `acting` gives a function without torch, which torch's settings do not change.
     replay: past experience, None if the algorithm keeps none. It is as much a part of the state, whose `state_dict`
         has its SHA-256; but since it only grows, it is saved in segments beside it (checkpoints/segments.py), and
         after `load_state_dict` it is `restore`d from them before training continues.
@@ -38,6 +39,7 @@ class Algorithm(ABC):
     off_policy: ClassVar[bool]
     episodes: EpisodeTracker
     replay: ReplayBuffer | None = None
+    acts_in_numpy: bool = False
 
     @abstractmethod
     def __init__(self, config: Any, spaces: Spaces, device: torch.device): ...

@@ -65,7 +65,7 @@ class ClippedAdam:
 
     def metrics(self) -> dict[str, float]:
         """Means over the update's steps of the gradient's norm, and the other norms after the last step."""
-        norms = torch.stack(self._norms)
+        norms = torch.stack(self._norms or [torch.zeros_like(self.steps)])
         parameters = self.flat.detach()
         vectors = (parameters, parameters - self._before, self.exp_avg, self.exp_avg_sq)
         figures = torch.stack([norms.mean(), norms.clamp(max=self.max_grad_norm).mean(),

@@ -14,10 +14,11 @@ import platform
 import re
 import uuid
 
+from colab_rl.checkpoints.layout import SESSIONS
 from colab_rl.errors import ColabRLError
 from colab_rl.storage import NotFound, Storage
 
-NAME = re.compile(r"sessions/(?P<number>\d{8})-[0-9a-f]{8}\.json", re.ASCII)
+NAME = re.compile(rf"{SESSIONS}(?P<number>\d{{8}})-[0-9a-f]{{8}}\.json", re.ASCII)
 
 
 class Overtaken(ColabRLError):
@@ -41,7 +42,7 @@ class Claim:
         others = self._claims()
         if self._name is None:
             number = 1 + max((int(match["number"]) for name in others if (match := NAME.fullmatch(name))), default=0)
-            self._name = f"sessions/{number:08d}-{self._id}.json"
+            self._name = f"{SESSIONS}{number:08d}-{self._id}.json"
         now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
         self._storage.put(self._name, json.dumps({"host": platform.node(), "began": now}).encode())
         for name in others:
@@ -49,7 +50,7 @@ class Claim:
                 self._storage.delete(name)
 
     def check(self) -> None:
-        """Raises Overtaken where a newer session has claimed the run, ClaimLost where this one's claim is gone."""
+        """Raises Overtaken if a newer session has claimed the run, ClaimLost if this one's claim is gone."""
         assert self._name is not None
         names = self._claims()
         newest = max(names, default="")
@@ -59,7 +60,7 @@ class Claim:
             raise ClaimLost(f"{self._storage.place} does not hold this session's claim any more")
 
     def _claims(self) -> list[str]:
-        return [name for name in self._storage.list("sessions/") if NAME.fullmatch(name)]
+        return [name for name in self._storage.list(SESSIONS) if NAME.fullmatch(name)]
 
     def _who(self, name: str) -> str:
         try:

@@ -12,7 +12,7 @@ from colab_rl.checkpoints.retention import orphans, prune
 from colab_rl.checkpoints.tier import Tier
 from colab_rl.errors import StorageError
 from colab_rl.progress import say
-from colab_rl.storage import looked_again
+from colab_rl.storage import retry_until
 
 SETTLED = 3600.0  # seconds until a mount that nobody can ask is trusted to have written through
 
@@ -20,9 +20,9 @@ SETTLED = 3600.0  # seconds until a mount that nobody can ask is trusted to have
 class Holdings:
     """The checkpoints that a session saw whole in `remote`, and which of them make room.
 
-    A checkpoint is `written` once it was read back from the store, and `verified` where that proves
-    that it arrived, or where the storage's witness has it too. Nothing makes room for what is only
-    written; on a mount without a witness, for what was written less than SETTLED seconds ago.
+    A checkpoint is `written` once it was read back from the store. It is `verified` if that proves that it arrived, or
+    if the storage's witness has it too. Older checkpoints are deleted only for verified ones, or, on a mount without a
+    witness, for one that was written SETTLED seconds ago.
 
     identity: content of run.json, without which a bare machine finds no run.
     whole: names of files that were read back, manifests too.
@@ -35,7 +35,7 @@ class Holdings:
         self._keep = (keep_last, keep_every)
         self._lock = threading.Lock()             # around the three below
         self._written: dict[str, Manifest] = {}   # by stem: in the store, read back in this session
-        self._settles: dict[str, float] = {}      # by stem: when it is trusted to have arrived, where nothing proves it
+        self._settles: dict[str, float] = {}      # by stem: when it is trusted to have arrived, if nothing proves it
         self._confirmed: set[str] = set()         # stems of those that the witness has too
         self._orphans: set[str] = set()           # names of what no manifest was seen to name
         self.whole: set[str] = set()
@@ -60,11 +60,11 @@ class Holdings:
         with self._lock:
             return [manifest for stem, manifest in self._written.items() if stem not in self._confirmed]
 
-    def look(self, here: int) -> None:
+    def learn(self, here: int) -> None:
         """Learns which checkpoints the store holds, and what a killed session left there. Raises StorageError.
 
-        here: the newest generation on this machine. Where it began while the store could not be listed, the store may
-        be ahead.
+        here: the newest generation on this machine. The store is ahead of it if it could not be listed when the
+        session began.
         """
         whole = self._remote.whole()
         self.add(whole)
@@ -91,11 +91,10 @@ class Holdings:
         self.whole.clear()
 
     def check_still_there(self, manifest: Manifest) -> Collection[str]:
-        """Raises ClaimLost where the store lacks what it took: a mount may have died and come back between two
-        checkpoints, somebody may have thrown a file away, and a manifest is not to name what is lost.
+        """Lists each folder that this checkpoint has files in; returns the names listed. No file is read.
 
-        By a listing of each folder that this checkpoint has files in, and another where that may be an old one;
-        nothing is read. Returns the names listed.
+        Raises ClaimLost if the store lacks what it took. A mount may have died and come back between two checkpoints,
+        or somebody may have thrown a file away, and a manifest must not name what is lost.
         """
         storage = self._remote.storage
         folders = {name.partition("/")[0] for name in manifest.files}
@@ -109,7 +108,7 @@ class Holdings:
         def lost(listed: dict[str, int]) -> list[str]:
             return [name for name in took if name not in listed or listed[name] != sizes.get(name, listed[name])]
 
-        listed = listing() if storage.consistent else looked_again(listing, lambda listed: listed and not lost(listed))
+        listed = listing() if storage.consistent else retry_until(listing, lambda listed: listed and not lost(listed))
         if missing := lost(listed):
             raise ClaimLost(f"{storage.place} does not hold {min(missing)} any more, which it took")
         return listed
@@ -117,7 +116,7 @@ class Holdings:
     def confirm(self) -> bool:
         """Asks the witness what has arrived; returns whether that is more than before. Raises StorageError."""
         if self._remote.storage.witness:
-            self._remote.storage.witness.look_anew()
+            self._remote.storage.witness.forget_listings()
         found = {manifest.stem for manifest in self._remote.confirmed(self.unconfirmed(), self._identity)}
         with self._lock:
             self._confirmed |= found

@@ -2,7 +2,7 @@
 
     checkpoints/00000200-<sha8>.json
     {
-      "format": 1,
+      "format": 2,                    1 if there is no "earlier"
       "run_id": "9f0c...",            which run it belongs to
       "generation": 200, "parent": "00000199-1a2b3c4d",
       "iteration": ..., "step": ..., "total_steps": ..., "finished": false,
@@ -10,6 +10,7 @@
       "exact": true, "inexact": [], "versions": {"torch": "2.13.0", ...},
       "files": {"checkpoints/00000200-<sha8>.safetensors": {"size": ..., "sha256": ..., "md5": ...}, ...},
       "history": {"metrics/00000001-<sha8>.csv": {...}, ...},
+      "earlier": {"checkpoints/00000199-<sha8>.json": {"file": {...}, "generation": 199, "score": ..., ...}, ...},
       "manifest_sha256": "..."        over all of the above
     }
 """
@@ -17,18 +18,17 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import hashlib
 import json
-import re
 from dataclasses import dataclass, field
 from typing import Any
 
+from colab_rl.checkpoints.layout import CHECKPOINTS, REPLAY, manifest_generation
 from colab_rl.errors import ColabRLError
-from colab_rl.storage.base import check_name
+from colab_rl.storage import check_name
 
-FORMAT = 1
-NUMBERED = re.compile(r"\w+/(?P<generation>\d{8,})-[0-9a-f]{8}\.\w+(\.\d+)?(\.bad)?", re.ASCII)
-NAME = re.compile(r"checkpoints/(?P<stem>(?P<generation>\d{8,})-[0-9a-f]{8})\.json", re.ASCII)
+FORMAT = 2
 
 
 class Damaged(ColabRLError):
@@ -66,7 +66,9 @@ class Manifest:
 
     files: without these it does not exist: the training state, the metrics since the parent, and the replay segments
         that hold past experience, which manifests share.
-    history: the metrics before. Where one of them is damaged the run goes on, and its curves have a gap.
+    history: the metrics before. If one of them is damaged the run goes on, and its curves have a gap.
+    earlier: what the manifests of the checkpoints before say, so that a list of many runs reads one manifest of each
+        (`earlier_of`). A file of theirs that this manifest names too stands there as None.
     score, criterion: of an evaluation at this step, if there was one: its mean, and what `best_by` makes of it.
     seconds: wall time of training up to here, over all sessions.
     exact, inexact: whether the run came here exactly, and if not, why.
@@ -89,16 +91,17 @@ class Manifest:
     inexact: list[str] = field(default_factory=list)
     files: dict[str, FileRecord]
     history: dict[str, FileRecord] = field(default_factory=dict)
+    earlier: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     @property
     def state_file(self) -> str:
         """Name of the training state's file."""
-        return next(name for name in self.files if name.startswith("checkpoints/"))
+        return next(name for name in self.files if name.startswith(CHECKPOINTS))
 
     @property
     def segments(self) -> dict[str, FileRecord]:
         """Those of the files that are replay segments (segments.py)."""
-        return {name: record for name, record in self.files.items() if name.startswith("replay/")}
+        return {name: record for name, record in self.files.items() if name.startswith(REPLAY)}
 
     @property
     def name(self) -> str:
@@ -108,11 +111,33 @@ class Manifest:
     @property
     def stem(self) -> str:
         """Generation and hash, `00000200-<sha8>`."""
-        return self.name.removeprefix("checkpoints/").removesuffix(".json")
+        return self.name.removeprefix(CHECKPOINTS).removesuffix(".json")
+
+    @functools.cached_property
+    def record(self) -> FileRecord:
+        """What the manifest's own file must be."""
+        return FileRecord.of(self.to_bytes())
+
+    @functools.cached_property
+    def earlier_manifests(self) -> dict[str, tuple[FileRecord, Manifest]]:
+        """What this one says of each manifest before, by its file's name: that file's record, and all but its history,
+        versions and `earlier`. None of them if the text makes no sense.
+        """
+        known, found = {**self.history, **self.files}, {}
+        try:
+            for name, entry in self.earlier.items():
+                content = {**entry, "versions": {}, "files": {
+                    file: FileRecord(**record) if record else known[file] for file, record in entry["files"].items()}}
+                found[name] = FileRecord(**content.pop("file")), Manifest(**content)
+        except (KeyError, TypeError, AttributeError):
+            return {}
+        return found
 
     def to_bytes(self) -> bytes:
-        """The JSON file."""
-        content = {"format": FORMAT, **dataclasses.asdict(self)}
+        """The JSON file. Without `earlier` it is that of format 1."""
+        content = {"format": FORMAT if self.earlier else 1, **dataclasses.asdict(self)}
+        if not self.earlier:
+            del content["earlier"]
         content["manifest_sha256"] = checksum(content)
         return json.dumps(content, indent=1).encode()
 
@@ -133,7 +158,7 @@ class Manifest:
             for file in (*manifest.files, *manifest.history):
                 check_name(file)
             own_name = manifest.name
-            if generation_of(own_name) != manifest.generation:
+            if manifest_generation(own_name) != manifest.generation:
                 raise ValueError("named for another generation")
         except (ValueError, KeyError, TypeError, AttributeError, StopIteration, RecursionError) as error:
             raise Damaged(f"{name} is not a whole manifest") from error
@@ -142,23 +167,6 @@ class Manifest:
         if own_name != name:
             raise Damaged(f"{name} is the manifest of {manifest.stem}")
         return manifest
-
-
-def numbered(folder: str, generation: int, record: FileRecord, suffix: str) -> str:
-    """A file's name: folder, generation, first 8 digits of its SHA-256."""
-    return f"{folder}/{generation:08d}-{record.sha256[:8]}.{suffix}"
-
-
-def numbered_generation(name: str) -> int | None:
-    """The generation in the name of any of a checkpoint's files, set aside or not, None for another file."""
-    match = NUMBERED.fullmatch(name)
-    return int(match["generation"]) if match else None
-
-
-def generation_of(name: str) -> int | None:
-    """The generation of a manifest's file name, None for another file."""
-    match = NAME.fullmatch(name)
-    return int(match["generation"]) if match else None
 
 
 def checksum(content: dict[str, Any]) -> str:

@@ -1,4 +1,4 @@
-"""How training keeps pace with its store: where that falls behind, a checkpoint waits a moment for it."""
+"""How training keeps pace with its store: a checkpoint waits a moment for a store that falls behind."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class StorePace:
         self._behind = False                      # whether a wait was in vain, and the store has not caught up since
         self._said_slow = False                   # that the store is slower than the checkpoints come
 
-    def go_on_from(self, manifest: Manifest) -> None:
+    def resume_from(self, manifest: Manifest) -> None:
         """The checkpoint before the next one; it was handed over already."""
         self._since_regular = [manifest] if manifest.iteration else []
 
@@ -44,9 +44,10 @@ class StorePace:
             self._since_regular.append(manifest)
 
     def _wait(self) -> None:
-        """Lets the store catch up with the regular checkpoint before or a newer one, LONGEST_WAIT seconds at most, also
-        where it fails in a way that may pass. A wait in vain is not repeated before it has. At the end of a session
-        there is none: what is queued by then is waited for when it ends.
+        """Waits until the store has the regular checkpoint before or a newer one, LONGEST_WAIT seconds at most.
+
+        It also waits while the store fails in a way that may pass. After a wait in vain it waits again only once the
+        store has caught up. At the end of a session it does not wait: `finish` waits for all that is queued by then.
         """
         replicator = self._replicator
         if not self._since_regular or self._stopping():

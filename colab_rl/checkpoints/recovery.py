@@ -7,12 +7,13 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
 from typing import NamedTuple, TypeVar
 
-from colab_rl.checkpoints.manifest import Damaged, FileRecord, Manifest, generation_of, numbered_generation
+from colab_rl.checkpoints.layout import CHECKPOINTS, METRICS, file_generation, manifest_generation
+from colab_rl.checkpoints.manifest import Damaged, FileRecord, Manifest
 from colab_rl.checkpoints.segments import Rows, read_segment, segments_in
 from colab_rl.checkpoints.tier import Tier
 from colab_rl.errors import ColabRLError, StorageError, UsageError
 from colab_rl.progress import progress_bar
-from colab_rl.storage import NotFound, looked_again
+from colab_rl.storage import NotFound, retry_until
 
 PAUSES = (0.1, 0.3, 1.0)  # seconds between tries to read
 Say = Callable[[str], None]
@@ -33,17 +34,16 @@ class Checkpoint(NamedTuple):
 
 def newest_whole(local: Tier, remote: Tier | None, say: Say,
                  check: Callable[[Manifest], object] = lambda manifest: None) -> Checkpoint | None:
-    """Walks back from the newest generation until one verifies; None where the run has no checkpoint yet.
+    """Walks back from the newest generation until one verifies; None if the run has no checkpoint yet.
 
-    check: raises Damaged for one that is not to be taken, because of its replay segments, say.
-    Raises ColabRLError where there are checkpoints and none is whole: a run is never begun
-    again over an old one. Raises StorageError where `check` does: what cannot be looked at now is not damaged, and
-    going on from an older checkpoint would cost work.
+    check: raises Damaged for a checkpoint that cannot be used, for example because of its replay segments.
+    Raises ColabRLError if there are checkpoints and none is whole: a run is never begun again over an old one. Raises
+    StorageError if `check` does: an older checkpoint would cost work, and the newest may be readable a minute later.
     """
     tiers = {id(tier): (tier, _names(tier, say, optional=tier is remote and bool(local.names())))
              for tier in (local, remote) if tier is not None}
     names = {name for _, found in tiers.values() for name in found}
-    for name in sorted(names, key=lambda name: (generation_of(name), name), reverse=True):
+    for name in sorted(names, key=lambda name: (manifest_generation(name), name), reverse=True):
         for tier, found in tiers.values():
             if name in found:
                 try:
@@ -62,8 +62,8 @@ def newest_whole(local: Tier, remote: Tier | None, say: Say,
                                        "again, once that is mended") from error
     # A state without a manifest is what a killed save leaves, but only of the first generation is it all there is.
     # Tables are looked at too: a person may have lost the one folder without the other.
-    lost = {generation for tier, _ in tiers.values() for folder in ("checkpoints/", "metrics/")
-            for name in tier.storage.list(folder) if (generation := numbered_generation(name) or 0) > 1}
+    lost = {generation for tier, _ in tiers.values() for folder in (CHECKPOINTS, METRICS)
+            for name in tier.storage.list(folder) if (generation := file_generation(name) or 0) > 1}
     if names or lost:
         raise ColabRLError(f"none of the {len(names) or len(lost)} checkpoints of this run is whole; nothing was "
                            "deleted; restore them from a copy, or begin a run of another name")
@@ -73,7 +73,7 @@ def newest_whole(local: Tier, remote: Tier | None, say: Say,
 def check_segments(manifest: Manifest, local: Tier, remote: Tier | None) -> list[str]:
     """Names of a checkpoint's replay segments that the local tier lacks and the remote one has, whole.
 
-    Raises Damaged where neither has one, or StorageError.
+    Raises Damaged if neither has one, or StorageError.
     """
     lacking = set(manifest.segments) - local.holding(manifest.segments)
     found = remote.holding({name: manifest.files[name] for name in lacking}) if lacking and remote else set()
@@ -89,7 +89,7 @@ def bring_segments(manifest: Manifest, local: Tier, remote: Tier | None) -> None
     missing = check_segments(manifest, local, remote)
     if remote is None or not missing:
         return
-    contents = remote.storage.each(lambda name: remote.content(name, manifest.files[name]), missing)
+    contents = remote.storage.map(lambda name: remote.content(name, manifest.files[name]), missing)
     for name, data in progress_bar(len(missing), f"reading {remote.storage.place}", "segment",
                                    iterable=zip(missing, contents, strict=True)):
         local.storage.set_aside(name)
@@ -110,16 +110,17 @@ def read_segments(manifest: Manifest, local: Tier, remote: Tier | None) -> Itera
         yield read_segment(segment, data)
 
 
-def of_generation(local: Tier, remote: Tier | None, generation: int) -> Checkpoint:
-    """The checkpoint of a generation. Raises UsageError that lists those there are where it is none of them,
-    ColabRLError where it is not whole.
+def load_generation(local: Tier, remote: Tier | None, generation: int) -> Checkpoint:
+    """The checkpoint of a generation.
+
+    Raises UsageError that lists those there are if there is none of that generation, ColabRLError if it is not whole.
     """
     there: set[int] = set()
     problem = ""
     for tier in filter(None, (local, remote)):
         for name in tier.names():
-            there.add(generation_of(name) or 0)
-            if generation_of(name) == generation:
+            there.add(manifest_generation(name) or 0)
+            if manifest_generation(name) == generation:
                 try:
                     return load(tier, name)
                 except (Damaged, StorageError) as error:
@@ -143,8 +144,8 @@ def manifests_in(tiers: Iterable[Tier], tell: Callable[[str], object] = lambda l
     return sorted(held.values(), key=lambda manifest: (manifest.generation, manifest.name))
 
 
-def load_from(tiers: Iterable[Tier], manifest: Manifest) -> Checkpoint:
-    """That very checkpoint, from the first place that has it whole. Raises Damaged or StorageError where none has."""
+def load_from_any(tiers: Iterable[Tier], manifest: Manifest) -> Checkpoint:
+    """That very checkpoint, from the first place that has it whole. Raises Damaged or StorageError if none has."""
     problem: ColabRLError = Damaged(f"generation {manifest.generation} is gone")
     for tier in tiers:
         try:
@@ -157,7 +158,7 @@ def load_from(tiers: Iterable[Tier], manifest: Manifest) -> Checkpoint:
 
 
 def load(tier: Tier, name: str) -> Checkpoint:
-    """The checkpoint whose manifest is `name`. Raises Damaged, or StorageError where a few tries fail."""
+    """The checkpoint whose manifest is `name`. Raises Damaged, or StorageError if a few tries fail."""
     def read() -> Checkpoint:
         manifest = tier.read(name)
         return Checkpoint(manifest, tier.load(manifest))
@@ -166,7 +167,7 @@ def load(tier: Tier, name: str) -> Checkpoint:
 
 
 def _patiently(function: Callable[[], T]) -> T:
-    """What the function returns, tried a few times where the storage fails."""
+    """What the function returns, tried a few times if the storage fails."""
     for pause in (*PAUSES, None):
         try:
             return function()
@@ -177,7 +178,7 @@ def _patiently(function: Callable[[], T]) -> T:
     raise AssertionError("the last try returns or raises")
 
 
-def bring_home(checkpoint: Checkpoint, local: Tier, remote: Tier | None, say: Say) -> list[bytes]:
+def restore_locally(checkpoint: Checkpoint, local: Tier, remote: Tier | None, say: Say) -> list[bytes]:
     """Makes the local tier hold `checkpoint`; returns the metrics tables up to it, oldest first.
 
     Local files of it that are damaged, and newer checkpoints that did not verify, are set
@@ -185,7 +186,7 @@ def bring_home(checkpoint: Checkpoint, local: Tier, remote: Tier | None, say: Sa
     """
     manifest = checkpoint.manifest
     for name in local.names():
-        if (generation_of(name) or 0) >= manifest.generation and _is_damaged(local, name):
+        if (manifest_generation(name) or 0) >= manifest.generation and _is_damaged(local, name):
             _set_aside(local, name)
     if manifest.name not in local.names():
         for name, record in manifest.files.items():
@@ -204,7 +205,7 @@ def bring_home(checkpoint: Checkpoint, local: Tier, remote: Tier | None, say: Sa
         if name not in found:
             say(f"{name} is missing or damaged: the run's curves have a gap there, and nothing else is lost")
     tables = [found[name] for name in manifest.history if name in found]
-    tables += [data for name, data in checkpoint.contents.items() if name.startswith("metrics/")]
+    tables += [data for name, data in checkpoint.contents.items() if name.startswith(METRICS)]
     return tables
 
 
@@ -221,12 +222,12 @@ def read_whole(tier: Tier, records: Mapping[str, FileRecord],
         return data
 
     contents = progress_bar(len(records), f"reading {tier.storage.place}", "file",
-                            iterable=zip(records, tier.storage.each(read, records), strict=True))
+                            iterable=zip(records, tier.storage.map(read, records), strict=True))
     return {name: data for name, data in contents if data is not None}
 
 
 def _is_damaged(tier: Tier, name: str) -> bool:
-    """Not where it only cannot be read now."""
+    """Whether a checkpoint is not whole. One that only cannot be read now is not damaged."""
     try:
         tier.check(tier.read(name))
     except (Damaged, NotFound):
@@ -244,7 +245,7 @@ def _set_aside(local: Tier, name: str) -> None:
 
 def _names(tier: Tier, say: Say, optional: bool) -> set[str]:
     try:
-        return set(tier.names() if optional or tier.storage.consistent else looked_again(tier.names))
+        return set(tier.names() if optional or tier.storage.consistent else retry_until(tier.names))
     except StorageError as error:
         if not optional:
             raise

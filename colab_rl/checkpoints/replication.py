@@ -14,7 +14,8 @@ from collections.abc import Collection, Iterable, Iterator
 
 from colab_rl.checkpoints.claim import Claim, ClaimLost, Overtaken
 from colab_rl.checkpoints.holdings import Holdings
-from colab_rl.checkpoints.manifest import Damaged, FileRecord, Manifest, generation_of
+from colab_rl.checkpoints.layout import CHECKPOINTS, RUN_JSON, manifest_generation
+from colab_rl.checkpoints.manifest import Damaged, FileRecord, Manifest
 from colab_rl.checkpoints.tier import Tier
 from colab_rl.errors import ColabRLError, StorageError, StorageRefused
 from colab_rl.progress import say
@@ -26,12 +27,13 @@ OPTIONAL_TRIES = 3                      # of a file that a checkpoint can do wit
 
 
 class Replicator:
-    """Copies checkpoints from `local` to `remote`; where several are pending, the newest first.
+    """Copies checkpoints from `local` to `remote`; if several are pending, the newest first.
 
     identity: content of run.json, written before the first checkpoint.
     error: what the store last answered, None while it does what it should.
     refused: whether that will not pass by itself.
-    witness_error, witness_refused: the same of the storage's witness, whose trouble holds up nothing that is pending.
+    witness: what people call the storage's witness, empty without one.
+    witness_error, witness_refused: the same of the witness, whose trouble holds up nothing that is pending.
     overtaken: which newer session has the run, None while this one has; nothing is written after.
     """
 
@@ -51,6 +53,7 @@ class Replicator:
         self._doubted = False                     # whether a mount failed, and may have lost what was written to it
         self.error: str | None = None
         self.refused = False
+        self.witness = remote.storage.witness.service if remote.storage.witness else ""
         self.witness_error: str | None = None
         self.witness_refused = False
         self.overtaken: str | None = None
@@ -140,8 +143,9 @@ class Replicator:
                 pause = min(2 * pause, LONGEST_PAUSE) * random.uniform(0.8, 1.2)
 
     def _submitted(self) -> Iterator[Manifest]:
-        """The newest of what is pending and was not tried in vain; of all, where every one was. Between two of them,
-        and while nothing is pending, the witness is asked.
+        """The newest pending checkpoint that was not tried in vain, or the newest of all if every one was.
+
+        Between two of them, and while nothing is pending, it asks the witness.
         """
         asked = time.monotonic()
         while True:
@@ -217,15 +221,15 @@ class Replicator:
         try:
             found = self._holdings.confirm()
         except Exception as error:
-            self._asked(error)
+            self._note_witness(error)
             return
-        self._asked(None)
+        self._note_witness(None)
         if not found:
             return
         with self._changed:
             self._changed.notify_all()
         try:
-            self._claim.check()  # it is not this session's any more to make room in, where a newer one has come
+            self._claim.check()  # if a newer session has come, this one deletes nothing
             self._holdings.make_room()
         except Overtaken as error:
             self._stop(str(error))
@@ -237,10 +241,10 @@ class Replicator:
                     self.error, self.refused = None, False
 
     def _write(self, name: str, data: bytes, record: FileRecord, there: bool) -> None:
-        """Puts a file where the store has none, or a damaged one, which is set aside.
+        """Puts a file. A damaged one in its place is set aside.
 
-        there: whether the store has one of that name. One that this session tried to write is its own, and replaced;
-            where that does not mend it, set aside too, once.
+        there: whether the store has one of that name. If this session tried to write it before, it is replaced, and
+            set aside once if that does not mend it.
         """
         if there and self._tries[name] in (0, 2):
             self._remote.storage.set_aside(name)
@@ -274,33 +278,33 @@ class Replicator:
     def _is_local(self, manifest: Manifest) -> bool:
         """Whether this machine still has it: a store slower than the interval is overtaken by retention."""
         try:
-            return manifest.name in self._local.storage.list("checkpoints/")
+            return manifest.name in self._local.storage.list(CHECKPOINTS)
         except StorageError:
             return True
 
     def _prepare(self) -> None:
-        """Writes run.json where there is none, claims the run, learns which checkpoints the store holds, for
+        """Writes run.json if there is none, claims the run, learns which checkpoints the store holds, for
         retention, and clears what a killed session left.
         """
         record = FileRecord.of(self._identity)
-        there = self._remote.storage.stats(["run.json"])
-        if there.get("run.json") != (record.size, record.md5):
+        there = self._remote.storage.stats([RUN_JSON])
+        if there.get(RUN_JSON) != (record.size, record.md5):
             self._remote.check_run()
-            self._write("run.json", self._identity, record, bool(there))
+            self._write(RUN_JSON, self._identity, record, bool(there))
         self._claim.take()
         self._claim.check()
         self._remote.clear()
-        self._holdings.look(here=max((generation_of(name) or 0 for name in self._local.names()), default=0))
+        self._holdings.learn(here=max((manifest_generation(name) or 0 for name in self._local.names()), default=0))
         self._prepared, self._doubted = True, False
 
     def _check_run(self) -> None:
-        """Raises Overtaken, or ClaimLost where the store's folder is not the one that this session knew."""
+        """Raises Overtaken, or ClaimLost if the store's folder is not the one that this session knew."""
         storage, record = self._remote.storage, FileRecord.of(self._identity)
-        storage.look_anew()
-        # First: on the way to this file a Drive lists all folders that are looked into next. On a mount by a listing:
-        # one that has not written the file through yet may put that off each time it is read.
-        there = (self._remote.holds("run.json", record) if storage.proves
-                 else storage.list("").get("run.json") == record.size)
+        storage.forget_listings()
+        # First: on the way to this file the storage lists all folders that are looked into next. On a mount by a
+        # listing: one that has not written the file through yet may put that off each time it is read.
+        there = (self._remote.holds(RUN_JSON, record) if storage.proves
+                 else storage.list("").get(RUN_JSON) == record.size)
         self._claim.check()
         if not there:
             raise ClaimLost(f"{self._remote.storage.place} does not hold this run's run.json any more")
@@ -324,12 +328,12 @@ class Replicator:
     def _failed(self, error: Exception) -> None:
         self._doubted = not self._remote.storage.proves
         with self._changed:
-            self.error, self.refused = _told(error), isinstance(error, StorageRefused)
+            self.error, self.refused = _message_of(error), isinstance(error, StorageRefused)
             self._changed.notify_all()
 
-    def _asked(self, error: Exception | None) -> None:
+    def _note_witness(self, error: Exception | None) -> None:
         with self._changed:
-            self.witness_error = _told(error) if error else None
+            self.witness_error = _message_of(error) if error else None
             self.witness_refused = isinstance(error, StorageRefused)
             self._changed.notify_all()
 
@@ -343,5 +347,5 @@ class Replicator:
             self._changed.wait_for(lambda: self._closing, seconds)
 
 
-def _told(error: Exception) -> str:
+def _message_of(error: Exception) -> str:
     return str(error) if isinstance(error, ColabRLError) else f"unexpected {type(error).__name__}: {error}"

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import dataclasses
+from collections.abc import Container, Iterable
+from typing import Any
 
-from colab_rl.checkpoints.manifest import Damaged, Manifest, generation_of, numbered_generation
+from colab_rl.checkpoints.layout import CHECKPOINTS, METRICS, REPLAY, TELEMETRY, file_generation, manifest_generation
+from colab_rl.checkpoints.manifest import Damaged, Manifest
 from colab_rl.checkpoints.segments import segments_in
 from colab_rl.checkpoints.tier import Tier
 
-SWEPT = ("checkpoints/", "metrics/", "telemetry/")
+SWEPT = (CHECKPOINTS, METRICS, TELEMETRY)
 
 
 def best(manifests: Iterable[Manifest]) -> Manifest | None:
-    """The checkpoint with the highest score, the newest of equals; None where none was evaluated."""
+    """The checkpoint with the highest score, the newest of equals; None if none was evaluated."""
     scored = [manifest for manifest in manifests if manifest.criterion is not None]
     return max(scored, key=lambda manifest: (manifest.criterion, manifest.generation), default=None)
 
@@ -25,6 +28,23 @@ def kept(manifests: list[Manifest], keep_last: int, keep_every: int) -> list[Man
     return [manifest for manifest in manifests
             if manifest.stem in stems or manifest.generation % keep_every == 0 or manifest.generation == 1
             or manifest is best_one]
+
+
+def earlier_of(parent: Manifest | None, known: Container[str], keep_last: int, keep_every: int) -> dict[str, Any]:
+    """`Manifest.earlier` of a parent's child: the parent, and of those that it tells of the ones that are kept.
+
+    known: files that the child names itself.
+    """
+    before = {**parent.earlier_manifests, parent.name: (parent.record, parent)} if parent else {}
+    staying = kept([manifest for _, manifest in before.values()], keep_last, keep_every)
+    entries = {}
+    for manifest in staying:
+        content = dataclasses.asdict(manifest)
+        for field in ("history", "earlier", "versions"):
+            del content[field]
+        content["files"] = {name: None if name in known else record for name, record in content["files"].items()}
+        entries[manifest.name] = {"file": dataclasses.asdict(before[manifest.name][0]), **content}
+    return entries
 
 
 def prune(tier: Tier, verified: dict[str, Manifest], keep_last: int, keep_every: int,
@@ -54,7 +74,7 @@ def prune(tier: Tier, verified: dict[str, Manifest], keep_last: int, keep_every:
 
 
 def sweep(tier: Tier, newest: Manifest) -> None:
-    """Deletes what a killed save or prune left. Only where no other writer lives."""
+    """Deletes what a killed save or prune left. Called only while no other session writes."""
     for name in orphans(tier, newest):
         tier.storage.delete(name)
 
@@ -70,11 +90,11 @@ def orphans(tier: Tier, newest: Manifest) -> set[str]:
         if manifest:
             named |= {*manifest.files, *manifest.history}
         else:
-            unreadable.add(generation_of(name))
+            unreadable.add(manifest_generation(name))
     last = max((segment.last for segment in segments_in(newest.files)), default=-1)
-    segments = set() if unreadable else {segment.name for segment in segments_in(tier.storage.list("replay/"))
+    segments = set() if unreadable else {segment.name for segment in segments_in(tier.storage.list(REPLAY))
                                          if segment.last <= last and segment.name not in named}
     return segments | {name for folder in SWEPT for name in tier.storage.list(folder)
-            if name not in named and generation_of(name) is None and not name.endswith(".bad")
-            and (generation := numbered_generation(name)) is not None
+            if name not in named and manifest_generation(name) is None and not name.endswith(".bad")
+            and (generation := file_generation(name)) is not None
             and generation < newest.generation and generation not in unreadable}

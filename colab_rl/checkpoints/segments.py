@@ -3,7 +3,7 @@
     replay/<first>-<last>-<sha8>.safetensors     rows first to last, each array of the buffer a tensor
 
 Rows are numbered from the run's beginning and never change, so a save writes only those that are new, and its
-manifest names every segment of which the buffer still holds a row. Where saves come often, the newest segment
+manifest names every segment of which the buffer still holds a row. If saves come often, the newest segment
 is replaced by a longer one until it has SMALLEST bytes, which bounds how many there are.
 """
 
@@ -17,9 +17,10 @@ import numpy as np
 import safetensors
 import safetensors.numpy
 
+from colab_rl.checkpoints.layout import REPLAY
 from colab_rl.checkpoints.manifest import FileRecord
 
-NAME = re.compile(r"replay/(?P<first>\d{10,})-(?P<last>\d{10,})-[0-9a-f]{8}\.safetensors", re.ASCII)
+NAME = re.compile(rf"{REPLAY}(?P<first>\d{{10,}})-(?P<last>\d{{10,}})-[0-9a-f]{{8}}\.safetensors", re.ASCII)
 SMALLEST, LARGEST = 2**18, 2**22  # bytes; a longer one is written in parts
 
 Rows = tuple[int, Mapping[str, np.ndarray]]  # number of the first row, and (rows, ...) each array
@@ -56,10 +57,11 @@ def segments_in(names: Iterable[str]) -> list[Segment]:
     return sorted(Segment(int(match["first"]), int(match["last"]), match[0]) for match in matches)
 
 
-def extended(before: Mapping[str, FileRecord], buffer: RowSource) -> tuple[dict[str, FileRecord], dict[str, bytes]]:
+def extend_segments(before: Mapping[str, FileRecord],
+                    buffer: RowSource) -> tuple[dict[str, FileRecord], dict[str, bytes]]:
     """The segments that hold the buffer's rows, and the content of those that are not in `before`.
 
-    before: files of the checkpoint before, of the same run; empty where there is none.
+    before: files of the checkpoint before, of the same run; empty if there is none.
     """
     kept = [segment for segment in segments_in(before) if segment.last >= buffer.first]
     start = kept[-1].last + 1 if kept else buffer.first
@@ -71,13 +73,13 @@ def extended(before: Mapping[str, FileRecord], buffer: RowSource) -> tuple[dict[
         end = min(first + length, buffer.end)
         data = safetensors.numpy.save(dict(buffer.rows(first, end)))
         record = FileRecord.of(data)
-        name = f"replay/{first:010d}-{end - 1:010d}-{record.sha256[:8]}.safetensors"
+        name = f"{REPLAY}{first:010d}-{end - 1:010d}-{record.sha256[:8]}.safetensors"
         records[name], contents[name] = record, data
     return records, contents
 
 
 def read_segment(segment: Segment, data: bytes) -> Rows:
-    """The rows in a segment's content. Raises ValueError where it is none."""
+    """The rows in a segment's content. Raises ValueError if it is none."""
     try:
         return segment.first, safetensors.numpy.load(data)
     except safetensors.SafetensorError as error:

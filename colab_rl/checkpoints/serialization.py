@@ -32,7 +32,7 @@ def serialize(state: State) -> bytes:
 
 
 def deserialize(data: bytes) -> State:
-    """The state in a safetensors file. Raises ValueError where it is none of ours."""
+    """The state in a safetensors file. Raises ValueError if it is none of ours."""
     try:
         header = json.loads(data[8:8 + int.from_bytes(data[:8], "little")])
         arrays = safetensors.numpy.load(data)

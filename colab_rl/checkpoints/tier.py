@@ -10,17 +10,16 @@ import contextlib
 import json
 from collections.abc import Collection, Iterable, Mapping, Sequence
 
-from colab_rl.checkpoints.manifest import Damaged, FileRecord, Manifest, generation_of
+from colab_rl.checkpoints.layout import CHECKPOINTS, FOLDERS, RUN_JSON, SESSIONS, manifest_generation
+from colab_rl.checkpoints.manifest import Damaged, FileRecord, Manifest
 from colab_rl.errors import ColabRLError, StorageError
 from colab_rl.storage import NotFound, Storage
-
-FOLDERS = ("", "checkpoints", "metrics", "telemetry", "replay", "sessions")  # of a run that only its session writes to
 
 
 class Tier:
     """Commits, finds, checks and removes checkpoints of the run `run_id` in `storage`.
 
-    identity: content of run.json, where nothing is to be committed without it.
+    identity: content of run.json. If it is set, nothing is committed to a folder that lacks it.
     """
 
     def __init__(self, storage: Storage, run_id: str):
@@ -29,12 +28,14 @@ class Tier:
         self.identity: bytes | None = None
 
     def commit(self, manifest: Manifest, contents: dict[str, bytes]) -> None:
-        """Writes a checkpoint. Raises StorageError, or ColabRLError where the folder is not the run's any more: renamed
-        or removed meanwhile it would be made anew, and what is written there be found by no command.
+        """Writes a checkpoint.
+
+        Raises StorageError, or ColabRLError if the folder is not the run's any more. If somebody renamed or removed
+        it, no command would find what is written to a new one.
 
         contents: every file of `manifest.files` but replay segments that the place holds already.
         """
-        if self.identity is not None and not self.holds("run.json", FileRecord.of(self.identity)):
+        if self.identity is not None and not self.holds(RUN_JSON, FileRecord.of(self.identity)):
             raise ColabRLError(
                 f"{self.storage.place} does not hold this run's run.json any more: was the folder renamed or removed? "
                 f"Nothing was written there; kept: the generations before {manifest.generation}, where the folder is "
@@ -47,19 +48,19 @@ class Tier:
 
     def clear(self) -> None:
         """Removes what killed sessions left half written; not what somebody else writes, such as a film."""
-        self.storage.remove_temporary_files(FOLDERS)
+        self.storage.remove_temporary_files(("", *FOLDERS, SESSIONS))
 
     def write(self, name: str, data: bytes, record: FileRecord) -> None:
-        """Puts a file and reads it back. Raises StorageError where the place holds something else."""
+        """Puts a file and reads it back. Raises StorageError if the place holds something else."""
         self.storage.put(name, data)
         stat = self.storage.stat(name)
         if (stat.size, stat.md5) != (record.size, record.md5):
             raise StorageError(f"{name} reads back from {self.storage.place} other than it was written")
 
     def check_run(self) -> None:
-        """Raises StorageError where the folder belongs to another run; one that cannot be read says nothing of that."""
+        """Raises StorageError if the folder belongs to another run; one that cannot be read says nothing of that."""
         with contextlib.suppress(NotFound, ValueError, AttributeError, RecursionError):
-            other = json.loads(self.storage.get("run.json")).get("run_id", self.run_id)
+            other = json.loads(self.storage.get(RUN_JSON)).get("run_id", self.run_id)
             if other != self.run_id:
                 raise StorageError(f"{self.storage.place} holds another run of this name: "
                                    "give this one's store another folder")
@@ -75,8 +76,8 @@ class Tier:
 
     def names(self) -> list[str]:
         """Names of all manifest files, newest generation first."""
-        names = [name for name in self.storage.list("checkpoints/") if generation_of(name) is not None]
-        return sorted(names, key=lambda name: (generation_of(name), name), reverse=True)
+        names = [name for name in self.storage.list(CHECKPOINTS) if manifest_generation(name) is not None]
+        return sorted(names, key=lambda name: (manifest_generation(name), name), reverse=True)
 
     def read(self, name: str) -> Manifest:
         """The manifest in the file `name`. Raises Damaged, NewerFormat or StorageError."""
@@ -90,7 +91,7 @@ class Tier:
             return None
 
         names = self.names()
-        return dict(zip(names, self.storage.each(read, names), strict=True))
+        return dict(zip(names, self.storage.map(read, names), strict=True))
 
     def manifests(self) -> list[Manifest]:
         """Every manifest that can be read, newest first."""
@@ -127,7 +128,7 @@ class Tier:
         """
         if self.storage.witness is None or not manifests:
             return []
-        run = {"run.json": FileRecord.of(identity)}
+        run = {RUN_JSON: FileRecord.of(identity)}
         records = {manifest.stem: {**run, **manifest.files, manifest.name: FileRecord.of(manifest.to_bytes())}
                    for manifest in manifests}
         held = Tier(self.storage.witness, self.run_id).holding(

@@ -235,12 +235,9 @@ def train_live(run: str, store: str = "", root: str | os.PathLike | None = None,
         plot.close()
         raise
     plot.close(f"checkpoint {result.generation}" + (f", {result.pending} pending" if result.pending else ""))
-    score = "" if result.best_score is None else f", best score {result.best_score:.1f}"
-    print(f"{run}: {'finished' if result.finished else 'stopped'} at step {result.step:,} of {result.total_steps:,}, "
-          f"generation {result.generation} saved{score}")
-    if result.pending:
-        print(f"{result.pending} checkpoints are not verified in the store yet: {result.store_error or 'it is slow'}; "
-              "they are kept here, and the last cell brings them there")
+    print(result.summary())
+    if result.problem:
+        print(result.problem)
     print("Next: 02_analyze.ipynb shows how it learned and how it walks, 03_render.ipynb films it; a larger "
           "TOTAL_STEPS trains it further." if result.finished else "Next: Run all goes on from here.")
     print(f"state_sha256={result.state_sha256}")

@@ -32,6 +32,19 @@ if TYPE_CHECKING:
 SECONDS = 600   # that pip may take
 
 
+def prepare() -> None:
+    """The end of the notebooks' first cell: installs what is missing, and says what this machine is.
+
+    If the package is imported from a folder and not installed, `!python -m colab_rl` finds that folder too.
+    """
+    complete()
+    if (folder := checkout()) and not installed(NAME):
+        os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, (str(folder), os.environ.get("PYTHONPATH"))))
+    from colab_rl.commands.doctor import describe_machine  # it needs what was missing
+
+    print(describe_machine())
+
+
 def complete() -> None:
     """Installs what is missing, at versions that leave all that is here as it is.
 

@@ -7,6 +7,7 @@ runs, and never while a run trains.
 from __future__ import annotations
 
 import os
+from pathlib import Path
 from typing import Any
 
 from colab_rl.arguments import checked
@@ -15,7 +16,8 @@ from colab_rl.machine import on_colab
 from colab_rl.progress import say
 from colab_rl.runs.places import Places, store_name
 from colab_rl.runs.push import push
-from colab_rl.storage.registry import MOUNTED_DRIVE, MY_DRIVE
+from colab_rl.storage.drive.mount import MOUNTED_DRIVE, MY_DRIVE
+from colab_rl.storage.registry import needs_google_login
 
 KEEP, UNMOUNT, GIVE_BACK = "keep the machine", "unmount Drive", "give the machine back"
 ENDS = (KEEP, UNMOUNT, GIVE_BACK)
@@ -38,9 +40,9 @@ def connect(store: str = "", verify: bool = False) -> str | None:
     store = store_name(store)
     if not on_colab():
         return store or None
-    if store.startswith("drive:"):
+    if needs_google_login(store):
         log_in()
-    elif not store or store.startswith(str(MOUNTED_DRIVE)):
+    elif not store or Path(store).is_relative_to(MOUNTED_DRIVE):
         mount_drive()
         if verify:
             try:
@@ -112,7 +114,7 @@ def finish(run: str, store: str = "", when_done: str = KEEP, root: str | os.Path
         say("there is no store: the run lies on this machine alone, which is kept")
         return
     result = push(run, root=root, store=place)
-    print(f"{run}: generation {result.generation} is {result.state} in the store")
+    print(result.summary())
     if when_done == KEEP or not on_colab():
         return
     if _mount_state() == "alive":

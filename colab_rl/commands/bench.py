@@ -29,10 +29,11 @@ from colab_rl.algorithms.ppo.ppo import PPO
 from colab_rl.algorithms.registry import preset
 from colab_rl.algorithms.rollout import Rollout
 from colab_rl.arguments import checked
+from colab_rl.commands.result import Result
 from colab_rl.environments import EnvironmentSource, VectorEnvironment, describe, environment_name
 from colab_rl.environments.backends import BACKENDS, make_vector_environment, why_not
 from colab_rl.environments.spaces import Spaces
-from colab_rl.machine import THREADS, torch_threads, versions
+from colab_rl.machine import THREADS, plain_torch, versions
 from colab_rl.progress import progress_bar
 from colab_rl.training.request import DEFAULT_ENVIRONMENT
 
@@ -52,6 +53,9 @@ class EnvironmentSpeed:
     num_envs: int
     steps_per_second: float
 
+    def __str__(self) -> str:
+        return _line(f"{self.backend}, {self.num_envs} environments", self.steps_per_second, "steps/s, random actions")
+
 
 @dataclass(frozen=True)
 class UpdateSpeed:
@@ -60,6 +64,9 @@ class UpdateSpeed:
     device: str
     threads: int
     transitions_per_second: float
+
+    def __str__(self) -> str:
+        return _line(f"update on {self.device}, threads {self.threads}", self.transitions_per_second, "transitions/s")
 
 
 @dataclass(frozen=True)
@@ -70,14 +77,17 @@ class TrainingSpeed:
     device: str
     steps_per_second: float
 
+    def __str__(self) -> str:
+        return _line(f"training on {self.backend}, {self.device}", self.steps_per_second, "steps/s, collect and update")
+
 
 @dataclass(frozen=True)
 class Measurements:
-    """All speeds of one machine. Those of a GPU are there where it is."""
+    """All speeds of one machine. Those of a GPU are there if it has one."""
 
-    environments: Sequence[EnvironmentSpeed]
-    updates: Sequence[UpdateSpeed]
-    training: Sequence[TrainingSpeed]
+    environments: list[EnvironmentSpeed]
+    updates: list[UpdateSpeed]
+    training: list[TrainingSpeed]
 
 
 @dataclass(frozen=True)
@@ -97,18 +107,51 @@ class Recommendation:
     estimated_seconds: float
 
 
+@dataclass(frozen=True)
+class Benchmark(Result):
+    """How fast a machine trains an environment.
+
+    tuned: whether there is a preset for the environment, or these are the default settings.
+    num_envs, num_steps, total_steps: the preset's.
+    missing: why a backend was not measured, by its name. versions: of this machine.
+    """
+
+    env_id: str
+    tuned: bool
+    num_envs: int
+    num_steps: int
+    total_steps: int
+    environments: list[EnvironmentSpeed]
+    updates: list[UpdateSpeed]
+    training: list[TrainingSpeed]
+    missing: dict[str, str]
+    recommendation: Recommendation
+    versions: dict[str, str]
+
+    def summary(self) -> str:
+        """The speeds, a line each, the command that is recommended, and an estimate."""
+        preset = "tuned preset" if self.tuned else "no tuned preset, the default settings"
+        lines = [f"{self.env_id}, {preset}: num_envs={self.num_envs} num_steps={self.num_steps}",
+                 *map(str, self.environments),
+                 *(f"  {backend:30} not measured: {reason}" for backend, reason in self.missing.items()),
+                 *map(str, self.updates), *map(str, self.training)]
+        best = self.recommendation
+        settings = "".join(f" {name}={getattr(best, name)}" for name in ("num_envs", "num_steps")
+                           if getattr(best, name) != getattr(self, name))
+        lines.append(f"Recommended: python -m colab_rl train NAME --env {self.env_id} --backend {best.backend} "
+                     f"--device {best.device}{' --set' if settings else ''}{settings}")
+        if best.threads > 1:
+            lines.append(f"  updates are faster on {best.threads} threads, but a training takes one")
+        lines.append(f"Estimate: {best.estimated_seconds / 60:.1f} min for all {self.total_steps:,} steps of the "
+                     f"preset on {best.backend}, {best.device}; evaluations not counted")
+        return "\n".join(lines)
+
+
 @checked
-def bench(env: EnvironmentSource | None = None) -> dict[str, Any]:
+def bench(env: EnvironmentSource | None = None) -> Benchmark:
     """Measures this machine for an environment with its PPO preset; takes well below a minute.
 
     env: a Gymnasium id (default BipedalWalker-v3), or a function that makes an environment.
-
-    Returns plain JSON values:
-    env_id; tuned: whether there is a preset for it, or these are the defaults;
-    num_envs, num_steps, total_steps: the preset's;
-    environments, updates, training: lists of the speeds, see the dataclasses of these names;
-    missing: why a backend was not measured, by its name;
-    recommendation: see Recommendation;  versions: of this machine.
     Raises UsageError for an unknown environment or spaces that are not supported, EnvironmentFault
     where the environment fails.
     """
@@ -121,11 +164,12 @@ def bench(env: EnvironmentSource | None = None) -> dict[str, Any]:
     measurements = measure(source, spaces, config, [name for name, reason in reasons.items() if reason is None],
                            SECONDS)
     device = "cuda" if torch.cuda.is_available() else "cpu"
-    return {"env_id": env_id, "tuned": bool(settings), "num_envs": config.num_envs, "num_steps": config.num_steps,
-            "total_steps": config.total_steps, **dataclasses.asdict(measurements),
-            "missing": {name: reason for name, reason in reasons.items() if reason is not None},
-            "recommendation": dataclasses.asdict(recommend(measurements, config, tuned=bool(settings))),
-            "versions": versions(device, THREADS, "envpool")}
+    return Benchmark(
+        env_id=env_id, tuned=bool(settings), num_envs=config.num_envs, num_steps=config.num_steps,
+        total_steps=config.total_steps, **vars(measurements),
+        missing={name: reason for name, reason in reasons.items() if reason is not None},
+        recommendation=recommend(measurements, config, tuned=bool(settings)),
+        versions=versions(device, THREADS, "envpool"))
 
 
 def recommend(measurements: Measurements, config: PPOConfig, tuned: bool) -> Recommendation:
@@ -161,7 +205,7 @@ def measure(source: EnvironmentSource, spaces: Spaces, config: PPOConfig, backen
     processors = [*(("cpu", threads) for threads in CPU_THREADS), *((device, THREADS) for device in gpu)]
     total = (len(backends) * len(numbers) * SHORT_PARTS
              + (len(backends) + len(gpu) + len(processors)) * LONG_PARTS)
-    with torch_threads(THREADS), progress_bar(total, "measuring", "part") as progress:
+    with plain_torch(THREADS), progress_bar(total, "measuring", "part") as progress:
         environments = [speed for backend in backends
                         for speed in environment_speeds(source, spaces, backend, numbers, seconds, progress)]
         fastest = max(environments, key=lambda speed: speed.steps_per_second).backend
@@ -235,7 +279,7 @@ def update_speeds(spaces: Spaces, config: PPOConfig, experience: Rollout, proces
         algorithm = standing_still(spaces, config, experience, device)
 
         def update() -> int:
-            with torch_threads(threads):
+            with plain_torch(threads):
                 algorithm.update(progress=0.0)
             return transitions
 
@@ -291,6 +335,10 @@ def _rate(work: Callable[[], int], seconds: float) -> float:
         elapsed = time.perf_counter() - began
         if elapsed >= seconds:
             return done / elapsed
+
+
+def _line(what: str, speed: float, unit: str) -> str:
+    return f"  {what:30} {speed:>9,.0f} {unit}"
 
 
 def _worthwhile(speeds: dict[Any, float], usual: Any) -> Any:

@@ -10,6 +10,7 @@ import os
 import platform
 import shutil
 import sys
+from dataclasses import dataclass
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -35,7 +36,32 @@ class Finding(NamedTuple):
     fix: str = ""
 
 
-def examine(root: str | os.PathLike | None = None, store: str | os.PathLike | None = None) -> list[Finding]:
+    def __str__(self) -> str:
+        mark = {GOOD: "ok  ", NOTE: "note", BAD: "BAD "}[self.state]
+        return f"{mark}  {self.what}{f'; {self.fix}' if self.fix else ''}"
+
+
+@dataclass(frozen=True)
+class Diagnosis:
+    """What this machine has and lacks."""
+
+    findings: list[Finding]
+
+    @property
+    def bad(self) -> bool:
+        """Whether something is wrong that training cannot do without."""
+        return any(finding.state == BAD for finding in self.findings)
+
+    def summary(self) -> str:
+        """A line for each finding."""
+        return "\n".join(map(str, self.findings))
+
+    def to_json(self) -> list[dict[str, Any]]:
+        """What `doctor --json` prints."""
+        return [finding._asdict() for finding in self.findings]
+
+
+def examine(root: str | os.PathLike | None = None, store: str | os.PathLike | None = None) -> Diagnosis:
     """Looks at Python, the packages, the processor, the disk and the store; nobody is asked anything."""
     found = [_python(), *_packages()]
     unseen: set[str] = set()
@@ -47,7 +73,7 @@ def examine(root: str | os.PathLike | None = None, store: str | os.PathLike | No
     if unseen:
         found.append(Finding(BAD, f"not all was looked at: {', '.join(sorted(unseen))} cannot be imported",
                              f"pip install {' '.join(sorted(unseen))}, and run doctor again"))
-    return found
+    return Diagnosis(found)
 
 
 def describe_machine() -> str:
@@ -60,13 +86,7 @@ def describe_machine() -> str:
         f"{memory() / 2**30:.1f} GB memory", f"{shutil.disk_usage('.').free / 1e9:.0f} GB disk free", _fast(),
         _drive()])
     wrong = [finding for finding in (_python(), *_packages(), _box2d()) if finding.state != GOOD]
-    return "\n".join([line, *map(as_line, wrong)])
-
-
-def as_line(finding: Finding) -> str:
-    """A finding as `doctor` prints it."""
-    mark = {GOOD: "ok  ", NOTE: "note", BAD: "BAD "}[finding.state]
-    return f"{mark}  {finding.what}{f'; {finding.fix}' if finding.fix else ''}"
+    return "\n".join([line, *map(str, wrong)])
 
 
 def _python() -> Finding:
@@ -81,8 +101,11 @@ def _python() -> Finding:
 
 
 def _packages() -> list[Finding]:
-    return [_package(need.requirement.name, str(need.requirement.specifier), need.here, need.fits)
-            for need in requirements.needs() if need.needed]
+    try:
+        return [_package(need.requirement.name, str(need.requirement.specifier), need.here, need.fits)
+                for need in requirements.needs() if need.needed]
+    except ColabRLError as error:
+        return [Finding(BAD, str(error))]
 
 
 def _package(name: str, wanted: str, here: str | None, fits: bool) -> Finding:
@@ -161,7 +184,7 @@ def _fast() -> str:
 
 def _drive() -> str:
     from colab_rl import machine
-    from colab_rl.storage.registry import MOUNTED_DRIVE, MY_DRIVE
+    from colab_rl.storage.drive.mount import MOUNTED_DRIVE, MY_DRIVE
 
     if (MOUNTED_DRIVE / MY_DRIVE).is_dir():
         return "Drive mounted"
@@ -180,8 +203,3 @@ def _store(store: str | os.PathLike | None) -> Finding:
     except ColabRLError as error:
         return Finding(BAD, str(error))
     return Finding(GOOD, f"store {opened.place} answers")
-
-
-def to_json(findings: list[Finding]) -> list[dict[str, Any]]:
-    """What `doctor --json` prints."""
-    return [finding._asdict() for finding in findings]

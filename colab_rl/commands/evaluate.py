@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from colab_rl.arguments import checked
+from colab_rl.arguments import check_seed, checked
 from colab_rl.environments import EnvironmentSource
 from colab_rl.errors import UsageError
 from colab_rl.evaluation.episode import Episode
@@ -24,7 +24,7 @@ def evaluate(run: str, *, checkpoint: str | int = "best", episodes: int = 100, s
     """
     if not 1 <= episodes <= 1_000_000:
         raise UsageError(f"episodes must be between 1 and 1,000,000, not {episodes}")
-    _check_seed(seed)
+    check_seed(seed)
     places = Places(root, store)
     identity = places.require(run)
     source = identity.environment(env, "evaluate")
@@ -39,15 +39,8 @@ def record(run: str, *, checkpoint: str | int = "best", seed: int = 0, env: Envi
 
     Arguments and errors are those of `evaluate`.
     """
-    _check_seed(seed)
+    check_seed(seed)
     places = Places(root, store)
     identity = places.require(run)
     return record_checkpoint(identity, find_checkpoint(identity, places, checkpoint), seed,
-                             identity.environment(env, "record"))
-
-
-def _check_seed(seed: int) -> None:
-    if not 0 <= seed < 2**31:
-        raise UsageError(f"the seed must be between 0 and {2**31 - 1}, not {seed}")
-
-
+                             identity.environment(env, "record"), check=True)

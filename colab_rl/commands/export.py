@@ -20,7 +20,7 @@ from colab_rl.policies.policy import Score
 from colab_rl.progress import say
 from colab_rl.runs.identity import Identity
 from colab_rl.runs.places import Location, Places
-from colab_rl.storage import expanded
+from colab_rl.storage import absolute_path
 from colab_rl.views.copies import copy_to_store
 
 
@@ -71,7 +71,7 @@ def export(run: str, *, checkpoint: str | int = "best", out: str | os.PathLike |
     Raises UsageError for what does not exist, ColabRLError if the folder cannot be made; then nothing is written.
     """
     check_packages()
-    out = None if out is None else expanded(out, "out")
+    out = None if out is None else absolute_path(out, "out")
     if out is not None:
         check_free(out)
     places = Places(root, store)

@@ -2,71 +2,126 @@
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import dataclass
 
 from colab_rl.arguments import checked
 from colab_rl.checkpoints import Manifest, Tier
-from colab_rl.checkpoints.manifest import generation_of
+from colab_rl.checkpoints.layout import RUN_JSON, manifest_generation
 from colab_rl.checkpoints.retention import best
-from colab_rl.errors import ColabRLError, StorageError
+from colab_rl.commands.result import Result
+from colab_rl.errors import StorageError
 from colab_rl.progress import say
 from colab_rl.runs.identity import Identity
 from colab_rl.runs.places import Location, Places
+from colab_rl.runs.survey import Checkpoints, survey
 from colab_rl.storage import NotFound
 
 
+@dataclass(frozen=True)
+class CheckpointStatus:
+    """A checkpoint, and its copies.
+
+    local, store: `verified`, `written` (to a mount that proves nothing), `bad` or `absent`.
+    step, score, state_sha256: None if no copy of the manifest can be read; score: also None without an evaluation.
+    """
+
+    generation: int
+    step: int | None
+    score: float | None
+    state_sha256: str | None
+    local: str
+    store: str
+
+
+@dataclass(frozen=True)
+class RunStatus(Result):
+    """A run, and its checkpoints, the newest first.
+
+    iteration, step, state_sha256: of the newest checkpoint. score: of the newest that has one; best_score: of the best.
+    pending: how many checkpoints are whole on this machine and not in the store.
+    """
+
+    run: str
+    env_id: str
+    algorithm: str
+    backend: str
+    seed: int
+    iteration: int
+    step: int
+    total_steps: int
+    finished: bool
+    exact: bool
+    score: float | None
+    best_score: float | None
+    state_sha256: str | None
+    checkpoints: list[CheckpointStatus]
+    pending: int
+
+    def summary(self) -> str:
+        """The run, in a line."""
+        score = "none yet" if self.best_score is None else f"{self.best_score:.1f}"
+        state = "finished" if self.finished else f"{100 * self.step / self.total_steps:.0f} %"
+        return (f"{self.run}: {self.env_id}, {self.algorithm} on {self.backend}, seed {self.seed}; "
+                f"step {self.step:,} of {self.total_steps:,} ({state}), best score {score}"
+                f"{'' if self.exact else ', not bit-exact'}; {self.pending} pending for the store")
+
+    def table(self) -> str:
+        """Its checkpoints, a line each."""
+        lines = [f"{'generation':>10} {'step':>12} {'score':>9}  {'local':9} {'store':9}"]
+        for row in self.checkpoints:
+            score = "" if row.score is None else f"{row.score:.1f}"
+            step = "" if row.step is None else f"{row.step:,}"
+            lines.append(f"{row.generation:>10} {step:>12} {score:>9}  {row.local:9} {row.store:9}")
+        return "\n".join(lines)
+
+
 @checked
-def status(run: str | None = None, *, root: Location = None, store: Location = None) -> list[dict[str, Any]]:
-    """The run, or all runs, as `status --json` prints them. Raises UsageError for an unknown run."""
+def status(run: str | None = None, *, root: Location = None, store: Location = None) -> list[RunStatus]:
+    """The run, or all runs. Raises UsageError for an unknown run.
+
+    `verified` and `written` say for one run that every file was read, or that Drive gave its MD5. For all runs they
+    say what `survey` says, which reads no file but manifests.
+    """
     return status_in(Places(root, store), run)
 
 
-def status_in(places: Places, run: str | None = None) -> list[dict[str, Any]]:
+def status_in(places: Places, run: str | None = None) -> list[RunStatus]:
     """See `status`."""
     if run:
-        return [_status_of(places.require(run), places)]
-    found = []
-    for name in places.names():
-        try:
-            found.append(_status_of(places.require(name), places))
-        except ColabRLError as error:  # one damaged run does not hide the others
-            say(f"{name}: {error}")
-    return found
+        identity = places.require(run)
+        local, remote = places.tiers(identity)
+        return [_row(identity, _checkpoints(local), _checkpoints(remote), places)]
+    return [_row(*found, places) for found in survey(places)]
 
 
-def _status_of(identity: Identity, places: Places) -> dict[str, Any]:
-    local, remote = places.tiers(identity)
-    here, there = _states(local), _states(remote)
+def _row(identity: Identity, here: Checkpoints, there: Checkpoints, places: Places) -> RunStatus:
     # By generation and hash, the newest first; two lines of one run may share a generation.
-    names = sorted({**here, **there}, key=lambda name: (generation_of(name), name), reverse=True)
+    names = sorted({**here, **there}, key=lambda name: (manifest_generation(name), name), reverse=True)
     rows, manifests = [], []
     for name in names:
         states = [found.get(name, (None, "absent")) for found in (here, there)]
         manifest = next((manifest for manifest, _ in states if manifest), None)
-        rows.append({"generation": generation_of(name), "step": manifest and manifest.step,
-                     "score": manifest and manifest.score, "state_sha256": manifest and manifest.state_sha256,
-                     "local": states[0][1], "store": states[1][1]})
+        step, score, digest = (manifest.step, manifest.score, manifest.state_sha256) if manifest else (None,) * 3
+        rows.append(CheckpointStatus(manifest_generation(name) or 0, step, score, digest, states[0][1], states[1][1]))
         if any(state in ("verified", "written") for _, state in states):
             manifests += [manifest] if manifest else []
     newest: Manifest | None = manifests[0] if manifests else None
     best_one = best(manifests)
-    missing = [row for row in rows if row["local"] == "verified" and row["store"] in ("absent", "bad")]
+    missing = [row for row in rows if row.local == "verified" and row.store in ("absent", "bad")]
     scored = next((manifest for manifest in manifests if manifest.score is not None), None)
-    return {
-        "run": identity.name, "env_id": identity.env_id, "algorithm": identity.algorithm,
-        "backend": identity.backend, "seed": identity.config["seed"],
-        "iteration": newest.iteration if newest else 0, "step": newest.step if newest else 0,
-        "total_steps": newest.total_steps if newest else identity.config["total_steps"],
-        "finished": bool(newest and newest.finished), "exact": newest.exact if newest else True,
-        "score": scored and scored.score, "best_score": best_one and best_one.score,
-        "state_sha256": newest and newest.state_sha256, "checkpoints": rows,
-        "pending": len(missing) if remote else 0,
-    }
+    return RunStatus(
+        run=identity.name, env_id=identity.env_id, algorithm=identity.algorithm, backend=identity.backend,
+        seed=identity.config["seed"], iteration=newest.iteration if newest else 0, step=newest.step if newest else 0,
+        total_steps=newest.total_steps if newest else identity.config["total_steps"],
+        finished=bool(newest and newest.finished), exact=newest.exact if newest else True,
+        score=scored.score if scored else None, best_score=best_one.score if best_one else None,
+        state_sha256=newest.state_sha256 if newest else None, checkpoints=rows,
+        pending=len(missing) if places.store else 0)
 
 
-def _states(tier: Tier | None) -> dict[str, tuple[Manifest | None, str]]:
+def _checkpoints(tier: Tier | None) -> Checkpoints:
     """Manifest and `verified`, `written` or `bad` of every checkpoint in a tier; each file is read."""
-    states: dict[str, tuple[Manifest | None, str]] = {}
+    states: Checkpoints = {}
     if tier is None:
         return states
     try:
@@ -81,10 +136,10 @@ def _states(tier: Tier | None) -> dict[str, tuple[Manifest | None, str]]:
     written = {name: manifest for name, (manifest, state) in states.items() if manifest and state == "written"}
     try:
         if written:
-            confirmed = tier.confirmed(written.values(), tier.storage.get("run.json"))
+            confirmed = tier.confirmed(written.values(), tier.storage.get(RUN_JSON))
             states |= {manifest.name: (manifest, "verified") for manifest in confirmed}
     except StorageError as error:
-        say(f"{tier.storage.place} cannot be verified on Drive: {error}")
+        say(f"{tier.storage.place} cannot be verified behind the mount: {error}")
     return states
 
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import dataclass
 
 from colab_rl.arguments import checked
 from colab_rl.checkpoints import Damaged
+from colab_rl.checkpoints.layout import RUN_JSON
+from colab_rl.commands.result import Result
 from colab_rl.commands.status import is_there
 from colab_rl.errors import ColabRLError, StorageError
 from colab_rl.progress import progress_bar
@@ -14,11 +16,25 @@ from colab_rl.runs.places import Location, Places
 from colab_rl.storage import NotFound
 
 
-@checked
-def verify(run: str, *, root: Location = None, store: Location = None) -> dict[str, Any]:
-    """Reads every file of every checkpoint, here and in the store, against its manifest.
+@dataclass(frozen=True)
+class Verification(Result):
+    """How many checkpoints and files were read, and a line for each that is bad."""
 
-    Returns `run, checkpoints, files, bad`: how many were read, and a line for each that is bad.
+    run: str
+    checkpoints: int
+    files: int
+    bad: list[str]
+
+    def summary(self) -> str:
+        """The bad ones, and a line with the counts."""
+        return "\n".join([*self.bad, f"{self.run}: {self.checkpoints} checkpoints, {self.files} files read, "
+                                      f"{len(self.bad)} bad"])
+
+
+@checked
+def verify(run: str, *, root: Location = None, store: Location = None) -> Verification:
+    """Reads every file of every checkpoint, here and in the store, against its manifest. Raises UsageError for an
+    unknown run.
     """
     places = Places(root, store)
     identity = places.require(run)
@@ -49,8 +65,8 @@ def verify(run: str, *, root: Location = None, store: Location = None) -> dict[s
                         if is_there(tier, name):
                             bad.append(f"{tier.storage.place}: {error}")
         try:
-            Identity.from_bytes(tier.storage.get("run.json"), tier.storage.place)
+            Identity.from_bytes(tier.storage.get(RUN_JSON), tier.storage.place)
         except ColabRLError as error:
             bad.append(f"{tier.storage.place}: {error}")
         files += len(seen) + 1
-    return {"run": run, "checkpoints": checkpoints, "files": files, "bad": bad}
+    return Verification(run, checkpoints, files, bad)

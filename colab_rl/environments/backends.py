@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from colab_rl.environments.base import VectorEnvironment
+from colab_rl.environments.channels import Channels
 from colab_rl.environments.envpool_vector import EnvPoolVectorEnvironment, why_not_envpool
 from colab_rl.environments.gymnasium_vector import GymnasiumVectorEnvironment
 from colab_rl.environments.make import EnvironmentSource
@@ -37,10 +38,13 @@ def choose_backend(name: str, source: EnvironmentSource, spaces: Spaces) -> str:
     return "gymnasium" if name == "gymnasium" or reason else "envpool"
 
 
-def make_vector_environment(backend: str, source: EnvironmentSource, spaces: Spaces, num_envs: int,
-                            seed: int) -> VectorEnvironment:
-    """Training's environments. Raises EnvironmentFault where they cannot be made."""
+def make_vector_environment(backend: str, source: EnvironmentSource, spaces: Spaces, num_envs: int, seed: int,
+                            description: Channels | None = None) -> VectorEnvironment:
+    """Training's environments. Raises EnvironmentFault if they cannot be made.
+
+    description: their channels, if they are lent to an evaluation too.
+    """
     if backend == "envpool":
         assert isinstance(source, str)
         return EnvPoolVectorEnvironment(source, spaces, num_envs, seed)
-    return GymnasiumVectorEnvironment(source, spaces, num_envs, seed)
+    return GymnasiumVectorEnvironment(source, spaces, num_envs, seed, description=description)

@@ -91,13 +91,22 @@ class VectorEnvironment(ABC):
         """
         return False
 
+    def check_repeats(self) -> list[str]:
+        """Why an episode depends on more than its seed and actions, as far as a try tells; an empty list if it does
+        not. To be called before `reset` or `restore`.
+        """
+        return []
+
     @abstractmethod
     def snapshot(self) -> dict[str, Any]:
         """All that `restore` needs to go on exactly from here, in this process or another."""
 
     @abstractmethod
     def restore(self, snapshot: dict[str, Any]) -> list[str]:
-        """Goes back to a snapshot. Returns why that is not exact, an empty list where it is."""
+        """Goes back to a snapshot. Returns why that is not exact, an empty list if it is.
+
+        If it is not, other episodes have begun everywhere: those of the snapshot never end.
+        """
 
     @abstractmethod
     def close(self) -> None:

@@ -10,6 +10,7 @@ and video shows these names and units:
         channels = Channels({"elbow_torque": "N m"}, read=lambda arm, observation: [arm.elbow.torque])
 
 For one that you did not write: `environment.unwrapped.channels = Channels(...)` in the function that makes it.
+What we know of gymnasium's environments is in `known/`, one file each.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from typing import Any
 import gymnasium
 import numpy as np
 
-from colab_rl.errors import UsageError
+from colab_rl.errors import UsageError, nearest
 
 OURS = ("reward", "value", "terrain", "first_pose", "other_poses")  # what a recording has beside the channels
 OUR_BEGINNINGS = ("action_", "reward_")
@@ -41,16 +42,56 @@ class Drawing:
     terrain: Callable[[Any], list[np.ndarray]] = lambda environment: []
 
 
-@dataclass(frozen=True)
-class Channels:
-    """What is recorded of an environment.
+@dataclass(frozen=True, kw_only=True)
+class Shown:
+    """What dashboards and videos show of the channels, each named as in `Channels.units`. It travels with a recording.
 
-    units: by channel's name its unit, such as `{"hull_angle": "rad"}`; the empty string where it has none.
-    read: gives their values for the unwrapped environment and its observation; the observation where not given.
-    actions: the names of the action's numbers, or one name for a discrete action; `action_0`, ... where not given.
-    step_seconds: simulated time of a step, None where a step is no time.
-    reward_parts: gives (T,) series that sum to the reward, by name, from those of a telemetry.Episode.
-    Raises UsageError for a channel of a name that recordings need themselves.
+    choices: what the choices of a discrete action are called, from the first on, such as `("left", "right")`.
+    traces: what a video draws as lines: channels, or pairs of channels that share an axis. The first two that fit.
+    panels: what the gait dashboard draws, `{title: {words: channel}}`, or `{title: channel}`.
+    portraits: the phase portraits, `{title: {words: (x channel, y channel)}}`, or `{title: (x channel, y channel)}`.
+    If one of them is empty, the views choose by names and units.
+    Raises TypeError, ValueError or AttributeError for what is not of these forms.
+    """
+
+    choices: Sequence[str] = ()
+    traces: Sequence[str | Sequence[str]] = ()
+    panels: Mapping[str, Any] = field(default_factory=dict)
+    portraits: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        def by_words(curves: Any) -> dict[str, Any]:
+            return dict(curves) if isinstance(curves, Mapping) else {"": curves}
+
+        for name, value in {
+            "choices": tuple(map(str, self.choices)),
+            "traces": tuple((group,) if isinstance(group, str) else tuple(map(str, group)) for group in self.traces),
+            "panels": {str(title): {str(words): str(name) for words, name in by_words(lines).items()}
+                       for title, lines in self.panels.items()},
+            "portraits": {str(title): {str(words): (str(x), str(y)) for words, (x, y) in by_words(curves).items()}
+                          for title, curves in self.portraits.items()},
+        }.items():
+            object.__setattr__(self, name, value)
+
+    @property
+    def names(self) -> set[str]:
+        """The channels that are shown."""
+        found = {name for group in self.traces for name in group}
+        found |= {name for lines in self.panels.values() for name in lines.values()}
+        return found | {name for curves in self.portraits.values() for pair in curves.values() for name in pair}
+
+
+@dataclass(frozen=True)
+class Channels(Shown):
+    """What is recorded of an environment, and what of that is shown (see Shown).
+
+    units: by channel's name its unit, such as `{"hull_angle": "rad"}`; the empty string if it has none.
+    read: gives their values for the unwrapped environment and its observation; by default the observation itself.
+    actions: the names of the action's numbers, or one name for a discrete action; by default `action_0`, ...
+    step_seconds: simulated time of a step, None if a step is no time.
+    reward_parts: gives (T,) series that sum to the reward, by name, from those of an Episode.
+    Raises UsageError for a channel of a name that recordings need themselves, for two actions of one name, and for
+    what is shown and is no channel.
     """
 
     units: Mapping[str, str]
@@ -63,13 +104,23 @@ class Channels:
     body_count: int = field(init=False)
 
     def __post_init__(self) -> None:
+        try:
+            super().__post_init__()
+        except (TypeError, ValueError, AttributeError) as error:
+            raise UsageError("what channels show is not of the form that help(Channels) and help(Shown) give: choices, "
+                             f"traces, panels, portraits ({error})") from error
         object.__setattr__(self, "body_count", len(self.drawing.outlines) if self.drawing else 0)
-        names = [self.actions] if isinstance(self.actions, str) else self.actions
+        names = [self.actions] if isinstance(self.actions, str) else [str(name) for name in self.actions]
         object.__setattr__(self, "actions", tuple(names))
+        if twice := next((name for name in names if names.count(name) > 1), None):
+            raise UsageError(f"two actions are called {twice!r}: give each a name of its own")
         for name in self.units:
             if name in OURS or name.startswith(OUR_BEGINNINGS):
                 raise UsageError(f"no channel can be called {name!r}: recordings keep {', '.join(OURS)} and names that "
                                  f"begin with {' or '.join(OUR_BEGINNINGS)} for themselves; give it another name")
+        for name in sorted(self.names - set(self.units)):
+            raise UsageError(f"what is to be shown names {name!r}, and no channel is called that"
+                             f"{nearest(name, self.units)}")
 
     @property
     def width(self) -> int:

@@ -23,8 +23,9 @@ from colab_rl.environments.spaces import Spaces
 from colab_rl.errors import EnvironmentFault
 from colab_rl.machine import cores
 from colab_rl.progress import progress_bar
+from colab_rl.requirements import ENVPOOL
 
-INSTALL = "pip install 'envpool>=1.2,<1.2.1'"  # as the extra of setup.cfg has it
+INSTALL = f"pip install '{ENVPOOL}'"
 OLDEST = (1, 2)  # with gymnasium's version of Box2D; policies trained on the one before fell more often there
 
 
@@ -79,16 +80,24 @@ class EnvPoolVectorEnvironment(VectorEnvironment):
                 "observations": self.observations.copy(), "ended": self.ended.copy()}
 
     def restore(self, snapshot: dict[str, Any]) -> list[str]:
-        """Makes the snapshot's pool again and replays its actions."""
+        """Makes the snapshot's pool again and replays its actions. If that does not lead to where it stood, the pool
+        after it begins.
+        """
         self._begin(snapshot["segment"])
         actions = snapshot["actions"]
-        with progress_bar(actions.shape[0] * self.num_envs, "replaying episodes", "step") as progress:
-            for row in actions:
-                self.step(row)
-                progress.update(self.num_envs)
-        same = np.array_equal(self.observations, snapshot["observations"])
-        self.observations, self.ended = snapshot["observations"].copy(), snapshot["ended"].copy()
-        return [] if same else [f"EnvPool does not repeat {self.name} from its seeds and actions"]
+        try:
+            with progress_bar(actions.shape[0] * self.num_envs, "replaying episodes", "step") as progress:
+                for row in actions:
+                    self.step(row)
+                    progress.update(self.num_envs)
+            same = np.array_equal(self.observations, snapshot["observations"]) \
+                and np.array_equal(self.ended, snapshot["ended"])
+        except EnvironmentFault:
+            same = False
+        if same:
+            return []
+        self._begin(snapshot["segment"] + 1)
+        return [f"EnvPool does not repeat {self.name} from its seeds and actions"]
 
     def close(self) -> None:
         """Ends the pool's threads."""

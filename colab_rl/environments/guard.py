@@ -4,16 +4,24 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import inspect
 import os
+import signal
 import sys
 import threading
 import traceback
 from collections.abc import Iterator
 from typing import Any
 
+import gymnasium
 import numpy as np
 
 from colab_rl.errors import ColabRLError, EnvironmentFault
+from colab_rl.machine import standard_error
+
+# Packages whose lines say nothing of what an environment did wrong.
+NOT_ITS_OWN = tuple(os.path.join(folder, "") for folder in (
+    os.path.dirname(gymnasium.__file__), os.path.dirname(np.__file__), os.path.dirname(os.path.dirname(__file__))))
 
 
 class _Aside:
@@ -34,12 +42,13 @@ class _Aside:
             if self._entered > 1:
                 return
             self._stream, sys.stdout = sys.stdout, sys.stderr
+            aside = standard_error()
             # Where Python began without standard output, another file may have its number by now.
             if sys.__stdout__ is not None:
                 with contextlib.suppress(OSError, ValueError):
                     self._flush()
                     self._kept = os.dup(1)
-                    os.dup2(2, 1)
+                    os.dup2(aside, 1)
 
     def __exit__(self, *exception: object) -> None:
         with self._lock:
@@ -66,12 +75,27 @@ _ASIDE = _Aside()
 
 
 @contextlib.contextmanager
+def _signals_kept() -> Iterator[None]:
+    """While entered, an environment may take SIGINT and SIGTERM, as ROS nodes do. Then they are whose they were."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            if handler is not None:  # None is one that C code has set
+                signal.signal(number, handler)
+
+
+@contextlib.contextmanager
 def prints_aside() -> Iterator[None]:
     """While entered, what is printed goes to standard error: standard output is left to results, `--json` above all.
 
-    So does what C code and child processes print, as in the worker processes.
+    So does what C code and child processes print, as in the worker processes. Handlers of signals are put back.
     """
-    with _ASIDE:
+    with _ASIDE, _signals_kept():
         yield
 
 
@@ -91,13 +115,21 @@ def guarded(name: str) -> Iterator[None]:
         raise EnvironmentFault(f"{name} failed: {in_one_line(error)}") from error
 
 
+class WrongReturn(Exception):
+    """That a method of an environment returned what Gymnasium does not expect: in one line, with its place."""
+
+    def __init__(self, environment: gymnasium.Env, method: str, what: str):
+        while isinstance(environment, gymnasium.Wrapper) and type(environment).__module__.startswith("gymnasium."):
+            environment = environment.env  # gymnasium's own wrappers pass on what they are given
+        code = getattr(inspect.unwrap(getattr(environment, method)), "__code__", None)
+        super().__init__(what + (f" ({code.co_filename}, line {code.co_firstlineno})" if code else ""))
+
+
 def in_one_line(error: Exception | SystemExit) -> str:
-    """What was raised, and where."""
-    frame = traceback.extract_tb(error.__traceback__)[-1]
+    """What was raised, and the last line of the environment's own code on the way there."""
+    if isinstance(error, WrongReturn):
+        return str(error)
+    frames = traceback.extract_tb(error.__traceback__)
+    frame = [*frames[-1:], *(frame for frame in frames if not frame.filename.startswith(NOT_ITS_OWN))][-1]
     what = " ".join("".join(traceback.format_exception_only(error)).split())
     return f"{what} ({frame.filename}, line {frame.lineno})"
-
-
-def wrong_shape(observation: Any, shape: tuple[int, ...]) -> ValueError:
-    """That an observation is not as its space has it."""
-    return ValueError(f"an observation of shape {np.shape(observation)}, where the observation space has {shape}")

@@ -17,22 +17,23 @@ import itertools
 import os
 import socket
 import subprocess
-import sys
 from collections.abc import Callable
 from multiprocessing.connection import Connection, wait
 from typing import Any
 
-import cloudpickle
 import numpy as np
 
 from colab_rl.environments.base import StepResult, VectorEnvironment, unusable
+from colab_rl.environments.channels import Channels
 from colab_rl.environments.journal import Journal
+from colab_rl.environments.likeness import command, packed
 from colab_rl.environments.make import EnvironmentSource, environment_name
+from colab_rl.environments.repeats import unrepeatable
 from colab_rl.environments.seeds import episode_seed
 from colab_rl.environments.shared import Layout, SharedArrays, anonymous_file
 from colab_rl.environments.spaces import Spaces
 from colab_rl.errors import EnvironmentFault, UsageError
-from colab_rl.machine import cores
+from colab_rl.machine import cores, standard_error
 from colab_rl.progress import progress_bar
 
 MOST_WORKERS = 8  # more of them only take memory
@@ -41,25 +42,29 @@ MOST_WORKERS = 8  # more of them only take memory
 class GymnasiumVectorEnvironment(VectorEnvironment):
     """`num_envs` environments of one kind.
 
-    seeds: gives the seed of the k-th episode of a slot, or -1 to leave the slot idle
-        from then on; derived from `seed` where not given.
-    channels, recorded: (N, width) float32, the telemetry of each environment for which `recorded`,
-        (N,) bool, is set; `width` numbers, none where not given.
-    Raises EnvironmentFault where an environment cannot be made, UsageError where its function cannot be pickled.
+    seeds: gives the seed of the k-th episode of a slot, or -1 to leave the slot idle from then on; by default derived
+        from `seed`. It may be changed before `reset`.
+    description: the environments' channels, if their telemetry is wanted.
+    channels, recorded: (N, description.width) float32, the telemetry of each environment for which `recorded`,
+        (N,) bool, is set.
+    Raises EnvironmentFault if an environment cannot be made, UsageError if its function cannot be pickled.
     """
 
     backend = "gymnasium"
 
     def __init__(self, source: EnvironmentSource, spaces: Spaces, num_envs: int, seed: int = 0,
-                 seeds: Callable[[int, int], int] | None = None, num_workers: int | None = None, width: int = 0):
+                 seeds: Callable[[int, int], int] | None = None, num_workers: int | None = None,
+                 description: Channels | None = None):
         self.spaces = spaces
         self.num_envs = num_envs
         self.name = environment_name(source)
-        self._episode_seed = seeds or (lambda slot, episode: episode_seed(seed, slot, episode))
-        content = pickled(source)
-        layout = Layout(num_envs, spaces.observation, spaces.action_shape, np.dtype(spaces.action_dtype).str, width)
-        memory = anonymous_file(layout.size())
-        self._arrays = SharedArrays(layout, memory)
+        self.seeds = seeds or (lambda slot, episode: episode_seed(seed, slot, episode))
+        self.description = description
+        self._content = pickled(source)
+        self._layout = Layout(num_envs, spaces.observation, spaces.action_shape, np.dtype(spaces.action_dtype).str,
+                              description.width if description else 0)
+        self._memory = anonymous_file(self._layout.size())
+        self._arrays = SharedArrays(self._layout, self._memory)
         self.observations = self._arrays.observations
         self.ended = self._arrays.ended
         self.channels = self._arrays.channels
@@ -67,22 +72,32 @@ class GymnasiumVectorEnvironment(VectorEnvironment):
         self._journal = Journal(num_envs, spaces.action_shape, spaces.action_dtype)
         self._workers: list[WorkerProcess] = []
         edges = np.linspace(0, num_envs, min(num_workers or min(MOST_WORKERS, cores()), num_envs) + 1).astype(int)
+        self.groups = [slice(int(first), int(end)) for first, end in itertools.pairwise(edges)]
+        self._worker_of = np.repeat(np.arange(len(self.groups)), np.diff(edges))
         try:
-            for first, end in itertools.pairwise(edges):
-                self._workers.append(WorkerProcess(content, layout, int(first), int(end - first), memory))
-            for worker in self._workers:
-                self._answer(worker)
+            self._start()
         except BaseException:
             self.close()
             raise
-        finally:
-            os.close(memory)
-        self.groups = [slice(int(first), int(end)) for first, end in itertools.pairwise(edges)]
-        self._worker_of = np.repeat(np.arange(len(self._workers)), np.diff(edges))
+
+    def _start(self) -> None:
+        for group in self.groups:
+            self._workers.append(WorkerProcess(self._content, self._layout, group.start, group.stop - group.start,
+                                               self._memory))
+        for worker in self._workers:
+            self._answer(worker)
+
+    def check_repeats(self) -> list[str]:
+        """See VectorEnvironment."""
+        self._workers[0].send(b"c")
+        return [] if self._answer(self._workers[0]) else [unrepeatable(self.name)]
 
     def reset(self) -> np.ndarray:
         """Begins the first episode everywhere; returns `observations`."""
         self._journal.episodes[:] = -1
+        return self._begin_the_next()
+
+    def _begin_the_next(self) -> np.ndarray:
         self._journal.lengths[:] = 0
         self.ended[:] = True
         self.step(np.zeros_like(self._arrays.actions))
@@ -94,7 +109,7 @@ class GymnasiumVectorEnvironment(VectorEnvironment):
         journal.append(group, actions, ended)
         if ended.any():
             for slot in group.start + np.flatnonzero(ended):
-                arrays.seeds[slot] = self._episode_seed(int(slot), int(journal.episodes[slot]))
+                arrays.seeds[slot] = self.seeds(int(slot), int(journal.episodes[slot]))
         arrays.actions[group] = actions
         self._workers[self._worker_of[group.start]].send(b"s")
 
@@ -115,9 +130,43 @@ class GymnasiumVectorEnvironment(VectorEnvironment):
         return {"observations": self.observations.copy(), "ended": self.ended.copy(), **self._journal.state_dict()}
 
     def restore(self, snapshot: dict[str, Any]) -> list[str]:
-        """Replays every unfinished episode; returns which of them did not come out as they were."""
+        """Replays every unfinished episode. If one does not come out as it was, the next ones begin everywhere."""
         self._journal.load_state_dict(snapshot)
         self.ended[:] = snapshot["ended"]
+        try:
+            same = self._replay() and np.array_equal(self.observations[~self.ended],
+                                                     snapshot["observations"][~self.ended])
+        except EnvironmentFault:  # an action that was taken then is refused now, or ends the process
+            for worker in self._workers:
+                worker.kill()
+            self._workers = []
+            self._start()
+            same = False
+        if same:
+            self.observations[:] = snapshot["observations"]
+            return []
+        self._begin_the_next()
+        return [unrepeatable(self.name)]
+
+    def terrain(self, slot: int) -> list[np.ndarray]:
+        """The lines of the ground where an environment stands, in m, see Drawing; between two steps of its group."""
+        worker = self._workers[self._worker_of[slot]]
+        worker.send(b"t")
+        worker.connection.send(slot)
+        self._answer(worker)
+        return worker.connection.recv()
+
+    def close(self) -> None:
+        """Ends the worker processes."""
+        for worker in self._workers:
+            worker.close()
+        self._workers = []
+        if self._memory >= 0:
+            os.close(self._memory)
+            self._memory = -1
+
+    def _replay(self) -> bool:
+        """Whether every unfinished episode went on as long as it did."""
         queues: list[list[int]] = [[] for _ in self._workers]
         for slot in np.flatnonzero(~self.ended):
             queues[self._worker_of[slot]].append(int(slot))
@@ -126,26 +175,16 @@ class GymnasiumVectorEnvironment(VectorEnvironment):
         busy: dict[Any, tuple[WorkerProcess, list[int]]] = {
             worker.connection: (worker, queue) for worker, queue in zip(self._workers, queues, strict=True)
             if worker.replaying}
-        total = int(self._journal.lengths[~self.ended].sum())
+        total, same = int(self._journal.lengths[~self.ended].sum()), True
         with progress_bar(total, "replaying episodes", "step") as progress:
             while busy:
                 for connection in wait(list(busy)):
                     worker, queue = busy[connection]
-                    self._answer(worker)
+                    same &= self._answer(worker)
                     progress.update(worker.replaying)
                     if not self._replay_next(worker, queue):
                         del busy[connection]
-        same = np.array_equal(self.observations[~self.ended], snapshot["observations"][~self.ended])
-        self.observations[:] = snapshot["observations"]
-        if same:
-            return []
-        return [f"{self.name} does not repeat an episode from its seed and actions"]
-
-    def close(self) -> None:
-        """Ends the worker processes."""
-        for worker in self._workers:
-            worker.close()
-        self._workers = []
+        return same
 
     def _replay_next(self, worker: WorkerProcess, queue: list[int]) -> bool:
         worker.replaying = 0
@@ -153,27 +192,30 @@ class GymnasiumVectorEnvironment(VectorEnvironment):
             return False
         slot = queue.pop()
         actions = self._journal.actions(slot)
-        self._arrays.seeds[slot] = seed = self._episode_seed(slot, int(self._journal.episodes[slot]))
+        self._arrays.seeds[slot] = seed = self.seeds(slot, int(self._journal.episodes[slot]))
         worker.replaying = len(actions) or 1
         worker.send(b"r")
         worker.connection.send((slot, seed, actions))
         return True
 
-    def _answer(self, worker: WorkerProcess) -> None:
+    def _answer(self, worker: WorkerProcess) -> bool:
+        """Waits for a worker's answer; whether it is yes. Raises EnvironmentFault if something went wrong."""
         try:
             answer = worker.connection.recv_bytes()
         except (EOFError, OSError):
             raise EnvironmentFault(f"a worker process of {self.name} is gone ({worker.cause_of_death()})") from None
-        if answer != b"d":
+        if answer not in (b"d", b"n"):
             raise EnvironmentFault(f"{self.name} failed: {answer.decode(errors='replace')}")
+        return answer == b"d"
 
 
 def pickled(source: EnvironmentSource) -> bytes:
-    """What makes an environment, for the worker processes; by value, so that a function of a notebook's cell reaches
-    them. Raises UsageError where it cannot be pickled.
+    """What makes an environment, and what makes a worker process look like this one, for the worker processes.
+
+    Raises UsageError if it cannot be pickled.
     """
     try:
-        return cloudpickle.dumps(source)
+        return packed(source)
     except Exception as error:  # whatever an object raises that is asked for its content
         what = " ".join(f"{type(error).__name__}: {error}".split())
         raise UsageError(f"{environment_name(source)} holds what cannot be sent to the worker processes that step it "
@@ -187,18 +229,18 @@ class WorkerProcess:
     """
 
     def __init__(self, content: bytes, layout: Layout, first: int, count: int, memory: int):
+        prints = standard_error()
         ours, theirs = socket.socketpair()
         with theirs:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "colab_rl.environments.worker", str(theirs.fileno()), str(memory)],
+                command(f"from colab_rl.environments.worker import main; main({theirs.fileno()}, {memory})"),
                 pass_fds=(theirs.fileno(), memory), stdin=subprocess.DEVNULL,
-                stdout=2,  # what an environment prints is no result
+                stdout=prints, stderr=prints,  # what an environment prints is no result
                 start_new_session=True,  # a signal to the terminal's process group is the trainer's to answer
-                env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join(filter(None, sys.path))})
+                env={**os.environ, "OMP_NUM_THREADS": "1"})
         self.connection = Connection(ours.detach())
         self.replaying = 0  # steps of the episode it is replaying
         with contextlib.suppress(OSError):  # a worker that is dead already is noticed when its answer is awaited
-            self.connection.send(sys.path)
             self.connection.send((content, layout, first, count))
 
     def send(self, command: bytes) -> None:
@@ -213,6 +255,11 @@ class WorkerProcess:
         except subprocess.TimeoutExpired:
             return "it closed its connection"
         return f"killed by signal {-code}" if code < 0 else f"exit code {code}"
+
+    def kill(self) -> None:
+        """Ends it in the middle of its work."""
+        self.process.kill()
+        self.close()
 
     def close(self) -> None:
         """Lets it end by itself, or kills it."""

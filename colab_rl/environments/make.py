@@ -9,10 +9,9 @@ from __future__ import annotations
 import contextlib
 import importlib
 import inspect
-import subprocess
-import sys
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import gymnasium
 import numpy as np
@@ -22,7 +21,10 @@ from colab_rl.environments.spaces import ObservationSpec, Spaces
 from colab_rl.errors import EnvironmentFault, UsageError, nearest
 
 EnvironmentSource = str | Callable[..., gymnasium.Env]
-UNKNOWN = 3  # exit code of a process that is asked for an id
+# By wrapper the setting that takes its place.
+RUNNING_STATISTICS: dict[type[gymnasium.Wrapper], str] = {
+    gymnasium.wrappers.NormalizeObservation: "normalize_observations",
+    gymnasium.wrappers.NormalizeReward: "normalize_rewards (of ppo)"}
 
 
 @prints_aside()
@@ -38,9 +40,7 @@ def make_environment(source: EnvironmentSource, render_mode: str | None = None) 
             takes_it = render_mode and "render_mode" in inspect.signature(source).parameters
             made = source(render_mode=render_mode) if takes_it else source()
             return _rendering(_checked(made, source), source, render_mode)
-        module, colon, name = source.rpartition(":")
-        if colon:
-            _import_user_module(module, source)
+        name = import_module_of(source)
         if name not in gymnasium.registry:
             raise UsageError(f"unknown environment {source!r}{nearest(name, gymnasium.registry)}")
         if render_mode is None:
@@ -59,10 +59,11 @@ def make_environment(source: EnvironmentSource, render_mode: str | None = None) 
 
 
 def describe(source: EnvironmentSource) -> Spaces:
-    """The spaces of an environment. Raises UsageError where they are not supported."""
+    """The spaces of an environment. Raises UsageError if they, or what it is wrapped in, are not supported."""
     environment = make_environment(source)
     try:
         name = environment_name(source)
+        _check_wrappers(environment, name)
         observations, actions = (getattr(environment, which, None) for which in ("observation_space", "action_space"))
         for what, space in (("observations", observations), ("actions", actions)):
             if getattr(space, "shape", None) == (0,):
@@ -76,25 +77,31 @@ def describe(source: EnvironmentSource) -> Spaces:
                           str(actions.dtype))
         if isinstance(actions, gymnasium.spaces.Box) and len(actions.shape) == 1 \
                 and np.issubdtype(actions.dtype, np.floating):
-            return Spaces(ObservationSpec(observations.shape), False, actions.shape[0], 0,
-                          actions.low.astype(np.float32), actions.high.astype(np.float32), str(actions.dtype))
+            low, high = actions.low.astype(np.float32), actions.high.astype(np.float32)
+            exact = np.array_equal(low, actions.low) and np.array_equal(high, actions.high)
+            return Spaces(ObservationSpec(observations.shape), False, actions.shape[0], 0, low, high,
+                          str(actions.dtype), *(() if exact else (tuple(actions.low.tolist()),
+                                                                  tuple(actions.high.tolist()))))
         raise UsageError(f"{name} has actions {actions}: only Discrete and flat floating-point Box "
                          "actions are supported")
     finally:
         close_environment(environment)
 
 
-def check_known_elsewhere(source: EnvironmentSource) -> None:
-    """Raises UsageError for an id that this process knows and a worker process would not, since it was registered by
-    hand, in a notebook's cell say. Starts a process that asks.
+def import_module_of(env_id: str) -> str:
+    """Imports the module that an id such as `module:Id-v0` names; returns the id in it. Raises UsageError if there is
+    no such module.
     """
-    if not isinstance(source, str) or ":" in source:  # a worker is given the function, or imports the module
-        return
-    program = f"import gymnasium, sys; sys.exit({UNKNOWN} * ({source!r} not in gymnasium.registry))"
-    asked = subprocess.run([sys.executable, "-c", program], stdin=subprocess.DEVNULL, capture_output=True)
-    if asked.returncode == UNKNOWN:
-        raise UsageError(f"{source} is registered in this process alone, and other processes step it: give a function "
-                         "that makes it, or register it in a module and give module:Id; nothing was changed")
+    module, colon, name = env_id.rpartition(":")
+    if not colon:
+        return name
+    if not all(module.split(".")):
+        raise UsageError(f"environment {env_id!r} names no module before its colon")
+    try:
+        importlib.import_module(module)
+    except ModuleNotFoundError as error:
+        raise UsageError(f"environment {env_id!r}: no module named {error.name!r} is found") from error
+    return name
 
 
 @prints_aside()
@@ -122,21 +129,29 @@ def _checked(made: object, source: EnvironmentSource) -> gymnasium.Env:
                      "(a gymnasium.Env)")
 
 
+def metadata_of(environment: gymnasium.Env) -> Mapping[str, Any]:
+    """Its `metadata`; empty if it has none."""
+    return environment.metadata if isinstance(environment.metadata, Mapping) else {}
+
+
+def _check_wrappers(environment: gymnasium.Env, name: str) -> None:
+    """Raises UsageError for wrappers whose statistics run on: an episode would depend on those before it."""
+    layer = environment
+    while isinstance(layer, gymnasium.Wrapper):
+        for kind, setting in RUNNING_STATISTICS.items():
+            if isinstance(layer, kind) and getattr(layer, "update_running_mean", True):  # False freezes them
+                raise UsageError(f"{name} is wrapped in {kind.__name__}, whose statistics change with every episode and "
+                                 "are in no checkpoint; nothing was changed; leave the wrapper out and use the "
+                                 f"setting {setting}")
+        layer = layer.env
+
+
 def _rendering(environment: gymnasium.Env, source: EnvironmentSource, render_mode: str | None) -> gymnasium.Env:
     """The environment, if it renders in that mode."""
     if render_mode is None or environment.render_mode == render_mode:
         return environment
-    modes = environment.metadata.get("render_modes") or []
+    modes = metadata_of(environment).get("render_modes") or []
     close_environment(environment)
     hint = f"; give env=a function that makes it with render_mode={render_mode!r}" if render_mode in modes else ""
     raise EnvironmentFault(f"{environment_name(source)} does not render as {render_mode}{hint}; "
                            "nothing was written")
-
-
-def _import_user_module(module: str, source: str) -> None:
-    if not all(module.split(".")):
-        raise UsageError(f"environment {source!r} names no module before its colon")
-    try:
-        importlib.import_module(module)
-    except ModuleNotFoundError as error:
-        raise UsageError(f"environment {source!r}: no module named {error.name!r} is found") from error

@@ -35,6 +35,7 @@ class Spaces:
         or a vector of `action_dim` numbers.
     action_low, action_high: (action_dim,) float32 bounds of continuous actions, empty otherwise.
     sample_dtype: of what the environment's action space samples; empty for `action_dtype`.
+    sample_low, sample_high: its bounds of continuous actions, if float32 does not hold them; else empty.
     """
 
     observation: ObservationSpec
@@ -44,6 +45,8 @@ class Spaces:
     action_low: np.ndarray
     action_high: np.ndarray
     sample_dtype: str = ""
+    sample_low: tuple[float, ...] = ()
+    sample_high: tuple[float, ...] = ()
 
     @property
     def action_shape(self) -> tuple[int, ...]:
@@ -61,7 +64,8 @@ class Spaces:
                      for bounds in (self.action_low, self.action_high))
         return {"observation": self.observation.to_json(), "discrete": self.discrete, "action_dim": self.action_dim,
                 "first_action": self.first_action, "action_low": low, "action_high": high,
-                "sample_dtype": self.sample_dtype}
+                "sample_dtype": self.sample_dtype, "sample_low": list(self.sample_low),
+                "sample_high": list(self.sample_high)}
 
     @classmethod
     def from_json(cls, saved: Mapping[str, Any]) -> Spaces | None:
@@ -73,7 +77,8 @@ class Spaces:
         observation = saved.get("observation") or {"shape": [saved["obs_dim"]]}
         return cls(ObservationSpec(tuple(observation["shape"]), observation.get("dtype", "float32")),
                    saved["discrete"], saved["action_dim"], saved["first_action"], np.array(low, np.float32),
-                   np.array(high, np.float32), saved.get("sample_dtype", ""))
+                   np.array(high, np.float32), saved.get("sample_dtype", ""), tuple(saved.get("sample_low", ())),
+                   tuple(saved.get("sample_high", ())))
 
     def same_as(self, saved: Mapping[str, Any]) -> bool:
         """Whether they are those that run.json has kept.

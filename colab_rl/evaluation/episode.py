@@ -16,18 +16,20 @@ import json
 import zipfile
 import zlib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any
 
 import numpy as np
 
-from colab_rl.environments.channels import Channels
+from colab_rl.environments.channels import Channels, Shown
 from colab_rl.environments.guard import guarded
+from colab_rl.environments.known import shown_of
 from colab_rl.environments.spaces import Spaces
 
 FORMAT = 1
 LARGEST_EPISODE = 300_000  # bytes in a file; of a longer one the first part is kept
 DESCRIPTION = "description.json"
+SHOWN = tuple(part.name for part in fields(Shown))
 
 
 @dataclass(frozen=True)
@@ -40,6 +42,7 @@ class Episode:
     series, units: by name; (T + 1,) for what a state has, (T,) for what a step has.
     outlines, poses, terrain: bodies by name, (K, 2) m each; (T + 1, bodies, 3); the ground's lines, (K, 2) m each.
         From a file poses are a little rounded, and their angles in [-pi, pi].
+    shown: what views show of it, as its environment's channels have it.
     """
 
     environment: str
@@ -53,6 +56,7 @@ class Episode:
     outlines: Mapping[str, np.ndarray]
     poses: np.ndarray
     terrain: list[np.ndarray]
+    shown: Shown = field(default_factory=Shown)
 
     def __getitem__(self, name: str) -> np.ndarray:
         return self.series[name]
@@ -142,7 +146,8 @@ class Recording:
         return Episode(self.environment, self.seed, bool(terminated), float(series["reward"].cumsum()[-1]), length,
                        channels.step_seconds, series, {name: units.get(name, "") for name in series},
                        dict(drawing.outlines) if drawing else {},
-                       rows[:, count:].reshape(length + 1, channels.body_count, 3), list(terrain))
+                       rows[:, count:].reshape(length + 1, channels.body_count, 3), list(terrain),
+                       Shown(**{name: getattr(channels, name) for name in SHOWN}))
 
 
 def to_npz(episodes: Sequence[Episode]) -> bytes:
@@ -234,7 +239,7 @@ def _rounded(values: np.ndarray) -> np.ndarray:
 def _description(episode: Episode) -> dict[str, Any]:
     return {"environment": episode.environment, "seed": episode.seed, "terminated": episode.terminated,
             "return": episode.total_return, "steps": episode.steps, "step_seconds": episode.step_seconds,
-            "units": dict(episode.units),
+            "units": dict(episode.units), "shown": asdict(episode.shown),
             "outlines": {name: np.asarray(outline).tolist() for name, outline in episode.outlines.items()}}
 
 
@@ -256,7 +261,9 @@ def _episode(description: Mapping[str, Any], file: Mapping[str, np.ndarray], num
     gaps = np.flatnonzero(np.isnan(points[:, 0]))
     terrain = [line[~np.isnan(line[:, 0])] for line in np.split(points, gaps) if len(line) > 1]
     seconds = description["step_seconds"]
+    units = {str(name): str(unit) for name, unit in description["units"].items()}
+    shown = description.get("shown")
     return Episode(str(description["environment"]), int(description["seed"]), bool(description["terminated"]),
                    float(description["return"]), int(description["steps"]), float(seconds) if seconds else None,
-                   series, {str(name): str(unit) for name, unit in description["units"].items()}, outlines, poses,
-                   terrain)
+                   series, units, outlines, poses, terrain, shown_of(units) if shown is None else
+                   Shown(**{name: shown[name] for name in SHOWN if name in shown}))

@@ -1,7 +1,7 @@
 """The score: deterministic episodes on stock gymnasium, one fresh environment seed an episode.
 
 An episode depends on the policy and its seed alone: `Evaluator` in its worker processes, `record_episode`
-in this one, and `replay` all give the same, to the last bit.
+in this one, and `replay` all give the same, to the last bit. `check_repeats` finds environments that depend on more.
 """
 
 from __future__ import annotations
@@ -11,21 +11,15 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from colab_rl.environments import (
-    Channels,
-    EnvironmentSource,
-    channels_of,
-    close_environment,
-    environment_name,
-    make_environment,
-)
-from colab_rl.environments.guard import guarded
+from colab_rl.environments import EnvironmentSource, environment_name
 from colab_rl.environments.gymnasium_vector import GymnasiumVectorEnvironment
-from colab_rl.environments.seeds import begin_episode
+from colab_rl.environments.known import describe_channels
 from colab_rl.environments.spaces import Spaces
 from colab_rl.evaluation.episode import Episode, Recording
 from colab_rl.evaluation.replay import LONGEST_EPISODE, Function, endless
 from colab_rl.progress import progress_bar
+
+MOST_SLOTS = 20
 
 
 @dataclass(frozen=True)
@@ -62,17 +56,28 @@ class EvaluationResult:
 
 
 class Evaluator:
-    """Worker processes for evaluation episodes, started by the first evaluation and kept for the next."""
+    """Evaluation episodes in worker processes, which the first evaluation starts and the next ones use again.
 
-    def __init__(self, source: EnvironmentSource, spaces: Spaces, slots: int = 20):
+    slots: how many environments it makes, at most MOST_SLOTS.
+    lent: training's own environments, made with their channels, if there may be none beside them: they are stepped
+        instead of others, and whoever lends them restores them after an evaluation.
+    """
+
+    def __init__(self, source: EnvironmentSource, spaces: Spaces, slots: int = MOST_SLOTS,
+                 lent: GymnasiumVectorEnvironment | None = None):
         self._source = source
         self._spaces = spaces
         self._queue: list[tuple[int, int]] = []  # (episode, seed) still to begin, the next one last
-        self._running = np.full(slots, -1)
-        self._envs: GymnasiumVectorEnvironment | None = None
+        self._running = np.full(lent.num_envs if lent else min(slots, MOST_SLOTS), -1)
+        self.lent = lent
+        self._envs = lent
         self._record = 0                               # how many episodes are recorded
         self._recordings: dict[int, Recording] = {}    # by slot
         self._terrains: dict[int, list[np.ndarray]] = {}  # by seed: training evaluates the same ones again and again
+
+    def check_repeats(self) -> list[str]:
+        """Why a seed may give another return another time, see VectorEnvironment; an empty list if it will not."""
+        return self._opened().check_repeats()
 
     def evaluate(self, act: Function, episodes: int, seed: int, progress: bool = False,
                  record: int = 0, values: Function | None = None) -> EvaluationResult:
@@ -81,10 +86,9 @@ class Evaluator:
         act: gives (B, ...) actions for (B, *obs_shape) observations, each row by itself.
         record: the first so many episodes are recorded; values: gives (B,) value estimates for them.
         """
-        if self._envs is None:
-            self._open()
-        assert self._envs is not None
-        envs, running = self._envs, self._running
+        envs, running = self._opened(), self._running
+        channels = envs.description
+        assert channels is not None
         self._queue = [(episode, seed + episode) for episode in reversed(range(episodes))]
         self._record, self._recordings = record, {}
         running[:] = -1
@@ -100,7 +104,10 @@ class Evaluator:
             if len(live):
                 actions[live] = act(envs.observations[live])
             for slot in self._recorded(live):
-                self._recordings[slot].state(envs.channels[slot], envs.observations[slot])
+                recording = self._recordings[slot]
+                if channels.drawing and recording.seed not in self._terrains:
+                    self._terrains[recording.seed] = envs.terrain(slot)
+                recording.state(envs.channels[slot], envs.observations[slot])
             envs.send(group, actions[group])
             return live
 
@@ -116,8 +123,10 @@ class Evaluator:
                 if envs.ended[slot]:
                     recording.state(envs.channels[slot], envs.observations[slot])
                     recorded[int(running[slot])] = recording.finish(
-                        step.terminated[slot - group.start], values or _no_values, self._terrain(recording.seed))
+                        step.terminated[slot - group.start], values or _no_values,
+                        self._terrains.get(recording.seed, []))
 
+        lenders_seeds, envs.seeds = envs.seeds, self._next_seed
         envs.reset()
         with progress_bar(episodes, "evaluating", "episode", disable=not progress) as bar:
             steps = [(group, send(group)) for group in envs.groups]
@@ -127,43 +136,35 @@ class Evaluator:
                     receive(group, live)
                     bar.update(int(envs.ended[live].sum()))
                     steps.append((group, send(group)))  # while the other groups step
+        envs.seeds = lenders_seeds
         return EvaluationResult(returns, lengths, tuple(recorded[i] for i in sorted(recorded)))
 
     def _recorded(self, slots: np.ndarray) -> list[int]:
         return [int(slot) for slot in slots if slot in self._recordings] if self._recordings else []
 
     def close(self) -> None:
-        """Ends the worker processes."""
-        if self._envs is not None:
+        """Ends the worker processes that it started."""
+        if self._envs is not None and self.lent is None:
             self._envs.close()
-            close_environment(self._local)
 
-    def _open(self) -> None:
-        self._local = make_environment(self._source)
-        self._channels: Channels = channels_of(self._local)
-        self._envs = GymnasiumVectorEnvironment(self._source, self._spaces, len(self._running),
-                                                seeds=self._next_seed, width=self._channels.width)
+    def _opened(self) -> GymnasiumVectorEnvironment:
+        if self._envs is None:
+            self._envs = GymnasiumVectorEnvironment(self._source, self._spaces, len(self._running),
+                                                    description=describe_channels(self._source))
+        return self._envs
 
     def _next_seed(self, slot: int, _episode: int) -> int:
-        assert self._envs is not None
+        envs = self._envs
+        assert envs is not None and envs.description is not None
         self._recordings.pop(slot, None)
-        self._envs.recorded[slot] = False
+        envs.recorded[slot] = False
         if not self._queue:
             return -1
         self._running[slot], seed = self._queue.pop()
         if self._running[slot] < self._record:
-            self._envs.recorded[slot] = True
-            self._recordings[slot] = Recording(self._channels, self._spaces, environment_name(self._source), seed)
+            envs.recorded[slot] = True
+            self._recordings[slot] = Recording(envs.description, self._spaces, environment_name(self._source), seed)
         return seed
-
-    def _terrain(self, seed: int) -> list[np.ndarray]:
-        if self._channels.drawing is None:
-            return []
-        if seed not in self._terrains:
-            with guarded(environment_name(self._source)):
-                begin_episode(self._local, seed)
-                self._terrains[seed] = self._channels.drawing.terrain(self._local.unwrapped)
-        return self._terrains[seed]
 
 
 def _no_values(observations: np.ndarray) -> np.ndarray:

@@ -17,7 +17,7 @@ from colab_rl.environments import EnvironmentSource, channels_of, close_environm
 from colab_rl.environments.spaces import Spaces
 from colab_rl.errors import ColabRLError
 from colab_rl.evaluation.evaluator import Evaluator
-from colab_rl.machine import torch_threads
+from colab_rl.machine import plain_torch
 from colab_rl.policies import card
 from colab_rl.policies.folder import CARD, EXAMPLE, ONNX, STATE
 from colab_rl.policies.load import describe_policy, load_algorithm
@@ -48,10 +48,10 @@ def contents_of(identity: Identity, checkpoint: Checkpoint, source: EnvironmentS
     """
     spaces = describe(source)
     algorithm = load_algorithm(identity, checkpoint, spaces)
-    with torch_threads(identity.threads):
+    with plain_torch(identity.threads):
         score, seen = evaluated(algorithm, source, spaces)
         graph, onnx, difference = _graph(algorithm, spaces, observations(source, spaces, seen))
-    about = {**describe_policy(identity, checkpoint.manifest, spaces, score), "function": not isinstance(source, str),
+    about = {**describe_policy(identity, checkpoint.manifest, spaces, score), "function": identity.trains_on_function,
              "channels": _channels(source), "license": "unknown", "onnx": onnx, "max_difference": difference}
     film = f"replay{video.suffix}" if video else None
     contents = {STATE: serialize({"algorithm": algorithm.state_dict()}),

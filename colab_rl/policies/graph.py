@@ -25,6 +25,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from colab_rl.environments.spaces import Spaces
 from colab_rl.errors import ColabRLError
+from colab_rl.policies.policy import as_sampled
 
 if TYPE_CHECKING:
     from torch import nn
@@ -163,7 +164,7 @@ def draw(acting: Callable[[Any], Any], spaces: Spaces) -> tuple[bytes, bytes | N
         action = acting(Symbol(graph, OBSERVATION, np.dtype(spaces.observation.dtype)))
         if not isinstance(action, Symbol):
             raise NotDrawable(f"a function that gives {type(action).__name__}")
-        model = graph.model(action.astype(spaces.sample_dtype or spaces.action_dtype), spaces)
+        model = graph.model(as_sampled(action, spaces.to_json()), spaces)
     except (TypeError, AttributeError, ValueError) as error:  # of code that takes arrays alone
         raise NotDrawable(" ".join(str(error).split())) from error
     data = model.SerializeToString(deterministic=True)

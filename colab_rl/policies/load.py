@@ -16,16 +16,17 @@ import colab_rl
 from colab_rl.algorithms import Algorithm
 from colab_rl.algorithms.registry import algorithm_class, make_config
 from colab_rl.checkpoints import Damaged, Manifest
-from colab_rl.checkpoints.recovery import Checkpoint, load_from, manifests_in, newest_whole, of_generation
+from colab_rl.checkpoints.recovery import Checkpoint, load_from_any, load_generation, manifests_in, newest_whole
 from colab_rl.checkpoints.retention import best
 from colab_rl.checkpoints.serialization import deserialize
 from colab_rl.environments import EnvironmentSource, close_environment, describe, make_environment
+from colab_rl.environments.repeats import say_unless_it_repeats
 from colab_rl.environments.spaces import Spaces
 from colab_rl.errors import ColabRLError, StorageError, UsageError
 from colab_rl.evaluation.episode import Episode
 from colab_rl.evaluation.evaluator import EVALUATION_SEED, EvaluationResult, Evaluator
 from colab_rl.evaluation.replay import record_episode
-from colab_rl.machine import torch_threads
+from colab_rl.machine import plain_torch
 from colab_rl.policies.folder import STATE
 from colab_rl.policies.policy import Policy
 from colab_rl.progress import say
@@ -38,19 +39,25 @@ def evaluate_checkpoint(identity: Identity, checkpoint: Checkpoint, episodes: in
                         source: EnvironmentSource, recordings: int = 0) -> EvaluationResult:
     """See `evaluate`."""
     spaces = describe(source)
-    algorithm = load_algorithm(identity, checkpoint, spaces)
-    with torch_threads(identity.threads), contextlib.closing(Evaluator(source, spaces)) as evaluator:
+    slots = 1 if identity.config["num_envs"] == 1 else episodes  # there may be no second instance of it
+    with plain_torch(identity.threads), contextlib.closing(Evaluator(source, spaces, slots)) as evaluator:
+        algorithm = load_algorithm(identity, checkpoint, spaces)
+        for reason in evaluator.check_repeats():
+            say(f"{reason}: the same seed may give another return another time")
         return evaluator.evaluate(lambda obs: algorithm.act(obs, deterministic=True), episodes, seed, progress=True,
                                   record=recordings, values=algorithm.values)
 
 
-def record_checkpoint(identity: Identity, checkpoint: Checkpoint, seed: int, source: EnvironmentSource) -> Episode:
-    """See `record`."""
+def record_checkpoint(identity: Identity, checkpoint: Checkpoint, seed: int, source: EnvironmentSource,
+                      check: bool = False) -> Episode:
+    """See `record`. check: whether to say if another episode of this seed may have another return."""
     spaces = describe(source)
-    algorithm = load_algorithm(identity, checkpoint, spaces)
     environment = make_environment(source)
     try:
-        with torch_threads(identity.threads):
+        if check:
+            say_unless_it_repeats(environment, identity.env_id)
+        with plain_torch(identity.threads):
+            algorithm = load_algorithm(identity, checkpoint, spaces)
             return record_episode(environment, spaces, lambda obs: algorithm.act(obs, deterministic=True),
                                   algorithm.values, seed, identity.env_id)
     finally:
@@ -66,7 +73,7 @@ def find_checkpoint(identity: Identity, places: Places, which: str | int,
     """
     local, remote = places.tiers(identity)
     if re.fullmatch("[0-9]+", str(which)):
-        return of_generation(local, remote, int(which))
+        return load_generation(local, remote, int(which))
     if which not in ("best", "latest"):
         raise UsageError(f"checkpoint is best, latest or a generation's number, not {which!r}")
     if which == "best":
@@ -74,7 +81,7 @@ def find_checkpoint(identity: Identity, places: Places, which: str | int,
         manifests = manifests_in(tiers, tell)
         while (best_one := best(manifests)) is not None:
             try:
-                return load_from(tiers, best_one)
+                return load_from_any(tiers, best_one)
             except (Damaged, StorageError) as error:
                 tell(f"skipping a checkpoint: {error}")
                 manifests.remove(best_one)
@@ -99,9 +106,11 @@ def policy_of(run: str, which: str | int, deterministic: bool, env: EnvironmentS
 def acting_of(algorithm: Algorithm, threads: int) -> Callable[[np.ndarray], np.ndarray]:
     """Deterministic actions of a batch, as the evaluation takes them."""
     acting = algorithm.acting()
+    if algorithm.acts_in_numpy:
+        return acting
 
     def act(rows: np.ndarray) -> np.ndarray:
-        with torch_threads(threads):  # how sums are split among them decides their last bits
+        with plain_torch(threads):  # how sums are split among them decides their last bits
             return acting(rows)
 
     return act
@@ -147,8 +156,7 @@ def load_algorithm(identity: Identity, checkpoint: Checkpoint, spaces: Spaces) -
     """The run's algorithm as the checkpoint left it, on the CPU. Raises UsageError for an environment of other spaces,
     ColabRLError where the state cannot be loaded.
     """
-    if not spaces.same_as(identity.spaces):
-        raise UsageError(f"{identity.env_id} has other spaces than when {identity.name} was begun; nothing was changed")
+    identity.check_spaces(spaces)
     return restored(identity.algorithm, identity.make_config(), spaces, checkpoint.state,
                     f"generation {checkpoint.manifest.generation} of {identity.name}")
 

@@ -62,7 +62,7 @@ class Policy:
         self._act, self._make_algorithm = act, algorithm
         observation, spaces = about["spaces"]["observation"], about["spaces"]
         self._shape, self._dtype = tuple(observation["shape"]), np.dtype(observation["dtype"])
-        self._action_dtype = np.dtype(spaces["sample_dtype"] or ("int64" if spaces["discrete"] else "float32"))
+        self._spaces = spaces
 
     def __call__(self, obs: Any, deterministic: bool | None = None) -> Any:
         """The action for one observation, (*obs_shape,), or actions for a batch, (B, *obs_shape).
@@ -75,7 +75,7 @@ class Policy:
             actions = self._act(rows)
         else:
             actions = self._algorithm.act(rows, deterministic=False)
-        actions = actions.astype(self._action_dtype, copy=False)
+        actions = as_sampled(actions, self._spaces)
         return actions[0] if alone else actions
 
     def value(self, obs: Any) -> Any:
@@ -129,6 +129,14 @@ class Policy:
             raise UsageError(f"an observation holds {rows[~np.isfinite(rows)][0]}, which {self._dtype} numbers of "
                              "an environment never are")
         return rows, alone
+
+
+def as_sampled(actions: Any, spaces: Mapping[str, Any]) -> Any:
+    """A policy's actions, as the action space of an environment samples them. spaces: as run.json keeps them."""
+    dtype = spaces["sample_dtype"] or ("int64" if spaces["discrete"] else "float32")
+    actions = actions if actions.dtype == dtype else actions.astype(dtype)
+    low, high = spaces["sample_low"], spaces["sample_high"]
+    return np.minimum(np.maximum(actions, low), high) if low else actions
 
 
 @checked

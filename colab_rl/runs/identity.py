@@ -18,14 +18,18 @@ from typing import Any
 
 from colab_rl.algorithms.registry import OURS, make_config
 from colab_rl.checkpoints import NewerFormat
+from colab_rl.checkpoints.layout import RUN_JSON
 from colab_rl.checkpoints.manifest import checksum
 from colab_rl.environments import EnvironmentSource
+from colab_rl.environments.spaces import Spaces
 from colab_rl.errors import ColabRLError, StorageError, UsageError
 from colab_rl.settings import Config
 from colab_rl.storage import FolderStorage, NotFound, Storage
 
-FORMAT = 1
+FORMAT = 2  # 1, of version 0.1.0, had no env_is_function
 TENSORBOARD = "tensorboard"
+# What follows `custom:` in the name of a function. An id such as `custom:Ant-v4` has a hyphen.
+QUALIFIED_NAME = re.compile(r"custom:(\w+|<\w+>)(\.(\w+|<\w+>))*")
 RUN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}")
 
 
@@ -38,7 +42,8 @@ class Identity:
     """What run.json says of a run: what it is, and what the machine that began it chose.
 
     name: of its folder; in run.json, the one that it was begun under.
-    source: the checkpoint it began from, `{"run", "run_id", "generation", "state_sha256"}`, or None.
+    origin: another run's checkpoint that it started from, `{"run", "run_id", "generation", "state_sha256"}`, or None.
+    env_is_function: whether env_id is the name of a function; None if version 0.1.0 began the run.
     """
 
     name: str
@@ -52,23 +57,36 @@ class Identity:
     config: dict[str, Any]
     spaces: dict[str, Any]
     versions: dict[str, str]
-    source: dict[str, Any] | None = None
+    origin: dict[str, Any] | None = None
+    env_is_function: bool | None = None
 
     def make_config(self) -> Config:
         """The run's settings."""
         return make_config(self.algorithm, self.config)
 
+    @property
+    def trains_on_function(self) -> bool:
+        """Whether a function makes its environment. Version 0.1.0 told that by the name alone."""
+        if self.env_is_function is None:
+            return QUALIFIED_NAME.fullmatch(self.env_id) is not None
+        return self.env_is_function
+
     def environment(self, given: EnvironmentSource | None, call: str) -> EnvironmentSource:
         """What makes the run's environment: its id, or the function, which has to be given each time.
 
-        call: the function of ours that wants it. Raises UsageError where it is not given.
+        call: the function of ours that wants it. Raises UsageError if it is not given.
         """
         if given is not None:
             return given
-        if self.env_id.startswith("custom:"):
+        if self.trains_on_function:
             raise UsageError(f"{self.name} trains on {self.env_id.removeprefix('custom:')}, a function: give it from "
                              f"Python with {call}(..., env=that function)")
         return self.env_id
+
+    def check_spaces(self, spaces: Spaces) -> None:
+        """Raises UsageError if these are not the spaces that the run was begun with."""
+        if not spaces.same_as(self.spaces):
+            raise UsageError(f"{self.env_id} has other spaces than when {self.name} was begun; nothing was changed")
 
     def to_bytes(self) -> bytes:
         """The content of run.json."""
@@ -77,7 +95,7 @@ class Identity:
 
     @classmethod
     def from_bytes(cls, data: bytes, place: str) -> Identity:
-        """Reads run.json. Raises DamagedIdentity where it is none, NewerFormat where it is too new."""
+        """Reads run.json. Raises DamagedIdentity if it is none, NewerFormat if it is too new."""
         try:
             content = json.loads(data)
             digest = content.pop("identity_sha256")
@@ -87,6 +105,7 @@ class Identity:
             if isinstance(version, int) and version > FORMAT:
                 raise NewerFormat(f"{place} was written by a newer colab_rl; nothing was changed; "
                                   "install the newer version")
+            content.setdefault("origin", content.pop("source", None))  # as 0.1.0 calls it
             identity = cls(**content)
             if identity.algorithm in OURS:  # one of a person's own may not be registered yet
                 identity.make_config()
@@ -98,22 +117,22 @@ class Identity:
 def write_identity(identity: Identity, local: FolderStorage, remote: Storage | None) -> bytes:
     """Makes this machine hold the run's run.json, byte for byte as it was first written; returns it.
 
-    Raises ColabRLError where another session has begun a run of that name meanwhile.
+    Raises ColabRLError if another session has begun a run of that name meanwhile.
     """
     with contextlib.suppress(NotFound, DamagedIdentity):
-        if Identity.from_bytes(local.get("run.json"), local.place).run_id != identity.run_id:
+        if Identity.from_bytes(local.get(RUN_JSON), local.place).run_id != identity.run_id:
             raise ColabRLError(f"another session has just begun {identity.name}; nothing was changed; "
                                "the same command continues it")
     for storage in filter(None, (local, remote)):
         with contextlib.suppress(StorageError, DamagedIdentity):
-            data = storage.get("run.json")
+            data = storage.get(RUN_JSON)
             if Identity.from_bytes(data, storage.place).run_id == identity.run_id:
                 break
     else:
         data = identity.to_bytes()
-    if "run.json" not in local.list("") or local.get("run.json") != data:
-        local.set_aside("run.json")
-        local.put("run.json", data)
+    if RUN_JSON not in local.list("") or local.get(RUN_JSON) != data:
+        local.set_aside(RUN_JSON)
+        local.put(RUN_JSON, data)
     return data
 
 
@@ -121,5 +140,3 @@ def check_run_name(name: str) -> None:
     """Raises UsageError for what cannot be the name of a run's folder everywhere."""
     if not RUN_NAME.fullmatch(name) or name == TENSORBOARD:
         raise UsageError(f"{name!r} cannot name a run: letters, digits, '-', '_' and '.', a letter or digit first")
-
-

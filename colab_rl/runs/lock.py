@@ -16,7 +16,7 @@ from colab_rl.storage import FolderStorage
 def locked(storage: FolderStorage) -> Iterator[None]:
     """Holds a run on this machine, so that two sessions do not write one folder; the kernel frees it on kill -9.
 
-    Raises StorageError where the folder cannot be written, ColabRLError where another session has it. On a disk
+    Raises StorageError if the folder cannot be written, ColabRLError if another session has it. On a disk
     without locks a person is told to see to it.
     """
     try:

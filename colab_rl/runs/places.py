@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import os
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import NamedTuple
 
 from colab_rl.checkpoints import Tier
+from colab_rl.checkpoints.layout import RUN_JSON, SESSIONS
 from colab_rl.errors import ColabRLError, StorageError, UsageError, nearest
 from colab_rl.runs.identity import (
     RUN_NAME,
@@ -16,29 +19,28 @@ from colab_rl.runs.identity import (
     Identity,
     check_run_name,
 )
-from colab_rl.storage import FolderStorage, NotFound, Storage, expanded, looked_again, open_store
+from colab_rl.storage import FolderStorage, NotFound, Stat, Storage, absolute_path, open_store, retry_until
 
 Location = str | os.PathLike | None
 
 
 def store_name(store: str | os.PathLike | None = None) -> str:
-    """What a person calls the store: what is given, else `$COLAB_RL_STORE`; empty where nobody said."""
+    """What a person calls the store: what is given, else `$COLAB_RL_STORE`; empty if nobody said."""
     return os.fspath(store or os.environ.get("COLAB_RL_STORE", ""))
 
 
 class Places:
     """Where this machine's runs are, and the store beyond it.
 
-    root: `$COLAB_RL_ROOT` or `runs` where not given.
-    store: a folder's path, `drive:FOLDER` or `none`; `$COLAB_RL_STORE` where not given, else on
-        Colab the mounted Drive's `colab_rl` folder, else none.
-    make_store: makes the store's folder where it is missing and the one above it is there.
-    Raises UsageError or StorageError where the store is not there, or is the root itself.
+    root: `$COLAB_RL_ROOT` if not given, else `runs`.
+    store: a name that `open_store` takes; `$COLAB_RL_STORE` if not given, else what is opened without a name.
+    make_store: makes the store's folder if it is missing and the one above it is there.
+    Raises UsageError or StorageError if the store is not there, or is the root itself.
     """
 
     def __init__(self, root: str | os.PathLike | None = None, store: str | os.PathLike | None = None,
                  make_store: bool = False):
-        self.root = expanded(root or os.environ.get("COLAB_RL_ROOT") or "runs", "root")
+        self.root = absolute_path(root or os.environ.get("COLAB_RL_ROOT") or "runs", "root")
         self.store = open_store(store_name(store), make_store)
         if isinstance(self.store, FolderStorage) and os.path.realpath(self.store.root) == os.path.realpath(self.root):
             raise UsageError(f"the store {self.store.place} is the folder of the runs itself, where a copy would be no "
@@ -50,7 +52,7 @@ class Places:
 
     def remote(self, name: str) -> Storage | None:
         """The store's folder of a run, None without a store."""
-        return self.store.at(name) if self.store else None
+        return self.store.subfolder(name) if self.store else None
 
     def tensorboard(self, name: str) -> Path:
         """The local folder of a run's event files."""
@@ -60,27 +62,24 @@ class Places:
         """Every run, here and in the store."""
         found: set[str] = set()
         for storage in filter(None, (FolderStorage(self.root), self.store)):
-            names = [name for name in storage.folders() if RUN_NAME.fullmatch(name)]
-            found |= {name.removesuffix("/run.json") for name in storage.stats(f"{name}/run.json" for name in names)}
+            found |= runs_in(storage).keys()
         return sorted(found)
 
     def find(self, name: str) -> Identity | None:
-        """A run's identity, from here or the store; None where neither has it.
+        """A run's identity, from here or the store; None if neither has it.
 
         Its name is that of its folder: one that was copied or renamed is a run of its own, not a way to the first.
-        Raises ColabRLError where a folder of that name is no run, or where the two tiers hold different runs.
+        Raises ColabRLError if a folder of that name is no run, or if the two tiers hold different runs.
         """
         check_run_name(name)
         storages = [storage for storage in (self.local(name), self.remote(name)) if storage]
-        consistent = all(storage.consistent for storage in storages)
-        found, damaged = _identities(storages) if consistent else looked_again(lambda: _identities(storages))
-        if len({identity.run_id for identity in found}) == 2:
-            raise ColabRLError(f"{storages[0].place} and {storages[1].place} hold two different runs of the same "
-                               "name; nothing was changed; choose another name, or move one of them")
-        if found:
-            return dataclasses.replace(found[0], name=name)
-        if damaged:
-            raise damaged[0]
+
+        def look() -> Copies:
+            return read_copies((storage.place, functools.partial(storage.get, RUN_JSON)) for storage in storages)
+
+        copies = look() if all(storage.consistent for storage in storages) else retry_until(look)
+        if copies:
+            return copies.agreed(name)
         for storage in storages:
             if _holds_something(storage):
                 raise ColabRLError(f"{storage.place} is not a run: it has no run.json; nothing was changed; "
@@ -88,7 +87,7 @@ class Places:
         return None
 
     def require(self, name: str) -> Identity:
-        """A run's identity. Raises UsageError that names the nearest runs where there is none."""
+        """A run's identity. Raises UsageError that names the nearest runs if there is none."""
         identity = self.find(name)
         if identity is None:
             names = self.names()
@@ -104,29 +103,53 @@ class Places:
                 Tier(remote, identity.run_id) if remote else None)
 
 
-class _Looked(NamedTuple):
-    """What storages hold of a run's identity, and what is wrong with one that is damaged; false where nothing is."""
+def runs_in(storage: Storage) -> dict[str, dict[str, Stat]]:
+    """The runs in a storage by name, with the files that lie directly in the folder of each."""
+    found: dict[str, dict[str, Stat]] = {}
+    for path, stat in storage.list_files(name for name in storage.folders() if RUN_NAME.fullmatch(name)).items():
+        name, _, file = path.partition("/")
+        found.setdefault(name, {})[file] = stat
+    return {name: files for name, files in found.items() if RUN_JSON in files}
 
-    found: list[Identity]
+
+class Copies(NamedTuple):
+    """What the copies of a run.json say, each with its place. False if there is none."""
+
+    found: list[tuple[str, Identity]]
     damaged: list[DamagedIdentity]
 
     def __bool__(self) -> bool:
         return bool(self.found or self.damaged)
 
+    def agreed(self, name: str) -> Identity | None:
+        """The run's identity, under the name of its folder. Raises ColabRLError if two runs have that name, or if
+        every copy is damaged.
+        """
+        if len({identity.run_id for _, identity in self.found}) == 2:
+            raise ColabRLError(f"{' and '.join(place for place, _ in self.found)} hold two different runs of the same "
+                               "name; nothing was changed; choose another name, or move one of them")
+        if self.damaged and not self.found:
+            raise self.damaged[0]
+        return dataclasses.replace(self.found[0][1], name=name) if self.found else None
 
-def _identities(storages: list[Storage]) -> _Looked:
-    looked = _Looked([], [])
-    for storage in storages:
+
+def read_copies(copies: Iterable[tuple[str, Callable[[], bytes]]]) -> Copies:
+    """Reads the copies of a run.json. Each is its place, and what gets it or raises NotFound.
+
+    Raises StorageError if the first one cannot be read: a store's trouble is told by the thread that fills it.
+    """
+    found = Copies([], [])
+    for place, get in copies:
         try:
-            looked.found.append(Identity.from_bytes(storage.get("run.json"), storage.place))
+            found.found.append((place, Identity.from_bytes(get(), place)))
         except NotFound:
             continue
         except DamagedIdentity as error:
-            looked.damaged.append(error)
-        except StorageError:  # of the store: the replicator says so; of this machine: nothing can be done
-            if not looked.found:
+            found.damaged.append(error)
+        except StorageError:
+            if not found.found:
                 raise
-    return looked
+    return found
 
 
 def _holds_something(storage: Storage) -> bool:
@@ -135,4 +158,4 @@ def _holds_something(storage: Storage) -> bool:
     """
     if isinstance(storage, FolderStorage) and storage.root.is_file():
         return True
-    return any(not name.startswith((".", "sessions/")) for name in storage.list(""))
+    return any(not name.startswith((".", SESSIONS)) for name in storage.list(""))

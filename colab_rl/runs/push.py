@@ -24,19 +24,23 @@ FAILING_WAIT = 10.0  # and for one that does not
 class PushResult:
     """Where a run's newest checkpoint is after `push`.
 
-    state: `verified`, or `written` where the store is a mount and nobody is logged in to Drive itself.
+    state: `verified`, or `written` if the store is a mount and nobody can ask what is behind it.
     """
 
     run: str
     generation: int
     state: str
 
+    def summary(self) -> str:
+        """Where it is, in a line."""
+        return f"{self.run}: generation {self.generation} is {self.state} in the store"
+
 
 @checked
 def push(run: str, *, root: str | os.PathLike | None = None, store: str | os.PathLike | None = None) -> PushResult:
     """Brings everything of a run that the store lacks there; waits, with progress, until it is there.
 
-    Raises ColabRLError where the store refuses it, UsageError where there is no such run or no store.
+    Raises ColabRLError if the store refuses it, UsageError if there is no such run or no store.
     """
     places = Places(root, store, make_store=True)
     identity = places.require(run)
@@ -84,8 +88,8 @@ def finish(replicator: Replicator) -> None:
     """Waits, with progress, until nothing is pending, the store fails, or the time is up; says what is not verified."""
     _wait(replicator, LAST_WAIT)
     if replicator.unconfirmed:
-        say(f"{replicator.unconfirmed} checkpoints are written to the mounted Drive and were not seen in Drive itself "
-            "yet: the mount goes on by itself while this machine lives; python -m colab_rl push waits for it")
+        say(f"{replicator.unconfirmed} checkpoints are written to the mount and were not seen in {replicator.witness} "
+            "itself yet: the mount goes on by itself while this machine lives; python -m colab_rl push waits for it")
 
 
 def _wait(replicator: Replicator, longest: float) -> None:
@@ -93,7 +97,7 @@ def _wait(replicator: Replicator, longest: float) -> None:
     _watch("bringing to the store", lambda: replicator.pending, longest, replicator,
            replicator.wait, lambda: (replicator.error, replicator.refused))
     if not replicator.pending:
-        _watch("waiting for Drive to have it", lambda: replicator.unconfirmed, longest, replicator,
+        _watch(f"waiting for {replicator.witness} to have it", lambda: replicator.unconfirmed, longest, replicator,
                replicator.wait_confirmed, lambda: (replicator.witness_error, replicator.witness_refused))
 
 

@@ -1,7 +1,10 @@
-"""Places where files lie."""
+"""Places where files lie: a folder, Drive, or a storage of a person's own (`register_storage`)."""
 
-from colab_rl.storage.base import NotFound, Stat, Storage, looked_again
-from colab_rl.storage.folder import FolderStorage, expanded
-from colab_rl.storage.registry import open_store
+from colab_rl.storage.base import NotFound, Stat, Storage, retry_until
+from colab_rl.storage.folder import FolderStorage
+from colab_rl.storage.names import check_name
+from colab_rl.storage.path import absolute_path
+from colab_rl.storage.registry import open_store, register_storage
 
-__all__ = ["FolderStorage", "NotFound", "Stat", "Storage", "expanded", "looked_again", "open_store"]
+__all__ = ["FolderStorage", "NotFound", "Stat", "Storage", "absolute_path", "check_name", "open_store",
+           "register_storage", "retry_until"]

@@ -1,9 +1,9 @@
-"""What a place for files does, be it a folder or a Drive."""
+"""What every storage does, be it a folder, Drive, or one that a person has registered."""
 
 from __future__ import annotations
 
 import contextlib
-import re
+import hashlib
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -11,18 +11,23 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple, TypeVar
 
 from colab_rl.errors import StorageError
+from colab_rl.storage.names import bad_name
 
-AT_ONCE = 16  # calls to a place that answers slowly, and to several at a time
-SECOND_LOOKS = (0.5, 1.5)  # seconds before each, where a listing may be an old one
+RETRY_PAUSES = (0.5, 1.5)  # seconds before a listing that may be an old one is asked for again
 
+S = TypeVar("S")
 T = TypeVar("T")
 
 
 class Stat(NamedTuple):
-    """What the place itself says of a file."""
+    """What the storage itself says of a file."""
 
-    size: int  # bytes
-    md5: str   # hexadecimal
+    size: int        # bytes
+    md5: str | None  # hexadecimal; None in a listing that does not bring it
+
+    def matches(self, size: int, md5: str) -> bool:
+        """Whether this says nothing against a file being that one."""
+        return self.size == size and self.md5 in (md5, None)
 
 
 class NotFound(StorageError):
@@ -30,19 +35,23 @@ class NotFound(StorageError):
 
 
 class Storage(ABC):
-    """Files by name; a name is a relative path with forward slashes. Knows nothing of checkpoints.
+    """Files by name. A name is a relative path with forward slashes. A storage knows nothing of checkpoints.
 
-    Every method raises StorageError where the place does not do what it should; what can
-    be said of the reason is in its text.
+    A new storage sets the attributes that have no value here, and implements the abstract methods. It overrides the
+    others if it can do with fewer calls. Several threads call it. Every method raises StorageError if trying again
+    later may help, StorageRefused if a person has to change something first, and ValueError for a name that
+    `check_name` refuses.
     """
 
-    place: str  # for people: where this is
-    # Whether what it reads back has arrived. A mount answers from this machine's cache: there a
-    # file that reads back is written, and no more is known.
+    place: str                  # where this is, for people
+    service: str = "the store"  # who keeps the files, in sentences: "Drive" does not have them yet
+    # Whether a file that reads back has arrived. A mount answers from this machine's cache: what reads back there is
+    # written, and no more is known.
     proves: bool
-    # Whether what it lists is all there is. A Drive and a mount may answer with an old listing.
+    # Whether a listing shows all that is there. Drive and mounts now and then answer with an old one.
     consistent: bool
-    # Another way to the same files, that proves what it says, where this one does not: Drive itself behind its mount.
+    concurrency: int            # calls that it takes at a time
+    # Another way to the same files that proves what it says, if this one does not: Drive itself, behind its mount.
     witness: Storage | None = None
 
     @abstractmethod
@@ -51,74 +60,84 @@ class Storage(ABC):
 
     @abstractmethod
     def get(self, name: str) -> bytes:
-        """The file's content. Raises NotFound where there is none."""
+        """The file's content. Raises NotFound if there is none."""
 
     @abstractmethod
     def list(self, prefix: str) -> dict[str, int]:
-        """Size in bytes of every file whose name begins with the folder `prefix` (such as `checkpoints/`)."""
-
-    @abstractmethod
-    def stat(self, name: str) -> Stat:
-        """Size and MD5 of what the place holds, read there and then. Raises NotFound where there is no file."""
-
-    @abstractmethod
-    def set_aside(self, name: str) -> None:
-        """Renames a damaged file to `name.bad` (`name.2.bad` ...), where nothing takes it for whole."""
+        """Size in bytes of every file below the folder `prefix`, such as `checkpoints/`; of all for an empty one."""
 
     @abstractmethod
     def delete(self, name: str) -> None:
-        """Removes a file; one that is not there is no error."""
+        """Removes a file. It is no error if there is none."""
 
     @abstractmethod
+    def subfolder(self, path: str) -> Storage:
+        """The storage of a folder in this one. Its first file makes that folder, but never this one."""
+
     def folders(self) -> Sequence[str]:
-        """Names of the folders that lie directly in it."""
+        """Names of the folders that lie directly in it, sorted."""
+        return sorted({name.partition("/")[0] for name in self.list("") if "/" in name})
 
-    @abstractmethod
-    def at(self, path: str) -> Storage:
-        """The storage of a folder in this one, made when a file is put there; this one must be there for that."""
+    def stat(self, name: str) -> Stat:
+        """Size and MD5 of what the storage holds, read there and then. Raises NotFound if there is no file."""
+        data = self.get(name)
+        return Stat(len(data), hashlib.md5(data, usedforsecurity=False).hexdigest())
+
+    def set_aside(self, name: str) -> None:
+        """Renames a damaged file to `name.bad` (`name.2.bad` ...), so that nothing takes it for whole."""
+        with contextlib.suppress(NotFound):
+            data = self.get(name)
+            self.put(bad_name(name, self.list(name[:name.rfind("/") + 1])), data)
+            self.delete(name)
 
     def stats(self, names: Iterable[str]) -> dict[str, Stat]:
-        """`stat` of many files at once; those that are not there are left out."""
+        """`stat` of many files. Those that are not there are left out."""
         def stat_of(name: str) -> tuple[str, Stat] | None:
             with contextlib.suppress(NotFound):
                 return name, self.stat(name)
             return None
 
-        return dict(filter(None, self.each(stat_of, names)))
+        return dict(filter(None, self.map(stat_of, names)))
 
-    def each(self, function: Callable[[str], T], names: Iterable[str]) -> Iterator[T]:
-        """The function's answer for each name, in their order; many at a time where the place is a slow one."""
-        if self.proves and self.consistent:  # a disk
-            yield from map(function, names)
+    def list_files(self, folders: Iterable[str]) -> dict[str, Stat]:
+        """What a listing says of every file that lies directly in one of the folders, such as `walker/metrics`.
+
+        Nothing is read. A folder that is not there has no files.
+        """
+        def listed(folder: str) -> dict[str, Stat]:
+            return {name: Stat(size, None) for name, size in self.list(f"{folder}/").items()
+                    if name.rpartition("/")[0] == folder}
+
+        return {name: stat for files in self.map(listed, folders) for name, stat in files.items()}
+
+    def map(self, function: Callable[[S], T], items: Iterable[S]) -> Iterator[T]:
+        """The function's result for each item, in their order. As many calls run at a time as the storage takes."""
+        if self.concurrency == 1:
+            yield from map(function, items)
             return
-        with ThreadPoolExecutor(AT_ONCE, thread_name_prefix="storage") as pool:
-            yield from pool.map(function, names)
+        with ThreadPoolExecutor(self.concurrency, thread_name_prefix="storage") as pool:
+            yield from pool.map(function, items)
 
     def free_bytes(self) -> int | None:
-        """Bytes that are left in the place, None where it has no limit of its own."""
+        """Bytes that are left in the storage, None if it has no limit of its own."""
         return None
 
     def remove_temporary_files(self, folders: Iterable[str]) -> None:  # noqa: B027
-        """Clears what writers that were killed left half written in these folders, where that stays."""
+        """Removes what writers that were killed left half written in these folders."""
 
-    def look_anew(self) -> None:  # noqa: B027
-        """Forgets which folder is which, where that is remembered: a person may have renamed or moved one."""
+    def forget_listings(self) -> None:  # noqa: B027
+        """Looks up folders anew from now on: a person may have renamed or moved one."""
 
 
-def looked_again(look: Callable[[], T], enough: Callable[[T], object] = bool) -> T:
-    """What `look` finds, asked again where that is not `enough`: nothing is begun, made or brought again because one
-    listing was empty or lacked a file.
+def retry_until(look: Callable[[], T], is_enough: Callable[[T], object] = bool) -> T:
+    """What `look` finds, asked again after pauses while that is not enough.
+
+    Nobody begins, makes or brings anything again because one listing was empty or lacked a file.
     """
     found = look()
-    for pause in SECOND_LOOKS:
-        if enough(found):
+    for pause in RETRY_PAUSES:
+        if is_enough(found):
             break
         time.sleep(pause)
         found = look()
     return found
-
-
-def check_name(name: str) -> None:
-    """Raises ValueError for a name that could lead out of the storage."""
-    if not re.fullmatch(r"[\w.-]+(/[\w.-]+)*", name, re.ASCII) or not {".", ".."}.isdisjoint(name.split("/")):
-        raise ValueError(f"not a file name for a storage: {name!r}")

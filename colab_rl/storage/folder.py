@@ -7,15 +7,18 @@ import errno
 import hashlib
 import io
 import os
+import re
 import shutil
 import uuid
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
-from colab_rl.errors import StorageError, StorageRefused, UsageError
-from colab_rl.storage.base import NotFound, Stat, Storage, check_name
+from colab_rl.errors import StorageError, StorageRefused
+from colab_rl.storage.base import NotFound, Stat, Storage
+from colab_rl.storage.names import bad_name, check_name
 
 TEMPORARY = ".tmp-"
+MOUNT_CONCURRENCY = 16  # calls to a mount at a time: each waits for a network
 # What does not pass by itself, and what to do about it.
 ADVICE = {number: advice for advice, numbers in {
     "free space there": (errno.ENOSPC, errno.EDQUOT),
@@ -36,7 +39,9 @@ class FolderStorage(Storage):
         self.root = root
         self.within = within
         self.place = str(root)
-        self.proves = self.consistent = not is_fuse(root)
+        is_disk = not is_fuse(root)
+        self.proves = self.consistent = is_disk
+        self.concurrency = 1 if is_disk else MOUNT_CONCURRENCY
 
     def put(self, name: str, data: bytes) -> None:
         """See Storage."""
@@ -80,8 +85,24 @@ class FolderStorage(Storage):
                             sizes[path.relative_to(self.root).as_posix()] = path.stat().st_size
         return sizes
 
+    def list_files(self, folders: Iterable[str]) -> dict[str, Stat]:
+        """See Storage. A disk and a mount list no hashes."""
+        def listed(folder: str) -> dict[str, Stat]:
+            check_name(folder)
+            found = {}
+            with contextlib.suppress(FileNotFoundError), os.scandir(self.root / folder) as entries:
+                for entry in entries:
+                    with contextlib.suppress(FileNotFoundError):  # deleted meanwhile
+                        if entry.is_file() and not entry.name.startswith(TEMPORARY):
+                            found[f"{folder}/{entry.name}"] = Stat(entry.stat().st_size, None)
+            return found
+
+        with self._explained("listed", self.place):
+            self._check_there()
+            return {name: stat for files in self.map(listed, folders) for name, stat in files.items()}
+
     def stat(self, name: str) -> Stat:
-        """See Storage. Reads the file, past this machine's cache of it where the system allows."""
+        """See Storage. Reads the file, past this machine's cache of it if the system allows."""
         digest, size = hashlib.md5(usedforsecurity=False), 0
         with self._explained("read", name), self._opened(name) as file:
             if hasattr(os, "posix_fadvise"):
@@ -103,11 +124,7 @@ class FolderStorage(Storage):
         path = self._path(name)
         with self._explained("set aside", name), contextlib.suppress(FileNotFoundError):
             self._check_there()
-            target, number = path.with_name(f"{path.name}.bad"), 1
-            while target.exists():
-                number += 1
-                target = path.with_name(f"{path.name}.{number}.bad")
-            path.rename(target)
+            path.rename(path.with_name(bad_name(path.name, os.listdir(path.parent))))
 
     def remove_temporary_files(self, folders: Iterable[str]) -> None:
         """See Storage. A writer that lives must put its file again."""
@@ -125,11 +142,11 @@ class FolderStorage(Storage):
             except FileNotFoundError:
                 return []
 
-    def at(self, path: str) -> FolderStorage:
+    def subfolder(self, path: str) -> FolderStorage:
         """See Storage."""
         check_name(path)
         storage = FolderStorage(self.root / path, within=self.root)
-        storage.witness = self.witness and self.witness.at(path)
+        storage.witness = self.witness and self.witness.subfolder(path)
         return storage
 
     def free_bytes(self) -> int | None:
@@ -142,7 +159,7 @@ class FolderStorage(Storage):
         return open(self._path(name), "rb", buffering=0)
 
     def _check_there(self) -> None:
-        """Raises OSError where the folder above is gone, or the mount it lay on: a mount that ended leaves an empty
+        """Raises OSError if the folder above is gone, or the mount that it lay on. A mount that ended leaves an empty
         folder of this machine, which is no store.
         """
         if self.within and not self.within.is_dir():
@@ -182,28 +199,19 @@ def _make_folder(folder: Path) -> None:
         _fsync_folder(folder.parent)
 
 
-def expanded(path: str | os.PathLike, what: str) -> Path:
-    """What a person gave as a path: `~` is the home folder also where no shell has seen it, as in `--root=~/runs`.
-
-    what: it is to be, for people. Raises UsageError for the home folder of a user whom this machine does not know.
-    """
-    try:
-        return Path(path).expanduser()
-    except RuntimeError as error:
-        raise UsageError(f"{what} {path} begins with the home folder of a user whom this machine does not "
-                         "know") from error
-
-
 def is_fuse(folder: Path) -> bool:
     """Whether the folder lies on a FUSE mount, such as Colab's Drive."""
     try:
-        mounts = [line.split() for line in Path("/proc/mounts").read_text().splitlines()]
+        lines = Path("/proc/mounts").read_bytes().split(b"\n")
         path = Path(os.path.realpath(folder))  # for a loop of links, `resolve` raises RuntimeError
     except OSError:
         return False
-    points = [(Path(mount[1].replace("\\040", " ")), mount[2]) for mount in mounts]
-    above = [(point, kind) for point, kind in points if path.is_relative_to(point)]
-    return bool(above) and max(above, key=lambda found: len(found[0].parts))[1].startswith("fuse")
+    kinds: dict[Path, bytes] = {}  # by mount point, in bytes of any encoding; of several at one point the last is seen
+    for _, point, kind, *_ in (line.split(b" ") for line in lines if line):
+        point = re.sub(rb"\\([0-7]{3})", lambda octal: bytes([int(octal[1], 8)]), point)
+        kinds[Path(os.fsdecode(point))] = kind
+    above = [point for point in kinds if path.is_relative_to(point)]
+    return bool(above) and kinds[max(above, key=lambda point: len(point.parts))].startswith(b"fuse")
 
 
 def _fsync_folder(folder: Path) -> None:

@@ -11,27 +11,31 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from colab_rl.algorithms.registry import algorithm_class, make_config, preset
-from colab_rl.checkpoints.recovery import Checkpoint, check_segments, newest_whole, of_generation
+from colab_rl.checkpoints.recovery import Checkpoint, check_segments, newest_whole
 from colab_rl.environments import EnvironmentSource, describe, environment_name
 from colab_rl.environments.backends import check_backend, choose_backend, why_not
-from colab_rl.environments.make import check_known_elsewhere
 from colab_rl.environments.spaces import Spaces
 from colab_rl.errors import ColabRLError, UsageError
 from colab_rl.machine import THREADS, check_device, choose_device, versions
+from colab_rl.networks.registry import own_network
+from colab_rl.policies.load import find_checkpoint
 from colab_rl.progress import say
 from colab_rl.runs.identity import Identity
 from colab_rl.runs.places import Places
 from colab_rl.settings import Config, to_json
+from colab_rl.training.code import ObjectCode, code_of, own_code
 
 DEFAULT_ENVIRONMENT = "BipedalWalker-v3"
+LABELS = ("best", "latest")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Request:
     """The options of `train`; None is what a person did not say.
 
-    origin: `OTHER` or `OTHER:GENERATION`, the checkpoint that a new run begins from.
+    origin: `OTHER` or `OTHER:CHECKPOINT`, the checkpoint of another run that a new run starts from.
     settings: fields of the config, total_steps and seed among them.
+    env_code: of `env` if that is a function, as it is before anything calls it.
     """
 
     run: str
@@ -41,34 +45,48 @@ class Request:
     device: str = "auto"
     origin: str | None = None
     settings: Mapping[str, Any] = field(default_factory=dict)
+    env_code: ObjectCode | None = field(init=False)
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "env_code", own_code(self.env) if callable(self.env) else None)
         check_backend(self.backend)
         check_device(self.device)
         if self.algo is not None:
             algorithm_class(self.algo)
 
-    @property
-    def env_id(self) -> str | None:
-        """The environment's name."""
-        return None if self.env is None else environment_name(self.env)
+    def _other_environment(self, identity: Identity) -> str:
+        """The name of the environment that is asked for, if it is another than a run's; else empty."""
+        if self.env is None:
+            return ""
+        name, is_function = environment_name(self.env), callable(self.env)
+        if (name, is_function) == (identity.env_id, identity.trains_on_function):
+            return ""
+        return f"{'the function' if is_function else 'the id'} {name}" if name == identity.env_id else name
+
+    def code(self, algorithm: str, network: str, backend: str, env: EnvironmentSource) -> dict[str, str]:
+        """The hashes of the code that trains; `env` has been made."""
+        own = {"environment": self.env_code or own_code(env)}
+        if make := own_network(network):
+            own["network"] = own_code(make)
+        return code_of(algorithm_class(algorithm), backend, **own)
 
     def agree(self, identity: Identity) -> int:
         """The total_steps to train a run that exists to. Raises UsageError that names every contradiction."""
         is_, asked = identity.make_config(), make_config(identity.algorithm, {**identity.config, **self.settings})
-        pairs = [("env", identity.env_id, self.env_id or identity.env_id),
-                 ("algo", identity.algorithm, self.algo or identity.algorithm),
+        pairs = [("algo", identity.algorithm, self.algo or identity.algorithm),
                  ("device", identity.device, identity.device if self.device == "auto" else self.device)]
         pairs += [(name, getattr(is_, name), getattr(asked, name)) for name in self.settings if name != "total_steps"]
         if self.backend not in ("auto", "gymnasium"):  # gymnasium may stand in for a backend that is missing here
             pairs.append(("backend", identity.backend, self.backend))
-        if self.origin is not None:
-            began = identity.source
-            have = f"{began['run']}:{began['generation']}" if began else "nothing"
-            name, generation = parse_origin(self.origin)
-            same = began and name == began["run"] and generation in (None, began["generation"])
-            pairs.append(("from", have, have if same else self.origin))
         contradictions = [f"{name} is {have}, not {want}" for name, have, want in pairs if have != want]
+        if other := self._other_environment(identity):
+            contradictions.insert(0, f"env is {identity.env_id}, not {other}")
+        if self.origin is not None:
+            origin, (name, which) = identity.origin, parse_origin(self.origin)
+            # A run keeps its origin, whatever is the best or the latest of the other run by now.
+            if not origin or name != origin["run"] or which not in (*LABELS, str(origin["generation"])):
+                have = "{run}:{generation}".format(**origin) if origin else "nothing"
+                contradictions.append(f"from is {have}, not {self.origin}")
         if "total_steps" in self.settings and asked.total_steps < is_.total_steps:
             contradictions.append(f"total_steps is {is_.total_steps} and can only grow, not {asked.total_steps}")
         if contradictions:
@@ -99,8 +117,8 @@ class Request:
     def branch(self, origin: str, places: Places) -> Identity:
         """A new run from another's checkpoint."""
         other, checkpoint = checkpoint_of(origin, places)
-        if self.env_id not in (None, other.env_id):
-            raise UsageError(f"{other.name} trains on {other.env_id}, not {self.env_id}")
+        if asked := self._other_environment(other):
+            raise UsageError(f"{other.name} trains on {other.env_id}, not {asked}")
         if self.algo not in (None, other.algorithm):
             raise UsageError(f"{other.name} was trained by {other.algorithm}, not {self.algo}")
         config = make_config(other.algorithm, {**other.config, **self.settings})
@@ -110,47 +128,47 @@ class Request:
         manifest = checkpoint.manifest
         if config.total_steps <= manifest.step:
             raise UsageError(f"{origin} has taken {manifest.step:,} steps already: give a larger --total-steps")
-        began = {"run": other.name, "run_id": other.run_id, "generation": manifest.generation,
-                 "state_sha256": manifest.state_sha256}
         env = other.environment(self.env, "train")
         spaces = describe(env)
-        if not spaces.same_as(other.spaces):
-            raise UsageError(f"{other.env_id} has other spaces than when {other.name} was begun, and a run from its "
-                             "checkpoint keeps them; nothing was changed")
+        other.check_spaces(spaces)
         backend = self.backend
         if backend == "auto" and not why_not(other.backend, env, spaces):
             backend = other.backend
-        return self._identity(env, other.algorithm, config, spaces, backend, began)
+        return self._identity(env, other.algorithm, config, spaces, backend, {
+            "run": other.name, "run_id": other.run_id, "generation": manifest.generation,
+            "state_sha256": manifest.state_sha256})
 
     def _identity(self, env: EnvironmentSource, algorithm: str, config: Config, spaces: Spaces, backend: str,
-                  began: dict[str, Any] | None) -> Identity:
+                  origin: dict[str, Any] | None) -> Identity:
         device, threads = choose_device(self.device), THREADS
         backend = choose_backend(backend, env, spaces)
-        if backend == "gymnasium":
-            check_known_elsewhere(env)
         return Identity(
             name=self.run, run_id=uuid.uuid4().hex,
             created=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
             env_id=environment_name(env), algorithm=algorithm, backend=backend, device=device, threads=threads,
-            config=to_json(config), spaces=spaces.to_json(), versions=versions(device, threads, backend),
-            source=began)
+            config=to_json(config), spaces=spaces.to_json(),
+            versions={**versions(device, threads, backend), **self.code(algorithm, config.network, backend, env)},
+            origin=origin, env_is_function=callable(env))
 
 
-def parse_origin(origin: str) -> tuple[str, int | None]:
-    """The run and the generation, None for its newest, that `OTHER` or `OTHER:GENERATION` names."""
-    name, colon, generation = origin.partition(":")
-    if colon and not re.fullmatch("[0-9]+", generation):
-        raise UsageError(f"--from takes RUN or RUN:GENERATION, not {origin!r}")
-    return name, int(generation) if colon else None
+def parse_origin(origin: str) -> tuple[str, str]:
+    """The run, and `best`, `latest` (the default) or a generation, that `OTHER` or `OTHER:CHECKPOINT` names."""
+    name, colon, which = origin.partition(":")
+    if colon and which not in LABELS and not re.fullmatch("[0-9]+", which):
+        raise UsageError(f"--from takes RUN, RUN:GENERATION, RUN:best or RUN:latest, not {origin!r}")
+    return name, (which.lstrip("0") or "0") if colon else "latest"
 
 
 def checkpoint_of(origin: str, places: Places) -> tuple[Identity, Checkpoint]:
-    """The run and the checkpoint that `OTHER` (its newest) or `OTHER:GENERATION` names."""
-    name, generation = parse_origin(origin)
+    """The run and the checkpoint that `OTHER` (its latest) or `OTHER:CHECKPOINT` names.
+
+    Past experience that belongs to it is there too. If it is missing for the latest, an older checkpoint is taken.
+    """
+    name, which = parse_origin(origin)
     identity = places.require(name)
     local, remote = places.tiers(identity)
-    if generation is not None:
-        checkpoint = of_generation(local, remote, generation)
+    if which != "latest":
+        checkpoint = find_checkpoint(identity, places, which)
         check_segments(checkpoint.manifest, local, remote)
         return identity, checkpoint
     newest = newest_whole(local, remote, say, check=lambda manifest: check_segments(manifest, local, remote))

@@ -10,27 +10,30 @@ from typing import Any
 
 import torch
 
+from colab_rl import __version__
 from colab_rl.algorithms import Algorithm
 from colab_rl.algorithms.registry import algorithm_class, register_algorithm
 from colab_rl.arguments import checked
 from colab_rl.checkpoints import Manifest, Replicator, Tier
-from colab_rl.checkpoints.recovery import Checkpoint, bring_home, bring_segments, newest_whole, read_segments
+from colab_rl.checkpoints.recovery import Checkpoint, bring_segments, newest_whole, read_segments, restore_locally
 from colab_rl.checkpoints.retention import best, sweep
 from colab_rl.checkpoints.segments import Rows
 from colab_rl.checkpoints.serialization import deserialize
 from colab_rl.environments import EnvironmentSource, describe
 from colab_rl.environments.backends import make_vector_environment
-from colab_rl.environments.gymnasium_vector import pickled
+from colab_rl.environments.gymnasium_vector import GymnasiumVectorEnvironment, pickled
+from colab_rl.environments.known import describe_channels
 from colab_rl.environments.spaces import Spaces
 from colab_rl.errors import ColabRLError, Divergence, EnvironmentFault, StorageError, UsageError
 from colab_rl.evaluation.evaluator import Evaluator
-from colab_rl.machine import available_device, differences, torch_threads, versions
+from colab_rl.machine import available_device, plain_torch, versions
 from colab_rl.networks.registry import register_network
 from colab_rl.progress import Watcher, say
 from colab_rl.runs.identity import Identity, check_run_name, write_identity
 from colab_rl.runs.lock import locked
 from colab_rl.runs.places import Places
 from colab_rl.runs.push import finish, replicating
+from colab_rl.training.code import differences
 from colab_rl.training.metrics import Row, from_csv
 from colab_rl.training.request import Request, checkpoint_of
 from colab_rl.training.stopping import StopRequest
@@ -59,20 +62,34 @@ class TrainingResult:
     pending: int
     store_error: str | None
 
+    @property
+    def problem(self) -> str | None:
+        """What the store lacks, why, and what to do; None if it lacks nothing."""
+        return (f"{self.pending} checkpoints are not verified in the store yet: {self.store_error or 'it is slow'}; "
+                "they are kept here; the same command tries again") if self.pending else None
+
+    def summary(self) -> str:
+        """How it ended, in a line."""
+        how = "finished" if self.finished else "stopped, the same command goes on from here"
+        score = "" if self.best_score is None else f", best score {self.best_score:.1f}"
+        return (f"{self.run}: {how}; step {self.step:,} of {self.total_steps:,}, "
+                f"generation {self.generation} saved{score}")
+
 
 @checked
 def train(run: str, *, env: EnvironmentSource | None = None, algo: str | type[Algorithm] | None = None,
           total_steps: int | str | None = None, seed: int | str | None = None, backend: str = "auto",
-          device: str = "auto", settings: Mapping[str, Any] | None = None, source: str | None = None,
+          device: str = "auto", settings: Mapping[str, Any] | None = None, origin: str | None = None,
           root: str | os.PathLike | None = None, store: str | os.PathLike | None = None,
-          watcher: Watcher | None = None) -> TrainingResult:
+          watcher: Watcher | None = None, source: str | None = None) -> TrainingResult:
     """Starts the run, or continues it where its newest whole checkpoint left it.
 
     env: a Gymnasium id, or a function that makes an environment (it may be defined in a notebook's cell).
     algo: a name, `module:Class`, or an Algorithm class of your own.
     settings: fields of the algorithm's config, over those of the tuned preset. `network` may be a Network class, or a
         function that makes a torch module.
-    source: `OTHER` or `OTHER:GENERATION`, a checkpoint to begin a new run from.
+    origin: `OTHER` or `OTHER:CHECKPOINT` (a generation, `best` or `latest`), to start a new run from a checkpoint of
+        another one. source: what version 0.1.0 calls it.
     root, store: see Places.
     watcher: is told how it goes, in place of the progress bar.
 
@@ -81,38 +98,41 @@ def train(run: str, *, env: EnvironmentSource | None = None, algo: str | type[Al
     goes wrong outside the program; its text says what was kept.
     """
     check_run_name(run)
+    origin = source if origin is None else origin
     algo = register_algorithm(algo) if isinstance(algo, type) else algo
-    request = Request(run=run, env=env, algo=algo, backend=backend, device=device, origin=source,
+    request = Request(run=run, env=env, algo=algo, backend=backend, device=device, origin=origin,
                       settings=_merged(_named(settings or {}), total_steps=total_steps, seed=seed))
     places = Places(root, store, make_store=True)
     identity = places.find(run)
     if identity:
         total = request.agree(identity)
     else:
-        identity = request.branch(source, places) if source is not None else request.begin()
+        identity = request.branch(origin, places) if origin is not None else request.begin()
         total = identity.config["total_steps"]
     environment = identity.environment(env, "train")
     spaces = describe(environment)
-    if not spaces.same_as(identity.spaces):
-        raise UsageError(f"{identity.env_id} has other spaces than when {run} was begun; nothing was changed")
-    algorithm_class(identity.algorithm).check(identity.make_config(), spaces)
+    identity.check_spaces(spaces)
     pickled(environment)  # what no worker process can be given is refused before anything is written
     stepped_by = request.backend_of(identity, environment, spaces)
-    with locked(places.local(run)), StopRequest() as stop:
-        return _Session(identity, places, environment, spaces, stepped_by, watcher).run(total, stop)
+    with plain_torch(identity.threads):
+        algorithm_class(identity.algorithm).check(identity.make_config(), spaces)
+        with locked(places.local(run)), StopRequest() as stop:
+            code = request.code(identity.algorithm, identity.make_config().network, identity.backend, environment)
+            return _Session(identity, places, environment, spaces, stepped_by, code, watcher).run(total, stop)
 
 
 class _Session:
     """One session of one run on this machine, under its lock."""
 
     def __init__(self, identity: Identity, places: Places, environment: EnvironmentSource, spaces: Spaces,
-                 backend: str, watcher: Watcher | None):
+                 backend: str, code: dict[str, str], watcher: Watcher | None):
         self.identity = identity
         self.places = places
         self.config = identity.make_config()
         self.environment = environment
         self.spaces = spaces
         self.backend = backend
+        self.code = code
         self.watcher = watcher
         self.local, self.remote = places.tiers(identity)
         self.local.clear()
@@ -132,7 +152,7 @@ class _Session:
                 raise UsageError(f"run {self.identity.name} exists and differs: total_steps is "
                                  f"{checkpoint.manifest.total_steps} and can only grow, not {total_steps}; nothing was "
                                  "changed; leave the option out to continue it")
-            tables = bring_home(checkpoint, self.local, self.remote, say)
+            tables = restore_locally(checkpoint, self.local, self.remote, say)
             sweep(self.local, checkpoint.manifest)
             total_steps = max(total_steps, checkpoint.manifest.total_steps)
         with replicating(self.identity, self.places, self.identity_bytes) as replicator:
@@ -159,17 +179,17 @@ class _Session:
             yield row
 
     def _start(self, checkpoint: Checkpoint | None) -> tuple[Checkpoint, Iterator[Rows]] | None:
-        """Where training goes on: this run's newest checkpoint, or the other run's that it begins from, and the
+        """Where training goes on: this run's newest checkpoint, or its origin, and the
         experience that belongs to it. None where it begins from nothing.
         """
-        began = self.identity.source
+        origin = self.identity.origin
         if checkpoint:
             return checkpoint, read_segments(checkpoint.manifest, self.local, self.remote)
-        if began is None:
+        if origin is None:
             return None
-        other, checkpoint = checkpoint_of(f"{began['run']}:{began['generation']}", self.places)
-        if checkpoint.manifest.state_sha256 != began["state_sha256"]:
-            raise ColabRLError(f"generation {began['generation']} of {began['run']} is another now than when "
+        other, checkpoint = checkpoint_of("{run}:{generation}".format(**origin), self.places)
+        if checkpoint.manifest.state_sha256 != origin["state_sha256"]:
+            raise ColabRLError(f"generation {origin['generation']} of {origin['run']} is another now than when "
                                f"{self.identity.name} was begun; nothing was changed")
         return checkpoint, read_segments(checkpoint.manifest, *self.places.tiers(other))
 
@@ -179,22 +199,33 @@ class _Session:
         identity, config = self.identity, self.config
         device, reasons = available_device(identity.device)
         say(f"environments stepped by {self.backend}")
-        here = versions(device, identity.threads, self.backend)
+        here = {**versions(device, identity.threads, self.backend), **self.code}
         with contextlib.ExitStack() as stack:
-            stack.enter_context(torch_threads(identity.threads))
-            envs = stack.enter_context(
-                make_vector_environment(self.backend, self.environment, self.spaces, config.num_envs, config.seed))
-            evaluator = stack.enter_context(contextlib.closing(Evaluator(self.environment, self.spaces)))
+            # A run with one environment never has a second one beside it: an evaluation steps the same.
+            alone = config.num_envs == 1
+            envs = stack.enter_context(make_vector_environment(
+                self.backend, self.environment, self.spaces, config.num_envs, config.seed,
+                describe_channels(self.environment) if alone else None))
+            lent = envs if alone and isinstance(envs, GymnasiumVectorEnvironment) else None
+            evaluator = stack.enter_context(contextlib.closing(Evaluator(
+                self.environment, self.spaces, config.eval_episodes, lent)))
             algorithm = algorithm_class(identity.algorithm)(config, self.spaces, torch.device(device))
             trainer = Trainer(identity.name, config, total_steps, algorithm, envs, evaluator,
                               Recorder(identity.run_id, self.local, replicator, tensorboard, here, self.watcher))
             start = self._start(checkpoint)
+            remembers = [] if checkpoint else envs.check_repeats()
             if start:
                 manifest = start[0].manifest
-                changes = [*manifest.inexact, *differences(manifest.versions, here), *reasons]
+                # A run from another's checkpoint may be trained by other code: it is exact from there.
+                then = manifest.versions if checkpoint else {**manifest.versions, "colab_rl": __version__, **self.code}
+                changes = [*manifest.inexact, *differences(then, here, f"{identity.algorithm} {identity.backend}"),
+                           *reasons, *remembers]
                 _load(trainer, *start, checkpoint is not None, changes)
             else:
+                trainer.inexact = remembers
                 envs.reset()
+            if trainer.inexact:
+                say(f"not bit-exact: {', '.join(trainer.inexact)}")
             _run(trainer, stop)
             assert trainer.manifest is not None
             return trainer.manifest
@@ -210,8 +241,6 @@ def _load(trainer: Trainer, start: Checkpoint, experience: Iterable[Rows], own: 
                            "colab_rl; nothing was changed") from error
     say(f"going on from generation {manifest.generation} "
         f"(iteration {manifest.iteration:,}, step {manifest.step:,})")
-    if trainer.inexact:
-        say(f"not bit-exact: {', '.join(trainer.inexact)}")
 
 
 def _run(trainer: Trainer, stop: StopRequest) -> None:

@@ -32,13 +32,15 @@ class TensorBoardView:
         self._writer: RecordWriter | None = None
         with self._dispensable():
             folder.mkdir(parents=True, exist_ok=True)
+            number = int(time.time())  # a TensorBoard reads files in the order of their names, and a clock may go back
             for old in folder.glob("events.out.tfevents.*"):
+                with contextlib.suppress(ValueError):
+                    number = max(number, int(old.name.split(".")[3]) + 1)
                 if old.stat().st_size:
                     os.truncate(old, 0)  # not deleted: a TensorBoard that reads it would wait for it for ever
                 else:
                     old.unlink()  # emptied by an earlier session, and left by every reader since
-            now = time.time()  # a TensorBoard reads files in the order of their names
-            name = f"events.out.tfevents.{int(now):010d}.{time.time_ns() % 10**9:09d}.{os.getpid()}"
+            name = f"events.out.tfevents.{number:010d}.{os.getpid()}"
             self._writer = RecordWriter((folder / name).open("xb", buffering=0))
         self._write(Event(file_version="brain.Event:2", wall_time=1.0))
         # A TensorBoard that shows this folder already forgets what it read before.

@@ -15,10 +15,10 @@ from typing import Any, NamedTuple
 
 from colab_rl.algorithms import Algorithm
 from colab_rl.checkpoints import FileRecord, Manifest, Replicator, Tier
-from colab_rl.checkpoints.manifest import numbered
+from colab_rl.checkpoints.layout import CHECKPOINTS, METRICS, TELEMETRY, numbered_name
 from colab_rl.checkpoints.pace import StorePace
-from colab_rl.checkpoints.retention import best, prune
-from colab_rl.checkpoints.segments import Rows, extended
+from colab_rl.checkpoints.retention import best, earlier_of, prune
+from colab_rl.checkpoints.segments import Rows, extend_segments
 from colab_rl.checkpoints.serialization import serialize, state_sha256
 from colab_rl.environments import VectorEnvironment
 from colab_rl.errors import ColabRLError
@@ -98,21 +98,27 @@ class Trainer:
             reasons = self.envs.restore(then)
         else:
             self.envs.reset()
-            self.algorithm.cut_episodes()
             reasons = [f"backend {then['backend']} -> {self.envs.backend}"]
-        self.inexact = list(dict.fromkeys([*changes, *reasons]))
+        self.inexact = changes
+        self._began_others(reasons)
         self.iteration, self.step = state["iteration"], state["step"]
         self.score = state.get("score")  # the first checkpoints, the example's among them, do not have it
         if manifest:
             self.manifest = manifest
             if self._pace:
-                self._pace.go_on_from(manifest)
+                self._pace.resume_from(manifest)
             self._resumed = True
             self.target_reached = manifest.finished and manifest.step < manifest.total_steps == self.total_steps
             self._seconds_before = manifest.seconds
             self._verified = {other.stem: other for other in self.recorder.local.whole()}
             best_one = best(self._verified.values())
             self.best_criterion = best_one.criterion if best_one else None
+
+    def _began_others(self, reasons: list[str]) -> None:
+        """Notes why other episodes have begun than those that ran, if there are reasons."""
+        if reasons:
+            self.algorithm.cut_episodes()
+        self.inexact = list(dict.fromkeys([*self.inexact, *reasons]))
 
     def state_dict(self) -> dict[str, Any]:
         """The whole training state."""
@@ -149,6 +155,7 @@ class Trainer:
         with progress_bar(self.total_steps, self.name, "step", initial=min(self.step, self.total_steps), delay=0,
                           smoothing=0.1, disable=watcher is not None) as progress:
             while not self.finished and not self._stopping and not self._overtaken:
+                stop.hold()
                 before = self.step
                 row = self._iterate()
                 if watcher:
@@ -167,19 +174,21 @@ class Trainer:
         state = self.state_dict()
         data, table = serialize(state), to_csv(self._rows)
         generation = parent.generation + 1 if parent else 1
-        data_name = numbered("checkpoints", generation, FileRecord.of(data), "safetensors")
-        table_name = numbered("metrics", generation, FileRecord.of(table), "csv")
+        data_name = numbered_name(CHECKPOINTS, generation, FileRecord.of(data).sha256, "safetensors")
+        table_name = numbered_name(METRICS, generation, FileRecord.of(table).sha256, "csv")
         result = self._evaluated[1] if self._evaluated and self._evaluated[0] == self.iteration else None
         contents = {table_name: table, data_name: data}
         segments: dict[str, FileRecord] = {}
         if self.algorithm.replay:
-            segments, new_segments = extended(parent.files if parent else {}, self.algorithm.replay)
+            segments, new_segments = extend_segments(parent.files if parent else {}, self.algorithm.replay)
             contents |= new_segments
         telemetry = to_npz(result.episodes) if result else b""
         if telemetry:
-            contents[numbered("telemetry", generation, FileRecord.of(telemetry), "npz")] = telemetry
+            contents[numbered_name(TELEMETRY, generation, FileRecord.of(telemetry).sha256, "npz")] = telemetry
         history = {name: record for name, record in (parent.files if parent else {}).items()
-                   if name.startswith("metrics/")}
+                   if name.startswith(METRICS)}
+        files = {**segments, **{name: FileRecord.of(content) for name, content in contents.items()}}
+        history = {**(parent.history if parent else {}), **history}
         self.manifest = Manifest(
             run_id=recorder.run_id, generation=generation, parent=parent.stem if parent else None,
             iteration=self.iteration, step=self.step, total_steps=self.total_steps, finished=self.finished,
@@ -188,8 +197,8 @@ class Trainer:
             state_sha256=state_sha256(state), seconds=self.seconds,
             created=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
             versions=recorder.versions, exact=not self.inexact, inexact=self.inexact,
-            files={**segments, **{name: FileRecord.of(content) for name, content in contents.items()}},
-            history={**(parent.history if parent else {}), **history})
+            files=files, history=history,
+            earlier=earlier_of(parent, {**files, **history}, self.config.keep_last, self.config.keep_every))
         try:
             recorder.local.commit(self.manifest, contents)
         except ColabRLError:
@@ -259,6 +268,7 @@ class Trainer:
             return self.evaluator.evaluate(lambda obs: self.algorithm.act(obs, deterministic=True), episodes, seed,
                                            record=record, values=self.algorithm.values)
 
+        lent = self.envs.snapshot() if self.evaluator.lent is self.envs else None
         episodes, target = self.config.eval_episodes, self.config.target_score
         if target is not None:
             episodes = max(episodes, TARGET_EPISODES)
@@ -268,6 +278,8 @@ class Trainer:
             more = min(episodes, CONFIRMING_EPISODES - episodes)
             result = result.and_then(evaluate(more, EVALUATION_SEED + episodes))
             episodes += more
+        if lent is not None:
+            self._began_others(self.envs.restore(lent))
         self._evaluated = self.iteration, result
         return result
 
@@ -279,7 +291,7 @@ class Trainer:
         if replicator:
             where = replicator.state(self.manifest)
             where += f", {replicator.pending} pending" if replicator.pending else ""
-            where += f", {replicator.unconfirmed} not yet on Drive" if replicator.unconfirmed else ""
+            where += f", {replicator.unconfirmed} not yet in {replicator.witness}" if replicator.unconfirmed else ""
             trouble = replicator.error or replicator.witness_error
             where += f" ({trouble})" if trouble else ""
         return f"checkpoint {self.manifest.generation}: {where}"

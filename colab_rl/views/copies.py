@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from colab_rl.checkpoints import FileRecord, Tier
+from colab_rl.checkpoints.layout import RUN_JSON
 from colab_rl.runs.identity import Identity
 from colab_rl.runs.places import Places
 
@@ -17,8 +18,8 @@ def copy_to_store(places: Places, identity: Identity, name: str, data: bytes) ->
     local, remote = places.tiers(identity)
     if remote is None:
         return None
-    if "run.json" not in remote.storage.list(""):
-        run_json = local.storage.get("run.json")
-        remote.write("run.json", run_json, FileRecord.of(run_json))
+    if RUN_JSON not in remote.storage.list(""):
+        run_json = local.storage.get(RUN_JSON)
+        remote.write(RUN_JSON, run_json, FileRecord.of(run_json))
     remote.write(name, data, FileRecord.of(data))
     return remote

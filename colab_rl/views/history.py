@@ -13,16 +13,18 @@ from typing import NamedTuple
 import numpy as np
 
 from colab_rl.checkpoints import Damaged, FileRecord, Manifest
-from colab_rl.checkpoints.recovery import load_from, manifests_in, read_whole
+from colab_rl.checkpoints.layout import METRICS, TELEMETRY
+from colab_rl.checkpoints.recovery import load_from_any, manifests_in, read_whole
 from colab_rl.checkpoints.retention import best
 from colab_rl.environments import EnvironmentSource
 from colab_rl.errors import ColabRLError, StorageError
 from colab_rl.evaluation.episode import Episode, from_npz
 from colab_rl.evaluation.evaluator import EVALUATION_SEED
 from colab_rl.policies.load import record_checkpoint
-from colab_rl.progress import progress_bar, say
+from colab_rl.progress import progress_bar
 from colab_rl.runs.identity import Identity
 from colab_rl.runs.places import Places
+from colab_rl.runs.survey import survey
 from colab_rl.training.metrics import Row, from_csv
 from colab_rl.views.dashboards.tables import Curves, Mark, table_of
 
@@ -43,22 +45,15 @@ class Overview(NamedTuple):
 def overview(places: Places) -> list[Overview]:
     """Every run that can be read, the newest first; only manifests are read."""
     rows = []
-    for name in places.names():
-        try:
-            identity = places.require(name)
-            local, remote = places.tiers(identity)
-            stored = manifests_in([remote]) if remote else []
-            manifests = [*manifests_in([local]), *stored]
-        except ColabRLError as error:
-            say(f"{name}: {error}")
-            continue
+    for identity, local, store in survey(places):
+        manifests = [manifest for found in (local, store) for manifest, _ in found.values() if manifest]
         best_one = best(manifests)
         newest = max(manifests, key=lambda manifest: (manifest.generation, manifest.name), default=None)
-        rows.append(Overview(name, identity.env_id, identity.algorithm, best_one.score if best_one else None,
+        rows.append(Overview(identity.name, identity.env_id, identity.algorithm, best_one.score if best_one else None,
                              newest.step if newest else 0,
                              newest.total_steps if newest else identity.config["total_steps"],
                              (newest.created if newest else identity.created)[:16].replace("T", " "),
-                             newest is not None and newest.stem in {manifest.stem for manifest in stored}))
+                             newest is not None and newest.name in store))
     return sorted(rows, key=lambda row: row.date, reverse=True)
 
 
@@ -127,7 +122,7 @@ class History:
             episode = self._recorded(manifest)
             if episode is None and source is not None:
                 try:
-                    checkpoint = load_from(self._tiers, manifest)
+                    checkpoint = load_from_any(self._tiers, manifest)
                     episode = record_checkpoint(self.identity, checkpoint, EVALUATION_SEED, source)
                 except ColabRLError as error:
                     self.missing.append(f"generation {manifest.generation}: {error}")
@@ -139,7 +134,7 @@ class History:
         return found
 
     def _recorded(self, manifest: Manifest) -> Episode | None:
-        names = [name for name in manifest.files if name.startswith("telemetry/")]
+        names = [name for name in manifest.files if name.startswith(TELEMETRY)]
         for name in names:
             data = self._read(name, manifest.files[name])
             if data is not None:
@@ -155,7 +150,7 @@ class History:
         if newest is None:
             return []
         tables = {name: record for name, record in {**newest.history, **newest.files}.items()
-                  if name.startswith("metrics/")}
+                  if name.startswith(METRICS)}
         found: dict[str, bytes] = {}
         for tier in self._tiers:
             found |= read_whole(tier, {name: record for name, record in tables.items() if name not in found})

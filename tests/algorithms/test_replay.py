@@ -9,7 +9,7 @@ import torch
 from colab_rl.algorithms.replay import ReplayBuffer
 from colab_rl.checkpoints import FileRecord
 from colab_rl.checkpoints import segments as module
-from colab_rl.checkpoints.segments import extended, read_segment, segments_in
+from colab_rl.checkpoints.segments import extend_segments, read_segment, segments_in
 from colab_rl.environments import describe
 
 SPACES = describe("BipedalWalker-v3")
@@ -137,7 +137,7 @@ def state_before(rows: int) -> tuple:
 
 def saved(buffer: ReplayBuffer, before: dict[str, FileRecord]) -> tuple[dict, dict]:
     """Records and new contents, after a check that together they hold the buffer."""
-    records, contents = extended(before, buffer)
+    records, contents = extend_segments(before, buffer)
     rows = [row for segment in segments_in(records) for row in range(segment.first, segment.last + 1)]
     held = range(buffer.first, buffer.end)
     assert len(rows) == len(set(rows)) and set(held) <= set(rows)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import io
 import itertools
 import json
@@ -28,9 +29,10 @@ from helpers import (
 
 from colab_rl.checkpoints import Damaged, FileRecord, Manifest, NewerFormat, Tier, recovery
 from colab_rl.checkpoints.claim import Claim
-from colab_rl.checkpoints.manifest import checksum, generation_of
-from colab_rl.checkpoints.recovery import Checkpoint, bring_home, load, newest_whole, of_generation
-from colab_rl.checkpoints.retention import best, kept, prune, sweep
+from colab_rl.checkpoints.layout import manifest_generation
+from colab_rl.checkpoints.manifest import checksum
+from colab_rl.checkpoints.recovery import Checkpoint, load, load_generation, newest_whole, restore_locally
+from colab_rl.checkpoints.retention import best, earlier_of, kept, prune, sweep
 from colab_rl.errors import ColabRLError, StorageError, UsageError
 from colab_rl.storage import FolderStorage
 
@@ -95,9 +97,9 @@ def test_files_beside_the_checkpoints_are_none(folder):
 
 
 def test_generations_are_ordered_as_numbers():
-    assert generation_of("checkpoints/100000000-1234abcd.json") == 10**8
-    assert generation_of("checkpoints/00000012-1234abcd.json") == 12
-    assert generation_of("checkpoints/00000012-1234abcd.safetensors") is None
+    assert manifest_generation("checkpoints/100000000-1234abcd.json") == 10**8
+    assert manifest_generation("checkpoints/00000012-1234abcd.json") == 12
+    assert manifest_generation("checkpoints/00000012-1234abcd.safetensors") is None
 
 
 def rewrite(path: Path, **changes: Any) -> None:
@@ -259,10 +261,11 @@ def test_a_newer_format_stops_and_changes_nothing(folder, monkeypatch):
     line = make_line(2)
     tier = make_tier(folder, line[:1])
     with monkeypatch.context() as newer:
-        newer.setattr("colab_rl.checkpoints.manifest.FORMAT", 2)
-        tier.commit(*line[1])
+        newer.setattr("colab_rl.checkpoints.manifest.FORMAT", 3)
+        earlier = earlier_of(line[0].manifest, {}, keep_last=2, keep_every=10)
+        tier.commit(dataclasses.replace(line[1].manifest, earlier=earlier), line[1].contents)
     before = snapshot(folder)
-    with pytest.raises(NewerFormat, match=r"format 2.*nothing was changed.*install the newer version"):
+    with pytest.raises(NewerFormat, match=r"format 3.*nothing was changed.*install the newer version"):
         newest_whole(tier, None, print)
     assert snapshot(folder) == before
 
@@ -390,7 +393,7 @@ def test_an_old_file_that_cannot_be_read_stops_nothing(folder, file):
     make_tier(folder, line)
     tier = failing_tier(folder, lambda call, name: name == FILES[file](line[0]))
     assert newest_whole(tier, None, print) == line[2]
-    assert bring_home(line[2], tier, None, print)
+    assert restore_locally(line[2], tier, None, print)
     sweep(tier, line[2].manifest)
     assert generations(tier) == [2, 3]
     assert set(snapshot(folder)) == {name for one in line for name in (one.manifest.name, *one.manifest.files)}
@@ -400,12 +403,12 @@ def test_one_generation_can_be_asked_for(folder, tmp_path):
     line = make_line(3)
     local, remote = make_tier(folder, line), make_tier(tmp_path / "store", line[:2])
     flip(folder / line[1].manifest.state_file)
-    assert of_generation(local, remote, 2) == line[1]
+    assert load_generation(local, remote, 2) == line[1]
     flip(folder / line[2].manifest.state_file)
     with pytest.raises(ColabRLError, match=r"generation 3 cannot be used: .*other content"):
-        of_generation(local, remote, 3)
+        load_generation(local, remote, 3)
     with pytest.raises(UsageError, match=r"generation 4 is not there; there is: 1, 2, 3$"):
-        of_generation(local, None, 4)
+        load_generation(local, None, 4)
 
 
 # Bringing home.
@@ -417,17 +420,17 @@ def tables(line: Iterable[Checkpoint]) -> list[bytes]:
 def test_a_new_machine_gets_the_checkpoint_and_its_history(folder, tmp_path, said):
     line = make_line(4)
     local, remote = make_tier(folder), make_tier(tmp_path / "store", line)
-    assert bring_home(line[3], local, remote, said.append) == tables(line)
+    assert restore_locally(line[3], local, remote, said.append) == tables(line)
     assert said == []
     assert generations(local) == [4]
-    assert bring_home(line[3], local, None, said.append) == tables(line)
+    assert restore_locally(line[3], local, None, said.append) == tables(line)
 
 
 def test_a_machine_that_has_all_writes_nothing(folder):
     line = make_line(3)
     make_tier(folder, line)
     tier = Tier((watched := WatchedStorage(folder)), line[0].manifest.run_id)
-    assert bring_home(line[2], tier, None, print) == tables(line)
+    assert restore_locally(line[2], tier, None, print) == tables(line)
     assert watched.names_of("put") == []
 
 
@@ -437,7 +440,7 @@ def test_a_gap_in_the_history_is_said_and_stops_nothing(folder, tmp_path, said, 
     local, remote = make_tier(folder, line), make_tier(tmp_path / "store", line)
     DAMAGES[damage](folder / table_of(line[1]))
     DAMAGES[damage](tmp_path / "store" / table_of(line[1]))
-    assert bring_home(line[3], local, remote, said.append) == tables([line[0], line[2], line[3]])
+    assert restore_locally(line[3], local, remote, said.append) == tables([line[0], line[2], line[3]])
     assert len(said) == 1
     assert table_of(line[1]) in said[0]
     assert "gap" in said[0]
@@ -448,7 +451,7 @@ def test_a_damaged_table_here_is_healed_from_the_store_and_set_aside(folder, tmp
     local, remote = make_tier(folder, line), make_tier(tmp_path / "store", line)
     flip(folder / table_of(line[0]))
     bad = (folder / table_of(line[0])).read_bytes()
-    assert bring_home(line[2], local, remote, said.append) == tables(line)
+    assert restore_locally(line[2], local, remote, said.append) == tables(line)
     assert said == []
     assert local.storage.get(table_of(line[0])) == tables(line)[0]
     assert local.storage.get(table_of(line[0]) + ".bad") == bad
@@ -462,7 +465,7 @@ def test_damaged_files_of_the_checkpoint_are_set_aside(folder, tmp_path, file, d
     name = FILES[file](line[2])
     DAMAGES[damage](folder / name)
     bad = (folder / name).read_bytes()
-    bring_home(line[2], local, remote, print)
+    restore_locally(line[2], local, remote, print)
     assert generations(local) == [1, 2, 3]
     assert local.storage.get(name + ".bad") == bad
 
@@ -473,7 +476,7 @@ def test_newer_checkpoints_that_are_damaged_are_set_aside(folder, file):
     tier = make_tier(folder, line)
     before = snapshot(folder)
     flip(folder / FILES[file](line[3]))
-    bring_home(line[2], tier, None, print)
+    restore_locally(line[2], tier, None, print)
     assert generations(tier) == [1, 2, 3]
     assert len(tier.names()) == 3
     after = snapshot(folder)
@@ -484,7 +487,7 @@ def test_newer_checkpoints_that_are_damaged_are_set_aside(folder, file):
 def test_a_newer_checkpoint_that_is_whole_stays(folder):
     line = make_line(4)
     tier = make_tier(folder, line)
-    bring_home(line[2], tier, None, print)
+    restore_locally(line[2], tier, None, print)
     assert generations(tier) == [1, 2, 3, 4]
 
 
@@ -539,8 +542,8 @@ def test_every_kept_checkpoint_can_be_gone_on_from_after_a_prune(folder):
     tier = make_tier(folder, line)
     prune(tier, verified(line), keep_last=2, keep_every=5)
     for generation in (1, 2, 5, 7, 8):
-        checkpoint = of_generation(tier, None, generation)
-        assert bring_home(checkpoint, tier, None, pytest.fail) == tables(line[:generation])
+        checkpoint = load_generation(tier, None, generation)
+        assert restore_locally(checkpoint, tier, None, pytest.fail) == tables(line[:generation])
 
 
 @pytest.mark.parametrize("damage", ["truncated", "bit flipped", "missing", "empty"])
@@ -625,7 +628,7 @@ def test_at_every_call_of_a_save_the_old_or_the_new_checkpoint_is_whole(folder, 
         found = newest_whole(fresh, None, pytest.fail)
         assert found in (line[3], line[4])
         assert {1, 2, 4} <= set(generations(fresh))
-        assert bring_home(found, fresh, None, pytest.fail) == tables(line[:found.manifest.generation])
+        assert restore_locally(found, fresh, None, pytest.fail) == tables(line[:found.manifest.generation])
         sweep(fresh, found.manifest)
         prune(fresh, {manifest.stem: manifest for manifest in fresh.whole()}, keep_last=2, keep_every=100)
         assert newest_whole(fresh, None, pytest.fail) == found
@@ -651,11 +654,11 @@ def test_a_kill_at_any_call_while_a_checkpoint_is_brought_home_loses_nothing(fol
         restore(folder, image)
         storage = DyingStorage(folder, at, done, for_good=True)
         with contextlib.suppress(StorageError):
-            bring_home(line[3], Tier(storage, line[0].manifest.run_id), remote, lambda text: None)
+            restore_locally(line[3], Tier(storage, line[0].manifest.run_id), remote, lambda text: None)
         fresh = make_tier(folder)
         assert newest_whole(fresh, remote, lambda text: None) == line[3]
         assert {1, 3} <= set(generations(fresh))
-        assert bring_home(line[3], fresh, remote, pytest.fail) == tables(line)
+        assert restore_locally(line[3], fresh, remote, pytest.fail) == tables(line)
         assert newest_whole(fresh, None, pytest.fail) == line[3]
         if not storage.failed:
             break

@@ -60,7 +60,7 @@ def folder_place(folder: Path) -> Place:
             (folder / "walker" / name).write_bytes(data)
 
     folder.mkdir()
-    return Place(lambda: FolderStorage(folder).at("walker"), spoil)
+    return Place(lambda: FolderStorage(folder).subfolder("walker"), spoil)
 
 
 def drive_place(server: FakeDrive, title: str) -> Place:
@@ -69,7 +69,7 @@ def drive_place(server: FakeDrive, title: str) -> Place:
         file.content, file.trashed = data or b"", data is None
 
     server.add(title, None)
-    return Place(lambda: server.open(f"drive:{title}").at("walker"), spoil)
+    return Place(lambda: server.open(f"drive:{title}").subfolder("walker"), spoil)
 
 
 def replicate(place: Place, line: Sequence, folder: Path) -> Replicator:
@@ -166,7 +166,7 @@ class Dying(Storage):
 
     def __init__(self, inner: Storage, at: int, done: bool):
         self.inner, self.at, self.done, self.count = inner, at, done, 0
-        self.place, self.proves, self.consistent = inner.place, inner.proves, inner.consistent
+        self.place, self.proves, self.consistent, self.concurrency = inner.place, inner.proves, inner.consistent, 1
 
     def _call(self, function: Callable, *arguments):
         self.count += 1
@@ -201,7 +201,7 @@ class Dying(Storage):
     def folders(self) -> Sequence[str]:
         return self.inner.folders()
 
-    def at(self, path: str) -> Storage:
+    def subfolder(self, path: str) -> Storage:
         raise NotImplementedError
 
 

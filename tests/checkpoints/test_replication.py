@@ -27,7 +27,7 @@ from helpers import (
 
 from colab_rl.checkpoints import FileRecord, Replicator, Tier, holdings, replication
 from colab_rl.checkpoints.claim import Claim
-from colab_rl.checkpoints.manifest import numbered
+from colab_rl.checkpoints.layout import numbered_name
 from colab_rl.checkpoints.recovery import Checkpoint
 from colab_rl.checkpoints.retention import prune
 from colab_rl.errors import StorageError, StorageRefused
@@ -474,7 +474,7 @@ def done_again(checkpoint: Checkpoint, seconds: float) -> Checkpoint:
     """As a session elsewhere made it: the state is the same, the time that it took and its table are not."""
     manifest, name = checkpoint.manifest, table_of(checkpoint)
     data = checkpoint.contents[name].replace(b"\n", b"\n\n")
-    table = numbered("metrics", manifest.generation, FileRecord.of(data), "csv")
+    table = numbered_name("metrics/", manifest.generation, FileRecord.of(data).sha256, "csv")
     files = {table: FileRecord.of(data), manifest.state_file: manifest.files[manifest.state_file]}
     return Checkpoint(dataclasses.replace(manifest, seconds=seconds, files=files),
                       {table: data, manifest.state_file: checkpoint.state})
@@ -722,6 +722,7 @@ def witness(store, mounted, monkeypatch) -> Store:
     """Drive itself, behind the store, which is a mount; asked without a pause."""
     monkeypatch.setattr(replication, "CONFIRM_PAUSE", 0.01)
     store.witness = Store(store.root)
+    store.witness.service = "Drive"
     return store.witness
 
 

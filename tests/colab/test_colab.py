@@ -23,7 +23,8 @@ from helpers import TINY
 from colab_rl import ColabRLError, train
 from colab_rl.colab import cells, session
 from colab_rl.settings import parse_settings
-from colab_rl.storage import FolderStorage, registry
+from colab_rl.storage import FolderStorage
+from colab_rl.storage.drive import mount
 
 
 class MessageError(Exception):
@@ -78,7 +79,7 @@ def google_colab(tmp_path, monkeypatch) -> FakeColab:
     for name in ("COLAB_RL_STORE", "COLAB_RL_DRIVE_ENDPOINT", "GOOGLE_APPLICATION_CREDENTIALS"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("COLAB_RL_ROOT", str(tmp_path / "runs"))
-    for module in (session, registry):
+    for module in (session, mount):
         monkeypatch.setattr(module, "MOUNTED_DRIVE", fake.point)
 
     def default(scopes=None):
@@ -220,7 +221,7 @@ def test_finish_gives_the_machine_back_only_where_all_is_verified(google_colab, 
     assert google_colab.calls == ["mount", "unmount"]
     monkeypatch.setattr(FolderStorage, "__init__", _as_a_mount(FolderStorage.__init__))
     monkeypatch.setattr("colab_rl.storage.folder.is_fuse", lambda folder: True)
-    monkeypatch.setattr(registry, "_witness", lambda folder: None)
+    monkeypatch.setattr(mount, "witness_of", lambda folder: None)
     with pytest.raises(ColabRLError, match="the machine is kept"):
         session.finish("cart", place, session.GIVE_BACK)
     assert "unassign" not in google_colab.calls

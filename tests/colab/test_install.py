@@ -1,9 +1,11 @@
 """What is missing is found, what is there is left alone, and the package's wheel can be kept."""
 
+import configparser
 import importlib.metadata
 import io
 import itertools
 import json
+import os
 import subprocess
 import zipfile
 from pathlib import Path
@@ -107,6 +109,40 @@ def test_the_wheel_holds_the_package_and_the_example_and_is_kept_once(tmp_path, 
     (tmp_path / name).write_bytes(b"cut off")
     keep_package(storage)
     assert install.same_wheel((tmp_path / name).read_bytes(), content)
+
+
+@pytest.fixture
+def not_installed(monkeypatch):
+    """The package is imported from a folder that nobody installed."""
+    def requires(name):
+        raise importlib.metadata.PackageNotFoundError(name)
+
+    monkeypatch.setattr(importlib.metadata, "requires", requires)
+
+
+def test_setup_cfg_requirements_and_a_folder_that_nobody_installed_agree(not_installed):
+    setup = configparser.ConfigParser()
+    setup.read(HOME / "setup.cfg")
+    needed = {Requirement(line) for line in (HOME / "requirements.txt").read_text().split("\n") if line}
+    assert {need.requirement for need in install.needs() if need.needed} == needed
+    assert {str(need.requirement) for need in install.needs() if not need.needed} == \
+        {f'{Requirement(setup["options.extras_require"]["fast"])}; extra == "fast"'}
+
+
+def test_a_folder_that_holds_the_package_alone_says_what_to_do(not_installed, monkeypatch, tmp_path, capsys):
+    (tmp_path / "colab_rl").symlink_to(HOME / "colab_rl")
+    monkeypatch.setattr("colab_rl.__file__", str(tmp_path / "colab_rl" / "__init__.py"))
+    with pytest.raises(ColabRLError, match=r"nothing says what colab_rl needs: .* pip install its wheel"):
+        install.complete()
+    assert main(["doctor", "--store", "none", "--root", str(tmp_path)]) == 1
+    assert "BAD   nothing says what colab_rl needs" in capsys.readouterr().out
+
+
+def test_a_folder_that_nobody_installed_is_found_by_other_processes_too(not_installed, without, monkeypatch, capsys):
+    without("colab-rl")
+    monkeypatch.setenv("PYTHONPATH", "elsewhere")
+    install.prepare()
+    assert os.environ["PYTHONPATH"] == f"{HOME}{os.pathsep}elsewhere" and "torch" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("image", IMAGES, ids=lambda image: image.stem)

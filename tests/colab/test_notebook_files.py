@@ -52,8 +52,10 @@ def test_they_are_stored_without_outputs_and_with_short_cells(path):
 
 
 @each_notebook
-def test_the_first_cell_is_everywhere_the_same(path):
-    assert tool.first_cell(json.loads(path.read_text()))["source"] == code_cells(NOTEBOOKS[0])[0]["source"]
+def test_the_first_cell_is_everywhere_the_same_and_can_be_read(path):
+    first = tool.first_cell(json.loads(path.read_text()))["source"]
+    assert first == code_cells(NOTEBOOKS[0])[0]["source"]
+    assert len(first) <= 13 and max(len(line.rstrip("\n")) for line in first) <= 100
 
 
 def test_one_command_stamps_the_repository_everywhere(tmp_path):

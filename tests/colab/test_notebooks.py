@@ -20,7 +20,9 @@ import nbclient
 import nbformat
 import pytest
 from browser import CHROMIUM, visit
-from helpers import TINY
+from helpers import TINY, snapshot
+
+from colab_rl.colab.install import build_wheel
 
 HOME = Path(__file__).parents[2]
 KERNEL = os.environ.get("COLAB_RL_KERNEL", sys.executable)
@@ -133,10 +135,10 @@ def undisturbed(tmp_path_factory):
 
 def test_the_suite_on_colab_from_a_bare_machine_twice(colab, tmp_path):
     become_bare()
-    if BARE:  # opened from a copy of the repository in Drive
+    if BARE:  # the form names a copy of the repository in Drive
         copy = colab.drive / "MyDrive" / "Colab Notebooks" / "mine"
         shutil.copytree(HOME, copy, ignore=shutil.ignore_patterns(".*", "runs", "tests", "benchmarks"))
-        colab.repository = "nobody/nothing"
+        colab.repository = str(copy)
     before = set(pip("list", "--format=freeze").split()) if BARE else set()
     trained = []
     for again in (False, True):
@@ -159,7 +161,7 @@ def test_the_suite_on_colab_from_a_bare_machine_twice(colab, tmp_path):
     assert len(list(store.glob("colab_rl-*.whl"))) == 1 and (store / "book" / "run.json").exists()
     if BARE:  # nothing that the image has was changed
         after = set(pip("list", "--format=freeze").split())
-        assert before < after and {line.split("=")[0].lower() for line in after - before} >= {"box2d", "colab-rl"}
+        assert before < after and {line.split("=")[0].lower() for line in after - before} == {"box2d", "envpool"}
 
 
 def test_the_suite_in_plain_jupyter(jupyter, tmp_path):
@@ -245,7 +247,7 @@ def test_the_stop_button_saves_and_run_all_goes_on(jupyter, undisturbed):
     wait_for_checkpoints(jupyter.disk / "runs", 3)
     os.killpg(client.km.provisioner.pgid, signal.SIGINT)  # as Jupyter does: the workers get it too
     thread.join()
-    assert not errors and "book: stopped at step" in text_of(client) and "Run all goes on from here" in text_of(client)
+    assert not errors and "book: stopped, " in text_of(client) and "Run all goes on from here" in text_of(client)
     again = jupyter.train(LONG)
     assert "going on from generation" in text_of(again)
     assert hash_in(text_of(again)) == undisturbed
@@ -272,34 +274,76 @@ def test_an_error_is_one_line_and_no_traceback(jupyter):
     assert shown[0].traceback == ["error: setting total_steps = -5 is out of range (at least 1)"]
 
 
-def first_cell_on_a_bare_machine(folder, repository):
-    """What the first cell says in `folder`, with a Python that has no colab_rl, no pip and no network."""
-    cell = next(cell for cell in nbformat.read(HOME / "notebooks" / "00_setup.ipynb", as_version=4).cells
-                if cell.cell_type == "code")
-    bare, temporary = folder.parent / "bare", folder.parent / "temporary"
-    temporary.mkdir()
-    subprocess.run([sys.executable, "-m", "venv", "--system-site-packages", "--without-pip", bare], check=True)
-    offline = {"https_proxy": "http://127.0.0.1:9", "HTTPS_PROXY": "http://127.0.0.1:9", "PIP_RETRIES": "0",
-               "PIP_CONFIG_FILE": os.devnull, "TMPDIR": str(temporary)}
-    shown = subprocess.run([bare / "bin" / "python", "-I", "-c", cell.source.replace("YOUR_NAME/colab_rl", repository)],
-                           cwd=folder, capture_output=True, text=True, env={**os.environ, **offline}, timeout=120)
-    assert shown.returncode == 1 and "Traceback" not in shown.stderr
-    return shown.stderr, list(temporary.rglob("*"))
+class BareMachine:
+    """A Python that has pip and no colab_rl, and no network; its Drive lies in /content/drive."""
+
+    def __init__(self, folder):
+        self.python = folder / "bare" / "bin" / "python"
+        subprocess.run([sys.executable, "-m", "venv", self.python.parents[1]], check=True)
+
+    def first_cell(self, folder, repository, **environment):
+        """Runs the first cell in folder/content, up to where it has found colab_rl; returns what came of it."""
+        (folder / "content" / "drive").mkdir(parents=True, exist_ok=True)
+        subprocess.run([self.python, "-m", "pip", "uninstall", "-q", "-y", "colab-rl"], check=True)
+        cell = next(cell for cell in nbformat.read(HOME / "notebooks" / "00_setup.ipynb", as_version=4).cells
+                    if cell.cell_type == "code")
+        source, _, last = cell.source.replace("YOUR_NAME/colab_rl", repository).rpartition("\n")
+        assert "prepare()" in last
+        environment = {"PYTHONPATH": "", "COLAB_RL_MOUNT": str(folder / "content" / "drive"), "COLAB_RL_STORE": "",
+                       "HTTPS_PROXY": "http://127.0.0.1:9", "PIP_RETRIES": "0", "PIP_CONFIG_FILE": os.devnull,
+                       "TMPDIR": str(folder), **environment}
+        return subprocess.run([self.python, "-c", f"{source}\nimport colab_rl; print(colab_rl.__file__)"],
+                              cwd=folder / "content", capture_output=True, text=True, timeout=120,
+                              env={**os.environ, **environment})
 
 
-def test_without_network_the_first_cell_says_what_to_do(tmp_path):
-    (tmp_path / "content").mkdir()
-    said, _ = first_cell_on_a_bare_machine(tmp_path / "content", "some-one/walkers")
-    assert "could not be installed from https://github.com/some-one/walkers" in said
-    assert "look at REPOSITORY and the network" in said
+@pytest.fixture(scope="module")
+def bare(tmp_path_factory):
+    return BareMachine(tmp_path_factory.mktemp("machine"))
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory):
+    name, content = build_wheel()
+    path = tmp_path_factory.mktemp("my wheels") / name
+    path.write_bytes(content)
+    return path
+
+
+def test_without_network_the_first_cell_says_what_to_do(tmp_path, bare):
+    done = bare.first_cell(tmp_path, "some-one/walkers")
+    assert done.returncode == 1 and "Traceback" not in done.stderr
+    assert "could not be installed from https://github.com/some-one/walkers" in done.stderr
+    assert done.stderr.endswith("look at REPOSITORY and the network\n")
 
 
 @pytest.mark.parametrize("repository", ["", "."])
-def test_a_folder_that_is_no_copy_of_the_package_is_not_installed_from(tmp_path, repository):
-    """An emptied field is the current folder, which on Colab holds the mounted Drive."""
+def test_a_folder_that_is_no_copy_of_the_package_is_not_installed_from(tmp_path, bare, repository):
+    """On Colab the current folder holds the mounted Drive, and a store in it is called colab_rl."""
     mine = tmp_path / "content" / "drive" / "MyDrive" / "mine.txt"
     mine.parent.mkdir(parents=True)
     mine.write_text("precious")
-    said, copied = first_cell_on_a_bare_machine(tmp_path / "content", repository)
-    assert "look at REPOSITORY" in said
-    assert copied == []
+    (tmp_path / "content" / "colab_rl").mkdir()
+    before = snapshot(tmp_path)
+    done = bare.first_cell(tmp_path, repository)
+    assert done.returncode == 1 and "look at REPOSITORY" in done.stderr and "Traceback" not in done.stderr
+    assert snapshot(tmp_path) == before
+
+
+@pytest.mark.parametrize("where", ["named wheel", "named folder", "the folder above", "store", "Drive"])
+def test_where_the_first_cell_finds_the_package(tmp_path, bare, wheel, where):
+    repository, environment = "some-one/walkers", {}
+    if where == "named wheel":
+        repository = os.path.relpath(wheel, tmp_path / "content")
+    elif where == "named folder":
+        repository = str(HOME)
+    elif where == "the folder above":  # a clone's notebooks/
+        (tmp_path / "colab_rl").symlink_to(HOME / "colab_rl")
+    elif where == "store":
+        environment = {"COLAB_RL_STORE": str(shutil.copytree(wheel.parent, tmp_path / "[my] store"))}
+    else:
+        (tmp_path / "content" / "drive" / "MyDrive").mkdir(parents=True)
+        shutil.copytree(wheel.parent, tmp_path / "content" / "drive" / "MyDrive" / "colab_rl")
+    done = bare.first_cell(tmp_path, repository, **environment)
+    folder = {"named folder": HOME, "the folder above": tmp_path}.get(where, bare.python.parents[1])
+    assert done.returncode == 0 and Path(done.stdout.strip()).is_relative_to(folder), done.stderr

@@ -144,15 +144,23 @@ def test_a_run_killed_at_random_moments_ends_like_one_never_killed_on_a_machine_
     assert (found["exact"], found["backend"], found["pending"]) == (True, "envpool", 0)
 
 
-def test_a_pool_that_does_not_repeat_is_reported_and_goes_on_from_what_was_saved():
+@pytest.mark.parametrize("fault", [None, EnvironmentFault("CartPole-v1 returned nan in a reward")], ids=["other", "raises"])
+def test_a_pool_that_does_not_repeat_is_reported_and_another_one_begins(monkeypatch, fault):
     with EnvPoolVectorEnvironment("CartPole-v1", describe("CartPole-v1"), 2) as envs:
         envs.reset()
         for _ in range(5):
             envs.step(np.zeros(2, np.int64))
         saved = envs.snapshot()
+        if fault:
+            monkeypatch.setattr(envs, "step", lambda row: (_ for _ in ()).throw(fault))
         assert envs.restore({**saved, "actions": 1 - saved["actions"]}) == \
             ["EnvPool does not repeat CartPole-v1 from its seeds and actions"]
-        np.testing.assert_array_equal(envs.observations, saved["observations"])
+        monkeypatch.undo()
+        others = envs.snapshot()
+        assert others["segment"] == saved["segment"] + 1 and len(others["actions"]) == 0 and not envs.ended.any()
+        envs.step(np.zeros(2, np.int64))
+        again = envs.snapshot()
+        assert envs.restore(again) == [] and np.array_equal(envs.observations, again["observations"])
 
 
 # ---- renewed at regular checkpoints --------------------------------------------------------------------------------

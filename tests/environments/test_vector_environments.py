@@ -19,11 +19,10 @@ import cloudpickle
 import gymnasium
 import numpy as np
 import pytest
-import torch
 from gymnasium import spaces
 from gymnasium.envs.classic_control import CartPoleEnv
 
-from colab_rl.algorithms.ppo.policy import GaussianPolicy
+from colab_rl.algorithms.action_range import ActionRange
 from colab_rl.environments import StepResult, VectorEnvironment, describe, make_environment
 from colab_rl.environments.envpool_vector import EnvPoolVectorEnvironment
 from colab_rl.environments.gymnasium_vector import GymnasiumVectorEnvironment
@@ -353,19 +352,43 @@ class Small(gymnasium.Env):
         return 1.0
 
 
-def test_an_environment_that_does_not_repeat_is_reported():
-    class Unrepeatable(Small):
-        def observation(self) -> np.ndarray:
-            return np.frombuffer(os.urandom(2), np.uint8).astype(np.float32)
+@pytest.mark.parametrize("end", ["another observation", "ends earlier", "raises", "another shape", "leaves", "dies"])
+@pytest.mark.parametrize("num_envs", [1, 5])
+def test_an_episode_that_does_not_come_again_is_reported_and_the_next_ones_begin(tmp_path, end, num_envs):
+    """Whatever the replay runs into; with one worker and with two, some of whose episodes come again."""
+    happens = tmp_path / "happens"
 
-    with gymnasium_environments(lambda: Unrepeatable()) as envs:
+    class Unrepeatable(Small):
+        length = 50
+
+        def step(self, action: Any) -> tuple[np.ndarray, float, bool, bool, dict]:
+            observation, reward, terminated, truncated, info = super().step(action)
+            if happens.exists() and self.steps == 3:
+                if end == "raises":
+                    raise RuntimeError("call reset() first")
+                if end in ("leaves", "dies"):
+                    sys.exit(3) if end == "leaves" else os._exit(3)
+                observation = observation[:1] if end == "another shape" else observation + 1
+                self.steps += 1  # and so all that follow are others
+            return observation, reward, terminated or (end == "ends earlier" and happens.exists()), truncated, info
+
+    with gymnasium_environments(lambda: Unrepeatable(), num_envs, num_workers=2) as envs:
         envs.reset()
-        drive(envs, np.zeros((4, 2), np.int64))
-        snapshot = envs.snapshot()
+        zeros = np.zeros(num_envs, np.int64)
+        drive(envs, np.zeros((4, num_envs), np.int64))
+        snapshot, journal = envs.snapshot(), envs._journal.episodes.copy()
+        happens.touch()
         reasons = envs.restore(snapshot)
-        assert len(reasons) == 1 and "does not repeat an episode" in reasons[0] and "lambda" in reasons[0]
-        np.testing.assert_array_equal(envs.observations, snapshot["observations"])  # and it goes on nevertheless
-        drive(envs, np.zeros((20, 2), np.int64))
+        assert len(reasons) == 1 and reasons[0].endswith("<lambda> does not repeat an episode from its seed and actions")
+        # Other episodes than those that ran have begun, and go on; they come again if the environment does.
+        assert np.array_equal(envs._journal.episodes, journal + 1) and not envs.ended.any()
+        assert not envs.observations.any()
+        happens.unlink()
+        drive(envs, np.zeros((7, num_envs), np.int64))
+        again = envs.snapshot()
+        envs.step(zeros)
+        assert envs.restore(again) == [] and np.array_equal(envs.observations, again["observations"])
+    assert wait_until(lambda: not workers_of_this_process())
 
 
 def test_an_environment_that_raises_says_what_and_where():
@@ -479,23 +502,22 @@ def test_a_number_that_is_none_is_named_with_its_seed_in_an_evaluation_too():
         evaluator.evaluate(lambda observations: np.zeros(len(observations), np.int64), episodes=6, seed=50)
 
 
-@pytest.mark.parametrize("returned", [np.ones(1, np.float32), np.ones((1, 2), np.float32), np.ones(5, np.float32),
-                                      np.float32(1), 1.0, [1.0], None], ids=str)
-@pytest.mark.parametrize("when", ["reset", "step", "replay"])
-def test_an_observation_of_another_shape_is_refused_and_not_copied(when, returned):
+@pytest.mark.parametrize(("returned", "words"), [
+    (np.ones(1, np.float32), "ndarray of shape (1,)"), (np.ones((1, 2), np.float32), "ndarray of shape (1, 2)"),
+    (np.ones(5, np.float32), "ndarray of shape (5,)"), (np.float32(1), "float32"), (1.0, "float"),
+    ([1.0], "1 value (float)"), ([1.0, [2.0]], "2 values (float, list)"), (["a", "b"], "2 values (str, str)"),
+    ({"speed": 1.0}, "dict"), (None, "None")], ids=str)
+@pytest.mark.parametrize("when", ["reset", "step"])
+def test_an_observation_that_is_none_is_refused_and_not_copied(when, returned, words):
     class Broken(Small):
         def observation(self) -> Any:
-            return returned if self.steps == {"reset": 0, "step": 1, "replay": 3}[when] else super().observation()
+            return returned if self.steps == {"reset": 0, "step": 1}[when] else super().observation()
 
     with gymnasium_environments(lambda: Broken()) as envs, pytest.raises(EnvironmentFault) as caught:
-        if when != "replay":
-            envs.reset()
-            envs.step(np.zeros(2, np.int64))
-        else:
-            actions = np.zeros((6, *envs.spaces.action_shape), np.int64)
-            envs.restore({"ended": np.zeros(2, bool), "observations": np.zeros((2, 2), np.float32),
-                          "episodes": np.zeros(2, np.int64), "lengths": np.full(2, 3), "actions": actions})
-    assert f"an observation of shape {np.shape(returned)}, where the observation space has (2,)" in str(caught.value)
+        envs.reset()
+        envs.step(np.zeros(2, np.int64))
+    assert f" failed: {'reset' if when == 'reset' else 'step'} returned {words} as an observation, and Gymnasium " \
+        f"expects an array of shape (2,), as in its observation_space ({__file__}, line " in str(caught.value)
     assert "\n" not in str(caught.value)
 
 
@@ -660,10 +682,10 @@ def test_actions_reach_the_environment_scaled_and_clipped(dtype):
             return action, 0.0, False, False, {}
 
     shape = describe(lambda: Bounded())
-    policy = GaussianPolicy(shape, (4,), "tanh", torch.Generator().manual_seed(0), 0.0)
+    actions = ActionRange(shape)
     with gymnasium_environments(lambda: Bounded(), 4) as envs:
         envs.reset()
-        seen = envs.step(policy.to_environment(np.array([[-1, 1], [0, 0], [9, -9], [0.5, -0.5]], np.float32)))
+        seen = envs.step(actions.to_environment(np.array([[-1, 1], [0, 0], [9, -9], [0.5, -0.5]], np.float32)))
         np.testing.assert_allclose(seen.observations, [[-3, 10], [-1, 5], [1, 0], [0, 2.5]])
 
 

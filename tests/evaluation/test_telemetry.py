@@ -145,6 +145,46 @@ def test_a_file_brings_back_what_it_was_given_and_stays_small(walk):
     assert (first.total_return, first.seed, first.units) == (walk.total_return, walk.seed, dict(walk.units))
 
 
+def without_what_is_shown(data):
+    """The file as version 0.1.0 wrote it."""
+    with np.load(io.BytesIO(data)) as file:
+        arrays = dict(file)
+    description = json.loads(arrays["description.json"].tobytes())
+    for episode in description["episodes"]:
+        del episode["shown"]
+    arrays["description.json"] = np.frombuffer(json.dumps(description).encode(), np.uint8)
+    buffer = io.BytesIO()
+    np.savez_compressed(buffer, **arrays)
+    return buffer.getvalue()
+
+
+def test_what_is_shown_travels_in_the_file_and_files_of_0_1_0_are_known_by_their_series(walk):
+    class Shown(Crane):
+        channels = dataclasses.replace(Crane.channels, traces=["load"], panels={"Load": "load"}, choices=("a", "b"),
+                                       portraits={"Rope": {"its angle": ("load", "rope_angle")}})
+
+    crane = record_episode(Shown(), describe(Shown), acting(describe(Shown)), ones, 0)
+    for episode in (walk, crane, recorded("LunarLander-v3"), recorded("CartPole-v1")):
+        data = telemetry.to_npz([episode])
+        assert telemetry.from_npz(data)[0].shown == episode.shown
+        old = telemetry.from_npz(without_what_is_shown(data))[0]
+        assert all(getattr(old.shown, name) == (getattr(episode.shown, name) if episode is not crane else type(part)())
+                   for name, part in vars(episode.shown).items())
+
+
+@pytest.mark.parametrize("shown", [3, {"traces": 3}, {"panels": [1]}, {"portraits": {"Rope": {"": ["a", "b", "c"]}}}])
+def test_a_file_that_shows_what_cannot_be_shown_is_no_telemetry_file(walk, shown):
+    with np.load(io.BytesIO(telemetry.to_npz([walk]))) as file:
+        arrays = dict(file)
+    description = json.loads(arrays["description.json"].tobytes())
+    description["episodes"][0]["shown"] = shown
+    files = {**arrays, "description.json": np.frombuffer(json.dumps(description).encode(), np.uint8)}
+    buffer = io.BytesIO()
+    np.savez_compressed(buffer, **files)
+    with pytest.raises(ValueError, match="not a telemetry file"):
+        telemetry.from_npz(buffer.getvalue())
+
+
 def turned(one, other):
     """Angles between the poses of two episodes, whole turns left out."""
     difference = np.float64(one.poses[:, :, 2]) - np.float64(other.poses[:, :, 2])
@@ -284,7 +324,7 @@ def broken(moment):
 @pytest.mark.parametrize("moment", ["reset", "step", "shape", "read", "reward_parts", "terrain"])
 def test_an_environment_that_raises_is_told_alike_in_this_process_and_in_a_worker(moment):
     source, spaces = broken(moment), describe(Crane)
-    what = "ValueError: an observation of shape" if moment == "shape" else "RuntimeError: the rope broke"
+    what = "step returned ndarray of shape .2,. as" if moment == "shape" else "RuntimeError: the rope broke"
     with pytest.raises(EnvironmentFault, match=rf"^custom:Broken failed: {what}.* \(.*\.py, line \d+\)$"):
         record_episode(source(), spaces, acting(spaces), ones, 0, "custom:Broken")
     evaluator = Evaluator(source, spaces, slots=1)

@@ -25,7 +25,7 @@ from rclone_mount import Mount
 from colab_rl import ColabRLError, UsageError, push, status, train, verify
 from colab_rl.checkpoints import Replicator, Tier, replication
 from colab_rl.checkpoints.claim import Claim, ClaimLost, Overtaken
-from colab_rl.checkpoints.manifest import generation_of
+from colab_rl.checkpoints.layout import manifest_generation
 from colab_rl.checkpoints.recovery import Checkpoint
 from colab_rl.errors import StorageError
 from colab_rl.progress import Watcher
@@ -165,9 +165,9 @@ def test_resume_of_a_long_run_takes_few_calls(tmp_path, drive):
     place = Places(tmp_path / "second", "drive:colab_rl")
     identity = place.require("cart")
     local, remote = place.tiers(identity)
-    from colab_rl.checkpoints.recovery import bring_home, newest_whole
+    from colab_rl.checkpoints.recovery import newest_whole, restore_locally
     checkpoint = newest_whole(local, remote, print)
-    tables = bring_home(checkpoint, local, remote, print)
+    tables = restore_locally(checkpoint, local, remote, print)
     assert len(tables) == checkpoint.manifest.generation > 30
     assert drive.count("list") <= 6  # one a folder, telemetry's too
     assert len(drive.calls) <= len(tables) + 12
@@ -177,7 +177,7 @@ def test_a_checkpoint_takes_few_calls(tmp_path, drive):
     """At half a second each they must fit between two checkpoints."""
     line = make_line(9)
     local = make_tier(tmp_path / "local")
-    with contextlib.closing(Replicator(local, Tier(drive.open().at("walker"), RUN_ID), IDENTITY, 2, 100)) as replicator:
+    with contextlib.closing(Replicator(local, remote(drive), IDENTITY, 2, 100)) as replicator:
         for checkpoint in line:
             drive.calls.clear()
             local.commit(*checkpoint)
@@ -185,6 +185,11 @@ def test_a_checkpoint_takes_few_calls(tmp_path, drive):
             assert brought(replicator)
             assert checkpoint.manifest.generation == 1 or len(drive.calls) <= 19
     assert drive.count("delete") == 2  # the last one made room
+
+
+def remote(drive: FakeDrive) -> Tier:
+    """The walker's checkpoints in Drive, as a new session opens them."""
+    return Tier(drive.open().subfolder("walker"), RUN_ID)
 
 
 def bring(checkpoint: Checkpoint, local: Tier, replicator: Replicator) -> None:
@@ -197,13 +202,13 @@ def bring(checkpoint: Checkpoint, local: Tier, replicator: Replicator) -> None:
 def test_what_was_thrown_away_in_drive_is_missed_at_the_next_checkpoint(tmp_path, drive, capsys):
     line = make_line(5, {2: 9.0})
     local = make_tier(tmp_path / "local")
-    with contextlib.closing(Replicator(local, Tier(drive.open().at("walker"), RUN_ID), IDENTITY, 2, 100)) as replicator:
+    with contextlib.closing(Replicator(local, remote(drive), IDENTITY, 2, 100)) as replicator:
         for checkpoint in line:
             bring(checkpoint, local, replicator)
             if checkpoint.manifest.generation == 4:
                 drive.at(f"colab_rl/walker/{line[1].manifest.state_file}").trashed = True
-                assert generations(Tier(drive.open().at("walker"), RUN_ID)) == [1, 3, 4]
-    assert generations(Tier(drive.open().at("walker"), RUN_ID)) == [1, 2, 4, 5]
+                assert generations(remote(drive)) == [1, 3, 4]
+    assert generations(remote(drive)) == [1, 2, 4, 5]
     assert f"does not hold {line[1].manifest.state_file} any more" in capsys.readouterr().err
 
 
@@ -213,14 +218,14 @@ def test_a_folder_that_was_renamed_or_moved_in_drive_is_missed_at_the_next_check
         tmp_path, drive, capsys, folder, how):
     line = make_line(4)
     local = make_tier(tmp_path / "local")
-    with contextlib.closing(Replicator(local, Tier(drive.open().at("walker"), RUN_ID), IDENTITY, 9, 100)) as replicator:
+    with contextlib.closing(Replicator(local, remote(drive), IDENTITY, 9, 100)) as replicator:
         for checkpoint in line:
             bring(checkpoint, local, replicator)
             if checkpoint.manifest.generation == 3:
                 moved = drive.at(f"colab_rl/{folder}")
                 before = drive.tree(moved.id)
                 moved.title, moved.parent = ("old", moved.parent) if how == "renamed" else (moved.title, "root")
-    store = drive.open().at("walker")
+    store = drive.open().subfolder("walker")
     assert generations(Tier(store, RUN_ID)) == [1, 2, 3, 4] and store.get("run.json") == IDENTITY
     assert drive.tree(moved.id) == before
     assert "bringing everything again" in capsys.readouterr().err
@@ -316,7 +321,7 @@ def test_a_machine_that_dies_while_the_store_is_away_for_a_moment_would_lose_lit
 
     def newest(folder: Path) -> int:
         names = (f"checkpoints/{path.name}" for path in folder.glob("cart/checkpoints/*.json"))
-        return max((generation_of(name) or 0 for name in names), default=0)
+        return max((manifest_generation(name) or 0 for name in names), default=0)
 
     thread = threading.Thread(
         target=lambda: results.append(session(tmp_path / "root", str(disk / "store"), steps=1000)))
@@ -430,7 +435,7 @@ def test_a_run_keeps_the_threads_that_it_began_with(tmp_path, monkeypatch):
 def storages(request, tmp_path, drive) -> Callable:
     """Opens the run's folder in the store, anew for each session."""
     if request.param == "drive":
-        return lambda: drive.open().at("walker")
+        return lambda: drive.open().subfolder("walker")
     folder = request.getfixturevalue("mount").point if request.param == "mount" else tmp_path
     return lambda: FolderStorage(folder / "store")
 
@@ -506,7 +511,7 @@ def check_overtaken(root: Path, store: str, has_generation: Callable[[int], bool
 def test_a_training_session_that_is_overtaken_ends_cleanly(tmp_path, drive):
     check_overtaken(tmp_path / "first", "drive:colab_rl",
                     lambda generation: any(f"/{generation:08d}-" in name for name in manifests(drive)),
-                    lambda: Claim(drive.open().at("cart")))
+                    lambda: Claim(drive.open().subfolder("cart")))
 
 
 def test_a_store_that_became_another_folder_is_filled_again(storages, tmp_path):
@@ -596,10 +601,21 @@ def test_a_mounted_folder_of_a_shared_drive_has_a_witness_too(tmp_path, drive, m
     for name in ("team", "another"):
         folder = tmp_path / "drive" / "Shareddrives" / name / "runs"
         folder.mkdir(parents=True)
-        witness = open_store(str(folder), make=False).at("walker").witness
+        witness = open_store(str(folder), make=False).subfolder("walker").witness
         if name == "team":
             assert witness.get("run.json") == IDENTITY
     assert witness is None and "cannot be verified there: the login sees no shared drive" in capsys.readouterr().err
+
+
+def test_a_shortcut_on_the_mount_has_the_folder_itself_as_its_witness(tmp_path, drive, monkeypatch):
+    monkeypatch.setattr("colab_rl.storage.folder.is_fuse", lambda folder: True)
+    shared = drive.add("runs of a friend", None, parent=drive.add_shared_drive("team").id)
+    drive.add("walker/run.json", IDENTITY, parent=shared.id)
+    (target := tmp_path / "drive" / ".shortcut-targets-by-id" / shared.id / "runs of a friend").mkdir(parents=True)
+    (mine := tmp_path / "drive" / "MyDrive").mkdir()
+    (mine / "friend").symlink_to(target)
+    witness = open_store(str(mine / "friend"), make=False).subfolder("walker").witness
+    assert witness.get("run.json") == IDENTITY
 
 
 @pytest.mark.parametrize("asked", ["the mount, later", "Drive"])
@@ -674,10 +690,10 @@ def test_of_two_machines_that_mount_one_store_the_session_that_came_last_has_the
         there = Tier(FolderStorage(mount.behind / "MyDrive" / "colab_rl" / "cart"), "")
         store = other.point / "MyDrive" / "colab_rl"
         check_overtaken(tmp_path / "first", str(mount.point / "MyDrive" / "colab_rl"),
-                        lambda generation: any(generation_of(name) == generation for name in there.names()),
+                        lambda generation: any(manifest_generation(name) == generation for name in there.names()),
                         lambda: Claim(FolderStorage(store / "cart")))
-        newest = generation_of(there.names()[0])
-        killed(tmp_path / "second", str(store), lambda: generation_of(there.names()[0]) > newest + 2, steps=20_000)
+        newest = manifest_generation(there.names()[0])
+        killed(tmp_path / "second", str(store), lambda: manifest_generation(there.names()[0]) > newest + 2, 20_000)
         assert verify("cart", root=tmp_path / "third", store=str(store))["bad"] == []
     finally:
         other.unmount()
@@ -690,7 +706,7 @@ def test_a_mount_that_comes_back_is_used_again(tmp_path, mount, monkeypatch):
     folder.mkdir()
     line = make_line(3)
     local = make_tier(tmp_path / "local")
-    store = FolderStorage(folder).at("walker")
+    store = FolderStorage(folder).subfolder("walker")
     with contextlib.closing(Replicator(local, Tier(store, RUN_ID), IDENTITY, 5, 100)) as replicator:
         local.commit(*line[0])
         replicator.submit(line[0].manifest)

@@ -163,3 +163,18 @@ def test_without_a_login_it_is_said_what_to_do(tmp_path):
     with pytest.raises(StorageRefused, match="log in first"):
         train("cart", env="CartPole-v1", root=tmp_path / "runs", store="drive:colab_rl")
     assert not (tmp_path / "runs").exists()
+
+
+@pytest.mark.parametrize("home", [None, "", "/nobody-may-read", "relative"])
+def test_a_machine_without_a_home_folder_has_no_login_and_says_so(drive, monkeypatch, tmp_path, home):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("XDG_CONFIG_HOME")
+    monkeypatch.setattr("os.path.expanduser", lambda path: path if home is None else path.replace("~", home, 1))
+    monkeypatch.setenv("CLOUDSDK_CONFIG", str(tmp_path))
+    assert not login.may_have_login()
+    with pytest.raises(StorageRefused, match="nobody is logged in to Drive here"):
+        login.credentials()
+    if home in (None, "relative"):
+        with pytest.raises(StorageRefused, match="there is no home folder to save a login in; nothing was saved"):
+            login.write_login({})
+    assert not list(tmp_path.iterdir())

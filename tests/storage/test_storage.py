@@ -11,30 +11,31 @@ import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import memory_storage  # noqa: F401  it registers `memory:`
 import pytest
 from fake_drive import FakeDrive
 
 from colab_rl.errors import StorageError, StorageRefused
-from colab_rl.storage import FolderStorage, NotFound, Stat, Storage
+from colab_rl.storage import FolderStorage, NotFound, Stat, Storage, open_store
 
-# Every storage passes the same suite.
-STORAGES = ("folder", "drive", "mount")
+# Every storage passes the same suite. It is entered by the name that a person gives to an empty store.
+STORAGES = {"folder": "{folder}/store", "drive": "drive:colab_rl", "mount": "{mount}/store",
+            "memory": "memory:{folder}"}
 
 BAD_NAMES = ["", ".", "..", "../out", "a/../../out", "/etc/out", "a//b", "a/", "a\n", "a b", "C:\\out", "a\0b", "ä"]
 
 
 @pytest.fixture(params=STORAGES)
-def reopen(request, tmp_path: Path) -> Iterator[Callable[[], Storage]]:
+def reopen(request, tmp_path: Path, monkeypatch) -> Iterator[Callable[[], Storage]]:
     """Opens the test's storage, empty at first, as a new session does."""
-    if request.param == "drive":
-        with FakeDrive() as drive:
-            yield drive.open
-    elif request.param == "mount":
+    place = STORAGES[request.param].replace("{folder}", str(tmp_path))
+    if "{mount}" in place:
         folder = request.getfixturevalue("mount").point / uuid.uuid4().hex
         folder.mkdir()
-        yield lambda: FolderStorage(folder / "store")
-    else:
-        yield lambda: FolderStorage(tmp_path / "store")
+        place = place.replace("{mount}", str(folder))
+    with FakeDrive() as drive:
+        monkeypatch.setenv("COLAB_RL_DRIVE_ENDPOINT", drive.url)
+        yield lambda: open_store(place, make=True)
 
 
 @pytest.fixture
@@ -126,14 +127,14 @@ def test_stats_of_many_files_are_those_of_each(storage, reopen):
 def test_folders_are_named_and_entered(storage):
     storage.put("run.json", b"1")
     assert storage.folders() == []
-    inner = storage.at("walker")
+    inner = storage.subfolder("walker")
     assert inner.list("") == {}
     inner.put("run.json", b"22")
     inner.put("checkpoints/a", b"333")
-    storage.at("lander").put("run.json", b"4444")
+    storage.subfolder("lander").put("run.json", b"4444")
     assert storage.folders() == ["lander", "walker"]
     assert inner.list("") == {"run.json": 2, "checkpoints/a": 3}
-    assert storage.at("walker").get("checkpoints/a") == b"333"
+    assert storage.subfolder("walker").get("checkpoints/a") == b"333"
     assert storage.get("run.json") == b"1"
 
 
@@ -353,10 +354,34 @@ def test_a_real_mount_proves_nothing(mount):
     assert not FolderStorage(mount.point / "MyDrive").proves
 
 
+def mounted(monkeypatch, mounts: bytes) -> None:
+    """Lets /proc/mounts hold that."""
+    read_bytes = Path.read_bytes
+    monkeypatch.setattr(Path, "read_bytes", lambda self: mounts if str(self) == "/proc/mounts" else read_bytes(self))
+
+
+@pytest.mark.parametrize(("name", "shown"), [
+    (b"my drive", rb"my\040drive"), (b"a\tb\nc", rb"a\011b\012c"), (b"back\\040slash", rb"back\134040slash"),
+    (b"Donn\xe9es", b"Donn\xe9es"), (b"\xff\xfe", b"\xff\xfe"), ("läufer 🚶".encode(), "läufer\\040🚶".encode()),
+    (b"# mine", rb"\043\040mine"), (b"a\rb\x0bc", b"a\rb\x0bc"), (b"Donn\xc3\xa9es", b"Donn\xc3\xa9es"),
+], ids=repr)
+def test_a_mount_is_known_by_whatever_bytes_its_name_has(tmp_path, monkeypatch, name, shown):
+    above = os.fsencode(tmp_path)
+    mounted(monkeypatch, b"/dev/vda / ext4 rw 0 0\n/dev/\xff /\xe9 ext4 rw 0 0\ndrive " + above + b"/" + shown
+            + b" fuse.drive rw 0 0\n")
+    assert not FolderStorage(Path(os.fsdecode(above + b"/" + name)) / "colab_rl").proves
+    assert FolderStorage(tmp_path / "my").proves
+
+
+def test_of_two_mounts_at_one_point_the_later_is_seen(tmp_path, monkeypatch):
+    for kinds, proves in ((b"autofs fuse.drive", False), (b"fuse.drive ext4", True)):
+        mounted(monkeypatch, b"".join(b"x %s %s rw 0 0\n" % (os.fsencode(tmp_path), kind) for kind in kinds.split()))
+        assert FolderStorage(tmp_path / "colab_rl").proves == proves
+
+
 def test_a_disk_proves_what_it_holds_and_a_fuse_mount_does_not(tmp_path, monkeypatch):
     assert FolderStorage(tmp_path).proves
     mounts = f"/dev/vda / ext4 rw 0 0\ndrive {tmp_path}/my\\040drive fuse.drive rw 0 0\n"
-    read_text = Path.read_text
-    monkeypatch.setattr(Path, "read_text", lambda self: mounts if str(self) == "/proc/mounts" else read_text(self))
+    mounted(monkeypatch, mounts.encode())
     assert not FolderStorage(tmp_path / "my drive" / "colab_rl").proves
     assert FolderStorage(tmp_path / "my drives").proves

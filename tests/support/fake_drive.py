@@ -34,6 +34,7 @@ from colab_rl.storage.drive.client import DriveClient
 from colab_rl.storage.drive.storage import DriveStorage, open_drive
 
 FOLDER = "application/vnd.google-apps.folder"
+SHORTCUT = "application/vnd.google-apps.shortcut"
 STATUSES = {"400": (400, "badRequest"), "401": (401, "authError"), "403": (403, "insufficientFilePermissions"),
             "404": (404, "notFound"), "429": (429, "rateLimitExceeded"), "500": (500, "internalError"),
             "503": (503, "backendError"), "quota": (403, "storageQuotaExceeded"),
@@ -47,11 +48,12 @@ class File:
     id: str
     title: str
     parent: str
-    content: bytes | None  # None for a folder
+    content: bytes | None  # None for a folder or a shortcut
     mime: str = "application/octet-stream"
     trashed: bool = False
     created: int = 0       # counts up; stands for a time
     md5: str | None = None # what the Drive says, where that is not the content's
+    target: str | None = None  # id of what a shortcut points to
 
     def hash(self) -> str:
         return self.md5 or hashlib.md5(self.content or b"").hexdigest()
@@ -163,6 +165,12 @@ class FakeDrive:
             parent = (self.find(folder, parent) or self._new(folder, parent, None)).id
         return self._new(title, parent, content, **options)
 
+    def add_shortcut(self, title: str, target: str, parent: str = "root") -> File:
+        """A shortcut to the folder of that id, which may be gone."""
+        file = self._new(title, parent, None)
+        file.mime, file.target = SHORTCUT, target
+        return file
+
     def add_shared_drive(self, name: str) -> File:
         """The top folder of a new shared drive, whose id is the drive's."""
         top = self._new(name, "", None)
@@ -267,24 +275,28 @@ class FakeDrive:
 
     def describe(self, file: File) -> dict:
         body = {"kind": "drive#file", "id": file.id, "title": file.title, "mimeType": file.mime,
-                "labels": {"trashed": self.is_trashed(file)}, "parents": [{"id": file.parent}],
+                "labels": {"trashed": self.is_trashed(file)},
+                "parents": [{"id": "0AMyDrive" if file.parent == "root" else file.parent}],  # "root" is an alias
                 "createdDate": f"2026-01-01T00:00:00.{file.created:06d}Z",
                 "modifiedDate": f"2026-01-01T00:00:00.{file.created:06d}Z",
                 "capabilities": {"canAddChildren": not self.read_only, "canEdit": not self.read_only}}
+        if file.target is not None:
+            body["shortcutDetails"] = {"targetId": file.target, "targetMimeType": FOLDER}
         if file.content is not None:
             body |= {"fileSize": str(len(file.content)), "md5Checksum": file.hash(),
                      "downloadUrl": f"{self.url}download/{file.id}"}
         return body
 
     def listing(self, query: str, stale: bool) -> list[File]:
-        parents = re.findall(r"'((?:[^'\\]|\\.)+)' in parents", query)
+        parents = set(re.findall(r"'((?:[^'\\]|\\.)+)' in parents", query))
         titles = re.findall(r"title *= *'((?:[^'\\]|\\.)*)'", query)
+        mimes = re.findall(r"mimeType *= *'([^']*)'", query)
         with self.lock:
             files = ([file for parent in parents for file in self.stale[parent]] if stale else
                      [file for file in self.files.values() if file.parent in parents])
             return [file for file in files
                     if not (re.search(r"trashed *= *false", query) and self.is_trashed(file))
-                    and not (re.search(r"mimeType *= *'" + FOLDER, query) and file.mime != FOLDER)
+                    and not (mimes and file.mime not in mimes)
                     and not (titles and file.title not in titles) and file.id != "root"]
 
 

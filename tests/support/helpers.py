@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from colab_rl.checkpoints import FileRecord, Manifest, Replicator, Tier
-from colab_rl.checkpoints.manifest import numbered
+from colab_rl.checkpoints.layout import numbered_name
 from colab_rl.checkpoints.recovery import Checkpoint
 from colab_rl.checkpoints.serialization import serialize, state_sha256
 from colab_rl.errors import StorageError
@@ -32,8 +32,8 @@ def make_checkpoint(generation: int, parent: Checkpoint | None = None, *, score:
     row = {"iteration": generation, "step": 100 * generation, "seconds": 1.5 * generation, "episode/return": salt}
     data, table = serialize(state), to_csv([row])
     data_record, table_record = FileRecord.of(data), FileRecord.of(table)
-    data_name = numbered("checkpoints", generation, data_record, "safetensors")
-    table_name = numbered("metrics", generation, table_record, "csv")
+    data_name = numbered_name("checkpoints/", generation, data_record.sha256, "safetensors")
+    table_name = numbered_name("metrics/", generation, table_record.sha256, "csv")
     history = {}
     if parent:
         history = {**parent.manifest.history, table_of(parent): parent.manifest.files[table_of(parent)]}

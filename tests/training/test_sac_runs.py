@@ -144,14 +144,14 @@ def test_a_policy_is_evaluated_without_its_experience(tmp_path, half):
 def test_a_branch_takes_the_experience_with_it(tmp_path, half, expected, capsys):
     root, _ = copied(half, tmp_path)
     untouched = snapshot(root / "swing")
-    assert run(root, name="branch", source="swing").state_sha256 == expected
+    assert run(root, name="branch", origin="swing").state_sha256 == expected
     assert snapshot(root / "swing") == untouched
     check_nothing_is_left_over(root / "branch")
     with pytest.raises(UsageError, match="keeps its buffer_size"):
-        run(root, name="other", source="swing", settings={"buffer_size": 500})
+        run(root, name="other", origin="swing", settings={"buffer_size": 500})
     newest = newest_generation(root / "swing")
     flip(newest_segment(root / "swing"))
-    run(root, name="third", source="swing")
+    run(root, name="third", origin="swing")
     assert f"generation {newest} needs replay/" in capsys.readouterr().err
 
 

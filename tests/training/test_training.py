@@ -30,6 +30,7 @@ from helpers import TINY, flip, snapshot
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from colab_rl import ColabRLError, TrainingResult, UsageError, evaluate, status, train, verify
+from colab_rl.checkpoints.manifest import checksum
 from colab_rl.cli import main
 from colab_rl.errors import EnvironmentFault, StorageError
 from colab_rl.evaluation.evaluator import EVALUATION_SEED
@@ -119,7 +120,7 @@ class Machine:
             self.plot.write_text(deed)
         settings = {**SETTINGS, **options.pop("settings", {})}
         options = {"env": self.env, "settings": settings, "root": self.root, "store": self.store or "none", **options}
-        if "source" not in options:
+        if not {"origin", "source"} & set(options):
             options.setdefault("total_steps", STEPS)
         return train(run, **options)
 
@@ -395,7 +396,7 @@ def test_a_branch_goes_on_as_the_run_it_left(tmp_path, undisturbed):
     machine, result = undisturbed("CartPole-v1")
     here = machine.copy(tmp_path)
     before = snapshot(here.root / "walker")
-    branch = here.train("branch", source="walker:6", total_steps=STEPS)
+    branch = here.train("branch", origin="walker:6", total_steps=STEPS)
     assert branch.state_sha256 == result.state_sha256
     assert snapshot(here.root / "walker") == before
     began, left = (json.loads(here.files("checkpoints/*.json", run)[0 if run == "branch" else 2].read_text())
@@ -403,17 +404,46 @@ def test_a_branch_goes_on_as_the_run_it_left(tmp_path, undisturbed):
     assert (began["generation"], left["generation"]) == (1, 6)
     assert began["state_sha256"] == left["state_sha256"]
     identity = json.loads((here.root / "branch" / "run.json").read_text())
-    assert identity["source"]["run"] == "walker" and identity["source"]["generation"] == 6
-    for words in ("walker:6", "walker:006", "walker"):  # the same command, a finished run
-        assert here.train("branch", source=words, total_steps=STEPS).state_sha256 == branch.state_sha256
-    with pytest.raises(UsageError, match="from is walker:6, not walker:7"):
-        here.train("branch", source="walker:7", total_steps=STEPS)
+    assert identity["origin"]["run"] == "walker" and identity["origin"]["generation"] == 6
+    for words in ("walker:6", "walker:006", "walker", "walker:best", "walker:latest"):  # the run is finished
+        assert here.train("branch", origin=words, total_steps=STEPS).state_sha256 == branch.state_sha256
+    assert here.train("branch", source="walker:6").state_sha256 == branch.state_sha256  # as 0.1.0 calls it
+    for words in ("walker:7", "walkers:6", "branch:best"):
+        with pytest.raises(UsageError, match=f"from is walker:6, not {words}"):
+            here.train("branch", origin=words, total_steps=STEPS)
+
+
+@pytest.mark.parametrize("which", ["best", "latest"])
+def test_a_branch_from_the_best_or_the_latest_checkpoint(tmp_path, undisturbed, which):
+    machine, _ = undisturbed("CartPole-v1")
+    here = machine.copy(tmp_path)
+    here.files("checkpoints/*.json")[-1].unlink()  # the newest is the best
+    rows = status("walker", root=here.root, store="none")[0]["checkpoints"]
+    best = max((row["score"] or 0, row["generation"]) for row in rows)[1]
+    expected = {"best": best, "latest": rows[0]["generation"]}
+    here.train("branch", origin=f"walker:{which}", total_steps=STEPS)
+    origin = json.loads((here.root / "branch" / "run.json").read_text())["origin"]
+    assert origin["generation"] == expected[which] and expected["best"] < expected["latest"]
+
+
+def test_a_branch_of_0_1_0_is_the_run_that_it_was(tmp_path, undisturbed):
+    machine, _ = undisturbed("CartPole-v1")
+    here = machine.copy(tmp_path)
+    branch = here.train("branch", origin="walker:6", total_steps=STEPS)
+    path = here.root / "branch" / "run.json"
+    content = json.loads(path.read_text())
+    del content["identity_sha256"]
+    content["source"] = content.pop("origin")
+    path.write_text(json.dumps({**content, "identity_sha256": checksum(content)}))
+    before = path.read_bytes()
+    assert here.train("branch", origin="walker:6").state_sha256 == branch.state_sha256
+    assert path.read_bytes() == before
 
 
 def test_a_branch_that_was_killed_before_its_first_checkpoint_still_begins_where_it_should(tmp_path, undisturbed):
     machine, _ = undisturbed("CartPole-v1")
     here = machine.copy(tmp_path)
-    asked = {"source": "walker:6", "total_steps": STEPS, "settings": {"learning_rate": "1e-5"}}
+    asked = {"origin": "walker:6", "total_steps": STEPS, "settings": {"learning_rate": "1e-5"}}
     whole = here.train("branch", **asked)
     for path in (here.root / "branch").iterdir():  # run.json is written first, and alone after such a kill
         if path.is_dir():
@@ -425,7 +455,7 @@ def test_a_branch_from_the_newest_checkpoint_takes_other_settings_but_not_anothe
     machine, result = undisturbed("CartPole-v1")
     here = machine.copy(tmp_path)
     changes = {"learning_rate": "1e-5", "gamma": "0.5"}
-    branch = train("branch", source="walker", total_steps=STEPS + 200, settings=changes, env=here.env, root=here.root,
+    branch = train("branch", origin="walker", total_steps=STEPS + 200, settings=changes, env=here.env, root=here.root,
                    store="none")
     assert branch.finished and branch.step > result.step and branch.state_sha256 != result.state_sha256
     before = snapshot(here.root)
@@ -435,9 +465,9 @@ def test_a_branch_from_the_newest_checkpoint_takes_other_settings_but_not_anothe
                             ({"total_steps": STEPS}, "give a larger --total-steps"),
                             ({"env": "Pendulum-v1", "total_steps": 9999}, "not Pendulum-v1")):
         with pytest.raises(UsageError, match=reason):
-            train("other", source="walker", root=here.root, store="none", **{"env": here.env, **options})
+            train("other", origin="walker", root=here.root, store="none", **{"env": here.env, **options})
     with pytest.raises(UsageError, match="generation 4 is not there; there is: 1, "):
-        train("other", source="walker:4", total_steps=9999, env=here.env, root=here.root, store="none")
+        train("other", origin="walker:4", total_steps=9999, env=here.env, root=here.root, store="none")
     assert snapshot(here.root) == before
 
 
@@ -507,7 +537,7 @@ def test_an_environment_whose_actions_have_changed_is_refused_and_changes_nothin
     with pytest.raises(UsageError, match="other spaces than when walker was begun"):
         evaluate("walker", env=with_actions(now), episodes=1, **places)
     with pytest.raises(UsageError, match="other spaces than when walker was begun, and a run from its checkpoint"):
-        train("branch", source="walker", env=with_actions(now), total_steps=200, **places)
+        train("branch", origin="walker", env=with_actions(now), total_steps=200, **places)
     assert snapshot(tmp_path) == before
     assert train("walker", env=with_actions(then), total_steps=200, **places).finished
 

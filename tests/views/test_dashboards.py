@@ -12,11 +12,13 @@ import plotly.graph_objects as go
 import pytest
 from browser import CHROMIUM, visit
 
-from colab_rl import dashboards
+from colab_rl import Channels, dashboards
 from colab_rl.environments import describe
+from colab_rl.environments.channels import Shown
 from colab_rl.evaluation import episode as telemetry
 from colab_rl.evaluation.replay import record_episode
 from colab_rl.views.dashboards import measures
+from colab_rl.views.dashboards.gait import episode_panels
 from colab_rl.views.dashboards.style import TEMPLATE, smoothed, thinned
 from colab_rl.views.report.page import Section, page
 
@@ -67,6 +69,40 @@ def traces(figure, name):
 
 def texts(figure):
     return html.unescape(" ".join(" ".join(annotation.text for annotation in figure.layout.annotations).split()))
+
+
+def test_an_environment_chooses_its_panels_and_portraits():
+    class Crane(gymnasium.Env):
+        observation_space = gymnasium.spaces.Box(-1, 1, (3,))
+        action_space = gymnasium.spaces.Discrete(2)
+        channels = Channels({"rope_angle": "rad", "rope_speed": "rad/s", "load": "kg"}, choices=("pull", "rest"),
+                            panels={"Rope": {"swing": "rope_angle", "rate": "rope_speed"}, "Load": "load"},
+                            portraits={"Load over rope": ("rope_angle", "load")})
+
+        def reset(self, seed=None, options=None):
+            self.t = 0
+            return np.zeros(3, np.float32), {}
+
+        def step(self, action):
+            self.t += 1
+            return np.full(3, self.t, np.float32), 1.0, False, self.t == 5, {}
+
+    def recorded(crane):
+        return record_episode(crane, describe(Crane), lambda obs: np.zeros(1, np.int64), lambda obs: obs[:, 0], 0, "x")
+
+    episode, plain = recorded(Crane()), dataclasses.replace(recorded(Crane()), shown=Shown())
+    panels = {panel.title: [line.name for line in panel.lines] for panel in episode_panels(episode, 0.99)}
+    assert list(panels)[:3] == ["Rope", "Load", "Actions"] and panels["Rope"] == ["swing", "rate"]
+    actions = next(panel for panel in episode_panels(episode, 0.99) if panel.title == "Actions")
+    assert list(actions.y_ticks[1]) == ["pull", "rest"]
+    figure = dashboards.phase_portraits(episode)
+    assert [list(trace.y) for trace in figure.data] == [list(range(6))] and "Load over rope" in texts(figure)
+    # If it chooses nothing, each channel has a panel, and an angle is held against its rate.
+    assert [panel.title for panel in episode_panels(plain, 0.99)][:3] == ["rope angle", "rope speed", "load"]
+    assert "rope speed over" in texts(dashboards.phase_portraits(plain))
+    # An episode that lacks a channel, of another environment say, keeps the other portraits.
+    lacking = {"a": episode, "b": dataclasses.replace(plain, series={"reward": plain["reward"]})}
+    assert "no angles and speeds" in texts(dashboards.phase_portraits(lacking))
 
 
 def test_learning_draws_every_column_marks_checkpoints_and_resumes_and_switches_its_axis():

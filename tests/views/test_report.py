@@ -20,7 +20,7 @@ from plotly.offline import get_plotlyjs
 
 import colab_rl
 from colab_rl.checkpoints import Tier
-from colab_rl.checkpoints.recovery import load, of_generation
+from colab_rl.checkpoints.recovery import load, load_generation
 from colab_rl.cli import main
 from colab_rl.colab.cells import show_dashboards, show_runs
 from colab_rl.errors import StorageError, UsageError
@@ -121,7 +121,7 @@ class Slow(WatchedStorage):
 
     def __init__(self, root):
         super().__init__(root)
-        self.consistent = False
+        self.concurrency = 2
         self.two, self.number = threading.Barrier(2, timeout=20), itertools.count()
 
     def before(self, call, name):
@@ -202,7 +202,7 @@ def test_of_two_lines_of_a_run_a_generation_is_the_one_that_evaluate_takes(place
     local, remote = found.tiers(identity)
     mine = load(local, best_of(places["root"] / "first")[0].relative_to(places["root"] / "first").as_posix()).manifest
     generation = mine.generation
-    manifest, contents = of_generation(*found.tiers(found.require("second")), generation)
+    manifest, contents = load_generation(*found.tiers(found.require("second")), generation)
     remote.commit(dataclasses.replace(manifest, run_id=mine.run_id, created="2199-01-01T00:00:00+00:00"), contents)
     page = build_page([f"first:{generation}"], episodes=4, **places)
     result = colab_rl.evaluate("first", checkpoint=generation, episodes=4, **places)

@@ -23,7 +23,7 @@ import pytest
 from gymnasium.envs.classic_control.cartpole import CartPoleEnv
 from helpers import TINY, flip, snapshot
 
-from colab_rl import ColabRLError, UsageError, evaluate, record, render
+from colab_rl import Channels, ColabRLError, UsageError, evaluate, record, render
 from colab_rl.cli import main
 from colab_rl.environments import describe, make_environment
 from colab_rl.errors import EnvironmentFault
@@ -182,7 +182,7 @@ def test_traces_end_at_the_present_value_and_show_nothing_that_is_to_come(walk):
     _, spaces, episode = walk
     panel = Traces(scene_of(episode, spaces), 600, 1.0)
     assert [group.title for group in panel.groups] == ["hip angle", "knee angle", "value estimate"]
-    assert [list(group.series.values()) for group in panel.groups][:2] == \
+    assert [list(group.series) for group in panel.groups][:2] == \
         [["hip_1_angle", "hip_2_angle"], ["knee_1_angle", "knee_2_angle"]]
     left = panel._columns(0)[2]
     plot = drawn(panel, 10)[20:20 + panel.plot[1], left:left + panel.plot[0]]
@@ -271,6 +271,20 @@ class Mystery(gymnasium.Env):
 
     def render(self):
         return np.full(self.shape, 200, self.dtype)
+
+
+def test_an_environment_chooses_its_traces_and_channels_that_a_file_lacks_are_left_out():
+    class Chosen(Mystery):
+        channels = Channels({"a_1": "m", "b": "V", "c": "A"}, traces=["b", ("a_1", "c"), "a_1"])
+
+    environment = Chosen("rgb_array")
+    episode = record_episode(environment, describe(Chosen), lambda obs: np.full((1, 12), 0.5, np.float32),
+                             lambda obs: np.zeros(len(obs), np.float32), 0, "custom:Chosen")
+    assert [(group.title, group.unit, group.series) for group in choices.traces(episode)] == [
+        ("b", "V", ("b",)), ("a, c", "m", ("a_1", "c")), ("value estimate", "", ("value",))]
+    fewer = dataclasses.replace(episode, series={name: values for name, values in episode.series.items()
+                                                 if name not in ("b", "c")})
+    assert [group.series for group in choices.traces(fewer)] == [("a_1",), ("a_1",), ("value",)]
 
 
 def test_an_unknown_environment_gets_the_generic_panels(tmp_path):

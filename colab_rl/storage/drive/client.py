@@ -1,7 +1,7 @@
-"""Google Drive's files by id, over PyDrive2: each call in bounded time, tried again where that can help.
+"""Google Drive's files by id, over PyDrive2: each call in bounded time, tried again if that can help.
 
 PyDrive2 sends a request once, waits for ever, and checks nothing. Here every call has a time
-limit, is tried again with growing pauses where the trouble may pass, and is safe to send
+limit, is tried again with growing pauses if the trouble may pass, and is safe to send
 twice: new files get their id before they are sent, so that a second try finds the first.
 """
 
@@ -17,7 +17,7 @@ import random
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from importlib import resources
 from typing import Any, NamedTuple, TypeVar
 
@@ -34,13 +34,15 @@ from colab_rl.storage.base import NotFound
 from colab_rl.storage.drive.errors import ANSWERS, AlreadyThere, Gone, understand
 
 FOLDER = "application/vnd.google-apps.folder"
+SHORTCUT = "application/vnd.google-apps.shortcut"
 FIRST_PAUSE, LONGEST_PAUSE = 0.5, 16.0  # seconds between tries
 DEADLINE = 60.0                         # seconds after which no further try begins
 SILENCE = 30.0                          # seconds without a byte that end a call
 CALL_LIMIT, SLOWEST = 60.0, 50_000.0    # seconds of any call, and bytes a second that a file has in addition
-SESSIONS = 4                            # uploads begun anew where Drive forgets them
+SESSIONS = 4                            # uploads begun anew if Drive forgets them
 IDS_AT_ONCE = 100
-FIELDS = "id,title,mimeType,fileSize,md5Checksum,createdDate,labels/trashed"
+FIELDS = ("id,title,mimeType,fileSize,md5Checksum,createdDate,labels/trashed,parents/id,"
+          "shortcutDetails(targetId,targetMimeType)")
 
 T = TypeVar("T")
 
@@ -49,30 +51,39 @@ logging.getLogger("googleapiclient.http").setLevel(logging.ERROR)
 
 
 class Entry(NamedTuple):
-    """What Drive says of a file or folder. A folder, and a document of Google's own, has no MD5."""
+    """What Drive says of a file or folder. A folder, and a document of Google's own, has no MD5.
+
+    A shortcut to a folder stands for that folder, with the folder's id and the shortcut's title.
+    """
 
     id: str
     title: str
     is_folder: bool
+    is_shortcut: bool
     size: int       # bytes
     md5: str | None
     created: str    # RFC 3339
     trashed: bool
+    parents: tuple[str, ...]
 
     @classmethod
     def of(cls, file: GoogleDriveFile) -> Entry:
         """Reads what PyDrive2 got."""
-        return cls(file["id"], file.get("title", ""), file.get("mimeType") == FOLDER, int(file.get("fileSize") or 0),
+        target = file.get("shortcutDetails") or {}
+        is_shortcut = target.get("targetMimeType") == FOLDER
+        return cls(target["targetId"] if is_shortcut else file["id"], file.get("title", ""),
+                   is_shortcut or file.get("mimeType") == FOLDER, is_shortcut, int(file.get("fileSize") or 0),
                    file.get("md5Checksum"), file.get("createdDate", ""),
-                   bool((file.get("labels") or {}).get("trashed")))
+                   bool((file.get("labels") or {}).get("trashed")),
+                   tuple(parent["id"] for parent in file.get("parents") or ()))
 
 
 class DriveClient:
     """Calls to Drive with `credentials`. May be used from several threads.
 
     endpoint: address of a server that stands in for Google's, None for Google's own.
-    Every method raises StorageError: NotFound where the file is not there, StorageRefused
-    where trying again cannot help.
+    Every method raises StorageError: NotFound if the file is not there, StorageRefused
+    if trying again cannot help.
     """
 
     def __init__(self, credentials: Credentials, endpoint: str | None = None):
@@ -92,23 +103,41 @@ class DriveClient:
 
         An empty answer is asked for again: Drive gives one now and then for a folder that is not empty.
         """
-        return self._list_folder(folder_id, only_folders) or self._list_folder(folder_id, only_folders)
+        return self._children([folder_id], only_folders) or self._children([folder_id], only_folders)
 
-    def _list_folder(self, folder_id: str, only_folders: bool) -> list[Entry]:
-        query = f"'{folder_id}' in parents and trashed=false"
+    def list_folders(self, folder_ids: Sequence[str], only_folders: bool = False) -> dict[str, list[Entry]]:
+        """`list_folder` of many folders at once, by id. One that is gone is empty.
+
+        A folder of which the answer has nothing is asked for alone: Drive answers a question for many folders with
+        nothing now and then (rclone's issue 3114).
+        """
+        found: dict[str, list[Entry]] = {folder_id: [] for folder_id in folder_ids}
+        if len(found) > 1:
+            with contextlib.suppress(NotFound):  # one of them is gone
+                for entry in self._children(folder_ids, only_folders):
+                    for parent in entry.parents:  # My Drive has a name of its own, by which none of its files knows it
+                        found.get(parent, found.get("root", [])).append(entry)
+        for folder_id in [folder_id for folder_id, entries in found.items() if not entries]:
+            with contextlib.suppress(NotFound):
+                found[folder_id] = self.list_folder(folder_id, only_folders)
+        return found
+
+    def _children(self, folder_ids: Sequence[str], only_folders: bool) -> list[Entry]:
+        query = " or ".join(f"'{folder_id}' in parents" for folder_id in folder_ids)
+        query = f"({query}) and trashed=false"
         if only_folders:
-            query += f" and mimeType='{FOLDER}'"
+            query += f" and (mimeType='{FOLDER}' or mimeType='{SHORTCUT}')"
         pages = self._drive.ListFile({"q": query, "maxResults": 1000, "fields": f"nextPageToken,items({FIELDS})"})
         found: list[Entry] = []
         while True:
             try:
-                page = self._call(f"folder {folder_id} be listed", lambda: next(pages))
+                page = self._call(f"folder {folder_ids[0]} be listed", lambda: next(pages))
             except StopIteration:
-                return found
+                return found if not only_folders else [entry for entry in found if entry.is_folder]
             found += [Entry.of(file) for file in page]
 
     def entry(self, file_id: str) -> Entry:
-        """What Drive says of a file now. Raises NotFound, also where it lies in the trash."""
+        """What Drive says of a file now. Raises NotFound, also if it lies in the trash."""
         entry = self._entry(file_id)
         if entry.trashed:
             raise NotFound(f"{entry.title} lies in Drive's trash")
@@ -117,7 +146,7 @@ class DriveClient:
     def read(self, entry: Entry) -> bytes:
         """A file's content, compared with its MD5.
 
-        Where the two differ twice in the same way, the MD5 is what is wrong, and the content is returned:
+        If the two differ twice in the same way, the MD5 is what is wrong, and the content is returned:
         whoever reads it has a hash of it.
         """
         before: bytes | None = None
@@ -134,7 +163,7 @@ class DriveClient:
         return self._call(f"{entry.title} be read", download, entry.size)
 
     def create(self, folder_id: str, title: str, data: bytes | None) -> Entry:
-        """Makes a file, or a folder where data is None, once, however often it must be sent."""
+        """Makes a file, or a folder if data is None, once, however often it must be sent."""
         new_id = self._new_id()
         sent = False
 
@@ -174,7 +203,7 @@ class DriveClient:
         self._call(f"{entry.title} be renamed", patch)
 
     def delete(self, entry: Entry) -> None:
-        """Removes a file for good; into the trash where only its owner may do more, as in a shared drive."""
+        """Removes a file for good; into the trash if only its owner may do more, as in a shared drive."""
         file = self._drive.CreateFile({"id": entry.id})
         with contextlib.suppress(NotFound):
             try:
@@ -195,7 +224,7 @@ class DriveClient:
         return found
 
     def free_bytes(self) -> int | None:
-        """Bytes that the account has left, None where it has no limit of its own."""
+        """Bytes that the account has left, None if it has no limit of its own."""
         about = self._call("the free space be asked for", self._drive.GetAbout)
         total = int(about.get("quotaBytesTotal") or 0)
         return total - int(about.get("quotaBytesUsedAggregate") or about.get("quotaBytesUsed") or 0) if total else None
@@ -216,7 +245,7 @@ class DriveClient:
             except AlreadyThere:
                 return self._entry(file_id)
             except Gone:
-                self.entry(needed_id)  # raises NotFound where it is that
+                self.entry(needed_id)  # raises NotFound if it is that
         raise StorageError(f"Drive did not let {doing}: it loses one upload after the other")
 
     def _new_id(self) -> str:
@@ -275,7 +304,7 @@ class DriveClient:
 
 class _LongLived:
     """Credentials as PyDrive2 wants them. It never sees them expire: they refresh themselves, at each request
-    that needs it, where PyDrive2 would ask for a client_secrets.json after an hour.
+    that needs it. PyDrive2 would ask for a client_secrets.json after an hour.
     """
 
     access_token_expired = False
@@ -291,7 +320,7 @@ class _LongLived:
 
 
 def _api(endpoint: str | None) -> dict[str, Any]:
-    """The description of Drive's API that googleapiclient brings along, for another server where one is given."""
+    """The description of Drive's API that googleapiclient brings along, for another server if one is given."""
     folder = resources.files("googleapiclient.discovery_cache") / "documents"
     document = json.loads((folder / "drive.v2.json").read_text())
     if endpoint:

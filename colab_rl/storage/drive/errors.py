@@ -85,7 +85,7 @@ def _http_error(error: BaseException | None) -> HttpError | None:
 
 
 def _reason(answer: HttpError) -> tuple[str, str]:
-    """Drive's own reason and message, empty where it gives none."""
+    """Drive's own reason and message, empty if it gives none."""
     try:
         body: Any = json.loads(answer.content)["error"]
         first = (body.get("errors") or [{}])[0]

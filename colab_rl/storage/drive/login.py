@@ -29,8 +29,8 @@ def endpoint() -> str | None:
 
 
 def saved_login() -> Path:
-    """Where a login is saved on this machine."""
-    above = os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config"
+    """Where a login is saved on this machine. Not an absolute path if the user has no home folder."""
+    above = os.environ.get("XDG_CONFIG_HOME") or os.path.expanduser("~/.config")
     return Path(above) / "colab_rl" / "drive.json"
 
 
@@ -38,7 +38,7 @@ def credentials() -> Credentials:
     """The login to Drive: the saved one, else what `google.auth.default()` finds.
 
     That is a service account's key named by GOOGLE_APPLICATION_CREDENTIALS, or Colab's user
-    after `auth.authenticate_user()`. Raises StorageRefused where there is none.
+    after `auth.authenticate_user()`. Raises StorageRefused if there is none.
     """
     server = endpoint()
     if server:  # it asks for no login; the tokens that it hands out are refreshed like any other's
@@ -61,7 +61,7 @@ def credentials() -> Credentials:
 
 def may_have_login() -> bool:
     """Whether there is a sign of a login, looked for without a network."""
-    return bool(endpoint() or saved_login().exists() or os.environ.get("GOOGLE_APPLICATION_CREDENTIALS")
+    return bool(endpoint() or os.path.exists(saved_login()) or os.environ.get("GOOGLE_APPLICATION_CREDENTIALS")
                 or os.environ.get("COLAB_RELEASE_TAG"))
 
 
@@ -94,8 +94,10 @@ def save_login(client_secrets: str | os.PathLike) -> Path:
 
 
 def write_login(content: dict[str, str]) -> Path:
-    """Writes a login that only its owner may read, from its first byte on; returns where."""
+    """Writes a login that only its owner may read, from its first byte on; returns where. Raises StorageRefused."""
     path = saved_login()
+    if not path.is_absolute():
+        raise StorageRefused("there is no home folder to save a login in; nothing was saved; set HOME")
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     temporary = path.with_name(f"{path.name}.{os.getpid()}")
     descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)

@@ -18,12 +18,11 @@ from colab_rl.views.dashboards.body import Stage
 from colab_rl.views.dashboards.learning import BUTTONS
 from colab_rl.views.dashboards.measures import contact_names, contact_sentence, gait_sentence
 from colab_rl.views.dashboards.style import DASHES, Line, Panel, empty, legend, plain, rounded, stacked, title_of
-from colab_rl.views.palette import BLUE, COLORS, GREEN, GREY, PURPLE, RED, YELLOW
-from colab_rl.views.video.choices import choices
+from colab_rl.views.palette import BLUE, COLORS, CYAN, GREEN, GREY, PURPLE, RED, YELLOW, colors_of
 
 MOST_FRAMES = 300     # of an animation; a longer episode is shown in larger strides
 MOST_CHANNELS = 32    # of an environment that is not described
-PART_COLORS = {"forward": BLUE, "hull_angle": YELLOW, "motors": RED, "fall": GREY}
+PART_COLORS = (BLUE, YELLOW, RED, GREY, PURPLE, CYAN)  # the return's own is green
 SPEEDS = {"▶ play": 1.0, "half speed": 0.5, "double": 2.0}
 
 
@@ -215,9 +214,8 @@ class _Film:
 def episode_panels(episode: Episode, gamma: float) -> list[Panel]:
     """The panels of one episode over its time."""
     time, steps = episode.time, episode.time[:-1]
-    walker = "hip_1_angle" in episode.series
     panels = [_contacts(episode)] if contact_names(episode) else []
-    panels += _walker(episode) if walker else _generic(episode)
+    panels += _described(episode) or _generic(episode)
     panels.append(_actions(episode, steps))
     panels.append(_rewards(episode, steps))
     value = episode["value"]
@@ -229,20 +227,17 @@ def episode_panels(episode: Episode, gamma: float) -> list[Panel]:
     return panels
 
 
-def _walker(episode: Episode) -> list[Panel]:
-    time = episode.time
-
-    def of(names: Mapping[str, str], title: str, colors: Sequence[str] = (RED, BLUE)) -> Panel:
-        unit = episode.units[next(iter(names))]
-        return Panel(title, unit, [Line(words, time, episode[name].astype(float), color=color)
-                                   for (name, words), color in zip(names.items(), colors, strict=False)])
-
-    legs = [("Hip angle", "hip_{}_angle"), ("Knee angle", "knee_{}_angle"), ("Hip speed", "hip_{}_speed"),
-            ("Knee speed", "knee_{}_speed")]
-    return [of({"hull_angle": ""}, "Hull angle", (PURPLE,)),
-            of({"hull_angular_velocity": ""}, "Hull angular velocity", (PURPLE,)),
-            of({"velocity_x": "forward", "velocity_y": "up"}, "Hull velocity", (GREEN, YELLOW)),
-            *(of({name.format(leg): f"leg {leg}" for leg in (1, 2)}, title) for title, name in legs)]
+def _described(episode: Episode) -> list[Panel]:
+    """The panels that its environment's channels choose."""
+    panels = []
+    for title, lines in episode.shown.panels.items():
+        known = {words: name for words, name in lines.items() if name in episode.series}
+        colors = colors_of(list(known.values()))
+        if known:
+            panels.append(Panel(title, episode.units[next(iter(known.values()))], [
+                Line(words, episode.time, episode[name].astype(float), color=color)
+                for (words, name), color in zip(known.items(), colors, strict=True)]))
+    return panels
 
 
 def _generic(episode: Episode) -> list[Panel]:
@@ -289,7 +284,7 @@ def _actions(episode: Episode, steps: np.ndarray) -> Panel:
                   kind="stairs" if discrete else "line") for name, color in zip(names, COLORS, strict=False)]
     if not discrete:
         return Panel(title, episode.units.get(names[0], ""), lines, height=120)
-    words = choices(episode)
+    words = episode.shown.choices
     return Panel(title, "", lines, height=90, y_range=(-0.4, len(words) - 0.6) if words else None,
                  y_ticks=(range(len(words)), words) if words else None)
 
@@ -304,7 +299,7 @@ def _rewards(episode: Episode, steps: np.ndarray) -> Panel:
         if not np.abs(so_far).max() > 0:
             continue
         word = name.removeprefix("reward_")
-        color = PART_COLORS.get(word, COLORS[i % len(COLORS)])
+        color = PART_COLORS[i % len(PART_COLORS)]
         # Above and below zero are stacked apart: Plotly would subtract one from the other.
         for sign, stack in ((1, "up"), (-1, "down")):
             side = np.clip(so_far * sign, 0, None) * sign

@@ -10,24 +10,15 @@ import plotly.graph_objects as go
 
 from colab_rl.evaluation.episode import Episode
 from colab_rl.views.dashboards.style import TEMPLATE, empty, plain, rounded, wrapped
-from colab_rl.views.palette import BLUE, COLORS, GREY, PURPLE, RED
+from colab_rl.views.palette import BLUE, COLORS, GREY, colors_of
 
 MOST = 500       # points of a portrait
 HALF_PHONE = 17  # characters of a title, two of which stand beside each other
 
+MOST_PORTRAITS = 4
+# An angle or a place, and what its rate is called.
+RATES = (("angle", "angular_velocity"), ("angle", "speed"), ("position", "velocity"))
 Portrait = tuple[str, list[tuple[str, str, str, str]]]  # title; (x channel, y channel, words, colour)
-WALKER: list[Portrait] = [
-    ("Hip: speed over angle", [("hip_1_angle", "hip_1_speed", "leg 1", RED),
-                               ("hip_2_angle", "hip_2_speed", "leg 2", BLUE)]),
-    ("Knee: speed over angle", [("knee_1_angle", "knee_1_speed", "leg 1", RED),
-                                ("knee_2_angle", "knee_2_speed", "leg 2", BLUE)]),
-    ("Knee over hip", [("hip_1_angle", "knee_1_angle", "leg 1", RED), ("hip_2_angle", "knee_2_angle", "leg 2", BLUE)]),
-    ("Hull: speed over angle", [("hull_angle", "hull_angular_velocity", "hull", PURPLE)]),
-]
-# Pairs that other environments have: an angle or a place, and its rate.
-PAIRS = [("angle", "angular_velocity"), ("pole_angle", "pole_speed"), ("cart_position", "cart_velocity"),
-         ("position_x", "velocity_x"), ("position_y", "velocity_y"), ("position", "velocity"),
-         ("sin_angle", "speed"), ("sin_angle_1", "speed_1"), ("sin_angle_2", "speed_2")]
 
 
 def phase_portraits(episodes: Episode | Mapping[str, Episode], overlay: bool = False,
@@ -90,14 +81,19 @@ def phase_portraits(episodes: Episode | Mapping[str, Episode], overlay: bool = F
 
 
 def _portraits(episodes: list[Episode]) -> list[Portrait]:
-    def everywhere(*names: str) -> bool:
-        return all(name in episode.series for episode in episodes for name in names)
-
-    walker = [(title, [curve for curve in curves if everywhere(*curve[:2])]) for title, curves in WALKER]
-    found = [portrait for portrait in walker if portrait[1]]
-    if not found:
-        found = [(f"{y} over {x}".replace("_", " "), [(x, y, "", BLUE)]) for x, y in PAIRS if everywhere(x, y)]
-    return found[:4]
+    """Those that the first one's environment chooses, or every channel against its rate, of channels that all have."""
+    series = set(episodes[0].series).intersection(*(episode.series for episode in episodes))
+    chosen = episodes[0].shown.portraits or {
+        f"{rate} over {name}".replace("_", " "): {"": (name, rate)} for name in episodes[0].units
+        for place, speed in RATES if place in name for rate in [name.replace(place, speed)] if rate in series}
+    found: list[Portrait] = []
+    for title, curves in chosen.items():
+        known = {words: pair for words, pair in curves.items() if set(pair) <= series}
+        colors = colors_of([x for x, _ in known.values()])
+        if known:
+            found.append((title, [(x, y, words, color)
+                                  for (words, (x, y)), color in zip(known.items(), colors, strict=True)]))
+    return found[:MOST_PORTRAITS]
 
 
 def _words(name: str, units: Mapping[str, str]) -> str:

@@ -16,6 +16,7 @@ import plotly.graph_objects as go
 
 from colab_rl.arguments import checked
 from colab_rl.checkpoints import Manifest
+from colab_rl.checkpoints.layout import REPORTS
 from colab_rl.checkpoints.recovery import Checkpoint
 from colab_rl.checkpoints.retention import best
 from colab_rl.environments import EnvironmentSource, describe
@@ -25,7 +26,7 @@ from colab_rl.evaluation.evaluator import EvaluationResult
 from colab_rl.policies.load import evaluate_checkpoint, find_checkpoint
 from colab_rl.progress import say
 from colab_rl.runs.places import Location, Places
-from colab_rl.storage import expanded
+from colab_rl.storage import absolute_path
 from colab_rl.views import dashboards
 from colab_rl.views.copies import copy_to_store
 from colab_rl.views.dashboards import Contender
@@ -68,7 +69,8 @@ def report(runs: str | Sequence[str], *, out: Location = None, checkpoint: str |
     Raises UsageError for what is not there, StorageError where the copy fails; the file is written by then.
     """
     names = [runs] if isinstance(runs, str) else list(runs)
-    target = expanded(out, "out") if out else Path("-".join(name.replace(":", "-") for name in names) + "-report.html")
+    named = Path(out or "-".join(name.replace(":", "-") for name in names) + "-report.html")
+    target = absolute_path(named, "out")
     _check_target(target)
     text = build_page(names, checkpoint=checkpoint, episodes=episodes, env=env, root=root, store=store)
     data = text.encode()
@@ -79,10 +81,10 @@ def report(runs: str | Sequence[str], *, out: Location = None, checkpoint: str |
     places = Places(root, store)
     identity = places.require(names[0].partition(":")[0])
     try:
-        copy_to_store(places, identity, f"reports/{target.name}", data)
+        copy_to_store(places, identity, REPORTS + target.name, data)
     except (StorageError, ValueError) as error:
         raise StorageError(f"the report is in {target}, but no copy of it is in the store: {error}") from error
-    return target
+    return named if named.exists() else target
 
 
 def build_page(names: Sequence[str], *, checkpoint: str | int = "best", episodes: int = 100,

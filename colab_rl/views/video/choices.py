@@ -19,27 +19,20 @@ MOST_TRACES = 3
 MOST_ACTIONS = 8
 # Where not all can be shown: what the picture shows least comes first.
 UNITS_FIRST = ("rad", "m/s", "rad/s", "m")
-# What the choices of a discrete action are called, by the environment's name without its version.
-CHOICES = {
-    "LunarLander": ("none", "left", "main", "right"),
-    "CartPole": ("left", "right"),
-    "MountainCar": ("left", "none", "right"),
-    "Acrobot": ("-1", "0", "+1"),
-}
 _NOT_TRACED = re.compile(r"action_|reward|value$|contact|lidar|.*torque")
 
 
 class Group(NamedTuple):
-    """Series drawn as lines of one panel: a title, their unit, and by label the series' name."""
+    """Series drawn as lines of one panel: a title, their unit, and their names."""
 
     title: str
     unit: str
-    series: dict[str, str]
+    series: tuple[str, ...]
 
     def range(self, episodes: Sequence[Episode]) -> tuple[float, float]:
         """The least and greatest value in any of the episodes, a little apart."""
         values = np.concatenate([np.asarray(episode[name], np.float64) for episode in episodes
-                                 for name in self.series.values() if name in episode.series])
+                                 for name in self.series if name in episode.series])
         values = values[np.isfinite(values)]
         low, high = (float(values.min()), float(values.max())) if len(values) else (0.0, 1.0)
         margin = 0.04 * (high - low) or 0.5
@@ -58,21 +51,32 @@ class Action(NamedTuple):
 
 
 def traces(episode: Episode) -> list[Group]:
-    """At most three groups: those of joints, if it has joints, else the first by unit; and the value estimate.
+    """At most three groups: what its environment's channels choose, or `_by_name`; and the value estimate."""
+    known = [[name for name in names if name in episode.series] for names in episode.shown.traces]
+    chosen = [_group(episode, names) for names in known if names] or _by_name(episode)
+    value = [Group("value estimate", "", ("value",))] if np.isfinite(episode["value"]).any() else []
+    return [*chosen[:MOST_TRACES - len(value)], *value]
+
+
+def _group(episode: Episode, names: Sequence[str]) -> Group:
+    """The first two of these channels: there are two colours."""
+    title = ", ".join(dict.fromkeys(_title(name) for name in names[:2]))
+    return Group(title, episode.units[names[0]], tuple(names[:2]))
+
+
+def _by_name(episode: Episode) -> list[Group]:
+    """The angles of its joints, if it has joints, else what the picture shows least comes first.
 
     Channels that differ in a number, or in x and y, stand together, if they have one unit.
     """
-    found: dict[tuple[str, str], dict[str, str]] = {}
+    found: dict[tuple[str, str], list[str]] = {}
     for name in episode.series:
         if not _NOT_TRACED.match(name) and name not in episode.action_names:
-            title, label = _split(name)
-            found.setdefault((title, episode.units[name]), {})[label] = name
-    groups = [Group(title, unit, dict(list(series.items())[:2])) for (title, unit), series in found.items()]
+            found.setdefault((_title(name), episode.units[name]), []).append(name)
+    groups = [_group(episode, names) for names in found.values()]
     joints = [group for group in groups if len(group.series) > 1 and group.title.endswith("angle") and group.unit]
     order = {unit: place for place, unit in enumerate(UNITS_FIRST)}
-    chosen = joints or sorted(groups, key=lambda group: order.get(group.unit, len(order)))
-    value = [Group("value estimate", "", {"": "value"})] if np.isfinite(episode["value"]).any() else []
-    return [*chosen[:MOST_TRACES - len(value)], *value]
+    return joints or sorted(groups, key=lambda group: order.get(group.unit, len(order)))
 
 
 def speed(episode: Episode) -> tuple[str, str] | None:
@@ -93,7 +97,7 @@ def actions(episode: Episode, spaces: Spaces) -> list[Action]:
     """The action's numbers, or its choices, at most eight."""
     names = episode.action_names
     if spaces.discrete:
-        words = choices(episode)
+        words = tuple(episode.shown.choices)
         if len(words) != spaces.action_dim:
             words = tuple(str(spaces.first_action + i) for i in range(spaces.action_dim))
         return [Action(word, names[0], 0.0, 1.0, spaces.first_action + i)
@@ -108,27 +112,13 @@ def actions(episode: Episode, spaces: Spaces) -> list[Action]:
     return found
 
 
-def choices(episode: Episode) -> tuple[str, ...]:
-    """What the choices of its discrete action are called, from choice 0 on; empty where nobody named them."""
-    return CHOICES.get(episode.environment.rpartition(":")[2].partition("-")[0], ())
-
-
 def words_of(name: str) -> str:
     """A series' name for people: `hip_1` is `hip 1`."""
     return name.replace("_", " ")
 
 
-def limb(name: str) -> int:
-    """Which of two limbs a series belongs to, by the last number in its name: 0 or 1; 0 where it has none."""
-    numbers = re.findall(r"\d+", name)
-    return (int(numbers[-1]) + 1) % 2 if numbers else 0
-
-
-def _split(name: str) -> tuple[str, str]:
-    """`hip_1_angle` is (`hip angle`, `1`), `velocity_x` (`velocity`, `x`), `speed` (`speed`, ``)."""
+def _title(name: str) -> str:
+    """What channels that stand together have in common: `hip_1_angle` is `hip angle`, `velocity_x` is `velocity`."""
     parts = name.split("_")
-    for part in reversed(parts):
-        if (part.isdigit() or part in ("x", "y")) and len(parts) > 1:
-            rest = [other for other in parts if other is not part]
-            return " ".join(rest), part
-    return " ".join(parts), ""
+    place = next((part for part in reversed(parts) if part.isdigit() or part in ("x", "y")), None)
+    return " ".join(part for part in parts if part is not place or len(parts) == 1)

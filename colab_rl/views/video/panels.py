@@ -16,6 +16,7 @@ from PIL import Image
 
 from colab_rl.environments.spaces import Spaces
 from colab_rl.evaluation.episode import Episode
+from colab_rl.views.palette import limb
 from colab_rl.views.video import choices
 from colab_rl.views.video.drawing import Color, curve, draw_box, draw_light, draw_text, polyline, shorten, text_width
 
@@ -154,8 +155,8 @@ class Traces(Panel):
         self.plot = round(self.share) - self.pad, self.height - self.px(24)
         self.pixels = max(1, round(self.plot[0] * scene.frame_seconds / WINDOW))
         self.ranges = [group.range([episode for episode in scene.together
-                                    if set(group.series.values()) <= set(episode.series)]) for group in self.groups]
-        self.lines = [[(name, self._color(group, name), self._curve(name, limits)) for name in group.series.values()]
+                                    if set(group.series) <= set(episode.series)]) for group in self.groups]
+        self.lines = [[(name, self._color(group, name), self._curve(name, limits)) for name in group.series]
                       for group, limits in zip(self.groups, self.ranges, strict=True)]
 
     def still(self, image: Image.Image, x: int, y: int) -> None:
@@ -199,7 +200,7 @@ class Traces(Panel):
 
     @staticmethod
     def _color(group: choices.Group, name: str) -> Color:
-        return SINGLE if len(group.series) == 1 else LIMBS[list(group.series.values()).index(name)]
+        return SINGLE if len(group.series) == 1 else LIMBS[list(group.series).index(name)]
 
 
 class Actions(Panel):
@@ -237,7 +238,7 @@ class Actions(Panel):
             if action.choice is None:
                 zero = self._zero(action)
                 end = width * np.clip((float(value) - action.low) / (action.high - action.low), 0, 1)
-                color = LIMBS[choices.limb(action.label)] if len(self.actions) > 1 else SINGLE
+                color = LIMBS[limb(action.label) or 0] if len(self.actions) > 1 else SINGLE
                 draw_box(image, left + min(zero, end), y + self.px(24), abs(end - zero), height, color)
                 text = f"{float(value):+.2f}"
                 if text_width(self._label(action, width), self.small) + self.px(46) <= width:
@@ -250,7 +251,7 @@ class Actions(Panel):
         for i, name in enumerate(self.contacts):
             on = self.scene.episode[name][t] > 0.5
             left = x + self.width - self.pad - (len(self.contacts) - i) * self.px(26) + self.px(8)
-            draw_light(image, left, y + self.px(22), self.light, LIMBS[choices.limb(name)] if on else RAISED)
+            draw_light(image, left, y + self.px(22), self.light, LIMBS[limb(name) or 0] if on else RAISED)
 
     def _column(self, x: int, i: int) -> int:
         return round(x + self.pad + i * self.share)

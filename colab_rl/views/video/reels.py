@@ -21,6 +21,7 @@ import numpy as np
 
 from colab_rl.environments import EnvironmentSource, close_environment, environment_name, make_environment
 from colab_rl.environments.guard import guarded
+from colab_rl.environments.make import metadata_of
 from colab_rl.environments.spaces import Spaces
 from colab_rl.errors import EnvironmentFault
 from colab_rl.evaluation.replay import replay
@@ -59,7 +60,8 @@ class Camera:
         os.environ.setdefault("PYGAME_HIDE_SUPPORT_PROMPT", "1")
         self.name = environment_name(source)
         self.environment: gymnasium.Env = make_environment(source, render_mode="rgb_array")
-        self.fps = float(self.environment.metadata.get("render_fps") or UNTIMED)
+        fps = metadata_of(self.environment).get("render_fps")
+        self.fps = float(fps) if isinstance(fps, int | float) and 0 < fps < math.inf else UNTIMED
 
     def frame(self) -> np.ndarray:
         """(H, W, 3) uint8 of where the environment stands."""

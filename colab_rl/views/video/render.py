@@ -10,14 +10,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from colab_rl.arguments import checked
+from colab_rl.arguments import check_seed, checked
 from colab_rl.checkpoints import Manifest
+from colab_rl.checkpoints.layout import VIDEOS
 from colab_rl.environments import EnvironmentSource, describe
+from colab_rl.environments.repeats import say_unless_it_repeats
 from colab_rl.errors import ColabRLError, StorageError, UsageError, nearest
 from colab_rl.progress import progress_bar, say
 from colab_rl.runs.identity import Identity
 from colab_rl.runs.places import Location, Places
-from colab_rl.storage import expanded
+from colab_rl.storage import absolute_path
 from colab_rl.views.copies import copy_to_store
 from colab_rl.views.video.encoder import VideoWriter, check_encoder, check_suffix, check_writable
 from colab_rl.views.video.overlay import parse_panels
@@ -92,15 +94,16 @@ def render(run: str, *, form: str = "episode", checkpoint: str | int = "best", a
         raise UsageError(f"no form {form!r}{nearest(form, FORMS)} (there is: {', '.join(FORMS)})")
     if against and form != "compare":
         raise UsageError("other checkpoints to compare with belong to the form compare: give --form compare")
-    out = None if out is None else expanded(out, "out")
+    named, out = out, None if out is None else absolute_path(out, "out")
     suffix = _suffix(out, gif)
     _check_numbers(seed, size, speed, seconds)
     panels = parse_panels(overlay)
     places = Places(root, store)
     identity = places.require(run)
     source = identity.environment(env, "render")
-    # Before any work: whether it renders, and can be encoded and written.
+    # Before any work: whether it renders, repeats, and can be encoded and written.
     camera = Camera(source)
+    say_unless_it_repeats(camera.environment, camera.name)
     camera.close()
     check_encoder()
     if out is not None:
@@ -122,12 +125,13 @@ def render(run: str, *, form: str = "episode", checkpoint: str | int = "best", a
     words = {"form": form, "run": run, "seed": seed, "speed": speed, "overlay": panels, "size": width,
              "seconds": seconds, "checkpoints": [take.manifest.stem for take in takes]}
     name = _name(form, takes[-1 if form == "evolution" else 0].manifest, seed, words, suffix)
-    path = out if out is not None else places.local(run).root / "videos" / name
+    path = out if out is not None else places.local(run).root / VIDEOS / name
     if path.exists():
         say(f"{path} is there from before, and will be replaced")
     comment = json.dumps({"colab_rl": {**words, "returns": returns}})
     _write(reel, path, fps, comment)
-    return Video(path, form, seed, len(reel), fps, reel.size, returns, *_stored(places, identity, name, path))
+    shown = Path(named) if named is not None and Path(named).exists() else path
+    return Video(shown, form, seed, len(reel), fps, reel.size, returns, *_stored(places, identity, name, path))
 
 
 def check_free(path: Path, overwrite: bool) -> None:
@@ -148,12 +152,12 @@ def _write(reel: Reel, path: Path, fps: float, comment: str) -> None:
 def _stored(places: Places, identity: Identity, name: str, path: Path) -> tuple[str | None, str, str | None]:
     """Copies the file into the run's videos/ in the store, and reads it back; the last three fields of Video."""
     try:
-        tier = copy_to_store(places, identity, f"videos/{name}", path.read_bytes())
+        tier = copy_to_store(places, identity, VIDEOS + name, path.read_bytes())
     except (StorageError, OSError) as error:
         return None, "absent", str(error)
     if tier is None:
         return None, "absent", None
-    return f"{tier.storage.place}/videos/{name}", "verified" if tier.storage.proves else "written", None
+    return f"{tier.storage.place}/{VIDEOS}{name}", "verified" if tier.storage.proves else "written", None
 
 
 def _name(form: str, manifest: Manifest, seed: int, words: dict, suffix: str) -> str:
@@ -173,8 +177,7 @@ def _suffix(out: Path | None, gif: bool) -> str:
 
 
 def _check_numbers(seed: int, size: int | None, speed: float, seconds: float | None) -> None:
-    if not 0 <= seed < 2**31:
-        raise UsageError(f"the seed must be between 0 and {2**31 - 1}, not {seed}")
+    check_seed(seed)
     if size is not None and not NARROWEST <= size <= WIDEST:
         raise UsageError(f"the size is a width between {NARROWEST} and {WIDEST} pixels, not {size}")
     if size is not None and size % 2:

@@ -1,0 +1,172 @@
+"""The code of an environment as a process has loaded it, so that two processes can be compared.
+
+A notebook may patch a class of an installed package, or set a constant of a module. A worker process imports the
+package anew and knows nothing of it.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import sys
+import types
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+import gymnasium
+import numpy as np
+
+LONGEST = 40  # characters of a constant that is told as it is
+LARGE = 100_000  # numbers in one that is left out
+PLAIN = (int, float, complex, bool, str, bytes, types.NoneType, types.EllipsisType, range)
+MAIN = "__main__"
+
+
+def loaded_code(environment: gymnasium.Env, source: str | Callable) -> dict[str, str]:
+    """By name, such as `package.module.Arm.step`, what all that the environment's code reaches is: functions as a hash
+    of their bytecode, constants, what classes define. Of a package that none of its classes comes from, only what its
+    code uses by name. Nothing is called.
+    """
+    layers = [environment]
+    while isinstance(layers[-1], gymnasium.Wrapper):
+        layers.append(layers[-1].env)
+    kinds = [kind for layer in layers for kind in type(layer).__mro__]
+    reach = _Reach({module.partition(".")[0] for module in (
+        MAIN, getattr(source, "__module__", MAIN), *(kind.__module__ for kind in kinds))} - sys.stdlib_module_names)
+    for kind in kinds:
+        reach.kind(kind)
+    if not isinstance(source, str):
+        reach.look("the function that makes it", source)
+    return reach.found
+
+
+def difference(here: Mapping[str, str], there: Mapping[str, str]) -> str:
+    """What `loaded_code` found that differs in another process, in words; empty if nothing does.
+
+    A name that only one of them has is no difference: of a notebook a worker process has only what it uses.
+    """
+    names = [name for name in here if here[name] != there.get(name, here[name])]
+    if not names:
+        return ""
+    first, *more = names
+    values = "" if (here[first] + there[first]).count("#") else f" ({here[first]} here, {there[first]} there)"
+    return f"{first} is not what a new process imports{values}" + (f", and {len(more)} more" if more else "")
+
+
+class _Reach:
+    """What is reached from classes and functions: `found`, by name.
+
+    followed: the packages of which everything is followed.
+    """
+
+    def __init__(self, followed: set[str]) -> None:
+        self.found: dict[str, str] = {}
+        self._followed = followed
+        self._seen: set[int] = set()
+
+    def look(self, name: str, thing: Any, constants: bool = True) -> None:
+        """Notes what a name stands for, and follows it."""
+        if isinstance(thing, property):
+            for part in ("fget", "fset", "fdel"):
+                self.look(f"{name}.{part}", getattr(thing, part))
+        elif isinstance(thing, (staticmethod, classmethod, types.MethodType)):
+            self.look(name, thing.__func__)
+        elif isinstance(thing, (functools.cached_property, functools.partial)):
+            self.look(name, thing.func)
+        elif isinstance(thing, types.FunctionType):
+            self._function(name, thing)
+        elif isinstance(thing, type):
+            self.found[name] = f"{thing.__module__}.{thing.__qualname__}"
+            self.kind(thing)
+        elif callable(thing):
+            self.found[name] = f"{type(thing).__qualname__} {getattr(thing, '__qualname__', '')}"
+            self.kind(type(thing))
+        elif constants and type(thing) is dict:  # more keys are no difference: it may be a cache
+            for key, value in thing.items():
+                if type(value) is dict or _plain(value):
+                    self.look(f"{name}[{key!r}]", value)
+        elif constants and (text := _plain(thing)):
+            self.found[name] = text if len(text) <= LONGEST else _hash(text)
+        elif constants and (self._follows(type(thing).__module__) or isinstance(thing, types.SimpleNamespace)):
+            for attribute, value in getattr(thing, "__dict__", {}).items():
+                if _plain(value):
+                    self.look(f"{name}.{attribute}", value)
+
+    def kind(self, kind: type) -> None:
+        """Notes what a class defines, and follows it."""
+        if id(kind) in self._seen:
+            return
+        self._seen.add(id(kind))
+        name, own = f"{kind.__module__}.{kind.__qualname__}", dict(vars(kind))
+        functions = {attribute: value for attribute, value in own.items() if isinstance(value, FUNCTIONS)}
+        if not self._follows(kind.__module__):
+            codes = [(attribute, _of_code(value.__code__)) for attribute, value in sorted(functions.items())
+                     if isinstance(value, types.FunctionType)]
+            self.found[f"class {name}"] = _hash(repr(codes))
+            return
+        constants = {attribute: value for attribute, value in own.items() if not attribute.startswith("__")}
+        self.found[f"class {name}"] = _hash(" ".join(sorted(
+            [*functions, *(attribute for attribute, value in constants.items() if _plain(value))])))
+        for base in kind.__bases__:
+            self.kind(base)
+        for attribute, value in (functions | constants).items():
+            self.look(f"{name}.{attribute}", value)
+
+    def _function(self, name: str, function: types.FunctionType) -> None:
+        defaults = [*(function.__defaults__ or ()), *(function.__kwdefaults__ or {}).values()]
+        self.found[name] = _hash(_of_code(function.__code__) + repr([_plain(value) for value in defaults]))
+        module = function.__globals__.get("__name__", "")
+        if id(function) in self._seen or not self._follows(module):
+            return
+        self._seen.add(id(function))
+        names = set(_names(function.__code__))
+        for used in sorted(names & function.__globals__.keys()):
+            thing = function.__globals__[used]
+            if not isinstance(thing, types.ModuleType):
+                self.look(f"{module}.{used}", thing)
+                continue
+            constants = thing.__name__.partition(".")[0] not in sys.stdlib_module_names
+            for attribute in sorted(names & vars(thing).keys()):
+                self.look(f"{thing.__name__}.{attribute}", vars(thing)[attribute], constants)
+        for variable, cell in zip(function.__code__.co_freevars, function.__closure__ or (), strict=True):
+            try:
+                self.look(f"{name}.{variable}", cell.cell_contents)
+            except ValueError:  # nothing is in it yet
+                continue
+
+    def _follows(self, module: str) -> bool:
+        return module.partition(".")[0] in self._followed
+
+
+FUNCTIONS = (types.FunctionType, property, classmethod, staticmethod, functools.cached_property)
+
+
+def _plain(thing: Any) -> str:
+    """A constant as text, empty if it is none."""
+    if type(thing) in PLAIN or isinstance(thing, (np.generic, gymnasium.Space)):
+        return repr(thing)
+    if isinstance(thing, np.ndarray) and thing.dtype.kind in "biufcSU" and thing.size < LARGE:
+        return f"{thing.dtype} {thing.shape} {_hash(thing.tobytes().hex())}"
+    if type(thing) in (tuple, list, set, frozenset) and len(thing) < LARGE:
+        parts = [_plain(part) for part in thing]
+        if all(parts):
+            return f"{type(thing).__name__}{sorted(parts) if isinstance(thing, (set, frozenset)) else parts}"
+    return ""
+
+
+def _of_code(code: types.CodeType) -> str:
+    """What a function does, without the place where it stands."""
+    constants = [_of_code(one) if isinstance(one, types.CodeType) else _plain(one) for one in code.co_consts]
+    return repr((code.co_code, code.co_names, code.co_varnames, code.co_freevars, constants))
+
+
+def _names(code: types.CodeType) -> Iterator[str]:
+    """What a function names of its module and of other modules, among other names."""
+    yield from code.co_names
+    for one in code.co_consts:
+        if isinstance(one, types.CodeType):
+            yield from _names(one)
+
+
+def _hash(text: str) -> str:
+    return "#" + hashlib.blake2b(text.encode(errors="surrogatepass"), digest_size=8).hexdigest()

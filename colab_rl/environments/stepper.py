@@ -1,0 +1,118 @@
+"""One environment, stepped alike wherever it is: in a worker process, recorded, or played again.
+
+An action arrives as the environment's space samples it. What the environment returns is checked here alone.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import inspect
+from typing import Any
+
+import gymnasium
+import numpy as np
+
+from colab_rl.environments.guard import WrongReturn
+from colab_rl.environments.seeds import begin_episode
+
+
+class Stepper:
+    """An environment, and `observation`, the (*obs_shape,) array that takes its newest observation.
+
+    Both calls raise what the environment raises, and WrongReturn if it returns what Gymnasium does not expect.
+    """
+
+    def __init__(self, environment: gymnasium.Env, observation: np.ndarray):
+        self.environment = environment
+        self.observation = observation
+        space = environment.action_space
+        self._dtype = np.dtype(space.dtype)
+        self._discrete = isinstance(space, gymnasium.spaces.Discrete)
+        self._plain: bool | None = None  # whether it takes Python's own int alone; None before its first step
+        self._bounds: tuple[np.ndarray, np.ndarray] | None = None
+        if isinstance(space, gymnasium.spaces.Box) and self._dtype.itemsize > 4:
+            with np.errstate(all="ignore"):  # a policy's bounds are these, rounded to float32
+                if not all(np.array_equal(bound.astype(np.float32), bound) for bound in (space.low, space.high)):
+                    self._bounds = space.low, space.high
+
+    def begin(self, seed: int) -> None:
+        """Begins the episode that the seed names."""
+        self._seed = seed
+        try:
+            result = begin_episode(self.environment, seed)
+        except TypeError as error:
+            parameters = inspect.signature(self.environment.unwrapped.reset).parameters
+            if "seed" in parameters or any(one.kind is one.VAR_KEYWORD for one in parameters.values()):
+                raise
+            raise WrongReturn(self.environment, "reset", "reset takes no seed, and Gymnasium expects reset(self, *, "
+                              "seed=None, options=None)") from error
+        # An observation of two numbers is not taken for observation and info.
+        if not isinstance(result, (tuple, list)) or len(result) != 2 or not isinstance(result[1], (dict, type(None))):
+            raise self._wrong("reset", result, "observation and info")
+        self._observe("reset", result[0])
+
+    def step(self, action: Any) -> tuple[float, bool, bool]:
+        """Takes a policy's action, () int64 or (action_dim,) float32; returns reward, terminated and truncated."""
+        result: Any
+        try:
+            result = self.environment.step(self._taken(action))
+        except Exception:
+            if self._plain is not None or not self._discrete:
+                raise
+            with contextlib.suppress(Exception):  # its first step: some refuse a NumPy integer
+                begin_episode(self.environment, self._seed)
+                result = self.environment.step(int(action))
+                self._plain = True
+            if not self._plain:
+                raise
+        if self._plain is None:
+            self._plain = False
+        if not isinstance(result, (tuple, list)) or len(result) != 5:
+            raise self._wrong("step", result, "observation, reward, terminated, truncated and info")
+        observation, reward, terminated, truncated, _ = result
+        self._observe("step", observation)
+        if type(reward) is not float:
+            try:
+                reward = float(reward.item() if getattr(reward, "ndim", 0) else reward)
+            except (TypeError, ValueError, OverflowError):
+                raise self._wrong("step", reward, "a number", "a reward") from None
+        try:
+            return reward, bool(terminated), bool(truncated)
+        except (TypeError, ValueError):
+            raise self._wrong("step", [terminated, truncated], "True or False", "terminated and truncated") from None
+
+    def _taken(self, action: Any) -> Any:
+        """The action as the space samples it: a number of its type, or an array that the environment may keep."""
+        if self._discrete:
+            return int(action) if self._plain else self._dtype.type(action)
+        taken = np.array(action, self._dtype)
+        return taken if self._bounds is None else np.minimum(np.maximum(taken, self._bounds[0]), self._bounds[1])
+
+    def _observe(self, method: str, observation: Any) -> None:
+        shape = self.observation.shape
+        try:
+            # NumPy would copy a single number into every place. Its own `shape` is looked at first: np.shape is slow.
+            if getattr(observation, "shape", None) != shape and np.shape(observation) != shape:
+                raise ValueError
+            self.observation[...] = observation
+        except (FloatingPointError, RuntimeWarning):  # beyond float32, and the user has made an error of that
+            with np.errstate(all="ignore"):
+                self.observation[...] = observation
+        except (TypeError, ValueError):
+            raise self._wrong(method, observation, f"an array of shape {shape}, as in its observation_space",
+                              "an observation") from None
+
+    def _wrong(self, method: str, returned: Any, expected: str, what: str = "") -> WrongReturn:
+        return WrongReturn(self.environment, method, f"{method} returned {_in_words(returned)}"
+                           f"{what and f' as {what}'}, and Gymnasium expects {expected}")
+
+
+def _in_words(returned: Any) -> str:
+    """Such as `4 values (ndarray, float, bool, dict)`."""
+    if returned is None:
+        return "None"
+    if isinstance(returned, (tuple, list)):
+        kinds = ", ".join(type(value).__name__ for value in returned[:8])
+        return f"{len(returned)} value{'s' * (len(returned) != 1)} ({kinds})"
+    shape = getattr(returned, "shape", ())
+    return type(returned).__name__ + (f" of shape {tuple(shape)}" if shape else "")

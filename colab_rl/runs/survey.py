@@ -1,0 +1,163 @@
+"""All runs at a glance, from a few listings, each run.json and each newest manifest. No other file is read."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import NamedTuple
+
+from colab_rl.checkpoints import Damaged, Manifest, NewerFormat
+from colab_rl.checkpoints.layout import FOLDERS, RUN_JSON, manifest_generation
+from colab_rl.checkpoints.manifest import FileRecord
+from colab_rl.errors import ColabRLError, StorageError
+from colab_rl.progress import progress_bar, say
+from colab_rl.runs.identity import Identity
+from colab_rl.runs.places import Places, read_copies, runs_in
+from colab_rl.storage import FolderStorage, NotFound, Stat, Storage
+
+# Every checkpoint in a place, by its manifest's file name, the newest first: the manifest, None if it cannot be read,
+# and `verified`, `written` or `bad`.
+Checkpoints = dict[str, tuple[Manifest | None, str]]
+Told = tuple[FileRecord, Manifest]  # what a manifest's own file must be, and what it says
+
+
+class RunSurvey(NamedTuple):
+    """A run, and its checkpoints on this machine and in the store."""
+
+    identity: Identity
+    local: Checkpoints
+    store: Checkpoints
+
+
+def survey(places: Places, tell: Callable[[str], object] = say) -> list[RunSurvey]:
+    """Every run in its name's order.
+
+    A checkpoint is `bad` if its manifest is damaged, if a file has another size than it should, or another MD5 if the
+    storage's listing brings it. What the files of a folder hold is not looked at.
+    tell: is told of a run that cannot be read. Raises StorageError if a place cannot be listed.
+    """
+    shelves = [_Shelf(storage) for storage in (FolderStorage(places.root), places.store) if storage]
+    identities = {}
+    for name in sorted({name for shelf in shelves for name in shelf.runs}):
+        try:
+            identity = read_copies((f"{shelf.storage.place}/{name}", shelf.run_json(name)) for shelf in shelves).agreed(
+                name)
+            if identity:
+                identities[name] = identity
+        except ColabRLError as error:  # one damaged run does not hide the others
+            tell(f"{name}: {error}")
+    found = [shelf.checkpoints(identities, tell) for shelf in shelves]
+    return [RunSurvey(identity, found[0].get(name, {}), found[1].get(name, {}) if places.store else {})
+            for name, identity in identities.items()]
+
+
+class _Shelf:
+    """The runs of one place."""
+
+    def __init__(self, storage: Storage):
+        self.storage = storage
+        self._stats = runs_in(storage)
+        for name, stats in self._listed(storage, FOLDERS).items():
+            self._stats[name] |= stats
+        self._newest_first = {name: sorted(
+            (file for file in files if manifest_generation(file) is not None),
+            key=lambda file: (manifest_generation(file), file), reverse=True) for name, files in self._stats.items()}
+        self._contents = self._read([*((name, RUN_JSON) for name in self.runs),
+                                     *((name, files[0]) for name, files in self._newest_first.items() if files)])
+
+        self._witnessed: dict[str, dict[str, Stat]] = {}
+        if storage.witness:
+            try:
+                self._witnessed = self._listed(storage.witness, ("", *FOLDERS))
+            except StorageError as error:
+                say(f"{storage.place} cannot be verified in {storage.witness.service}: {error}")
+
+    @property
+    def runs(self) -> Iterable[str]:
+        """Their names."""
+        return self._stats.keys()
+
+    def run_json(self, name: str) -> Callable[[], bytes]:
+        """Reads the run's run.json, as `read_copies` takes it."""
+        return lambda: self._content(name, RUN_JSON)
+
+    def checkpoints(self, identities: dict[str, Identity], tell: Callable[[str], object]) -> dict[str, Checkpoints]:
+        """The checkpoints of those runs that the place holds, by run. A run that cannot be read leaves `identities`."""
+        told = {name: self._told_by_newest(name, identities[name].run_id) for name in self.runs if name in identities}
+        self._contents |= self._read((name, file) for name, known in told.items()
+                                     for file in self._newest_first[name][1:] if file not in known)
+        found = {}
+        for name, known in told.items():
+            try:
+                found[name] = self._checkpoints_of(name, identities[name].run_id, known)
+            except NewerFormat as error:
+                tell(f"{name}: {error}")
+                del identities[name]
+        return found
+
+    def _told_by_newest(self, name: str, run_id: str) -> dict[str, Told]:
+        """The newest manifest, and what it says of those before it that are still what it saw, by a listing's MD5."""
+        stats, newest = self._stats[name], next(iter(self._newest_first[name]), "")
+        try:
+            told = self._parsed(name, newest, run_id)
+        except (Damaged, NewerFormat, StorageError):
+            return {}
+        earlier = told[1].earlier_manifests if stats[newest].md5 else {}
+        return {newest: told, **{file: other for file, other in earlier.items()
+                                 if stats.get(file) == (other[0].size, other[0].md5)}}
+
+    def _checkpoints_of(self, name: str, run_id: str, known: Mapping[str, Told]) -> Checkpoints:
+        found: Checkpoints = {}
+        records = {RUN_JSON: FileRecord.of(self._content(name, RUN_JSON))} if self.storage.witness else {}
+        for file in self._newest_first[name]:
+            try:
+                record, manifest = known.get(file) or self._parsed(name, file, run_id)
+            except NotFound:  # a run that trains removes its oldest while they are read
+                continue
+            except (Damaged, StorageError):
+                found[file] = None, "bad"
+                continue
+            if not _are_there(self._stats[name], manifest.files):
+                state = "bad"
+            elif self.storage.proves or (name in self._witnessed and _are_there(
+                    self._witnessed[name], {**records, **manifest.files, file: record})):
+                state = "verified"
+            else:
+                state = "written"
+            found[file] = manifest, state
+        return found
+
+    def _parsed(self, name: str, file: str, run_id: str) -> Told:
+        data = self._content(name, file)
+        return FileRecord.of(data), Manifest.from_bytes(file, data, run_id)
+
+    def _listed(self, storage: Storage, folders: Iterable[str]) -> dict[str, dict[str, Stat]]:
+        """The files in these folders of every run, by run and by name in its folder."""
+        found: dict[str, dict[str, Stat]] = {name: {} for name in self.runs}
+        paths = [f"{name}/{folder}".removesuffix("/") for name in self.runs for folder in folders]
+        for path, stat in storage.list_files(paths).items():
+            name, _, file = path.partition("/")
+            found[name][file] = stat
+        return found
+
+    def _content(self, name: str, file: str) -> bytes:
+        """A file that was read. Raises NotFound or StorageError."""
+        content = self._contents.get((name, file), NotFound(f"{name}/{file} is not in {self.storage.place}"))
+        if isinstance(content, StorageError):
+            raise content
+        return content
+
+    def _read(self, files: Iterable[tuple[str, str]]) -> dict[tuple[str, str], bytes | StorageError]:
+        def read(file: tuple[str, str]) -> bytes | StorageError:
+            try:
+                return self.storage.get("/".join(file))
+            except StorageError as error:
+                return error
+
+        files = list(files)
+        contents = self.storage.map(read, files)
+        return dict(progress_bar(len(files), f"reading {self.storage.place}", "file",
+                                 iterable=zip(files, contents, strict=True)))
+
+
+def _are_there(stats: Mapping[str, Stat], records: Mapping[str, FileRecord]) -> bool:
+    return all(name in stats and stats[name].matches(record.size, record.md5) for name, record in records.items())

@@ -1,0 +1,89 @@
+"""What is known of gymnasium's environments: it fits them, and only them; and what channels may say of themselves."""
+
+import dataclasses
+
+import gymnasium
+import numpy as np
+import pytest
+from gymnasium.envs.box2d import bipedal_walker as source
+from gymnasium.envs.classic_control import CartPoleEnv
+
+from colab_rl import Channels, UsageError
+from colab_rl.environments import channels_of
+from colab_rl.environments.known import KNOWN, bipedal_walker, classic, lunar_lander, shown_of
+
+IDS = {"BipedalWalker-v3": bipedal_walker.CHANNELS, "BipedalWalkerHardcore-v3": bipedal_walker.CHANNELS,
+       "LunarLander-v3": lunar_lander.DISCRETE, "LunarLanderContinuous-v3": lunar_lander.CONTINUOUS,
+       "CartPole-v1": classic.CART_POLE, "Pendulum-v1": classic.PENDULUM, "Acrobot-v1": classic.ACROBOT,
+       "MountainCar-v0": classic.MOUNTAIN_CAR, "MountainCarContinuous-v0": classic.CONTINUOUS_MOUNTAIN_CAR}
+
+
+@pytest.mark.parametrize("env_id", IDS)
+def test_an_environment_has_the_channels_of_its_file(env_id):
+    environment = gymnasium.make(env_id)
+    channels = channels_of(environment)
+    assert channels is IDS[env_id]
+    observation, _ = environment.reset(seed=0)
+    assert channels.row(environment, observation).shape == (channels.width,)
+    assert len(channels.choices) in (0, getattr(environment.action_space, "n", 0))
+    environment.close()
+
+
+def test_every_line_of_the_registry_is_of_an_environment():
+    assert {id(entry.channels) for entry in KNOWN} == {id(channels) for channels in IDS.values()}
+
+
+def test_the_walkers_measures_are_gymnasiums():
+    assert (bipedal_walker.FPS, bipedal_walker.SCALE, bipedal_walker.MOTORS_TORQUE, bipedal_walker.LIDAR_RANGE) == (
+        source.FPS, source.SCALE, source.MOTORS_TORQUE, source.LIDAR_RANGE)
+    assert np.array_equal(bipedal_walker.HULL, np.array(source.HULL_POLY) / source.SCALE)
+    for outline, width in ((bipedal_walker.THIGH, source.LEG_W), (bipedal_walker.SHIN, 0.8 * source.LEG_W)):
+        assert np.allclose(np.ptp(outline, axis=0), (width, source.LEG_H))
+
+
+class Longer(CartPoleEnv):
+    """It observes more than the pole that it is made of."""
+
+    def __init__(self):
+        super().__init__()
+        self.observation_space = gymnasium.spaces.Box(-np.inf, np.inf, (6,))
+
+
+@pytest.mark.parametrize(("make", "count"), [
+    (lambda: gymnasium.wrappers.TimeAwareObservation(gymnasium.make("CartPole-v1")), 5),
+    (lambda: gymnasium.wrappers.RescaleObservation(gymnasium.make("Acrobot-v1"), -1, 1), 6),
+    (Longer, 6)], ids=["more numbers", "other units", "a subclass"])
+def test_an_observation_that_is_no_longer_the_environments_own_has_numbers_for_names(make, count):
+    assert list(channels_of(make()).units) == [f"observation_{i}" for i in range(count)]
+
+
+def test_a_recording_of_version_0_1_0_is_known_by_its_series():
+    for channels in IDS.values():
+        units = {**channels.units, **{f"action_{name}": "" for name in channels.actions}, "reward": "", "value": ""}
+        assert shown_of(units) is channels
+    assert shown_of({"position": "m", "velocity": "m/s", "action_0": "", "reward": "", "value": ""}).portraits == {}
+
+
+@pytest.mark.parametrize(("shown", "words"), [
+    ({"actions": ("pull", "lift", "pull")}, "^two actions are called 'pull': give each a name of its own$"),
+    ({"actions": (1, "1")}, "^two actions are called '1': "),
+    ({"traces": ["rope_angel"]}, "^what is to be shown names 'rope_angel', .*; did you mean 'rope_angle'"),
+    ({"panels": {"Rope": {"angle": "angle"}}}, "^what is to be shown names 'angle'"),
+    ({"portraits": {"Rope": ("rope_angle", "reward")}}, "^what is to be shown names 'reward'"),
+    ({"portraits": {"Rope": ("rope_angle",)}}, "^what channels show is not of the form"),
+    ({"portraits": [("rope_angle", "load")]}, "^what channels show is not of the form"),
+    ({"panels": 3}, "^what channels show is not of the form"),
+    ({"traces": [7]}, "^what channels show is not of the form"),
+    ({"choices": 7}, "^what channels show is not of the form")], ids=str)
+def test_what_channels_cannot_show_is_refused_in_a_line(shown, words):
+    with pytest.raises(UsageError, match=words) as caught:
+        Channels({"rope_angle": "rad", "load": "kg"}, **shown)
+    assert "\n" not in str(caught.value)
+
+
+def test_one_curve_needs_no_words():
+    channels = Channels({"angle": "rad", "rate": "rad/s"}, traces=["angle", ("angle", "rate")], choices=[0, 1],
+                        panels={"Angle": "angle"}, portraits={"Rope": ("angle", "rate")})
+    assert channels.traces == (("angle",), ("angle", "rate")) and channels.choices == ("0", "1")
+    assert channels.panels == {"Angle": {"": "angle"}} and channels.portraits == {"Rope": {"": ("angle", "rate")}}
+    assert dataclasses.replace(channels, actions=("pull",)).portraits == channels.portraits

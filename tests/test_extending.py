@@ -1,0 +1,73 @@
+"""The skeletons of docs/extending do what the page says: they train, and a killed run resumes exactly."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from colab_rl import evaluate, status
+
+SKELETONS = Path(__file__).parents[1] / "docs" / "extending"
+SMALL = {"eval_every": 1000, "eval_episodes": 1, "checkpoint_every": 2, "hidden_sizes": "16,16"}
+CASES = {
+    "loss": {"num_envs": 2, "num_steps": 64, "minibatch_size": 64, "update_epochs": 2},
+    "network": {"num_envs": 2, "num_steps": 64, "minibatch_size": 64, "update_epochs": 2},
+    "algorithm": {"num_envs": 1, "num_steps": 32, "minibatch_size": 32, "learning_starts": 64, "buffer_size": 1000},
+}
+DRIVER = """
+import json, sys
+sys.path.insert(0, sys.argv[1])
+skeleton = __import__(sys.argv[2])
+print(skeleton.main("own", **json.loads(sys.argv[3])).state_sha256)
+"""
+
+
+def start(name: str, root: Path, total_steps: int) -> subprocess.Popen[str]:
+    options = {"root": str(root), "store": "none", "total_steps": total_steps, "settings": {**SMALL, **CASES[name]}}
+    return subprocess.Popen([sys.executable, "-c", DRIVER, str(SKELETONS), name, json.dumps(options)], text=True,
+                            stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_a_skeleton_resumes_exactly_after_a_kill(name, tmp_path):
+    undisturbed, errors = (process := start(name, tmp_path / "undisturbed", 1500)).communicate()
+    assert process.returncode == 0, errors
+
+    root = tmp_path / "killed"
+    process = start(name, root, 1500)
+    while len(list(root.glob("own/checkpoints/0*.json"))) < 3 and process.poll() is None:
+        time.sleep(0.005)
+    os.kill(process.pid, signal.SIGKILL)
+    process.communicate()
+    before = status("own", root=root, store="none")[0]
+    assert not before["finished"] and before["step"] > 0
+    resumed, errors = (process := start(name, root, 1500)).communicate()
+    assert process.returncode == 0, errors
+    assert resumed == undisturbed
+    assert status("own", root=root, store="none")[0]["exact"]
+
+
+@pytest.mark.slow
+def test_the_td3_of_the_skeleton_learns_pendulum(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(str(SKELETONS))
+    import algorithm
+
+    places = {"root": tmp_path, "store": "none"}
+    assert algorithm.main("own", total_steps=8_000, settings={"eval_episodes": 5}, **places).finished
+    first = evaluate("own", checkpoint=1, episodes=10, **places).summary()
+    best = evaluate("own", episodes=20, **places).summary()
+    assert first["mean"] < -700 < -250 < best["mean"]
+
+
+def test_a_run_of_ones_own_algorithm_says_what_to_give_if_it_is_not_given(tmp_path, run_cli):
+    assert start("algorithm", tmp_path / "runs", 300).wait() == 0
+    assert run_cli("status").returncode == 0
+    done = run_cli("train", "own")
+    assert done.returncode == 2 and "unknown algorithm 'td3'" in done.stderr and "algo=MyAlgorithm" in done.stderr
