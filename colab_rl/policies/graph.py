@@ -23,7 +23,7 @@ import onnx
 from numpy.lib.mixins import NDArrayOperatorsMixin
 from onnx import TensorProto, helper, numpy_helper
 
-from colab_rl.environments.spaces import Spaces
+from colab_rl.environments.spaces import ObservationSpec, Spaces
 from colab_rl.errors import ColabRLError
 from colab_rl.policies.policy import as_sampled
 
@@ -94,14 +94,14 @@ class Symbol(NDArrayOperatorsMixin):
 
     def through(self, network: nn.Module) -> Symbol:
         """What a torch module makes of it."""
-        return self.graph.embed(_exported(network, self.graph.shape), self)
+        return self.graph.embed(_exported(network, self.graph.spec), self)
 
 
 class Graph:
-    """Nodes in the order of their making. shape: of one observation. scores: the largest of them is the action."""
+    """Nodes in the order of their making. scores: the largest of them is the action."""
 
-    def __init__(self, shape: tuple[int, ...]):
-        self.shape = shape
+    def __init__(self, spec: ObservationSpec):
+        self.spec = spec
         self.scores: str | None = None
         self._nodes: list[onnx.NodeProto] = []
         self._constants: list[onnx.TensorProto] = []
@@ -159,7 +159,7 @@ def draw(acting: Callable[[Any], Any], spaces: Spaces) -> tuple[bytes, bytes | N
     (B, choices) scores of which a discrete action is the largest, None if there are none.
     Raises NotDrawable that names the operation.
     """
-    graph = Graph(spaces.observation.shape)
+    graph = Graph(spaces.observation)
     try:
         action = acting(Symbol(graph, OBSERVATION, np.dtype(spaces.observation.dtype)))
         if not isinstance(action, Symbol):
@@ -174,7 +174,7 @@ def draw(acting: Callable[[Any], Any], spaces: Spaces) -> tuple[bytes, bytes | N
     return data, model.SerializeToString(deterministic=True)
 
 
-def _exported(network: nn.Module, shape: tuple[int, ...]) -> onnx.ModelProto:
+def _exported(network: nn.Module, spec: ObservationSpec) -> onnx.ModelProto:
     """A torch module as torch's exporter draws it. Raises NotDrawable that names the operation."""
     import torch
     from onnx.inliner import inline_local_functions
@@ -183,7 +183,7 @@ def _exported(network: nn.Module, shape: tuple[int, ...]) -> onnx.ModelProto:
     try:
         with warnings.catch_warnings(action="ignore"), contextlib.redirect_stdout(io.StringIO()), \
                 contextlib.redirect_stderr(io.StringIO()):
-            program = torch.onnx.export(network, (torch.zeros(2, *shape),), dynamo=True, opset_version=OPSET,
+            program = torch.onnx.export(network, (torch.from_numpy(spec.zeros(2)),), dynamo=True, opset_version=OPSET,
                                         dynamic_shapes=({0: torch.export.Dim("batch")},), verbose=False)
         return inline_local_functions(program.model_proto)  # type: ignore[union-attr]
     except ModuleNotFoundError as error:

@@ -62,7 +62,7 @@ class Policy:
         self._act, self._make_algorithm = act, algorithm
         observation, spaces = about["spaces"]["observation"], about["spaces"]
         self._shape, self._dtype = tuple(observation["shape"]), np.dtype(observation["dtype"])
-        self._spaces = spaces
+        self._spaces = {name: spaces[name] for name in ("discrete", "sample_dtype", "sample_low", "sample_high")}
 
     def __call__(self, obs: Any, deterministic: bool | None = None) -> Any:
         """The action for one observation, (*obs_shape,), or actions for a batch, (B, *obs_shape).
@@ -166,12 +166,17 @@ def load_policy(run: str | os.PathLike, *, checkpoint: str | int = "best", deter
 
         return algorithm_of(about, files)
 
-    if ONNX in files:
-        outputs = session(files[ONNX])
-        return Policy(about, lambda rows: outputs(rows)[0], algorithm, deterministic)
-    from colab_rl.policies.load import acting_of
+    try:
+        card.facts(about)
+        if ONNX in files:
+            outputs = session(files[ONNX])
+            return Policy(about, lambda rows: outputs(rows)[0], algorithm, deterministic)
+        from colab_rl.policies.load import acting_of
 
-    return Policy(about, acting_of(algorithm(), int(about["versions"]["threads"])), algorithm, deterministic)
+        return Policy(about, acting_of(algorithm(), int(about["versions"]["threads"])), algorithm, deterministic)
+    except (KeyError, TypeError, ValueError, AttributeError) as error:  # whole, and not of this package's making
+        raise ColabRLError(f"{folder} does not hold a policy of this format ({type(error).__name__}: {error}); export "
+                           "it again") from error
 
 
 def session(model: bytes) -> Callable[[np.ndarray], list[np.ndarray]]:
@@ -183,5 +188,9 @@ def session(model: bytes) -> Callable[[np.ndarray], list[np.ndarray]]:
                            ) from None
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1  # others cost more than such networks take
-    opened = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+    try:
+        opened = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # onnxruntime has many of its own
+        raise ColabRLError(f"this onnxruntime cannot read policy.onnx: {' '.join(str(error).split())[:200]}; "
+                           "install a newer one") from error
     return lambda rows: opened.run(None, {"obs": rows})

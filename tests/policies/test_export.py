@@ -234,6 +234,24 @@ def test_a_file_outside_of_the_folder_is_not_read(copy):
         load_policy(copy)
 
 
+@pytest.mark.parametrize("changes", [{"spaces": {}}, {"score": 3}, {"settings": None}, {"files": {}}, {"versions": {}}])
+def test_what_others_made_of_policy_json_is_no_traceback(copy, changes):
+    rewritten(copy, **changes)
+    try:
+        load_policy(copy)
+    except ColabRLError as error:
+        assert "\n" not in str(error)
+
+
+def test_a_graph_that_onnxruntime_cannot_read(copy):
+    about = json.loads((copy / "policy.json").read_text())
+    (copy / "policy.onnx").write_bytes(b"nothing")
+    record = {"size": 7, "sha256": hashlib.sha256(b"nothing").hexdigest()}
+    rewritten(copy, files={**about["files"], "policy.onnx": record})
+    with pytest.raises(ColabRLError, match="this onnxruntime cannot read"):
+        load_policy(copy)
+
+
 def test_a_folder_that_exists_is_left_alone(trained, tmp_path):
     (tmp_path / "there").mkdir()
     (tmp_path / "there" / "mine.txt").write_text("mine")

@@ -5,47 +5,47 @@
 
 PROVEN: dict[str, dict[str, str]] = {
     "ppo envpool": {
-        "code": "a9c69f56e02643d0",
-        "code of algorithms": "159e1a1c19a0d91c",
-        "code of algorithms/ppo": "154b5fc0b42617b8",
-        "code of environments": "b792192f798d439b",
-        "code of evaluation": "e5cdda24bac15790",
+        "code": "1e21cc87aab9c235",
+        "code of algorithms": "5e456b9c1bd7eb67",
+        "code of algorithms/ppo": "0c45291d7b7cbf8e",
+        "code of environments": "730f927080240e73",
+        "code of evaluation": "0a4ad3b061eeb213",
         "code of fingerprint": "bfdda7c77f281b0e",
-        "code of networks": "7bf1c587feff5978",
-        "code of settings": "e8c513dcaf33e310",
-        "code of training": "1884264df6cb4948"
+        "code of networks": "aa59fbc63820b5eb",
+        "code of settings": "fa43baf3cbebcac0",
+        "code of training": "a486a2a1412c1e5c"
     },
     "ppo gymnasium": {
-        "code": "1ccc19f16b2197be",
-        "code of algorithms": "159e1a1c19a0d91c",
-        "code of algorithms/ppo": "154b5fc0b42617b8",
-        "code of environments": "67f5f45a953048a3",
-        "code of evaluation": "e5cdda24bac15790",
+        "code": "48e8c23e222b0057",
+        "code of algorithms": "5e456b9c1bd7eb67",
+        "code of algorithms/ppo": "0c45291d7b7cbf8e",
+        "code of environments": "a2a5fb87d7303454",
+        "code of evaluation": "0a4ad3b061eeb213",
         "code of fingerprint": "bfdda7c77f281b0e",
-        "code of networks": "7bf1c587feff5978",
-        "code of settings": "e8c513dcaf33e310",
-        "code of training": "1884264df6cb4948"
+        "code of networks": "aa59fbc63820b5eb",
+        "code of settings": "fa43baf3cbebcac0",
+        "code of training": "a486a2a1412c1e5c"
     },
     "sac envpool": {
-        "code": "104852c56a946678",
-        "code of algorithms": "525a30fe4c72bf00",
-        "code of algorithms/sac": "b7eb3ba69c2f0b27",
-        "code of environments": "b792192f798d439b",
-        "code of evaluation": "e5cdda24bac15790",
+        "code": "c650d39edc8e6f71",
+        "code of algorithms": "33e37375fab37438",
+        "code of algorithms/sac": "0d04f658e850ca50",
+        "code of environments": "730f927080240e73",
+        "code of evaluation": "0a4ad3b061eeb213",
         "code of fingerprint": "bfdda7c77f281b0e",
-        "code of networks": "7bf1c587feff5978",
-        "code of settings": "e8c513dcaf33e310",
-        "code of training": "1884264df6cb4948"
+        "code of networks": "aa59fbc63820b5eb",
+        "code of settings": "fa43baf3cbebcac0",
+        "code of training": "a486a2a1412c1e5c"
     },
     "sac gymnasium": {
-        "code": "a3ada65d1e1c6117",
-        "code of algorithms": "525a30fe4c72bf00",
-        "code of algorithms/sac": "b7eb3ba69c2f0b27",
-        "code of environments": "67f5f45a953048a3",
-        "code of evaluation": "e5cdda24bac15790",
+        "code": "33418f84d97a8883",
+        "code of algorithms": "33e37375fab37438",
+        "code of algorithms/sac": "0d04f658e850ca50",
+        "code of environments": "a2a5fb87d7303454",
+        "code of evaluation": "0a4ad3b061eeb213",
         "code of fingerprint": "bfdda7c77f281b0e",
-        "code of networks": "7bf1c587feff5978",
-        "code of settings": "e8c513dcaf33e310",
-        "code of training": "1884264df6cb4948"
+        "code of networks": "aa59fbc63820b5eb",
+        "code of settings": "fa43baf3cbebcac0",
+        "code of training": "a486a2a1412c1e5c"
     }
 }
