@@ -11,7 +11,7 @@ import pytest
 from policy_kinds import KINDS
 
 from colab_rl import ColabRLError, UsageError, evaluate, load_policy, train
-from colab_rl.policies.policy import Score
+from colab_rl.policies.policy import Score, as_sampled
 
 OLD = Path(__file__).parents[1] / "data" / "runs-0.1.0"
 
@@ -145,3 +145,10 @@ def test_a_notebook_shows_a_card_and_no_name_breaks_out_of_it(tmp_path):
     parser.feed(shown)
     assert set(tags) == {"table", "caption", "tr", "th", "td"}
     assert {"custom:<script>alert(1)</script>", "mlp, 8, tanh", "4 numbers", "one of 2 choices, 0 to 1"} <= set(texts)
+
+
+def test_an_action_at_a_bound_that_float32_has_not_is_in_the_space(trained):
+    policy, space = load_policy(**trained("wide")), gymnasium.make(KINDS["wide"][0]).action_space
+    for bound in (-0.1, 0.1):
+        taken = as_sampled(np.array([[bound]], np.float32), policy.spaces.to_json())[0]
+        assert taken in space and taken[0] == bound and taken.dtype == space.dtype
