@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from colab_rl.training.session import TrainingResult, train
     from colab_rl.views import dashboards
     from colab_rl.views.report.report import report
-    from colab_rl.views.video.render import Video, render
+    from colab_rl.views.video.film import Video, render
 
 _HOMES = {"train": "training.session", "TrainingResult": "training.session", "status": "commands.status",
           "verify": "commands.verify", "evaluate": "commands.evaluate", "record": "commands.evaluate",
@@ -35,7 +35,7 @@ _HOMES = {"train": "training.session", "TrainingResult": "training.session", "st
           "load_policy": "policies.policy", "Policy": "policies.policy", "push": "runs.push",
           "Channels": "environments.channels", "Drawing": "environments.channels",
           "Episode": "evaluation.episode", "report": "views.report.report",
-          "render": "views.video.render", "Video": "views.video.render", "ColabRLError": "errors",
+          "render": "views.video.film", "Video": "views.video.film", "ColabRLError": "errors",
           "UsageError": "errors", "Algorithm": "algorithms.base", "Network": "networks.base"}
 
 __all__ = [*_HOMES, "dashboards"]

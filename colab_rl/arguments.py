@@ -34,7 +34,9 @@ def checked(function: Callable[P, R]) -> Callable[P, R]:
                 allowed = _types(parameter.annotation, function)
                 if not any(_is_a(value, kind) for kind in allowed):
                     words = dict.fromkeys(_word(kind) for kind in allowed if kind is not type(None))
-                    raise UsageError(f"{name} is {' or '.join(words)}, not {value!r}")
+                    made = "a function" in words and hasattr(value, "reset") and hasattr(value, "step")
+                    hint = f": give what makes it, such as {name}=lambda: ..." if made else ""
+                    raise UsageError(f"{name} is {' or '.join(words)}, not {value!r}{hint}")
         with warnings_raise_nothing():
             return function(*arguments, **options)
 

@@ -249,7 +249,7 @@ def _verify(options: argparse.Namespace) -> int:
     _argument("--seconds", type=float, help="shown of each episode at most (default: all; evolution 6)"),
     _argument("--overwrite", action="store_true", help="replace the file if there is one"), JSON)
 def _render(options: argparse.Namespace) -> int:
-    from colab_rl.views.video.render import render
+    from colab_rl.views.video.film import render
 
     video = render(options.run, form=options.form, checkpoint=options.checkpoint, against=options.against,
                    seed=options.seed, out=options.out, gif=options.gif, overlay=options.overlay, size=options.size,

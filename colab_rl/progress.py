@@ -5,9 +5,10 @@ from __future__ import annotations
 import contextlib
 import sys
 from collections.abc import Mapping
-from typing import Any, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
-from tqdm.auto import tqdm
+if TYPE_CHECKING:
+    from tqdm.auto import tqdm  # a worker process needs none, and it takes a sixth of its start
 
 
 class _StandardError:
@@ -30,11 +31,15 @@ STANDARD_ERROR = _StandardError()
 
 def say(line: str) -> None:
     """Prints a line above whatever bar is shown. Standard output is left to results."""
+    from tqdm.auto import tqdm
+
     tqdm.write(line, file=STANDARD_ERROR)
 
 
 def progress_bar(total: int, description: str, unit: str, **options: Any) -> tqdm:
     """A bar that appears after two seconds and moves at most once a second."""
+    from tqdm.auto import tqdm
+
     return tqdm(**{"total": total, "desc": description, "unit": unit, "delay": 2, "mininterval": 1,
                    "maxinterval": 2, "dynamic_ncols": True, "file": STANDARD_ERROR, **options})
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import colab_rl
 from colab_rl.errors import ColabRLError
+from colab_rl.machine import installed
 
 if TYPE_CHECKING:
     from packaging.requirements import Requirement
@@ -60,11 +61,3 @@ def checkout() -> Path | None:
     """The folder of the sources, where the package is imported from them."""
     folder = Path(colab_rl.__file__).parents[1]
     return folder if all((folder / name).exists() for name in SOURCES) else None
-
-
-def installed(name: str) -> str | None:
-    """The version of a package that is installed, None where it is not."""
-    try:
-        return importlib.metadata.version(name)
-    except importlib.metadata.PackageNotFoundError:
-        return None

@@ -21,8 +21,9 @@ FLOORS = [
     {"checkpoints": "a training state on disk that can be trusted, here and in the store",
      "networks": "from observations to outputs: the seam, MLP, distributions"},
     {"environments": "made, described, stepped together, saved and restored", "storage": "places for files"},
+    {"requirements": "what the package needs"},
     {"arguments": "their types, in sentences", "fingerprint": "of code", "machine": "its cores, memory and versions",
-     "progress": "bars and lines", "requirements": "what the package needs", "settings": "one flat dataclass a run"},
+     "progress": "bars and lines", "settings": "one flat dataclass a run"},
     {"errors": "what people are told", "example": "a trained run that ships with the package"},
 ]
 FLOOR_OF = {name: number for number, names in enumerate(reversed(FLOORS)) for name in names}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from contextlib import AbstractContextManager
 from typing import Any, Protocol
@@ -102,6 +103,17 @@ class ActorCritic(Algorithm):
     def _deterministic(self) -> Function:
         normalize, mode, to_environment = self.observation_normalizer, self.policy.mode(), self.policy.to_environment
         return lambda obs: to_environment(mode(normalize(obs)))
+
+    def on_cpu(self) -> Algorithm:
+        """See Algorithm."""
+        if self.device.type == "cpu":
+            return self
+        other = copy.copy(self)
+        other.device = torch.device("cpu")
+        for name, value in vars(self).items():
+            if isinstance(value, nn.Module):
+                setattr(other, name, copy.deepcopy(value).cpu())
+        return other
 
     def state_dict(self) -> dict[str, Any]:
         """See Algorithm."""

@@ -26,6 +26,7 @@ class Algorithm(ABC):
     name: as run.json and `--algo` have it.
     config_class: its settings. presets: the tuned ones by environment id; what they leave out is the default.
     off_policy: whether it learns from a replay buffer too, and not from its newest steps alone.
+    entropy_bonus: whether `values` count a bonus for the policy's entropy beside the rewards.
     episodes: returns and lengths of the training episodes.
     acts_in_numpy: whether `acting` gives a function without torch, which torch's settings do not change.
     replay: past experience, None if the algorithm keeps none. It is as much a part of the state, whose `state_dict`
@@ -37,6 +38,7 @@ class Algorithm(ABC):
     config_class: ClassVar[type[Config]]
     presets: ClassVar[Mapping[str, dict[str, Any]]] = {}
     off_policy: ClassVar[bool]
+    entropy_bonus: ClassVar[bool] = False
     episodes: EpisodeTracker
     replay: ReplayBuffer | None = None
     acts_in_numpy: bool = False
@@ -47,6 +49,11 @@ class Algorithm(ABC):
     @classmethod  # noqa: B027
     def check(cls, config: Any, spaces: Spaces) -> None:
         """Raises UsageError if it cannot learn in these spaces, or this machine lacks what it needs."""
+
+    @classmethod
+    def worth_a_gpu(cls, config: Any) -> bool:
+        """Whether `--device auto` takes a GPU, if there is one: training must have been measured to be faster there."""
+        return False
 
     @abstractmethod
     def collect(self, envs: VectorEnvironment) -> int:
@@ -74,9 +81,12 @@ class Algorithm(ABC):
     def values(self, obs: np.ndarray) -> np.ndarray:
         """(B,) float32 estimates of the discounted return from (B, *obs_shape) observations.
 
-        In the unit of the environment's rewards; SAC's are of rewards clipped to `reward_clip`, and count the bonus for
-        entropy.
+        In the unit of the environment's rewards. An off-policy algorithm's are of rewards clipped to `reward_clip`.
         """
+
+    def on_cpu(self) -> Algorithm:
+        """Itself, or if it learns on a GPU a copy of now on the CPU, where acting and valuing take less time."""
+        return self
 
     @abstractmethod
     def cut_episodes(self) -> None:

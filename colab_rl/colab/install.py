@@ -23,7 +23,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from colab_rl.errors import ColabRLError
-from colab_rl.requirements import EXPORT, NAME, SOURCES, checkout, installed, needs
+from colab_rl.machine import installed
+from colab_rl.requirements import EXPORT, NAME, SOURCES, checkout, needs
 
 if TYPE_CHECKING:
     from packaging.requirements import Requirement

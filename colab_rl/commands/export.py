@@ -21,7 +21,7 @@ from colab_rl.progress import say
 from colab_rl.runs.identity import Identity
 from colab_rl.runs.places import Location, Places
 from colab_rl.storage import absolute_path
-from colab_rl.views.copies import copy_to_store
+from colab_rl.views.files import copy_to_store
 
 
 @dataclass(frozen=True)

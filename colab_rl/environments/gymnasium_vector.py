@@ -6,37 +6,43 @@
 Two workers on two cores hold half of the environments each, and the policy acts for one half while the
 other steps; one process for every environment, as gymnasium's AsyncVectorEnv has, spends its time
 switching between them.
+An environment that is not the same in a worker process is stepped in this one: its function cannot be sent there, or
+what it is made of was changed here after it was imported.
 Episodes begin from seeds that the trainer chooses and depend on nothing else, so a
 snapshot is each episode's seed and actions, and restoring replays them.
 """
 
 from __future__ import annotations
 
-import contextlib
 import itertools
 import os
-import socket
-import subprocess
+import pickle
+import weakref
 from collections.abc import Callable
-from multiprocessing.connection import Connection, wait
+from multiprocessing.connection import wait
 from typing import Any
 
 import numpy as np
 
 from colab_rl.environments.base import StepResult, VectorEnvironment, unusable
 from colab_rl.environments.channels import Channels
+from colab_rl.environments.guard import with_cells
 from colab_rl.environments.journal import Journal
-from colab_rl.environments.likeness import command, packed
+from colab_rl.environments.likeness import packed
+from colab_rl.environments.loaded_code import difference
 from colab_rl.environments.make import EnvironmentSource, environment_name
 from colab_rl.environments.repeats import unrepeatable
 from colab_rl.environments.seeds import episode_seed
 from colab_rl.environments.shared import Layout, SharedArrays, anonymous_file
 from colab_rl.environments.spaces import Spaces
-from colab_rl.errors import EnvironmentFault, UsageError
-from colab_rl.machine import cores, standard_error
-from colab_rl.progress import progress_bar
+from colab_rl.environments.worker_process import WorkerHere, WorkerProcess
+from colab_rl.errors import EnvironmentFault
+from colab_rl.machine import cores
+from colab_rl.progress import progress_bar, say
 
 MOST_WORKERS = 8  # more of them only take memory
+# What the environments that are open have said of why this process steps them.
+_SAID: weakref.WeakKeyDictionary[GymnasiumVectorEnvironment, tuple[str, str]] = weakref.WeakKeyDictionary()
 
 
 class GymnasiumVectorEnvironment(VectorEnvironment):
@@ -47,7 +53,7 @@ class GymnasiumVectorEnvironment(VectorEnvironment):
     description: the environments' channels, if their telemetry is wanted.
     channels, recorded: (N, description.width) float32, the telemetry of each environment for which `recorded`,
         (N,) bool, is set.
-    Raises EnvironmentFault if an environment cannot be made, UsageError if its function cannot be pickled.
+    Raises EnvironmentFault if an environment cannot be made.
     """
 
     backend = "gymnasium"
@@ -60,7 +66,7 @@ class GymnasiumVectorEnvironment(VectorEnvironment):
         self.name = environment_name(source)
         self.seeds = seeds or (lambda slot, episode: episode_seed(seed, slot, episode))
         self.description = description
-        self._content = pickled(source)
+        self._source = source
         self._layout = Layout(num_envs, spaces.observation, spaces.action_shape, np.dtype(spaces.action_dtype).str,
                               description.width if description else 0)
         self._memory = anonymous_file(self._layout.size())
@@ -70,10 +76,11 @@ class GymnasiumVectorEnvironment(VectorEnvironment):
         self.channels = self._arrays.channels
         self.recorded = self._arrays.recorded
         self._journal = Journal(num_envs, spaces.action_shape, spaces.action_dtype)
-        self._workers: list[WorkerProcess] = []
+        self._workers: list[WorkerProcess | WorkerHere] = []
         edges = np.linspace(0, num_envs, min(num_workers or min(MOST_WORKERS, cores()), num_envs) + 1).astype(int)
         self.groups = [slice(int(first), int(end)) for first, end in itertools.pairwise(edges)]
         self._worker_of = np.repeat(np.arange(len(self.groups)), np.diff(edges))
+        self._processes = True
         try:
             self._start()
         except BaseException:
@@ -81,16 +88,42 @@ class GymnasiumVectorEnvironment(VectorEnvironment):
             raise
 
     def _start(self) -> None:
+        """Starts the workers: processes, or, if the environments are not the same in those, one in this process."""
+        reason = self._start_processes() if self._processes else ""
+        if reason:
+            self._end_workers()
+            self._processes = False
+            self.groups, self._worker_of = [slice(0, self.num_envs)], np.zeros(self.num_envs, np.int64)
+            self._say_why(reason)
+        if not self._processes:
+            self._workers = [WorkerHere(self._source, self._layout, self.num_envs, self._memory)]
+            self._answer(self._workers[0])
+
+    def _start_processes(self) -> str:
+        """Starts the worker processes; returns in words why others have to step the environments, empty if not."""
+        try:
+            content = packed(self._source)
+        except Exception as error:  # whatever an object raises that is asked for its content
+            what = " ".join(f"{type(error).__name__}: {error}".split())
+            return f"what makes them cannot be sent to other processes ({what})"
         for group in self.groups:
-            self._workers.append(WorkerProcess(self._content, self._layout, group.start, group.stop - group.start,
+            self._workers.append(WorkerProcess(content, self._layout, group.start, group.stop - group.start,
                                                self._memory))
-        for worker in self._workers:
-            self._answer(worker)
+        answers = [self._received(worker) for worker in self._workers]
+        if failed := next((answer for answer in answers if answer[:1] != b"d"), None):
+            return f"other processes cannot make them ({with_cells(failed[1:].decode())})"
+        changed = difference(self.spaces.code, pickle.loads(answers[0][1:])[0])
+        return changed and f"{changed}; give a function that makes this change too, and worker processes step them"
+
+    def _say_why(self, reason: str) -> None:
+        if (self.name, reason) not in _SAID.values():  # training's environments have said it for an evaluation's
+            say(f"environments of {self.name} are stepped in this process, which is slower: {reason}")
+        _SAID[self] = self.name, reason
 
     def check_repeats(self) -> list[str]:
         """See VectorEnvironment."""
         self._workers[0].send(b"c")
-        return [] if self._answer(self._workers[0]) else [unrepeatable(self.name)]
+        return [] if self._answer(self._workers[0]) == b"d" else [unrepeatable(self.name)]
 
     def reset(self) -> np.ndarray:
         """Begins the first episode everywhere; returns `observations`."""
@@ -137,9 +170,7 @@ class GymnasiumVectorEnvironment(VectorEnvironment):
             same = self._replay() and np.array_equal(self.observations[~self.ended],
                                                      snapshot["observations"][~self.ended])
         except EnvironmentFault:  # an action that was taken then is refused now, or ends the process
-            for worker in self._workers:
-                worker.kill()
-            self._workers = []
+            self._end_workers(kill=True)
             self._start()
             same = False
         if same:
@@ -151,19 +182,21 @@ class GymnasiumVectorEnvironment(VectorEnvironment):
     def terrain(self, slot: int) -> list[np.ndarray]:
         """The lines of the ground where an environment stands, in m, see Drawing; between two steps of its group."""
         worker = self._workers[self._worker_of[slot]]
-        worker.send(b"t")
-        worker.connection.send(slot)
-        self._answer(worker)
-        return worker.connection.recv()
+        worker.send(b"t", slot)
+        return pickle.loads(self._answer(worker)[1:])
 
     def close(self) -> None:
-        """Ends the worker processes."""
-        for worker in self._workers:
-            worker.close()
-        self._workers = []
+        """Ends the workers."""
+        self._end_workers()
+        _SAID.pop(self, None)
         if self._memory >= 0:
             os.close(self._memory)
             self._memory = -1
+
+    def _end_workers(self, kill: bool = False) -> None:
+        for worker in self._workers:
+            worker.kill() if kill else worker.close()
+        self._workers = []
 
     def _replay(self) -> bool:
         """Whether every unfinished episode went on as long as it did."""
@@ -172,7 +205,7 @@ class GymnasiumVectorEnvironment(VectorEnvironment):
             queues[self._worker_of[slot]].append(int(slot))
         for worker, queue in zip(self._workers, queues, strict=True):
             self._replay_next(worker, queue)
-        busy: dict[Any, tuple[WorkerProcess, list[int]]] = {
+        busy: dict[Any, tuple[WorkerProcess | WorkerHere, list[int]]] = {
             worker.connection: (worker, queue) for worker, queue in zip(self._workers, queues, strict=True)
             if worker.replaying}
         total, same = int(self._journal.lengths[~self.ended].sum()), True
@@ -180,13 +213,13 @@ class GymnasiumVectorEnvironment(VectorEnvironment):
             while busy:
                 for connection in wait(list(busy)):
                     worker, queue = busy[connection]
-                    same &= self._answer(worker)
+                    same &= self._answer(worker) == b"d"
                     progress.update(worker.replaying)
                     if not self._replay_next(worker, queue):
                         del busy[connection]
         return same
 
-    def _replay_next(self, worker: WorkerProcess, queue: list[int]) -> bool:
+    def _replay_next(self, worker: WorkerProcess | WorkerHere, queue: list[int]) -> bool:
         worker.replaying = 0
         if not queue:
             return False
@@ -194,78 +227,20 @@ class GymnasiumVectorEnvironment(VectorEnvironment):
         actions = self._journal.actions(slot)
         self._arrays.seeds[slot] = seed = self.seeds(slot, int(self._journal.episodes[slot]))
         worker.replaying = len(actions) or 1
-        worker.send(b"r")
-        worker.connection.send((slot, seed, actions))
+        worker.send(b"r", slot, seed, actions)
         return True
 
-    def _answer(self, worker: WorkerProcess) -> bool:
-        """Waits for a worker's answer; whether it is yes. Raises EnvironmentFault if something went wrong."""
+    def _answer(self, worker: WorkerProcess | WorkerHere) -> bytes:
+        """Waits for a worker's answer, see worker.py. Raises EnvironmentFault if something went wrong."""
+        answer = self._received(worker)
+        if answer[:1] in (b"!", b"?"):
+            failed = f"{self.name} failed: " if answer[:1] == b"!" else ""
+            raise EnvironmentFault(failed + with_cells(answer[1:].decode()))
+        return answer
+
+    def _received(self, worker: WorkerProcess | WorkerHere) -> bytes:
         try:
-            answer = worker.connection.recv_bytes()
+            return worker.receive()
         except (EOFError, OSError):
+            assert isinstance(worker, WorkerProcess)
             raise EnvironmentFault(f"a worker process of {self.name} is gone ({worker.cause_of_death()})") from None
-        if answer not in (b"d", b"n"):
-            raise EnvironmentFault(f"{self.name} failed: {answer.decode(errors='replace')}")
-        return answer == b"d"
-
-
-def pickled(source: EnvironmentSource) -> bytes:
-    """What makes an environment, and what makes a worker process look like this one, for the worker processes.
-
-    Raises UsageError if it cannot be pickled.
-    """
-    try:
-        return packed(source)
-    except Exception as error:  # whatever an object raises that is asked for its content
-        what = " ".join(f"{type(error).__name__}: {error}".split())
-        raise UsageError(f"{environment_name(source)} holds what cannot be sent to the worker processes that step it "
-                         f"({what}); make such things, a lock or an open file say, inside the function") from error
-
-
-class WorkerProcess:
-    """The trainer's end of one worker.
-
-    content: what makes its environments, `pickled`.
-    """
-
-    def __init__(self, content: bytes, layout: Layout, first: int, count: int, memory: int):
-        prints = standard_error()
-        ours, theirs = socket.socketpair()
-        with theirs:
-            self.process = subprocess.Popen(
-                command(f"from colab_rl.environments.worker import main; main({theirs.fileno()}, {memory})"),
-                pass_fds=(theirs.fileno(), memory), stdin=subprocess.DEVNULL,
-                stdout=prints, stderr=prints,  # what an environment prints is no result
-                start_new_session=True,  # a signal to the terminal's process group is the trainer's to answer
-                env={**os.environ, "OMP_NUM_THREADS": "1"})
-        self.connection = Connection(ours.detach())
-        self.replaying = 0  # steps of the episode it is replaying
-        with contextlib.suppress(OSError):  # a worker that is dead already is noticed when its answer is awaited
-            self.connection.send((content, layout, first, count))
-
-    def send(self, command: bytes) -> None:
-        """Sends a command; a dead worker is noticed when its answer is awaited."""
-        with contextlib.suppress(OSError):
-            self.connection.send_bytes(command)
-
-    def cause_of_death(self) -> str:
-        """In words: by signal, or its exit code."""
-        try:
-            code = self.process.wait(timeout=5)
-        except subprocess.TimeoutExpired:
-            return "it closed its connection"
-        return f"killed by signal {-code}" if code < 0 else f"exit code {code}"
-
-    def kill(self) -> None:
-        """Ends it in the middle of its work."""
-        self.process.kill()
-        self.close()
-
-    def close(self) -> None:
-        """Lets it end by itself, or kills it."""
-        self.connection.close()
-        try:
-            self.process.wait(timeout=2)
-        except subprocess.TimeoutExpired:
-            self.process.kill()
-            self.process.wait()

@@ -11,6 +11,7 @@ import hashlib
 import sys
 import types
 from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 import gymnasium
@@ -24,19 +25,22 @@ MAIN = "__main__"
 
 def loaded_code(environment: gymnasium.Env, source: str | Callable) -> dict[str, str]:
     """By name, such as `package.module.Arm.step`, what all that the environment's code reaches is: functions as a hash
-    of their bytecode, constants, what classes define. Of a package that none of its classes comes from, only what its
-    code uses by name. Nothing is called.
+    of their bytecode, constants, what classes define. Of installed packages that none of its classes comes from, only
+    what it uses by name. Nothing is called. Empty if an object does not let itself be looked at.
     """
     layers = [environment]
     while isinstance(layers[-1], gymnasium.Wrapper):
         layers.append(layers[-1].env)
     kinds = [kind for layer in layers for kind in type(layer).__mro__]
-    reach = _Reach({module.partition(".")[0] for module in (
-        MAIN, getattr(source, "__module__", MAIN), *(kind.__module__ for kind in kinds))} - sys.stdlib_module_names)
-    for kind in kinds:
-        reach.kind(kind)
-    if not isinstance(source, str):
-        reach.look("the function that makes it", source)
+    reach = _Reach({MAIN, *(kind.__module__.partition(".")[0] for kind in kinds)} - sys.stdlib_module_names)
+    try:
+        reach.found["its class"] = " in ".join(_named(type(layer)) for layer in reversed(layers))
+        for kind in kinds:
+            reach.kind(kind)
+        if not isinstance(source, str):
+            reach.look(f"{source.__module__}.{getattr(source, '__qualname__', '')}", source)
+    except Exception:  # whatever an object raises that is asked for what it holds
+        return {}
     return reach.found
 
 
@@ -56,12 +60,12 @@ def difference(here: Mapping[str, str], there: Mapping[str, str]) -> str:
 class _Reach:
     """What is reached from classes and functions: `found`, by name.
 
-    followed: the packages of which everything is followed.
+    packages: those that are followed; a person's own files are too.
     """
 
-    def __init__(self, followed: set[str]) -> None:
+    def __init__(self, packages: set[str]) -> None:
         self.found: dict[str, str] = {}
-        self._followed = followed
+        self._followed = dict.fromkeys(packages, True)
         self._seen: set[int] = set()
 
     def look(self, name: str, thing: Any, constants: bool = True) -> None:
@@ -76,7 +80,7 @@ class _Reach:
         elif isinstance(thing, types.FunctionType):
             self._function(name, thing)
         elif isinstance(thing, type):
-            self.found[name] = f"{thing.__module__}.{thing.__qualname__}"
+            self.found[name] = _named(thing)
             self.kind(thing)
         elif callable(thing):
             self.found[name] = f"{type(thing).__qualname__} {getattr(thing, '__qualname__', '')}"
@@ -97,7 +101,7 @@ class _Reach:
         if id(kind) in self._seen:
             return
         self._seen.add(id(kind))
-        name, own = f"{kind.__module__}.{kind.__qualname__}", dict(vars(kind))
+        name, own = _named(kind), dict(vars(kind))
         functions = {attribute: value for attribute, value in own.items() if isinstance(value, FUNCTIONS)}
         if not self._follows(kind.__module__):
             codes = [(attribute, _of_code(value.__code__)) for attribute, value in sorted(functions.items())
@@ -135,10 +139,20 @@ class _Reach:
                 continue
 
     def _follows(self, module: str) -> bool:
-        return module.partition(".")[0] in self._followed
+        top = module.partition(".")[0]
+        if top not in self._followed:
+            package = sys.modules.get(top)
+            file = getattr(package, "__file__", None) or next(iter(getattr(package, "__path__", ())), "")
+            self._followed[top] = bool(file) and top != "colab_rl" and top not in sys.stdlib_module_names \
+                and {"site-packages", "dist-packages"}.isdisjoint(Path(file).parts)
+        return self._followed[top]
 
 
 FUNCTIONS = (types.FunctionType, property, classmethod, staticmethod, functools.cached_property)
+
+
+def _named(kind: type) -> str:
+    return f"{kind.__module__}.{kind.__name__}"  # pickled by value a class keeps no longer name
 
 
 def _plain(thing: Any) -> str:

@@ -16,7 +16,8 @@ from typing import Any
 import gymnasium
 import numpy as np
 
-from colab_rl.environments.guard import prints_aside
+from colab_rl.environments.guard import in_one_line, prints_aside
+from colab_rl.environments.loaded_code import loaded_code
 from colab_rl.environments.spaces import ObservationSpec, Spaces
 from colab_rl.errors import EnvironmentFault, UsageError, nearest
 
@@ -54,38 +55,49 @@ def make_environment(source: EnvironmentSource, render_mode: str | None = None) 
     except (UsageError, EnvironmentFault):
         raise
     except (Exception, SystemExit) as error:  # a module may leave when it is imported
-        what = " ".join(f"{type(error).__name__}: {error}".split())
-        raise EnvironmentFault(f"{environment_name(source)} could not be made: {what}") from error
+        raise EnvironmentFault(f"{environment_name(source)} could not be made: {in_one_line(error)}") from error
 
 
-def describe(source: EnvironmentSource) -> Spaces:
-    """The spaces of an environment. Raises UsageError if they, or what it is wrapped in, are not supported."""
+def describe(source: EnvironmentSource, trial: Callable[[gymnasium.Env, str], None] | None = None) -> Spaces:
+    """The spaces of an environment. Raises UsageError if they, or what it is wrapped in, are not supported.
+
+    trial: is given the environment and its name then.
+    """
     environment = make_environment(source)
     try:
         name = environment_name(source)
         _check_wrappers(environment, name)
-        observations, actions = (getattr(environment, which, None) for which in ("observation_space", "action_space"))
-        for what, space in (("observations", observations), ("actions", actions)):
-            if getattr(space, "shape", None) == (0,):
-                raise UsageError(f"{name} has {what} of length 0: there is nothing to learn from")
-        if not isinstance(observations, gymnasium.spaces.Box) or len(observations.shape) != 1:
-            raise UsageError(f"{name} has observations {observations}: only flat Box observations are supported "
-                             "(gymnasium.wrappers.FlattenObservation makes them flat)")
-        none = np.zeros(0, np.float32)
-        if isinstance(actions, gymnasium.spaces.Discrete):
-            return Spaces(ObservationSpec(observations.shape), True, int(actions.n), int(actions.start), none, none,
-                          str(actions.dtype))
-        if isinstance(actions, gymnasium.spaces.Box) and len(actions.shape) == 1 \
-                and np.issubdtype(actions.dtype, np.floating):
-            low, high = actions.low.astype(np.float32), actions.high.astype(np.float32)
-            exact = np.array_equal(low, actions.low) and np.array_equal(high, actions.high)
-            return Spaces(ObservationSpec(observations.shape), False, actions.shape[0], 0, low, high,
-                          str(actions.dtype), *(() if exact else (tuple(actions.low.tolist()),
-                                                                  tuple(actions.high.tolist()))))
-        raise UsageError(f"{name} has actions {actions}: only Discrete and flat floating-point Box "
-                         "actions are supported")
+        spaces = _spaces_of(environment, name, loaded_code(environment, source))
+        if trial:
+            trial(environment, name)
+        return spaces
     finally:
         close_environment(environment)
+
+
+def _spaces_of(environment: gymnasium.Env, name: str, code: Mapping[str, str]) -> Spaces:
+    observations, actions = (getattr(environment, which, None) for which in ("observation_space", "action_space"))
+    for what, space in (("observation", observations), ("action", actions)):
+        if not isinstance(space, gymnasium.Space):
+            kind = "None" if space is None else f"a {type(space).__name__} of {type(space).__module__}"
+            raise UsageError(f"{name} has {kind} as its {what}_space, which is no space of gymnasium: make one of "
+                             "gymnasium.spaces")
+        if space.shape == (0,):
+            raise UsageError(f"{name} has {what}s of length 0: there is nothing to learn from")
+    if not isinstance(observations, gymnasium.spaces.Box) or len(observations.shape) != 1:
+        raise UsageError(f"{name} has observations {observations}: only flat Box observations are supported "
+                         "(gymnasium.wrappers.FlattenObservation makes them flat)")
+    observation, none = ObservationSpec(observations.shape), np.zeros(0, np.float32)
+    if isinstance(actions, gymnasium.spaces.Discrete):
+        return Spaces(observation, True, int(actions.n), int(actions.start), none, none, code, str(actions.dtype))
+    if isinstance(actions, gymnasium.spaces.Box) and len(actions.shape) == 1 \
+            and np.issubdtype(actions.dtype, np.floating):
+        with np.errstate(all="ignore"):  # a bound beyond float32 is none
+            low, high = actions.low.astype(np.float32), actions.high.astype(np.float32)
+            exact = np.array_equal(low, actions.low) and np.array_equal(high, actions.high)
+        bounds = () if exact else (tuple(actions.low.tolist()), tuple(actions.high.tolist()))
+        return Spaces(observation, False, actions.shape[0], 0, low, high, code, str(actions.dtype), *bounds)
+    raise UsageError(f"{name} has actions {actions}: only Discrete and flat floating-point Box actions are supported")
 
 
 def import_module_of(env_id: str) -> str:
@@ -102,6 +114,11 @@ def import_module_of(env_id: str) -> str:
     except ModuleNotFoundError as error:
         raise UsageError(f"environment {env_id!r}: no module named {error.name!r} is found") from error
     return name
+
+
+def registered_as(source: EnvironmentSource) -> str:
+    """What gymnasium's registry holds of an id; empty for a function."""
+    return repr(gymnasium.registry.get(import_module_of(source))) if isinstance(source, str) else ""
 
 
 @prints_aside()
@@ -125,6 +142,11 @@ def _checked(made: object, source: EnvironmentSource) -> gymnasium.Env:
     if made is None:
         raise UsageError(f"{environment_name(source)} returned None, not a Gymnasium environment: "
                          "does it lack a return?")
+    kinds = [f"{kind.__module__}.{kind.__name__}" for kind in type(made).__mro__[1:-1]]
+    if hasattr(made, "reset") and hasattr(made, "step"):
+        raise UsageError(f"{environment_name(source)} returned {type(made).__name__}, an environment that is none of "
+                         f"gymnasium's: it inherits {kinds[0] if kinds else 'nothing'}, not gymnasium.Env (the package "
+                         "shimmy makes one of the other)")
     raise UsageError(f"{environment_name(source)} returned {type(made).__name__}, not a Gymnasium environment "
                      "(a gymnasium.Env)")
 
@@ -140,8 +162,8 @@ def _check_wrappers(environment: gymnasium.Env, name: str) -> None:
     while isinstance(layer, gymnasium.Wrapper):
         for kind, setting in RUNNING_STATISTICS.items():
             if isinstance(layer, kind) and getattr(layer, "update_running_mean", True):  # False freezes them
-                raise UsageError(f"{name} is wrapped in {kind.__name__}, whose statistics change with every episode and "
-                                 "are in no checkpoint; nothing was changed; leave the wrapper out and use the "
+                raise UsageError(f"{name} is wrapped in {kind.__name__}, whose statistics change with every episode "
+                                 "and are in no checkpoint; nothing was changed; leave the wrapper out and use the "
                                  f"setting {setting}")
         layer = layer.env
 

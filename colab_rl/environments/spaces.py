@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -36,6 +36,7 @@ class Spaces:
     action_low, action_high: (action_dim,) float32 bounds of continuous actions, empty otherwise.
     sample_dtype: of what the environment's action space samples; empty for `action_dtype`.
     sample_low, sample_high: its bounds of continuous actions, if float32 does not hold them; else empty.
+    code: what the environment is made of in this process, see loaded_code.
     """
 
     observation: ObservationSpec
@@ -44,6 +45,7 @@ class Spaces:
     first_action: int
     action_low: np.ndarray
     action_high: np.ndarray
+    code: Mapping[str, str] = field(default_factory=dict, repr=False)
     sample_dtype: str = ""
     sample_low: tuple[float, ...] = ()
     sample_high: tuple[float, ...] = ()
@@ -77,8 +79,8 @@ class Spaces:
         observation = saved.get("observation") or {"shape": [saved["obs_dim"]]}
         return cls(ObservationSpec(tuple(observation["shape"]), observation.get("dtype", "float32")),
                    saved["discrete"], saved["action_dim"], saved["first_action"], np.array(low, np.float32),
-                   np.array(high, np.float32), saved.get("sample_dtype", ""), tuple(saved.get("sample_low", ())),
-                   tuple(saved.get("sample_high", ())))
+                   np.array(high, np.float32), sample_dtype=saved.get("sample_dtype", ""),
+                   sample_low=tuple(saved.get("sample_low", ())), sample_high=tuple(saved.get("sample_high", ())))
 
     def same_as(self, saved: Mapping[str, Any]) -> bool:
         """Whether they are those that run.json has kept.

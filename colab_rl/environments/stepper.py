@@ -17,7 +17,8 @@ from colab_rl.environments.seeds import begin_episode
 
 
 class Stepper:
-    """An environment, and `observation`, the (*obs_shape,) array that takes its newest observation.
+    """An environment, and `observation`, the (*obs_shape,) array that takes its newest observation; one of objects
+    takes none.
 
     Both calls raise what the environment raises, and WrongReturn if it returns what Gymnasium does not expect.
     """
@@ -25,9 +26,11 @@ class Stepper:
     def __init__(self, environment: gymnasium.Env, observation: np.ndarray):
         self.environment = environment
         self.observation = observation
+        self._is_seen = observation.dtype != object
         space = environment.action_space
         self._dtype = np.dtype(space.dtype)
         self._discrete = isinstance(space, gymnasium.spaces.Discrete)
+        self._as_it_is = not isinstance(space, (gymnasium.spaces.Discrete, gymnasium.spaces.Box))
         self._plain: bool | None = None  # whether it takes Python's own int alone; None before its first step
         self._bounds: tuple[np.ndarray, np.ndarray] | None = None
         if isinstance(space, gymnasium.spaces.Box) and self._dtype.itemsize > 4:
@@ -52,7 +55,10 @@ class Stepper:
         self._observe("reset", result[0])
 
     def step(self, action: Any) -> tuple[float, bool, bool]:
-        """Takes a policy's action, () int64 or (action_dim,) float32; returns reward, terminated and truncated."""
+        """Takes a policy's action, () int64 or (action_dim,) float32; returns reward, terminated and truncated.
+
+        An action of another space is passed on as it is.
+        """
         result: Any
         try:
             result = self.environment.step(self._taken(action))
@@ -85,10 +91,14 @@ class Stepper:
         """The action as the space samples it: a number of its type, or an array that the environment may keep."""
         if self._discrete:
             return int(action) if self._plain else self._dtype.type(action)
+        if self._as_it_is:
+            return action
         taken = np.array(action, self._dtype)
         return taken if self._bounds is None else np.minimum(np.maximum(taken, self._bounds[0]), self._bounds[1])
 
     def _observe(self, method: str, observation: Any) -> None:
+        if not self._is_seen:
+            return
         shape = self.observation.shape
         try:
             # NumPy would copy a single number into every place. Its own `shape` is looked at first: np.shape is slow.

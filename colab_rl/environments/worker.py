@@ -1,22 +1,28 @@
-"""A process that steps some environments.
+"""What steps some environments, in a process of its own.
 
 It is a program of its own (see likeness.command), not `multiprocessing`'s: a notebook, or a script without a `__main__`
 guard, is not run a second time, and torch is not loaded here.
 
-One byte on the connection is a command; the arrays travel through shared memory:
+A message is one byte, the command, and its pickled arguments; the arrays travel through shared memory:
 
     s  step every environment of this worker
-    r  restore one: a pickled (slot, seed, actions) follows; the observation is left in shared memory
+    r  restore one: (slot, seed, actions); the observation is left in shared memory
     c  check whether an episode repeats from its seed and actions
-    t  tell the terrain of one: its pickled slot follows, and after the answer comes the pickled list of lines
+    t  tell the terrain of one: (slot)
     (end of file)  the trainer is gone: leave
 
-The answer is b"d" (done), b"n" (an episode does not repeat), or one line on what went wrong, and where.
+The answer is one byte and what belongs to it:
+
+    d  done, and the pickled result if there is one
+    n  no: an episode does not repeat
+    !  the environment failed: one line on what went wrong, and where
+    ?  something else is wrong: one line
 """
 
 from __future__ import annotations
 
 import contextlib
+import pickle
 import signal
 from collections.abc import Callable
 from multiprocessing.connection import Connection
@@ -28,24 +34,24 @@ import numpy as np
 from colab_rl.environments.guard import in_one_line
 from colab_rl.environments.known import channels_of
 from colab_rl.environments.likeness import unpacked
-from colab_rl.environments.make import import_module_of, make_environment
+from colab_rl.environments.loaded_code import loaded_code
+from colab_rl.environments.make import EnvironmentSource, close_environment, make_environment, registered_as
 from colab_rl.environments.repeats import repeats
 from colab_rl.environments.shared import Layout, SharedArrays
 from colab_rl.environments.stepper import Stepper
+from colab_rl.errors import ColabRLError
 
 
 class Worker:
     """Environments `first` to `first + count` of the arrays."""
 
-    def open(self, memory: int, content: bytes, layout: Layout, first: int, count: int) -> None:
-        """Makes the environments that the content names, see likeness, and maps their part of the arrays."""
-        source, registry = unpacked(content)
-        if isinstance(source, str):
-            import_module_of(source)  # which registers what is in it, and may not find that there already
-        gymnasium.registry.update(registry)
+    def __init__(self) -> None:
+        self.steppers: list[Stepper] = []
+
+    def open(self, source: EnvironmentSource, layout: Layout, first: int, count: int, memory: int) -> dict[str, str]:
+        """Makes the environments, and maps their part of the arrays. The first worker returns its `loaded_code`."""
         arrays = SharedArrays(layout, memory)
-        self.first = first
-        self.environments: list[gymnasium.Env] = [make_environment(source) for _ in range(count)]
+        self.source, self.first = source, first
         mine = slice(first, first + count)
         self.seeds = arrays.seeds[mine]
         self.rewards = arrays.rewards[mine]
@@ -56,8 +62,11 @@ class Worker:
         self.ended = arrays.ended[mine]
         self.channels = arrays.channels[mine]
         self.recorded = arrays.recorded[mine]
-        self.description = channels_of(self.environments[0])
-        self.steppers = [Stepper(*pair) for pair in zip(self.environments, self.observations, strict=True)]
+        for i in range(count):
+            self.steppers.append(self._made(i))
+        environment = self.steppers[0].environment
+        self.description = channels_of(environment)
+        return loaded_code(environment, source) if first == 0 else {}
 
     def step(self) -> None:
         """Steps each environment, or begins its next episode where the last one has ended."""
@@ -84,43 +93,66 @@ class Worker:
         return not any(any(stepper.step(action)[1:]) for action in actions)
 
     def check(self) -> bool:
-        """Whether an episode repeats."""
-        return repeats(*self.environments[:2])
+        """Whether an episode repeats. New environments take the place of those that tried it."""
+        tried = [stepper.environment for stepper in self.steppers[:2]]
+        same = repeats(*tried)
+        for i, environment in enumerate(tried):
+            close_environment(environment)
+            self.steppers[i] = self._made(i)
+        return same
 
-    def tell_terrain(self, slot: int) -> None:
-        """Leaves the lines of an episode's ground in `terrain`."""
-        drawing = self.description.drawing
-        self.terrain = drawing.terrain(self.environments[slot - self.first].unwrapped) if drawing else []
+    def terrain(self, slot: int) -> list[np.ndarray]:
+        """The lines of an episode's ground."""
+        drawing, environment = self.description.drawing, self.steppers[slot - self.first].environment
+        return drawing.terrain(environment.unwrapped) if drawing else []
+
+    def answer(self, message: bytes) -> bytes:
+        """Does what a message asks for."""
+        if message == b"s":
+            return attempt(self.step)
+        works: dict[bytes, Callable[..., Any]] = {b"r": self.restore, b"c": self.check, b"t": self.terrain}
+        return attempt(works[message[:1]], *(pickle.loads(message[1:]) if message[1:] else ()))
+
+    def close(self) -> None:
+        """Closes the environments."""
+        for stepper in self.steppers:
+            close_environment(stepper.environment)
+
+    def _made(self, i: int) -> Stepper:
+        return Stepper(make_environment(self.source), self.observations[i])
 
     def _record(self, i: int) -> None:
         if self.recorded[i]:
-            self.channels[i] = self.description.row(self.environments[i], self.observations[i])
+            self.channels[i] = self.description.row(self.steppers[i].environment, self.observations[i])
 
 
 def main(descriptor: int, memory: int) -> None:
-    """Answers commands until the trainer is gone. Takes the file descriptors of the connection and of the arrays."""
+    """Answers messages until the trainer is gone. Takes the file descriptors of the connection and of the arrays."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the trainer's: it still needs the environments
     connection, worker = Connection(descriptor), Worker()
+
+    def open_alike(content: bytes, layout: Layout, first: int, count: int) -> tuple[dict[str, str], str]:
+        """Makes this process look like the trainer's first; returns the code, and what is registered without that."""
+        source, registry = unpacked(content)
+        registered = registered_as(source)  # imports its module, which registers what is in it
+        gymnasium.registry.update(registry)
+        return worker.open(source, layout, first, count, memory), registered
+
     with contextlib.suppress(EOFError, ConnectionError):  # the trainer is gone
-        connection.send_bytes(attempt(worker.open, memory, *connection.recv()))
+        connection.send_bytes(attempt(open_alike, *connection.recv()))
         while True:
-            command = connection.recv_bytes()
-            if command == b"s":
-                connection.send_bytes(attempt(worker.step))
-            elif command == b"r":
-                connection.send_bytes(attempt(worker.restore, *connection.recv()))
-            elif command == b"c":
-                connection.send_bytes(attempt(worker.check))
-            else:
-                answer = attempt(worker.tell_terrain, connection.recv())
-                connection.send_bytes(answer)
-                if answer == b"d":
-                    connection.send(worker.terrain)
+            connection.send_bytes(worker.answer(connection.recv_bytes()))
+    worker.close()
 
 
-def attempt(work: Callable[..., bool | None], *arguments: Any) -> bytes:
-    """Does the work; returns b"d", b"n" if it gave False, or one line on what went wrong, and where."""
+def attempt(work: Callable[..., Any], *arguments: Any) -> bytes:
+    """Does the work; returns the answer."""
     try:
-        return b"n" if work(*arguments) is False else b"d"
-    except Exception as error:
-        return in_one_line(error).encode()
+        result = work(*arguments)
+    except ColabRLError as error:
+        return b"?" + str(error).encode(errors="replace")
+    except (Exception, SystemExit) as error:
+        return b"!" + in_one_line(error).encode(errors="replace")
+    if result is False:
+        return b"n"
+    return b"d" + (b"" if result in (None, True) else pickle.dumps(result))

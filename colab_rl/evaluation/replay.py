@@ -27,8 +27,8 @@ def record_episode(environment: gymnasium.Env, spaces: Spaces, act: Function, va
     """
     channels = channels_of(environment)
     recording = Recording(channels, spaces, name, seed)
-    stepper = Stepper(environment, spaces.observation.zeros())
-    observation = stepper.observation
+    observation = spaces.observation.zeros()
+    stepper = Stepper(environment, observation)
 
     def look() -> None:
         recording.state(channels.row(environment, observation), observation)

@@ -20,7 +20,6 @@ from colab_rl.checkpoints.recovery import Checkpoint, load_from_any, load_genera
 from colab_rl.checkpoints.retention import best
 from colab_rl.checkpoints.serialization import deserialize
 from colab_rl.environments import EnvironmentSource, close_environment, describe, make_environment
-from colab_rl.environments.repeats import say_unless_it_repeats
 from colab_rl.environments.spaces import Spaces
 from colab_rl.errors import ColabRLError, StorageError, UsageError
 from colab_rl.evaluation.episode import Episode
@@ -48,14 +47,11 @@ def evaluate_checkpoint(identity: Identity, checkpoint: Checkpoint, episodes: in
                                   record=recordings, values=algorithm.values)
 
 
-def record_checkpoint(identity: Identity, checkpoint: Checkpoint, seed: int, source: EnvironmentSource,
-                      check: bool = False) -> Episode:
-    """See `record`. check: whether to say if another episode of this seed may have another return."""
+def record_checkpoint(identity: Identity, checkpoint: Checkpoint, seed: int, source: EnvironmentSource) -> Episode:
+    """See `record`."""
     spaces = describe(source)
     environment = make_environment(source)
     try:
-        if check:
-            say_unless_it_repeats(environment, identity.env_id)
         with plain_torch(identity.threads):
             algorithm = load_algorithm(identity, checkpoint, spaces)
             return record_episode(environment, spaces, lambda obs: algorithm.act(obs, deterministic=True),

@@ -39,9 +39,8 @@ def survey(places: Places, tell: Callable[[str], object] = say) -> list[RunSurve
     identities = {}
     for name in sorted({name for shelf in shelves for name in shelf.runs}):
         try:
-            identity = read_copies((f"{shelf.storage.place}/{name}", shelf.run_json(name)) for shelf in shelves).agreed(
-                name)
-            if identity:
+            copies = read_copies((f"{shelf.storage.place}/{name}", shelf.run_json(name)) for shelf in shelves)
+            if identity := copies.agreed(name):
                 identities[name] = identity
         except ColabRLError as error:  # one damaged run does not hide the others
             tell(f"{name}: {error}")
@@ -63,7 +62,6 @@ class _Shelf:
             key=lambda file: (manifest_generation(file), file), reverse=True) for name, files in self._stats.items()}
         self._contents = self._read([*((name, RUN_JSON) for name in self.runs),
                                      *((name, files[0]) for name, files in self._newest_first.items() if files)])
-
         self._witnessed: dict[str, dict[str, Stat]] = {}
         if storage.witness:
             try:
@@ -107,7 +105,9 @@ class _Shelf:
 
     def _checkpoints_of(self, name: str, run_id: str, known: Mapping[str, Told]) -> Checkpoints:
         found: Checkpoints = {}
-        records = {RUN_JSON: FileRecord.of(self._content(name, RUN_JSON))} if self.storage.witness else {}
+        run_json = self._contents[name, RUN_JSON]
+        witnessed = self._witnessed.get(name, {})
+        records = {RUN_JSON: FileRecord.of(run_json)} if witnessed and isinstance(run_json, bytes) else {}
         for file in self._newest_first[name]:
             try:
                 record, manifest = known.get(file) or self._parsed(name, file, run_id)
@@ -118,8 +118,8 @@ class _Shelf:
                 continue
             if not _are_there(self._stats[name], manifest.files):
                 state = "bad"
-            elif self.storage.proves or (name in self._witnessed and _are_there(
-                    self._witnessed[name], {**records, **manifest.files, file: record})):
+            elif self.storage.proves or (records and _are_there(witnessed,
+                                                                {**records, **manifest.files, file: record})):
                 state = "verified"
             else:
                 state = "written"

@@ -15,6 +15,7 @@ from colab_rl.checkpoints.recovery import Checkpoint, check_segments, newest_who
 from colab_rl.environments import EnvironmentSource, describe, environment_name
 from colab_rl.environments.backends import check_backend, choose_backend, why_not
 from colab_rl.environments.spaces import Spaces
+from colab_rl.environments.trial import try_out
 from colab_rl.errors import ColabRLError, UsageError
 from colab_rl.machine import THREADS, check_device, choose_device, versions
 from colab_rl.networks.registry import own_network
@@ -112,7 +113,7 @@ class Request:
         env: EnvironmentSource = DEFAULT_ENVIRONMENT if self.env is None else self.env
         algorithm = self.algo or "ppo"
         config = make_config(algorithm, {**preset(environment_name(env), algorithm), **self.settings})
-        return self._identity(env, algorithm, config, describe(env), self.backend, None)
+        return self._identity(env, algorithm, config, describe(env, try_out), self.backend, None)
 
     def branch(self, origin: str, places: Places) -> Identity:
         """A new run from another's checkpoint."""
@@ -129,7 +130,7 @@ class Request:
         if config.total_steps <= manifest.step:
             raise UsageError(f"{origin} has taken {manifest.step:,} steps already: give a larger --total-steps")
         env = other.environment(self.env, "train")
-        spaces = describe(env)
+        spaces = describe(env, try_out)
         other.check_spaces(spaces)
         backend = self.backend
         if backend == "auto" and not why_not(other.backend, env, spaces):
@@ -140,7 +141,8 @@ class Request:
 
     def _identity(self, env: EnvironmentSource, algorithm: str, config: Config, spaces: Spaces, backend: str,
                   origin: dict[str, Any] | None) -> Identity:
-        device, threads = choose_device(self.device), THREADS
+        worth_a_gpu = algorithm_class(algorithm).worth_a_gpu(config)
+        device, threads = choose_device(self.device, worth_a_gpu), THREADS
         backend = choose_backend(backend, env, spaces)
         return Identity(
             name=self.run, run_id=uuid.uuid4().hex,

@@ -21,12 +21,13 @@ from colab_rl.checkpoints.segments import Rows
 from colab_rl.checkpoints.serialization import deserialize
 from colab_rl.environments import EnvironmentSource, describe
 from colab_rl.environments.backends import make_vector_environment
-from colab_rl.environments.gymnasium_vector import GymnasiumVectorEnvironment, pickled
+from colab_rl.environments.gymnasium_vector import GymnasiumVectorEnvironment
 from colab_rl.environments.known import describe_channels
 from colab_rl.environments.spaces import Spaces
+from colab_rl.environments.trial import try_out
 from colab_rl.errors import ColabRLError, Divergence, EnvironmentFault, StorageError, UsageError
 from colab_rl.evaluation.evaluator import Evaluator
-from colab_rl.machine import available_device, plain_torch, versions
+from colab_rl.machine import available_device, deterministic, plain_torch, versions
 from colab_rl.networks.registry import register_network
 from colab_rl.progress import Watcher, say
 from colab_rl.runs.identity import Identity, check_run_name, write_identity
@@ -104,15 +105,15 @@ def train(run: str, *, env: EnvironmentSource | None = None, algo: str | type[Al
                       settings=_merged(_named(settings or {}), total_steps=total_steps, seed=seed))
     places = Places(root, store, make_store=True)
     identity = places.find(run)
+    tried = identity is None  # `begin` and `branch` try the environment out, before they say anything
     if identity:
         total = request.agree(identity)
     else:
         identity = request.branch(origin, places) if origin is not None else request.begin()
         total = identity.config["total_steps"]
     environment = identity.environment(env, "train")
-    spaces = describe(environment)
+    spaces = describe(environment, None if tried else try_out)
     identity.check_spaces(spaces)
-    pickled(environment)  # what no worker process can be given is refused before anything is written
     stepped_by = request.backend_of(identity, environment, spaces)
     with plain_torch(identity.threads):
         algorithm_class(identity.algorithm).check(identity.make_config(), spaces)
@@ -201,6 +202,7 @@ class _Session:
         say(f"environments stepped by {self.backend}")
         here = {**versions(device, identity.threads, self.backend), **self.code}
         with contextlib.ExitStack() as stack:
+            stack.enter_context(deterministic(device))
             # A run with one environment never has a second one beside it: an evaluation steps the same.
             alone = config.num_envs == 1
             envs = stack.enter_context(make_vector_environment(

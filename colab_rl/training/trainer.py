@@ -264,9 +264,11 @@ class Trainer:
         return self.iteration % every == 0 or self.finished
 
     def _evaluate(self) -> EvaluationResult:
+        judged = self.algorithm.on_cpu()
+
         def evaluate(episodes: int, seed: int, record: int = 0) -> EvaluationResult:
-            return self.evaluator.evaluate(lambda obs: self.algorithm.act(obs, deterministic=True), episodes, seed,
-                                           record=record, values=self.algorithm.values)
+            return self.evaluator.evaluate(lambda obs: judged.act(obs, deterministic=True), episodes, seed,
+                                           record=record, values=judged.values)
 
         lent = self.envs.snapshot() if self.evaluator.lent is self.envs else None
         episodes, target = self.config.eval_episodes, self.config.target_score

@@ -12,7 +12,7 @@ import pytest
 
 from colab_rl.algorithms.registry import ALGORITHMS
 from colab_rl.colab import session
-from colab_rl.views.video.render import FORMS
+from colab_rl.views.video.film import FORMS
 from tools import notebooks as tool
 
 HOME = Path(__file__).parents[2]

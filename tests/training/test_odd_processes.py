@@ -21,7 +21,7 @@ import pytest
 import torch
 from helpers import TINY, snapshot
 
-from colab_rl import TrainingResult, evaluate, record, train
+from colab_rl import ColabRLError, TrainingResult, evaluate, record, status, train
 from colab_rl.machine import plain_torch
 from colab_rl.settings import parse_settings
 from colab_rl.training.tensorboard import TensorBoardView
@@ -298,6 +298,20 @@ def test_a_current_folder_that_is_gone_is_one_line(run_cli, tmp_path):
         done = run_cli(*arguments, preexec_fn=lose_the_folder)
         assert (done.returncode, done.stdout, done.stderr.count("\n")) == (1, "", 1)
         assert done.stderr.startswith("error: the current folder is gone; nothing was changed; ")
+
+
+@pytest.mark.parametrize("program", ["", "/nowhere/python"])
+def test_a_python_that_does_not_know_its_program_says_so_in_a_line(tmp_path, monkeypatch, program):
+    monkeypatch.setattr(sys, "executable", program)
+    with pytest.raises(ColabRLError, match=r"no process to step environments in could be started \("):
+        trained(tmp_path)
+
+
+def test_a_path_of_any_entries_changes_no_bit(tmp_path, clean, monkeypatch):
+    """Python ignores those that are no text."""
+    monkeypatch.setattr(sys, "path", [5, *sys.path, None, tmp_path, b"folder", ""])
+    assert trained(tmp_path).state_sha256 == clean[0]
+    assert status("pole", root=tmp_path, store="none")[0].exact
 
 
 def test_tensorboards_files_stay_in_order_when_the_clock_goes_back(tmp_path, monkeypatch):

@@ -16,9 +16,9 @@ from colab_rl.fingerprint import hashes_of
 # An edit of colab_rl elsewhere cannot change a training state.
 FOLLOWED = {"algorithms", "environments", "evaluation", "fingerprint", "networks", "settings", "training"}
 # Files and folders in there that change no state either: they list what there is, or choose, tell, name and write.
-ASIDE = {"algorithms.registry", "environments.backends", "environments.channels",
-         "environments.guard", "evaluation.episode", "presets", "training.code", "training.metrics",
-         "training.request", "training.session", "training.stopping", "training.tensorboard"}
+ASIDE = {"algorithms.registry", "environments.backends", "environments.channels", "environments.guard",
+         "environments.trial", "evaluation.episode", "presets", "training.code", "training.metrics", "training.request",
+         "training.session", "training.stopping", "training.tensorboard"}
 
 
 class FileCode(NamedTuple):

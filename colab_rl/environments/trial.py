@@ -1,0 +1,56 @@
+"""An environment tried out before a run begins: what it returns wrongly is told before anything is written."""
+
+from __future__ import annotations
+
+import copy
+import os
+import time
+import traceback
+import warnings
+from typing import Any
+
+import gymnasium
+import numpy as np
+from gymnasium.utils.env_checker import check_env
+
+from colab_rl.environments.guard import guarded, prints_aside
+from colab_rl.environments.stepper import Stepper
+from colab_rl.progress import say
+
+SEED = 20_260_103
+SECONDS = 0.08  # of two resets and two steps, at most, for check_env, which takes six times as long
+# What check_env refuses and training does not mind. Whether an episode depends on its seed is found out elsewhere.
+HARMLESS = ("within the observation space", "share an object", "`seed` or", "`options` or", "was not a dictionary",
+            "must be a python dictionary", "`super().reset(seed=seed)`")
+
+
+def try_out(environment: gymnasium.Env, name: str) -> None:
+    """Resets and steps an environment as it is inside its wrappers, and in them. Says what else `check_env` finds.
+
+    Raises EnvironmentFault if it raises, or returns what Gymnasium does not expect.
+    """
+    began, bare = time.perf_counter(), environment.unwrapped
+    for layer in (bare, environment):
+        spaces: list[Any] = [getattr(layer, which, None) for which in ("observation_space", "action_space")]
+        if not all(isinstance(space, gymnasium.Space) for space in spaces):
+            bare = environment  # whose wrappers bring them
+            continue
+        observations, actions = copy.deepcopy(spaces)
+        actions.seed(SEED)
+        is_array = isinstance(observations, gymnasium.spaces.Box)
+        observation = np.zeros(observations.shape, observations.dtype) if is_array else np.zeros((), object)
+        with guarded(name):
+            stepper = Stepper(layer, observation)
+            stepper.begin(SEED)
+            stepper.step(actions.sample())
+    if type(bare).__module__.startswith("gymnasium.") or time.perf_counter() - began > SECONDS:
+        return
+    try:
+        with prints_aside(), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            check_env(bare, skip_render_check=True, skip_close_check=True)
+    except (Exception, SystemExit) as error:
+        what, place = " ".join(str(error).split()), traceback.extract_tb(error.__traceback__)[-1].filename
+        its_own = os.path.dirname(place) == os.path.dirname(check_env.__code__.co_filename)  # not the environment's
+        if its_own and not any(harmless in what for harmless in HARMLESS):
+            say(f"gymnasium's check_env says of {name}: {what}")
