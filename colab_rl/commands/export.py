@@ -10,6 +10,7 @@ from typing import Any
 
 import colab_rl
 from colab_rl.arguments import checked
+from colab_rl.checkpoints.layout import EXPORTS, VIDEOS
 from colab_rl.checkpoints.recovery import Checkpoint
 from colab_rl.environments import EnvironmentSource
 from colab_rl.errors import ColabRLError, StorageError
@@ -79,16 +80,16 @@ def export(run: str, *, checkpoint: str | int = "best", out: str | os.PathLike |
     source = identity.environment(env, "export")
     found = find_checkpoint(identity, places, checkpoint)
     folder = places.local(run).root
-    path = out if out is not None else folder / "exports" / found.manifest.stem
+    path = out if out is not None else folder / EXPORTS / found.manifest.stem
     if not _is_of(path, identity, found):
         if path.exists():
             say(f"{path} is there from before, and will be replaced")
-        contents, about = contents_of(identity, found, source, newest_video(folder / "videos"))
+        contents, about = contents_of(identity, found, source, newest_video(folder / VIDEOS))
         write_folder(path, contents, about)
     about, _ = read_folder(path)  # as whoever takes it away will
     return Export(path, sorted([*about["files"], ABOUT]), found.manifest.generation, Score(**about["score"]),
                   about["max_difference"], about["onnx"].get("missing"),
-                  *_stored(places, identity, path, f"exports/{found.manifest.stem}", about))
+                  *_stored(places, identity, path, EXPORTS + found.manifest.stem, about))
 
 
 def _is_of(path: Path, identity: Identity, checkpoint: Checkpoint) -> bool:

@@ -16,6 +16,7 @@ import colab_rl
 from colab_rl.algorithms import Algorithm
 from colab_rl.algorithms.registry import algorithm_class, make_config
 from colab_rl.checkpoints import Damaged, Manifest
+from colab_rl.checkpoints.layout import METRICS
 from colab_rl.checkpoints.recovery import Checkpoint, load_from_any, load_generation, manifests_in, newest_whole
 from colab_rl.checkpoints.retention import best
 from colab_rl.checkpoints.serialization import deserialize
@@ -132,7 +133,7 @@ def score_of(identity: Identity, checkpoint: Checkpoint) -> dict[str, Any] | Non
     manifest = checkpoint.manifest
     if manifest.score is None:
         return None
-    table = next(data for name, data in checkpoint.contents.items() if name.startswith("metrics/"))
+    table = next(data for name, data in checkpoint.contents.items() if name.startswith(METRICS))
     row = [{}, *csv.DictReader(io.StringIO(table.decode()))][-1]
     usual = None if identity.config.get("target_score") else identity.config.get("eval_episodes")
     return {"mean": manifest.score, "std": float(row["evaluation/std"]) if "evaluation/std" in row else None,

@@ -5,47 +5,47 @@
 
 PROVEN: dict[str, dict[str, str]] = {
     "ppo envpool": {
-        "code": "1e21cc87aab9c235",
-        "code of algorithms": "5e456b9c1bd7eb67",
+        "code": "afbcc712799195da",
+        "code of algorithms": "1c3a141b9796805e",
         "code of algorithms/ppo": "0c45291d7b7cbf8e",
-        "code of environments": "730f927080240e73",
-        "code of evaluation": "0a4ad3b061eeb213",
+        "code of environments": "633c92d83cac764b",
+        "code of evaluation": "afbf9ab7a9ecb24b",
         "code of fingerprint": "bfdda7c77f281b0e",
         "code of networks": "aa59fbc63820b5eb",
         "code of settings": "fa43baf3cbebcac0",
-        "code of training": "a486a2a1412c1e5c"
+        "code of training": "4dd7eb1431e6e59a"
     },
     "ppo gymnasium": {
-        "code": "48e8c23e222b0057",
-        "code of algorithms": "5e456b9c1bd7eb67",
+        "code": "786c0872122a1391",
+        "code of algorithms": "1c3a141b9796805e",
         "code of algorithms/ppo": "0c45291d7b7cbf8e",
-        "code of environments": "a2a5fb87d7303454",
-        "code of evaluation": "0a4ad3b061eeb213",
+        "code of environments": "8d7ea21332e2ec87",
+        "code of evaluation": "afbf9ab7a9ecb24b",
         "code of fingerprint": "bfdda7c77f281b0e",
         "code of networks": "aa59fbc63820b5eb",
         "code of settings": "fa43baf3cbebcac0",
-        "code of training": "a486a2a1412c1e5c"
+        "code of training": "4dd7eb1431e6e59a"
     },
     "sac envpool": {
-        "code": "c650d39edc8e6f71",
-        "code of algorithms": "33e37375fab37438",
-        "code of algorithms/sac": "0d04f658e850ca50",
-        "code of environments": "730f927080240e73",
-        "code of evaluation": "0a4ad3b061eeb213",
+        "code": "72fbe87a3c484702",
+        "code of algorithms": "b5428adf75943d2f",
+        "code of algorithms/sac": "5bab4e4b7f6f2a96",
+        "code of environments": "633c92d83cac764b",
+        "code of evaluation": "afbf9ab7a9ecb24b",
         "code of fingerprint": "bfdda7c77f281b0e",
         "code of networks": "aa59fbc63820b5eb",
         "code of settings": "fa43baf3cbebcac0",
-        "code of training": "a486a2a1412c1e5c"
+        "code of training": "4dd7eb1431e6e59a"
     },
     "sac gymnasium": {
-        "code": "33418f84d97a8883",
-        "code of algorithms": "33e37375fab37438",
-        "code of algorithms/sac": "0d04f658e850ca50",
-        "code of environments": "a2a5fb87d7303454",
-        "code of evaluation": "0a4ad3b061eeb213",
+        "code": "1fd93960ad039d24",
+        "code of algorithms": "b5428adf75943d2f",
+        "code of algorithms/sac": "5bab4e4b7f6f2a96",
+        "code of environments": "8d7ea21332e2ec87",
+        "code of evaluation": "afbf9ab7a9ecb24b",
         "code of fingerprint": "bfdda7c77f281b0e",
         "code of networks": "aa59fbc63820b5eb",
         "code of settings": "fa43baf3cbebcac0",
-        "code of training": "a486a2a1412c1e5c"
+        "code of training": "4dd7eb1431e6e59a"
     }
 }
