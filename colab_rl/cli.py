@@ -264,6 +264,21 @@ def _render(options: argparse.Namespace) -> int:
     return 1 if video.store_error else 0
 
 
+@_command(
+    "the policy as a folder to take away: ONNX, a model card, an example", RUN,
+    _argument("--checkpoint", default="best", metavar="WHICH", help=CHECKPOINT),
+    _argument("--out", metavar="DIR", help="default: in the run's exports/"), JSON)
+def _export(options: argparse.Namespace) -> int:
+    from colab_rl.commands.export import export
+
+    exported = export(options.run, checkpoint=options.checkpoint, out=options.out, **_places(options))
+    _print_json(exported.to_json()) if options.json else print(exported.summary())
+    if exported.store_error:
+        print(f"error: the folder is whole here, and its copy did not reach the store: {exported.store_error}; "
+              "the same command tries again", file=sys.stderr)
+    return 1 if exported.store_error else 0
+
+
 @_command("bring what the store lacks of a run there, and wait for it", RUN)
 def _push(options: argparse.Namespace) -> int:
     from colab_rl.runs.push import push
