@@ -18,7 +18,7 @@ from colab_rl import ColabRLError, UsageError, evaluate, export, load_policy
 from colab_rl.policies.export import COMPARED, LARGEST_DIFFERENCE
 from colab_rl.policies.policy import Score
 
-SUPPORT = str(Path(__file__).parents[1] / "support")
+SUPPORT = str(Path(__file__).parents[1])
 FILES = ["README.md", "example.py", "policy.json", "policy.onnx", "policy.safetensors"]
 
 
