@@ -5,47 +5,51 @@
 
 PROVEN: dict[str, dict[str, str]] = {
     "ppo envpool": {
-        "code": "a9c69f56e02643d0",
-        "code of algorithms": "159e1a1c19a0d91c",
+        "code": "0b95f7a8829bc7c5",
+        "code of algorithms": "7288a55a471c4225",
         "code of algorithms/ppo": "154b5fc0b42617b8",
-        "code of environments": "b792192f798d439b",
-        "code of evaluation": "e5cdda24bac15790",
+        "code of environments": "db356c6ba79c8749",
+        "code of environments/known": "7a9ce275bb904714",
+        "code of evaluation": "afbf9ab7a9ecb24b",
         "code of fingerprint": "bfdda7c77f281b0e",
         "code of networks": "7bf1c587feff5978",
-        "code of settings": "e8c513dcaf33e310",
-        "code of training": "1884264df6cb4948"
+        "code of settings": "fa43baf3cbebcac0",
+        "code of training": "9f3ff3197f6dc90c"
     },
     "ppo gymnasium": {
-        "code": "1ccc19f16b2197be",
-        "code of algorithms": "159e1a1c19a0d91c",
+        "code": "885bee026f8a8826",
+        "code of algorithms": "7288a55a471c4225",
         "code of algorithms/ppo": "154b5fc0b42617b8",
-        "code of environments": "67f5f45a953048a3",
-        "code of evaluation": "e5cdda24bac15790",
+        "code of environments": "f9b98441af423d07",
+        "code of environments/known": "7a9ce275bb904714",
+        "code of evaluation": "afbf9ab7a9ecb24b",
         "code of fingerprint": "bfdda7c77f281b0e",
         "code of networks": "7bf1c587feff5978",
-        "code of settings": "e8c513dcaf33e310",
-        "code of training": "1884264df6cb4948"
+        "code of settings": "fa43baf3cbebcac0",
+        "code of training": "9f3ff3197f6dc90c"
     },
     "sac envpool": {
-        "code": "104852c56a946678",
-        "code of algorithms": "525a30fe4c72bf00",
-        "code of algorithms/sac": "b7eb3ba69c2f0b27",
-        "code of environments": "b792192f798d439b",
-        "code of evaluation": "e5cdda24bac15790",
+        "code": "c7cbb0ee00a7af01",
+        "code of algorithms": "7db7faeffcb68266",
+        "code of algorithms/sac": "b04b65f67722c2eb",
+        "code of environments": "db356c6ba79c8749",
+        "code of environments/known": "7a9ce275bb904714",
+        "code of evaluation": "afbf9ab7a9ecb24b",
         "code of fingerprint": "bfdda7c77f281b0e",
         "code of networks": "7bf1c587feff5978",
-        "code of settings": "e8c513dcaf33e310",
-        "code of training": "1884264df6cb4948"
+        "code of settings": "fa43baf3cbebcac0",
+        "code of training": "9f3ff3197f6dc90c"
     },
     "sac gymnasium": {
-        "code": "a3ada65d1e1c6117",
-        "code of algorithms": "525a30fe4c72bf00",
-        "code of algorithms/sac": "b7eb3ba69c2f0b27",
-        "code of environments": "67f5f45a953048a3",
-        "code of evaluation": "e5cdda24bac15790",
+        "code": "8f95f0b55278f88b",
+        "code of algorithms": "7db7faeffcb68266",
+        "code of algorithms/sac": "b04b65f67722c2eb",
+        "code of environments": "f9b98441af423d07",
+        "code of environments/known": "7a9ce275bb904714",
+        "code of evaluation": "afbf9ab7a9ecb24b",
         "code of fingerprint": "bfdda7c77f281b0e",
         "code of networks": "7bf1c587feff5978",
-        "code of settings": "e8c513dcaf33e310",
-        "code of training": "1884264df6cb4948"
+        "code of settings": "fa43baf3cbebcac0",
+        "code of training": "9f3ff3197f6dc90c"
     }
 }
