@@ -5,47 +5,51 @@
 
 PROVEN: dict[str, dict[str, str]] = {
     "ppo envpool": {
-        "code": "afbcc712799195da",
-        "code of algorithms": "1c3a141b9796805e",
-        "code of algorithms/ppo": "0c45291d7b7cbf8e",
-        "code of environments": "633c92d83cac764b",
+        "code": "0b95f7a8829bc7c5",
+        "code of algorithms": "7288a55a471c4225",
+        "code of algorithms/ppo": "154b5fc0b42617b8",
+        "code of environments": "db356c6ba79c8749",
+        "code of environments/known": "7a9ce275bb904714",
         "code of evaluation": "afbf9ab7a9ecb24b",
         "code of fingerprint": "bfdda7c77f281b0e",
-        "code of networks": "aa59fbc63820b5eb",
+        "code of networks": "7bf1c587feff5978",
         "code of settings": "fa43baf3cbebcac0",
-        "code of training": "4dd7eb1431e6e59a"
+        "code of training": "9f3ff3197f6dc90c"
     },
     "ppo gymnasium": {
-        "code": "786c0872122a1391",
-        "code of algorithms": "1c3a141b9796805e",
-        "code of algorithms/ppo": "0c45291d7b7cbf8e",
-        "code of environments": "8d7ea21332e2ec87",
+        "code": "885bee026f8a8826",
+        "code of algorithms": "7288a55a471c4225",
+        "code of algorithms/ppo": "154b5fc0b42617b8",
+        "code of environments": "f9b98441af423d07",
+        "code of environments/known": "7a9ce275bb904714",
         "code of evaluation": "afbf9ab7a9ecb24b",
         "code of fingerprint": "bfdda7c77f281b0e",
-        "code of networks": "aa59fbc63820b5eb",
+        "code of networks": "7bf1c587feff5978",
         "code of settings": "fa43baf3cbebcac0",
-        "code of training": "4dd7eb1431e6e59a"
+        "code of training": "9f3ff3197f6dc90c"
     },
     "sac envpool": {
-        "code": "72fbe87a3c484702",
-        "code of algorithms": "b5428adf75943d2f",
-        "code of algorithms/sac": "5bab4e4b7f6f2a96",
-        "code of environments": "633c92d83cac764b",
+        "code": "c7cbb0ee00a7af01",
+        "code of algorithms": "7db7faeffcb68266",
+        "code of algorithms/sac": "b04b65f67722c2eb",
+        "code of environments": "db356c6ba79c8749",
+        "code of environments/known": "7a9ce275bb904714",
         "code of evaluation": "afbf9ab7a9ecb24b",
         "code of fingerprint": "bfdda7c77f281b0e",
-        "code of networks": "aa59fbc63820b5eb",
+        "code of networks": "7bf1c587feff5978",
         "code of settings": "fa43baf3cbebcac0",
-        "code of training": "4dd7eb1431e6e59a"
+        "code of training": "9f3ff3197f6dc90c"
     },
     "sac gymnasium": {
-        "code": "1fd93960ad039d24",
-        "code of algorithms": "b5428adf75943d2f",
-        "code of algorithms/sac": "5bab4e4b7f6f2a96",
-        "code of environments": "8d7ea21332e2ec87",
+        "code": "8f95f0b55278f88b",
+        "code of algorithms": "7db7faeffcb68266",
+        "code of algorithms/sac": "b04b65f67722c2eb",
+        "code of environments": "f9b98441af423d07",
+        "code of environments/known": "7a9ce275bb904714",
         "code of evaluation": "afbf9ab7a9ecb24b",
         "code of fingerprint": "bfdda7c77f281b0e",
-        "code of networks": "aa59fbc63820b5eb",
+        "code of networks": "7bf1c587feff5978",
         "code of settings": "fa43baf3cbebcac0",
-        "code of training": "4dd7eb1431e6e59a"
+        "code of training": "9f3ff3197f6dc90c"
     }
 }
