@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from colab_rl.arguments import check_seed, checked
 from colab_rl.environments import EnvironmentSource
+from colab_rl.environments.repeats import say_unless_it_repeats
 from colab_rl.errors import UsageError
 from colab_rl.evaluation.episode import Episode
 from colab_rl.evaluation.evaluator import EvaluationResult
@@ -42,5 +43,6 @@ def record(run: str, *, checkpoint: str | int = "best", seed: int = 0, env: Envi
     check_seed(seed)
     places = Places(root, store)
     identity = places.require(run)
-    return record_checkpoint(identity, find_checkpoint(identity, places, checkpoint), seed,
-                             identity.environment(env, "record"), check=True)
+    source = identity.environment(env, "record")
+    say_unless_it_repeats(source)
+    return record_checkpoint(identity, find_checkpoint(identity, places, checkpoint), seed, source)

@@ -7,6 +7,7 @@ import ctypes
 import importlib
 import inspect
 import os
+import re
 import signal
 import sys
 import threading
@@ -113,7 +114,7 @@ def guarded(name: str) -> Iterator[None]:
     except ColabRLError:
         raise
     except (Exception, SystemExit) as error:  # an environment may leave; this process is not its own
-        raise EnvironmentFault(f"{name} failed: {in_one_line(error)}") from error
+        raise EnvironmentFault(f"{name} failed: {with_cells(in_one_line(error))}") from error
 
 
 class WrongReturn(Exception):
@@ -134,3 +135,15 @@ def in_one_line(error: Exception | SystemExit) -> str:
     frame = [*frames[-1:], *(frame for frame in frames if not frame.filename.startswith(NOT_ITS_OWN))][-1]
     what = " ".join("".join(traceback.format_exception_only(error)).split())
     return f"{what} ({frame.filename}, line {frame.lineno})"
+
+
+def with_cells(message: str) -> str:
+    """The message of `in_one_line` with a notebook's cell, `cell In[3]`, in place of the file that IPython names it."""
+    shell = getattr(sys.modules.get("IPython"), "get_ipython", lambda: None)()
+    place = re.search(r"\(([^()]+), line \d+\)$", message)
+    if shell is None or place is None:
+        return message
+    numbered = re.search(r"ipython-input-(\d+)-", place[1])  # as Colab's IPython 7 has it
+    named = getattr(shell.compile, "format_code_name", lambda file: None)(place[1])
+    cell = f"In[{numbered[1]}]" if numbered else named and named[1]
+    return f"{message[:place.start(1)]}cell {cell}{message[place.end(1):]}" if cell else message

@@ -26,6 +26,7 @@ import numpy as np
 
 from colab_rl.environments.base import StepResult, VectorEnvironment, unusable
 from colab_rl.environments.channels import Channels
+from colab_rl.environments.guard import with_cells
 from colab_rl.environments.journal import Journal
 from colab_rl.environments.likeness import packed
 from colab_rl.environments.loaded_code import difference
@@ -110,7 +111,7 @@ class GymnasiumVectorEnvironment(VectorEnvironment):
                                                self._memory))
         answers = [self._received(worker) for worker in self._workers]
         if failed := next((answer for answer in answers if answer[:1] != b"d"), None):
-            return f"other processes cannot make them ({failed[1:].decode()})"
+            return f"other processes cannot make them ({with_cells(failed[1:].decode())})"
         changed = difference(self.spaces.code, pickle.loads(answers[0][1:])[0])
         return changed and f"{changed}; give a function that makes this change too, and worker processes step them"
 
@@ -234,7 +235,7 @@ class GymnasiumVectorEnvironment(VectorEnvironment):
         answer = self._received(worker)
         if answer[:1] in (b"!", b"?"):
             failed = f"{self.name} failed: " if answer[:1] == b"!" else ""
-            raise EnvironmentFault(failed + answer[1:].decode())
+            raise EnvironmentFault(failed + with_cells(answer[1:].decode()))
         return answer
 
     def _received(self, worker: WorkerProcess | WorkerHere) -> bytes:

@@ -9,17 +9,18 @@ import copy
 import math
 import time
 from collections.abc import Iterator
-from typing import Any
 
 import gymnasium
 import numpy as np
-from gymnasium.utils.env_checker import data_equivalence
 
 from colab_rl.environments.guard import prints_aside
 from colab_rl.environments.known import prepare
+from colab_rl.environments.make import EnvironmentSource, close_environment, environment_name, make_environment
+from colab_rl.environments.stepper import Stepper
 from colab_rl.progress import say
 
-STEPS, SECONDS = 50, 0.2  # of the first episode, at most
+STEPS, OTHER_STEPS = 24, 8  # of the episode, and of the one between
+SECONDS = 0.2               # of the episode, at most
 SEED, OTHER_SEED = 20_260_101, 20_260_102
 
 
@@ -38,43 +39,39 @@ def repeats(environment: gymnasium.Env, beside: gymnasium.Env | None = None) -> 
     if not prepare(environment):
         return False
     first = list(_play(environment, SEED, STEPS, SECONDS))
-    for _ in _play(environment, OTHER_SEED, len(first)):
+    steps = len(first) - 1
+    for _ in _play(environment, OTHER_SEED, min(OTHER_STEPS, steps)):
         pass
-    other = iter(()) if beside is None else _play(beside, OTHER_SEED, len(first))
+    other = iter(()) if beside is None else _play(beside, OTHER_SEED, steps)
     again = []
-    for moment in _play(environment, SEED, len(first)):
+    for moment in _play(environment, SEED, steps):
         again.append(moment)
         next(other, None)
-    return data_equivalence(first, again, exact=True)
+    return first == again
 
 
-def say_unless_it_repeats(environment: gymnasium.Env, name: str) -> None:
-    """Tells a person that an episode's return says little of another one of its seed."""
+def say_unless_it_repeats(source: EnvironmentSource) -> None:
+    """Tells a person if an episode's return says little of another one of its seed."""
+    environment = make_environment(source)
     if not repeats(environment):
-        say(f"{unrepeatable(name)}: the same seed may give another return another time")
+        say(f"{unrepeatable(environment_name(source))}: the same seed may give another return another time")
+    close_environment(environment)
 
 
-def _play(environment: gymnasium.Env, seed: int, moments: int, seconds: float = math.inf) -> Iterator[Any]:
-    """What `reset` and each step returned, less `info`; the type of what one raised, which ends it."""
-    actions = copy.deepcopy(environment.action_space)
-    actions.seed(seed)
-    deadline = time.monotonic() + seconds
+def _play(environment: gymnasium.Env, seed: int, steps: int, seconds: float = math.inf) -> Iterator[tuple]:
+    """What `reset` and each step gave; the type of what one raised, which ends it."""
     try:
-        prepare(environment)
-        yield _copied(environment.reset(seed=seed)[0])
-        ended = False
-        for _ in range(moments - 1):
-            if ended or time.monotonic() > deadline:
+        observation = np.zeros(environment.observation_space.shape or (), np.float32)
+        stepper = Stepper(environment, observation)
+        actions = copy.deepcopy(environment.action_space)
+        actions.seed(seed)
+        deadline = time.monotonic() + seconds
+        stepper.begin(seed)
+        yield (observation.tobytes(),)
+        for _ in range(steps):
+            _, *ended = result = stepper.step(actions.sample())
+            yield observation.tobytes(), *result
+            if any(ended) or time.monotonic() > deadline:
                 return
-            *returned, _ = environment.step(actions.sample())
-            ended = bool(returned[2] or returned[3])
-            yield _copied(tuple(returned))
     except (Exception, SystemExit) as error:
-        yield type(error).__name__
-
-
-def _copied(value: Any) -> Any:
-    """It, in arrays of its own: an environment may use its arrays again."""
-    if isinstance(value, dict):
-        return {key: _copied(part) for key, part in value.items()}
-    return tuple(map(_copied, value)) if isinstance(value, tuple) else np.array(value)
+        yield (type(error),)

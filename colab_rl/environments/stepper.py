@@ -17,14 +17,16 @@ from colab_rl.environments.seeds import begin_episode
 
 
 class Stepper:
-    """An environment, and `observation`, the (*obs_shape,) array that takes its newest observation, if there is one.
+    """An environment, and `observation`, the (*obs_shape,) array that takes its newest observation; one of objects
+    takes none.
 
     Both calls raise what the environment raises, and WrongReturn if it returns what Gymnasium does not expect.
     """
 
-    def __init__(self, environment: gymnasium.Env, observation: np.ndarray | None):
+    def __init__(self, environment: gymnasium.Env, observation: np.ndarray):
         self.environment = environment
         self.observation = observation
+        self._is_seen = observation.dtype != object
         space = environment.action_space
         self._dtype = np.dtype(space.dtype)
         self._discrete = isinstance(space, gymnasium.spaces.Discrete)
@@ -95,7 +97,7 @@ class Stepper:
         return taken if self._bounds is None else np.minimum(np.maximum(taken, self._bounds[0]), self._bounds[1])
 
     def _observe(self, method: str, observation: Any) -> None:
-        if self.observation is None:
+        if not self._is_seen:
             return
         shape = self.observation.shape
         try:

@@ -38,8 +38,9 @@ def try_out(environment: gymnasium.Env, name: str) -> None:
         observations, actions = copy.deepcopy(spaces)
         actions.seed(SEED)
         is_array = isinstance(observations, gymnasium.spaces.Box)
+        observation = np.zeros(observations.shape, observations.dtype) if is_array else np.zeros((), object)
         with guarded(name):
-            stepper = Stepper(layer, np.zeros(observations.shape, observations.dtype) if is_array else None)
+            stepper = Stepper(layer, observation)
             stepper.begin(SEED)
             stepper.step(actions.sample())
     if type(bare).__module__.startswith("gymnasium.") or time.perf_counter() - began > SECONDS:

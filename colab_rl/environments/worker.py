@@ -45,15 +45,13 @@ from colab_rl.errors import ColabRLError
 class Worker:
     """Environments `first` to `first + count` of the arrays."""
 
-    environments: tuple[gymnasium.Env, ...] | list[gymnasium.Env] = ()
+    def __init__(self) -> None:
+        self.steppers: list[Stepper] = []
 
     def open(self, source: EnvironmentSource, layout: Layout, first: int, count: int, memory: int) -> dict[str, str]:
         """Makes the environments, and maps their part of the arrays. The first worker returns its `loaded_code`."""
         arrays = SharedArrays(layout, memory)
-        self.first = first
-        self.environments = []
-        for _ in range(count):
-            self.environments.append(make_environment(source))
+        self.source, self.first = source, first
         mine = slice(first, first + count)
         self.seeds = arrays.seeds[mine]
         self.rewards = arrays.rewards[mine]
@@ -64,9 +62,11 @@ class Worker:
         self.ended = arrays.ended[mine]
         self.channels = arrays.channels[mine]
         self.recorded = arrays.recorded[mine]
-        self.description = channels_of(self.environments[0])
-        self.steppers = [Stepper(*pair) for pair in zip(self.environments, self.observations, strict=True)]
-        return loaded_code(self.environments[0], source) if first == 0 else {}
+        for i in range(count):
+            self.steppers.append(self._made(i))
+        environment = self.steppers[0].environment
+        self.description = channels_of(environment)
+        return loaded_code(environment, source) if first == 0 else {}
 
     def step(self) -> None:
         """Steps each environment, or begins its next episode where the last one has ended."""
@@ -93,13 +93,18 @@ class Worker:
         return not any(any(stepper.step(action)[1:]) for action in actions)
 
     def check(self) -> bool:
-        """Whether an episode repeats."""
-        return repeats(*self.environments[:2])
+        """Whether an episode repeats. New environments take the place of those that tried it."""
+        tried = [stepper.environment for stepper in self.steppers[:2]]
+        same = repeats(*tried)
+        for i, environment in enumerate(tried):
+            close_environment(environment)
+            self.steppers[i] = self._made(i)
+        return same
 
     def terrain(self, slot: int) -> list[np.ndarray]:
         """The lines of an episode's ground."""
-        drawing = self.description.drawing
-        return drawing.terrain(self.environments[slot - self.first].unwrapped) if drawing else []
+        drawing, environment = self.description.drawing, self.steppers[slot - self.first].environment
+        return drawing.terrain(environment.unwrapped) if drawing else []
 
     def answer(self, message: bytes) -> bytes:
         """Does what a message asks for."""
@@ -110,12 +115,15 @@ class Worker:
 
     def close(self) -> None:
         """Closes the environments."""
-        for environment in self.environments:
-            close_environment(environment)
+        for stepper in self.steppers:
+            close_environment(stepper.environment)
+
+    def _made(self, i: int) -> Stepper:
+        return Stepper(make_environment(self.source), self.observations[i])
 
     def _record(self, i: int) -> None:
         if self.recorded[i]:
-            self.channels[i] = self.description.row(self.environments[i], self.observations[i])
+            self.channels[i] = self.description.row(self.steppers[i].environment, self.observations[i])
 
 
 def main(descriptor: int, memory: int) -> None:

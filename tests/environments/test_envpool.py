@@ -144,7 +144,8 @@ def test_a_run_killed_at_random_moments_ends_like_one_never_killed_on_a_machine_
     assert (found["exact"], found["backend"], found["pending"]) == (True, "envpool", 0)
 
 
-@pytest.mark.parametrize("fault", [None, EnvironmentFault("CartPole-v1 returned nan in a reward")], ids=["other", "raises"])
+@pytest.mark.parametrize("fault", [None, EnvironmentFault("CartPole-v1 returned nan in a reward")],
+                         ids=["another observation", "a fault"])
 def test_a_pool_that_does_not_repeat_is_reported_and_another_one_begins(monkeypatch, fault):
     with EnvPoolVectorEnvironment("CartPole-v1", describe("CartPole-v1"), 2) as envs:
         envs.reset()

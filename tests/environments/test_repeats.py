@@ -362,6 +362,21 @@ def test_a_walker_keeps_a_world_that_holds_what_is_not_gymnasiums(kind):
     assert not repeats(walker)
 
 
+def test_a_walker_that_is_made_of_something_else_is_left_alone():
+    class Elsewhere(BipedalWalker):
+        def __init__(self):
+            super().__init__()
+            del self.world
+
+        def reset(self, *, seed=None, options=None):
+            return np.zeros(24, np.float32), {}
+
+        def step(self, action):
+            return np.zeros(24, np.float32), 0.0, False, False, {}
+
+    assert repeats(Elsewhere())
+
+
 def test_a_wrapper_may_hold_the_walkers_world():
     class Holding(gymnasium.Wrapper):
         def __init__(self):

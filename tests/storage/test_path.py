@@ -79,7 +79,7 @@ def test_a_run_lies_where_the_command_was_given(home, tmp_path, one_core, when, 
 
 
 @pytest.mark.parametrize(("given", "environ", "where"), [
-    ({}, "", "home/runs"), ({}, "mine", "home/mine"), ({"root": "../beside"}, "mine", "beside"),
+    ({}, "", "home/runs"), ({}, "mine", "home/mine"), ({"root": "../beside"}, "mine", "home/../beside"),
     ({"root": "./a/../b"}, "", "home/a/../b"), ({"store": "store"}, "", "home/runs")])
 def test_places_are_absolute_from_the_first_line_on(home, tmp_path, monkeypatch, given, environ, where):
     monkeypatch.setenv("COLAB_RL_ROOT", environ)

@@ -1,4 +1,4 @@
-"""Environments that do not repeat an episode, and those of which there may be one at a time, train, resume and score."""
+"""Environments that do not repeat an episode, or of which one may be alive at a time, train, resume and score."""
 
 import fcntl
 import json
@@ -55,7 +55,7 @@ class Market(Walk):
     prices = np.random.default_rng(0).normal(size=60).astype(np.float32)
 
     def reset(self, *, seed=None, options=None):
-        self.now = int(np.random.randint(2, 50))
+        self.now, self.offset = int(np.random.randint(2, 50)), np.float32(np.random.normal())
         return super().reset(seed=seed)
 
     def step(self, action):
@@ -64,7 +64,7 @@ class Market(Walk):
         return self.look(), reward, self.now == len(self.prices) - 1, False, {}
 
     def look(self):
-        return self.prices[self.now - 2:self.now].copy()
+        return self.prices[self.now - 2:self.now] + self.offset
 
 
 class Strict(Market):
@@ -146,7 +146,7 @@ def test_an_environment_without_metadata_trains_and_cannot_be_rendered_in_a_line
 
     train("walk", env=NoMetadata, total_steps=100, settings=SETTINGS, root=tmp_path, store="none")
     assert render("walk", env=Renders, seconds=0.2, root=tmp_path, store="none").fps == 30
-    with pytest.raises(Exception, match="^custom:.*bare does not render as rgb_array; nothing was written$"):
+    with pytest.raises(Exception, match=r"^custom:.*bare does not render as rgb_array; nothing was written$"):
         def bare():
             return NoMetadata()
         render("walk", env=bare, root=tmp_path, store="none")

@@ -14,7 +14,7 @@ from typing import Any
 import gymnasium
 import pytest
 from helpers import flip, snapshot
-from test_training import Sabotaged, newest_generation, session, wait_for
+from test_training import Meanwhile, Sabotaged, newest_generation, session, wait_for
 
 from colab_rl import TrainingResult, UsageError, evaluate, status, train, verify
 from colab_rl.checkpoints import segments
@@ -162,9 +162,10 @@ def test_a_reward_that_the_buffer_cannot_hold_stops_the_run_and_gets_into_no_che
         return Sabotaged(gymnasium.make("Pendulum-v1"), plot)
 
     expected = run(tmp_path / "undisturbed", env=env).state_sha256
-    plot.write_text("20 vast")  # of an environment: in the second iteration, before anything is learned
+    # In an environment's step 20: in the second iteration, before anything is learned.
+    second = Meanwhile(1, lambda: plot.write_text("20 vast"))
     with pytest.raises(EnvironmentFault, match=r"1e\+39 in a reward, beyond .*; kept: generation 1, step 0; "):
-        run(tmp_path / "runs", env=env)
+        run(tmp_path / "runs", env=env, watcher=second)
     assert run(tmp_path / "runs", env=env).state_sha256 == expected
 
 

@@ -290,7 +290,7 @@ class Impatient(CartPoleEnv):
 
     def step(self, action):
         Impatient.taken += 1
-        if Impatient.taken in (10, 20):
+        if Impatient.taken in (200, 210):
             os.kill(os.getppid(), {int(number)})
         return super().step(action)
 

@@ -25,26 +25,28 @@ WORLD = ("gravity", "allowSleeping", "autoClearForces", "continuousPhysics", "su
 
 
 def renew_world(walker: Any) -> bool:
-    """Gives the walker a fresh `b2World`; whether it could.
+    """Gives the walker a fresh `b2World`; whether it could, if it is made of one.
 
     Its world keeps the order of contacts over resets, so that a seed gives another trajectory on a used environment.
     A world that holds what is not gymnasium's own, or that something else refers to, stays.
     """
     from gymnasium.envs.box2d.bipedal_walker import BipedalWalker
 
+    kind: Any = type(getattr(walker, "world", None))
+    if kind.__name__ != "b2World":
+        return True
     if type(walker)._destroy is not BipedalWalker._destroy:
         return False
     walker._destroy()
-    world = walker.world
-    fresh = type(world)(**{name: getattr(world, name) for name in WORLD})
-    del world
-    if walker.world.bodyCount or _references(walker) > _references(SimpleNamespace(world=fresh)) - 1:
+    fresh = kind(**{name: getattr(walker.world, name) for name in WORLD})
+    if walker.world.bodyCount or _references(walker) >= _references(SimpleNamespace(world=fresh)):
         return False
     walker.world = fresh
     return True
 
 
 def _references(holder: Any) -> int:
+    """How many refer to a holder's world."""
     return sys.getrefcount(holder.world)
 
 

@@ -5,47 +5,47 @@
 
 PROVEN: dict[str, dict[str, str]] = {
     "ppo envpool": {
-        "code": "a9c69f56e02643d0",
-        "code of algorithms": "159e1a1c19a0d91c",
-        "code of algorithms/ppo": "154b5fc0b42617b8",
-        "code of environments": "b792192f798d439b",
-        "code of evaluation": "e5cdda24bac15790",
+        "code": "afbcc712799195da",
+        "code of algorithms": "1c3a141b9796805e",
+        "code of algorithms/ppo": "0c45291d7b7cbf8e",
+        "code of environments": "633c92d83cac764b",
+        "code of evaluation": "afbf9ab7a9ecb24b",
         "code of fingerprint": "bfdda7c77f281b0e",
-        "code of networks": "7bf1c587feff5978",
-        "code of settings": "e8c513dcaf33e310",
-        "code of training": "1884264df6cb4948"
+        "code of networks": "aa59fbc63820b5eb",
+        "code of settings": "fa43baf3cbebcac0",
+        "code of training": "4dd7eb1431e6e59a"
     },
     "ppo gymnasium": {
-        "code": "1ccc19f16b2197be",
-        "code of algorithms": "159e1a1c19a0d91c",
-        "code of algorithms/ppo": "154b5fc0b42617b8",
-        "code of environments": "67f5f45a953048a3",
-        "code of evaluation": "e5cdda24bac15790",
+        "code": "786c0872122a1391",
+        "code of algorithms": "1c3a141b9796805e",
+        "code of algorithms/ppo": "0c45291d7b7cbf8e",
+        "code of environments": "8d7ea21332e2ec87",
+        "code of evaluation": "afbf9ab7a9ecb24b",
         "code of fingerprint": "bfdda7c77f281b0e",
-        "code of networks": "7bf1c587feff5978",
-        "code of settings": "e8c513dcaf33e310",
-        "code of training": "1884264df6cb4948"
+        "code of networks": "aa59fbc63820b5eb",
+        "code of settings": "fa43baf3cbebcac0",
+        "code of training": "4dd7eb1431e6e59a"
     },
     "sac envpool": {
-        "code": "104852c56a946678",
-        "code of algorithms": "525a30fe4c72bf00",
-        "code of algorithms/sac": "b7eb3ba69c2f0b27",
-        "code of environments": "b792192f798d439b",
-        "code of evaluation": "e5cdda24bac15790",
+        "code": "72fbe87a3c484702",
+        "code of algorithms": "b5428adf75943d2f",
+        "code of algorithms/sac": "5bab4e4b7f6f2a96",
+        "code of environments": "633c92d83cac764b",
+        "code of evaluation": "afbf9ab7a9ecb24b",
         "code of fingerprint": "bfdda7c77f281b0e",
-        "code of networks": "7bf1c587feff5978",
-        "code of settings": "e8c513dcaf33e310",
-        "code of training": "1884264df6cb4948"
+        "code of networks": "aa59fbc63820b5eb",
+        "code of settings": "fa43baf3cbebcac0",
+        "code of training": "4dd7eb1431e6e59a"
     },
     "sac gymnasium": {
-        "code": "a3ada65d1e1c6117",
-        "code of algorithms": "525a30fe4c72bf00",
-        "code of algorithms/sac": "b7eb3ba69c2f0b27",
-        "code of environments": "67f5f45a953048a3",
-        "code of evaluation": "e5cdda24bac15790",
+        "code": "1fd93960ad039d24",
+        "code of algorithms": "b5428adf75943d2f",
+        "code of algorithms/sac": "5bab4e4b7f6f2a96",
+        "code of environments": "8d7ea21332e2ec87",
+        "code of evaluation": "afbf9ab7a9ecb24b",
         "code of fingerprint": "bfdda7c77f281b0e",
-        "code of networks": "7bf1c587feff5978",
-        "code of settings": "e8c513dcaf33e310",
-        "code of training": "1884264df6cb4948"
+        "code of networks": "aa59fbc63820b5eb",
+        "code of settings": "fa43baf3cbebcac0",
+        "code of training": "4dd7eb1431e6e59a"
     }
 }
