@@ -36,7 +36,7 @@ def console() -> int:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs a command; returns the exit code."""
     _mend_streams()
-    options = _parser().parse_args(arguments)
+    options = parser().parse_args(arguments)
     try:
         os.getcwd()
     except FileNotFoundError:  # in which torch ends the program when it is imported
@@ -133,7 +133,8 @@ RUN = _argument("run")
 JSON = _argument("--json", action="store_true", help="as JSON")
 
 
-def _parser() -> argparse.ArgumentParser:
+def parser() -> argparse.ArgumentParser:
+    """The parser of all commands."""
     # Before or after the command: SUPPRESS keeps the second parser from undoing what the first one read.
     places = _Parser(add_help=False, argument_default=argparse.SUPPRESS)
     places.add_argument("--root", metavar="DIR", help="this machine's runs (default $COLAB_RL_ROOT, else runs)")

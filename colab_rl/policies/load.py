@@ -26,7 +26,7 @@ from colab_rl.errors import ColabRLError, StorageError, UsageError
 from colab_rl.evaluation.episode import Episode
 from colab_rl.evaluation.evaluator import EVALUATION_SEED, EvaluationResult, Evaluator
 from colab_rl.evaluation.replay import record_episode
-from colab_rl.machine import plain_torch
+from colab_rl.machine import THREADS, plain_torch
 from colab_rl.policies.folder import STATE
 from colab_rl.policies.policy import Policy
 from colab_rl.progress import say
@@ -160,10 +160,11 @@ def load_algorithm(identity: Identity, checkpoint: Checkpoint, spaces: Spaces) -
 
 def restored(name: str, config: Config, spaces: Spaces, state: bytes, what: str) -> Algorithm:
     """An algorithm as a training state has it. what: whose it is. Raises ColabRLError if it cannot be loaded."""
-    algorithm = algorithm_class(name)(config, spaces, torch.device("cpu"))
-    try:
-        algorithm.load_state_dict(deserialize(state)["algorithm"])
-    except (ValueError, KeyError, RuntimeError, TypeError) as error:
-        raise ColabRLError(f"{what} is whole but cannot be loaded by this version of colab_rl; nothing was changed"
-                           ) from error
+    with plain_torch(THREADS):
+        algorithm = algorithm_class(name)(config, spaces, torch.device("cpu"))
+        try:
+            algorithm.load_state_dict(deserialize(state)["algorithm"])
+        except (ValueError, KeyError, RuntimeError, TypeError) as error:
+            raise ColabRLError(f"{what} is whole but cannot be loaded by this version of colab_rl; nothing was changed"
+                               ) from error
     return algorithm

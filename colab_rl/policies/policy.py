@@ -16,6 +16,7 @@ import numpy as np
 
 from colab_rl.arguments import checked
 from colab_rl.errors import ColabRLError, UsageError
+from colab_rl.machine import THREADS, plain_torch
 from colab_rl.policies import card
 from colab_rl.policies.folder import ONNX, is_folder, read_folder
 
@@ -74,14 +75,16 @@ class Policy:
         if self.deterministic if deterministic is None else deterministic:
             actions = self._act(rows)
         else:
-            actions = self._algorithm.act(rows, deterministic=False)
+            with plain_torch(THREADS):
+                actions = self._algorithm.act(rows, deterministic=False)
         actions = as_sampled(actions, self._spaces)
         return actions[0] if alone else actions
 
     def value(self, obs: Any) -> Any:
         """The estimate for one observation, or (B,) for a batch; see Algorithm.values. It needs torch."""
         rows, alone = self._rows(obs)
-        values = self._algorithm.values(rows)
+        with plain_torch(THREADS):
+            values = self._algorithm.values(rows)
         return values[0] if alone else values
 
     def reset(self) -> None:
