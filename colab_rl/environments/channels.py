@@ -83,13 +83,15 @@ class Shown:
 
 @dataclass(frozen=True)
 class Channels(Shown):
-    """What is recorded of an environment, and what of that is shown (see Shown).
+    """What is recorded of an environment, and what of that is shown.
 
     units: by channel's name its unit, such as `{"hull_angle": "rad"}`; the empty string if it has none.
     read: gives their values for the unwrapped environment and its observation; by default the observation itself.
     actions: the names of the action's numbers, or one name for a discrete action; by default `action_0`, ...
     step_seconds: simulated time of a step, None if a step is no time.
     reward_parts: gives (T,) series that sum to the reward, by name, from those of an Episode.
+    choices, traces, panels, portraits: what views show, such as `choices=("left", "right")`, `traces=["rope_angle"]`,
+        `panels={"Rope": {"angle": "rope_angle"}}`, `portraits={"Rope": ("rope_angle", "rope_speed")}`; see Shown.
     Raises UsageError for a channel of a name that recordings need themselves, for two actions of one name, and for
     what is shown and is no channel.
     """
@@ -106,12 +108,12 @@ class Channels(Shown):
     def __post_init__(self) -> None:
         try:
             super().__post_init__()
+            names = [self.actions] if isinstance(self.actions, str) else [str(name) for name in self.actions]
+            object.__setattr__(self, "units", {str(name): str(unit) for name, unit in self.units.items()})
         except (TypeError, ValueError, AttributeError) as error:
-            raise UsageError("what channels show is not of the form that help(Channels) and help(Shown) give: choices, "
-                             f"traces, panels, portraits ({error})") from error
-        object.__setattr__(self, "body_count", len(self.drawing.outlines) if self.drawing else 0)
-        names = [self.actions] if isinstance(self.actions, str) else [str(name) for name in self.actions]
+            raise UsageError(f"channels are not of the form that help(Channels) gives ({error})") from error
         object.__setattr__(self, "actions", tuple(names))
+        object.__setattr__(self, "body_count", len(self.drawing.outlines) if self.drawing else 0)
         if twice := next((name for name in names if names.count(name) > 1), None):
             raise UsageError(f"two actions are called {twice!r}: give each a name of its own")
         for name in self.units:

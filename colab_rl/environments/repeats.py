@@ -14,7 +14,7 @@ import gymnasium
 import numpy as np
 
 from colab_rl.environments.guard import prints_aside
-from colab_rl.environments.known import prepare
+from colab_rl.environments.known.registry import prepare
 from colab_rl.environments.make import EnvironmentSource, close_environment, environment_name, make_environment
 from colab_rl.environments.stepper import Stepper
 from colab_rl.progress import say

@@ -7,7 +7,7 @@ from typing import Any
 import gymnasium
 import numpy as np
 
-from colab_rl.environments.known import prepare
+from colab_rl.environments.known.registry import prepare
 
 
 def episode_seed(seed: int, slot: int, episode: int) -> int:

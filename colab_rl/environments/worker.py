@@ -32,7 +32,7 @@ import gymnasium
 import numpy as np
 
 from colab_rl.environments.guard import in_one_line
-from colab_rl.environments.known import channels_of
+from colab_rl.environments.known.registry import channels_of
 from colab_rl.environments.likeness import unpacked
 from colab_rl.environments.loaded_code import loaded_code
 from colab_rl.environments.make import EnvironmentSource, close_environment, make_environment, registered_as

@@ -23,7 +23,7 @@ import numpy as np
 
 from colab_rl.environments.channels import Channels, Shown
 from colab_rl.environments.guard import guarded
-from colab_rl.environments.known import shown_of
+from colab_rl.environments.known.registry import shown_of
 from colab_rl.environments.spaces import Spaces
 
 FORMAT = 1

@@ -22,7 +22,7 @@ from colab_rl.checkpoints.serialization import deserialize
 from colab_rl.environments import EnvironmentSource, describe
 from colab_rl.environments.backends import make_vector_environment
 from colab_rl.environments.gymnasium_vector import GymnasiumVectorEnvironment
-from colab_rl.environments.known import describe_channels
+from colab_rl.environments.known.registry import describe_channels
 from colab_rl.environments.spaces import Spaces
 from colab_rl.environments.trial import try_out
 from colab_rl.errors import ColabRLError, Divergence, EnvironmentFault, StorageError, UsageError

@@ -10,7 +10,7 @@ from gymnasium.envs.classic_control import CartPoleEnv
 
 from colab_rl import Channels, UsageError
 from colab_rl.environments import channels_of
-from colab_rl.environments.known import KNOWN, bipedal_walker, classic, lunar_lander, shown_of
+from colab_rl.environments.known.registry import KNOWN, bipedal_walker, classic, lunar_lander, shown_of
 
 IDS = {"BipedalWalker-v3": bipedal_walker.CHANNELS, "BipedalWalkerHardcore-v3": bipedal_walker.CHANNELS,
        "LunarLander-v3": lunar_lander.DISCRETE, "LunarLanderContinuous-v3": lunar_lander.CONTINUOUS,
@@ -70,14 +70,16 @@ def test_a_recording_of_version_0_1_0_is_known_by_its_series():
     ({"traces": ["rope_angel"]}, "^what is to be shown names 'rope_angel', .*; did you mean 'rope_angle'"),
     ({"panels": {"Rope": {"angle": "angle"}}}, "^what is to be shown names 'angle'"),
     ({"portraits": {"Rope": ("rope_angle", "reward")}}, "^what is to be shown names 'reward'"),
-    ({"portraits": {"Rope": ("rope_angle",)}}, "^what channels show is not of the form"),
-    ({"portraits": [("rope_angle", "load")]}, "^what channels show is not of the form"),
-    ({"panels": 3}, "^what channels show is not of the form"),
-    ({"traces": [7]}, "^what channels show is not of the form"),
-    ({"choices": 7}, "^what channels show is not of the form")], ids=str)
+    ({"portraits": {"Rope": ("rope_angle",)}}, "^channels are not of the form"),
+    ({"portraits": [("rope_angle", "load")]}, "^channels are not of the form"),
+    ({"panels": 3}, "^channels are not of the form"),
+    ({"traces": [7]}, "^channels are not of the form"),
+    ({"choices": 7}, "^channels are not of the form"), ({"actions": 7}, "^channels are not of the form"),
+    ({"units": ["rope_angle"]}, "^channels are not of the form"), ({"units": {"reward": "m"}}, "^no channel can be")],
+    ids=str)
 def test_what_channels_cannot_show_is_refused_in_a_line(shown, words):
     with pytest.raises(UsageError, match=words) as caught:
-        Channels({"rope_angle": "rad", "load": "kg"}, **shown)
+        Channels(**{"units": {"rope_angle": "rad", "load": "kg"}, **shown})
     assert "\n" not in str(caught.value)
 
 

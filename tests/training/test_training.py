@@ -32,6 +32,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from colab_rl import ColabRLError, TrainingResult, UsageError, evaluate, status, train, verify
 from colab_rl.checkpoints.manifest import checksum
 from colab_rl.cli import main
+from colab_rl.environments import repeats, trial
 from colab_rl.errors import EnvironmentFault, StorageError
 from colab_rl.evaluation.evaluator import EVALUATION_SEED
 from colab_rl.runs.identity import Identity
@@ -48,6 +49,7 @@ cloudpickle.register_pickle_by_value(sys.modules[__name__])
 SETTINGS = parse_settings(TINY)
 ENVIRONMENTS = ["CartPole-v1", "BipedalWalker-v3"]
 STEPS = 900  # fifteen iterations
+TRIALS = {repeats.SEED, repeats.OTHER_SEED, trial.SEED}  # seeds of the episodes that are tried before a run begins
 either_environment = pytest.mark.parametrize("env_id", ENVIRONMENTS)
 
 
@@ -288,9 +290,13 @@ from gymnasium.envs.classic_control import CartPoleEnv
 class Impatient(CartPoleEnv):
     taken = 0
 
+    def reset(self, *, seed=None, options=None):
+        self.counts = os.getppid() == {os.getpid()} and seed not in {TRIALS}
+        return super().reset(seed=seed, options=options)
+
     def step(self, action):
-        Impatient.taken += 1
-        if Impatient.taken in (200, 210):
+        Impatient.taken += self.counts
+        if self.counts and Impatient.taken in (10, 20):
             os.kill(os.getppid(), {int(number)})
         return super().step(action)
 
