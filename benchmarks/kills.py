@@ -34,7 +34,8 @@ SETTINGS_OF = {"ppo": (), "sac": ("hidden_sizes=64,64", "replay_ratio=0.02", "le
 def command(run: str, env: str, options: argparse.Namespace, root: pathlib.Path, store: bool) -> list[str]:
     # Rows that only reset are no steps, so the number of iterations is a little above this.
     return [sys.executable, "-m", "colab_rl", "train", run, "--env", env, "--backend", options.backend,
-            "--algo", options.algo, "--root", str(root), "--store", str(root / "store") if store else "none",
+            "--device", options.device, "--algo", options.algo,
+            "--root", str(root), "--store", str(root / "store") if store else "none",
             "--total-steps", str(options.iterations * 6 * 64),
             "--set", *SETTINGS, *SETTINGS_OF[options.algo], *options.set]
 
@@ -133,6 +134,7 @@ def main() -> int:
     parser.add_argument("--algo", choices=("ppo", "sac"), default="ppo")
     parser.add_argument("--set", nargs="+", default=[], metavar="KEY=VALUE", help="such as buffer_size=300000")
     parser.add_argument("--backend", choices=("gymnasium", "envpool"), default="gymnasium")
+    parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
     parser.add_argument("--kills", type=int, default=50)
     parser.add_argument("--seed", type=int, default=0, help="of the moments")
     parser.add_argument("--iterations", type=int, default=400)

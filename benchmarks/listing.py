@@ -14,6 +14,7 @@ import collections
 import json
 import os
 import pathlib
+import resource
 import shutil
 import subprocess
 import sys
@@ -21,7 +22,7 @@ import tempfile
 import time
 
 ROOT = pathlib.Path(__file__).parents[1]
-sys.path[:0] = [str(ROOT), str(ROOT / "tests" / "support")]
+sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
 
 from fake_drive import FakeDrive  # noqa: E402
 
@@ -36,9 +37,11 @@ def command(package: pathlib.Path, *arguments: str, endpoint: str = "") -> str:
 
 
 def measured(package: pathlib.Path, *arguments: str, endpoint: str = "") -> dict:
-    began = time.perf_counter()
+    began, used = time.perf_counter(), resource.getrusage(resource.RUSAGE_CHILDREN)
     runs = json.loads(command(package, *arguments, "status", "--json", endpoint=endpoint))
+    now = resource.getrusage(resource.RUSAGE_CHILDREN)
     return {"seconds": round(time.perf_counter() - began, 2), "runs": len(runs),
+            "seconds of the processor": round(now.ru_utime + now.ru_stime - used.ru_utime - used.ru_stime, 2),
             "checkpoints": sum(len(run["checkpoints"]) for run in runs)}
 
 

@@ -16,7 +16,7 @@ import sys
 import tempfile
 
 TESTS = pathlib.Path(__file__).parents[1] / "tests"
-sys.path[:0] = [str(TESTS / "support"), str(TESTS / "views")]
+sys.path[:0] = [str(TESTS), str(TESTS / "views")]
 
 from browser import visit  # noqa: E402
 from test_dashboards import large_page, make_walk  # noqa: E402

@@ -32,13 +32,24 @@ def check_device(name: str) -> None:
         raise UsageError(f"unknown device {name!r} (there is: {', '.join(DEVICES)})")
 
 
-def choose_device(name: str) -> str:
-    """`cpu` or `cuda`, for a new run. Raises UsageError where there is no GPU and one is asked for."""
+def choose_device(name: str, worth_a_gpu: bool) -> tuple[str, list[str]]:
+    """`cpu` or `cuda`, for a new run, and why, if `auto` has a GPU to take or to leave.
+
+    worth_a_gpu: whether `auto` takes it. Raises UsageError if a GPU is asked for and there is none.
+    """
     import torch
 
-    if name == "cuda" and not torch.cuda.is_available():
+    found = torch.cuda.is_available()
+    if name == "cuda" and not found:
         raise UsageError("no CUDA GPU is there (or torch was installed without CUDA); use --device cpu")
-    return "cpu" if name == "auto" else name
+    if name != "auto" or not found:
+        return name if found else "cpu", []
+    gpu = torch.cuda.get_device_name()
+    if worth_a_gpu:
+        return "cuda", [f"training on the GPU ({gpu}): an update like this one's was measured to be several times "
+                        "faster on an H100; --device cpu for the CPU"]
+    return "cpu", [f"training on the CPU, not on the GPU ({gpu}): no update like this one's was measured to be faster "
+                   "there; --device cuda for the GPU"]
 
 
 def available_device(device: str) -> tuple[str, list[str]]:
@@ -95,16 +106,42 @@ def plain_torch(threads: int) -> Iterator[None]:
         yield
 
 
+def installed(package: str) -> str | None:
+    """The version of a package that is installed, None if it is not. `sys.path` may hold what is no text."""
+    places = [place for place in sys.path if isinstance(place, str)]
+    try:
+        return next(iter(importlib.metadata.distributions(name=package, path=places))).version
+    except (StopIteration, importlib.metadata.PackageNotFoundError):
+        return None
+
+
+@contextlib.contextmanager
+def deterministic(device: str) -> Iterator[None]:
+    """On a GPU, makes torch take kernels that repeat to the last bit, and warn of an operation that has none.
+
+    Matrix products are torch's default, float32 without TF32.
+    """
+    import torch
+
+    if device != "cuda":  # to set it loads torch's compiler, which takes a second and a current folder that is there
+        yield
+        return
+    before = torch.are_deterministic_algorithms_enabled(), torch.is_deterministic_algorithms_warn_only_enabled()
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # cuBLAS asks for it
+    torch.use_deterministic_algorithms(True, warn_only=True)
+    try:
+        yield
+    finally:
+        torch.use_deterministic_algorithms(before[0], warn_only=before[1])
+
+
 def versions(device: str, threads: int, backend: str) -> dict[str, str]:
     """What two machines must agree in for bit-equal training, by name."""
     import torch
 
     found = {"colab_rl": __version__, "python": ".".join(platform.python_version_tuple()[:2])}
     for package in (*PACKAGES, "envpool") if backend == "envpool" else PACKAGES:
-        try:
-            found[package] = importlib.metadata.version(package)
-        except importlib.metadata.PackageNotFoundError:
-            found[package] = "missing"
+        found[package] = installed(package) or "missing"
     found["machine"] = f"{platform.system()} {platform.machine()}"
     found["cpu"] = f"{_cpu_model()} {torch.backends.cpu.get_cpu_capability()}"
     found["device"] = torch.cuda.get_device_name() if device == "cuda" else "cpu"

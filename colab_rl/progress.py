@@ -59,3 +59,25 @@ class Watcher(Protocol):
 
     def row(self, row: Mapping[str, float], where: str) -> None:
         """A new row; `where` says which checkpoint is the newest, and where it is."""
+
+
+class Dispensable:
+    """Something that shows a training and must not end it, such as a watcher: its methods, and none of their errors.
+
+    The first error is told in a line, and no more calls come through. A stop (KeyboardInterrupt) always does.
+    """
+
+    def __init__(self, shower: Any, name: str):
+        self._shower, self._name, self._works = shower, name, True
+
+    def __getattr__(self, method: str) -> Any:
+        def call(*arguments: Any) -> None:
+            try:
+                if self._works:
+                    getattr(self._shower, method)(*arguments)
+            except Exception as error:
+                self._works = False
+                reason = " ".join(f"{type(error).__name__}: {error}".split())
+                say(f"{self._name} shows nothing more of this session ({reason}); training goes on without it")
+
+        return call

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import colab_rl
 from colab_rl.errors import ColabRLError
+from colab_rl.machine import installed
 
 if TYPE_CHECKING:
     from packaging.requirements import Requirement
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 NAME = "colab-rl"
 FAST = "fast"   # the extra with EnvPool: wanted, not needed
 ENVPOOL = "envpool>=1.2,<1.2.1"  # what setup.cfg says of it
+EXPORT = ("onnx>=1.16", "onnxruntime>=1.18", "onnxscript>=0.5")  # and of the extra for exports
 SAME = {"pygame": "pygame-ce"}  # another distribution of the same modules, which will do as well
 SOURCES = ("colab_rl", "setup.cfg", "pyproject.toml", "requirements.txt", "README.md", "LICENSE")
 
@@ -59,11 +61,3 @@ def checkout() -> Path | None:
     """The folder of the sources, where the package is imported from them."""
     folder = Path(colab_rl.__file__).parents[1]
     return folder if all((folder / name).exists() for name in SOURCES) else None
-
-
-def installed(name: str) -> str | None:
-    """The version of a package that is installed, None where it is not."""
-    try:
-        return importlib.metadata.version(name)
-    except importlib.metadata.PackageNotFoundError:
-        return None

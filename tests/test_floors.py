@@ -11,18 +11,19 @@ PACKAGE = Path(__file__).parents[1] / "colab_rl"
 FLOORS = [
     {"__main__": "python -m colab_rl", "__init__": "the public names"},
     {"cli": "the command line", "colab": "the notebooks' cells; Colab's mount, consent and end; installing"},
-    {"commands": "status, verify, evaluate, record, bench, doctor"},
+    {"commands": "status, verify, evaluate, record, export, bench, doctor"},
     {"views": "dashboards, report, video, history, live plot: they read a run, and never train"},
     {"training": "what was asked, a session of a run, the loop, metrics"},
-    {"policies": "a policy, out of a checkpoint of its run"},
+    {"policies": "a policy: out of its run, as a function, as a folder with ONNX"},
     {"runs": "names, run.json, places, lock; bringing a run to its store"},
     {"evaluation": "the score; episodes recorded, played again, and their files"},
     {"algorithms": "PPO, SAC and what they share: mathematics without files or logging"},
     {"checkpoints": "a training state on disk that can be trusted, here and in the store",
      "networks": "from observations to outputs: the seam, MLP, distributions"},
     {"environments": "made, described, stepped together, saved and restored", "storage": "places for files"},
+    {"requirements": "what the package needs"},
     {"arguments": "their types, in sentences", "fingerprint": "of code", "machine": "its cores, memory and versions",
-     "progress": "bars and lines", "requirements": "what the package needs", "settings": "one flat dataclass a run"},
+     "progress": "bars and lines", "settings": "one flat dataclass a run"},
     {"errors": "what people are told", "example": "a trained run that ships with the package"},
 ]
 FLOOR_OF = {name: number for number, names in enumerate(reversed(FLOORS)) for name in names}

@@ -42,12 +42,18 @@ class ClippedAdam:
         self.max_grad_norm = max_grad_norm
         self.exp_avg, self.exp_avg_sq = torch.zeros_like(self.gradient), torch.zeros_like(self.gradient)
         self.steps = torch.zeros((), device=self.flat.device)
+        # On a GPU a tensor that stays: a graph (cuda_graph.py) reads it anew each time.
+        self._rate: float | Tensor = torch.zeros((), device=self.flat.device) if self.flat.is_cuda else 0.0
         self.begin(learning_rate)
 
     def begin(self, learning_rate: float) -> None:
         """Sets the step size of an update and starts its metrics afresh."""
         self.learning_rate = learning_rate
-        self._norms: list[Tensor] = []
+        if isinstance(self._rate, Tensor):
+            self._rate.fill_(learning_rate)
+        else:
+            self._rate = learning_rate
+        self.norms: list[Tensor] = []  # () of the gradient, by step
         self._before = self.flat.detach().clone()
 
     @torch.no_grad()
@@ -56,16 +62,16 @@ class ClippedAdam:
         norm = torch.linalg.vector_norm(self.gradient)
         if self.max_grad_norm < math.inf:
             self.gradient.mul_((self.max_grad_norm / (norm + 1e-6)).clamp_(max=1.0))
-        self._norms.append(norm)
+        self.norms.append(norm)
         # The function behind torch.optim.Adam: the class takes as long again to get there.
         adam([self.flat], [self.gradient], [self.exp_avg], [self.exp_avg_sq], [], [self.steps],
-             fused=True, amsgrad=False, beta1=0.9, beta2=0.999, lr=self.learning_rate, weight_decay=0.0,
+             fused=True, amsgrad=False, beta1=0.9, beta2=0.999, lr=self._rate, weight_decay=0.0,
              eps=1e-5, maximize=False)
         self.gradient.zero_()  # pullbacks add to it
 
     def metrics(self) -> dict[str, float]:
         """Means over the update's steps of the gradient's norm, and the other norms after the last step."""
-        norms = torch.stack(self._norms or [torch.zeros_like(self.steps)])
+        norms = torch.stack(self.norms or [torch.zeros_like(self.steps)])
         parameters = self.flat.detach()
         vectors = (parameters, parameters - self._before, self.exp_avg, self.exp_avg_sq)
         figures = torch.stack([norms.mean(), norms.clamp(max=self.max_grad_norm).mean(),
@@ -73,6 +79,11 @@ class ClippedAdam:
         names = ("gradient_norm", "clipped_gradient_norm", "parameter_norm", "update_norm",
                  "adam_first_moment_norm", "adam_second_moment_norm")
         return dict(zip(names, figures.tolist(), strict=True))
+
+    @property
+    def tensors(self) -> list[Tensor]:
+        """All that a step changes."""
+        return [self.flat, self.gradient, self.exp_avg, self.exp_avg_sq, self.steps]
 
     def state_dict(self) -> dict[str, Any]:
         """Steps taken, () float32, and Adam's moments, (parameters,) float32."""

@@ -20,6 +20,7 @@ from colab_rl.arguments import checked
 from colab_rl.colab import install, session
 from colab_rl.errors import ColabRLError, StorageError
 from colab_rl.example import EXAMPLE, unpack_example
+from colab_rl.progress import Dispensable
 from colab_rl.runs.identity import TENSORBOARD
 from colab_rl.runs.places import Places
 from colab_rl.storage import Storage, open_store
@@ -27,7 +28,7 @@ from colab_rl.views.live import LivePlot
 
 if TYPE_CHECKING:
     from colab_rl.training.session import TrainingResult
-    from colab_rl.views.video.render import Video
+    from colab_rl.views.video.film import Video
 
 MOST_INLINE = 8_000_000  # bytes of a film inside a notebook
 
@@ -81,7 +82,7 @@ def show_dashboards(run: str, checkpoint: str | int = "best", compare: str = "",
     """
     from IPython.display import display
 
-    from colab_rl.views.report.report import build_page
+    from colab_rl.views.report import build_page
 
     def framed(names: list[str]) -> dict[str, str]:
         page = build_page(names, checkpoint=checkpoint, episodes=0, root=root, store=store)
@@ -127,6 +128,20 @@ def _pickers(run: str, places: Places, show: Callable[[str], None]) -> Any:
     runs.observe(refill, "value")
     button.on_click(clicked)
     return ipywidgets.HBox([runs, checkpoints, button])
+
+
+@checked
+def show_export(run: str, checkpoint: str | int = "best", store: str | os.PathLike | None = None,
+                root: str | os.PathLike | None = None) -> None:
+    """Exports a policy, and shows where it is and its card. Installs what that needs first, if it is missing."""
+    from IPython.display import display
+
+    install.complete_export()
+    exported = colab_rl.export(run, checkpoint=checkpoint, store=store, root=root)
+    print(exported.summary())
+    if exported.store_error:
+        print(f"its copy did not reach the store: {exported.store_error}; run this cell again")
+    display(colab_rl.load_policy(exported.path))
 
 
 @checked
@@ -228,7 +243,7 @@ def train_live(run: str, store: str = "", root: str | os.PathLike | None = None,
     """
     from colab_rl.training.session import train
 
-    plot = LivePlot(run)
+    plot = Dispensable(LivePlot(run), "the live plot")
     try:
         result = train(run, store=store or None, root=root, watcher=plot, **options)
     except BaseException:

@@ -16,7 +16,7 @@ What we know of gymnasium's environments is in `known/`, one file each.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 import gymnasium
@@ -121,6 +121,11 @@ class Channels(Shown):
         for name in sorted(self.names - set(self.units)):
             raise UsageError(f"what is to be shown names {name!r}, and no channel is called that"
                              f"{nearest(name, self.units)}")
+
+    @property
+    def shown(self) -> Shown:
+        """What a recording takes along."""
+        return Shown(**{part.name: getattr(self, part.name) for part in fields(Shown)})
 
     @property
     def width(self) -> int:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import importlib
-import importlib.metadata
 import warnings
 from collections.abc import Iterator
 from typing import Any
@@ -22,7 +21,7 @@ from colab_rl.environments.make import EnvironmentSource
 from colab_rl.environments.spaces import Spaces
 from colab_rl.environments.worker_process import changed_here
 from colab_rl.errors import EnvironmentFault
-from colab_rl.machine import cores
+from colab_rl.machine import cores, installed
 from colab_rl.progress import progress_bar
 from colab_rl.requirements import ENVPOOL
 
@@ -123,10 +122,7 @@ def why_not_envpool(source: EnvironmentSource, spaces: Spaces) -> str | None:
     """Why EnvPool cannot step an environment, in words; None where it can."""
     if not isinstance(source, str):
         return "it steps no environments that are functions"
-    try:
-        version = importlib.metadata.version("envpool") or ""  # None of a package that was half removed
-    except importlib.metadata.PackageNotFoundError:
-        version = ""
+    version = installed("envpool")  # None of a package that was half removed, too
     if not version:
         return f"it is not installed ({INSTALL} installs it)"
     numbers = tuple(int(part) for part in version.split(".")[:2] if part.isdigit())

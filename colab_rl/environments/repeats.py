@@ -61,15 +61,16 @@ def say_unless_it_repeats(source: EnvironmentSource) -> None:
 def _play(environment: gymnasium.Env, seed: int, steps: int, seconds: float = math.inf) -> Iterator[tuple]:
     """What `reset` and each step gave; the type of what one raised, which ends it."""
     try:
-        stepper = Stepper(environment, np.zeros(environment.observation_space.shape or (), np.float32))
+        observation = np.zeros(environment.observation_space.shape or (), np.float32)
+        stepper = Stepper(environment, observation)
         actions = copy.deepcopy(environment.action_space)
         actions.seed(seed)
         deadline = time.monotonic() + seconds
         stepper.begin(seed)
-        yield (stepper.observation.tobytes(),)
+        yield (observation.tobytes(),)
         for _ in range(steps):
             _, *ended = result = stepper.step(actions.sample())
-            yield stepper.observation.tobytes(), *result
+            yield observation.tobytes(), *result
             if any(ended) or time.monotonic() > deadline:
                 return
     except (Exception, SystemExit) as error:

@@ -27,6 +27,7 @@ from colab_rl.environments.make import EnvironmentSource, registered_as
 from colab_rl.environments.shared import Layout, anonymous_file
 from colab_rl.environments.spaces import Spaces
 from colab_rl.environments.worker import Worker, attempt
+from colab_rl.errors import ColabRLError
 from colab_rl.machine import standard_error
 
 
@@ -40,12 +41,16 @@ class WorkerProcess:
         prints = standard_error()
         ours, theirs = socket.socketpair()
         with theirs:
-            self.process = subprocess.Popen(
-                command(f"from colab_rl.environments.worker import main; main({theirs.fileno()}, {memory})"),
-                pass_fds=(theirs.fileno(), memory), stdin=subprocess.DEVNULL,
-                stdout=prints, stderr=prints,  # what an environment prints is no result
-                start_new_session=True,  # a signal to the terminal's process group is the trainer's to answer
-                env={**os.environ, "OMP_NUM_THREADS": "1"})
+            try:
+                self.process = subprocess.Popen(
+                    command(f"from colab_rl.environments.worker import main; main({theirs.fileno()}, {memory})"),
+                    pass_fds=(theirs.fileno(), memory), stdin=subprocess.DEVNULL,
+                    stdout=prints, stderr=prints,  # what an environment prints is no result
+                    start_new_session=True,  # a signal to the terminal's process group is the trainer's to answer
+                    env={**os.environ, "OMP_NUM_THREADS": "1"})
+            except OSError as error:
+                raise ColabRLError(f"no process to step environments in could be started ({error}); what was saved "
+                                   "before is kept; mend that, and run the same command again") from error
         self.connection = Connection(ours.detach())
         self.replaying = 0  # steps of the episode it is replaying
         with contextlib.suppress(OSError):  # a worker that is dead already is noticed when its answer is awaited

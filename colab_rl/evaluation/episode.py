@@ -29,7 +29,6 @@ from colab_rl.environments.spaces import Spaces
 FORMAT = 1
 LARGEST_EPISODE = 300_000  # bytes in a file; of a longer one the first part is kept
 DESCRIPTION = "description.json"
-SHOWN = tuple(part.name for part in fields(Shown))
 
 
 @dataclass(frozen=True)
@@ -115,6 +114,7 @@ class Recording:
         self._actions: list[np.ndarray] = []
         self._rewards: list[float] = []
 
+    @np.errstate(over="ignore")  # what no float32 holds is recorded as infinite
     def state(self, row: np.ndarray, observation: np.ndarray) -> None:
         """Notes a state: (channels.width,) its channels and poses, and the (*obs_shape,) observation."""
         self._rows.append(np.array(row, np.float32))
@@ -146,10 +146,10 @@ class Recording:
         return Episode(self.environment, self.seed, bool(terminated), float(series["reward"].cumsum()[-1]), length,
                        channels.step_seconds, series, {name: units.get(name, "") for name in series},
                        dict(drawing.outlines) if drawing else {},
-                       rows[:, count:].reshape(length + 1, channels.body_count, 3), list(terrain),
-                       Shown(**{name: getattr(channels, name) for name in SHOWN}))
+                       rows[:, count:].reshape(length + 1, channels.body_count, 3), list(terrain), channels.shown)
 
 
+@np.errstate(all="ignore")
 def to_npz(episodes: Sequence[Episode]) -> bytes:
     """The episodes as an .npz file, at most `LARGEST_EPISODE` bytes each; equal episodes give equal bytes.
 
@@ -187,6 +187,7 @@ def _file_of(episodes: Sequence[tuple[Episode, int]]) -> bytes:
     return _packed({**arrays, DESCRIPTION: np.frombuffer(text, np.uint8)})
 
 
+@np.errstate(all="ignore")
 def from_npz(data: bytes) -> list[Episode]:
     """The episodes of a file. Raises ValueError where it is none."""
     try:
@@ -266,4 +267,4 @@ def _episode(description: Mapping[str, Any], file: Mapping[str, np.ndarray], num
     return Episode(str(description["environment"]), int(description["seed"]), bool(description["terminated"]),
                    float(description["return"]), int(description["steps"]), float(seconds) if seconds else None,
                    series, units, outlines, poses, terrain, shown_of(units) if shown is None else
-                   Shown(**{name: shown[name] for name in SHOWN if name in shown}))
+                   Shown(**{part.name: shown[part.name] for part in fields(Shown) if part.name in shown}))

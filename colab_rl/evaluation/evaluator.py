@@ -127,16 +127,21 @@ class Evaluator:
                         self._terrains.get(recording.seed, []))
 
         lenders_seeds, envs.seeds = envs.seeds, self._next_seed
-        envs.reset()
-        with progress_bar(episodes, "evaluating", "episode", disable=not progress) as bar:
-            steps = [(group, send(group)) for group in envs.groups]
-            while steps:
-                group, live = steps.pop(0)
-                if live is not None:
-                    receive(group, live)
-                    bar.update(int(envs.ended[live].sum()))
-                    steps.append((group, send(group)))  # while the other groups step
-        envs.seeds = lenders_seeds
+        try:
+            envs.reset()
+            with progress_bar(episodes, "evaluating", "episode", disable=not progress) as bar:
+                steps = [(group, send(group)) for group in envs.groups]
+                while steps:
+                    group, live = steps.pop(0)
+                    if live is not None:
+                        receive(group, live)
+                        bar.update(int(envs.ended[live].sum()))
+                        steps.append((group, send(group)))  # while the other groups step
+        except BaseException:
+            self.close()  # whose workers may be in the middle of a step; the next evaluation starts others
+            raise
+        finally:
+            envs.seeds = lenders_seeds
         return EvaluationResult(returns, lengths, tuple(recorded[i] for i in sorted(recorded)))
 
     def _recorded(self, slots: np.ndarray) -> list[int]:
@@ -146,6 +151,7 @@ class Evaluator:
         """Ends the worker processes that it started."""
         if self._envs is not None and self.lent is None:
             self._envs.close()
+            self._envs = None
 
     def _opened(self) -> GymnasiumVectorEnvironment:
         if self._envs is None:

@@ -46,7 +46,7 @@ class FolderStorage(Storage):
     def put(self, name: str, data: bytes) -> None:
         """See Storage."""
         target = self._path(name)
-        temporary = target.with_name(f"{TEMPORARY}{uuid.uuid4().hex[:8]}-{target.name}")
+        temporary = target.with_name(f"{TEMPORARY}{uuid.uuid4().hex}")  # its own length: the target's may be the limit
         with self._explained("written", name):
             self._check_there()
             _make_folder(target.parent)
@@ -90,7 +90,7 @@ class FolderStorage(Storage):
         def listed(folder: str) -> dict[str, Stat]:
             check_name(folder)
             found = {}
-            with contextlib.suppress(FileNotFoundError), os.scandir(self.root / folder) as entries:
+            with contextlib.suppress(FileNotFoundError, NotADirectoryError), os.scandir(self.root / folder) as entries:
                 for entry in entries:
                     with contextlib.suppress(FileNotFoundError):  # deleted meanwhile
                         if entry.is_file() and not entry.name.startswith(TEMPORARY):

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import itertools
-import re
 import unicodedata
 from collections.abc import Container, Iterable, Sequence
 
 
 def check_name(name: str) -> None:
-    """Raises ValueError if a name could lead out of the storage."""
-    if not re.fullmatch(r"[\w.-]+(/[\w.-]+)*", name, re.ASCII) or not {".", ".."}.isdisjoint(name.split("/")):
+    """Raises ValueError if a name could lead out of the storage, or holds a character that is none."""
+    if not {"", ".", ".."}.isdisjoint(name.split("/")) or any(unicodedata.category(c) in ("Cc", "Cs") for c in name):
         raise ValueError(f"not a file name for a storage: {name!r}")
 
 

@@ -141,7 +141,10 @@ class Request:
 
     def _identity(self, env: EnvironmentSource, algorithm: str, config: Config, spaces: Spaces, backend: str,
                   origin: dict[str, Any] | None) -> Identity:
-        device, threads = choose_device(self.device), THREADS
+        worth_a_gpu = algorithm_class(algorithm).worth_a_gpu(config)
+        (device, reasons), threads = choose_device(self.device, worth_a_gpu), THREADS
+        for reason in reasons:
+            say(reason)
         backend = choose_backend(backend, env, spaces)
         return Identity(
             name=self.run, run_id=uuid.uuid4().hex,

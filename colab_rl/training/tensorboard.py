@@ -22,15 +22,15 @@ class TensorBoardView:
     """
 
     def __init__(self, folder: Path, history: Iterable[Row]):
-        # Here, not above: it costs half a second that `status` and `verify` need not pay.
-        from tensorboard.compat.proto.event_pb2 import Event, SessionLog
-        from tensorboard.compat.proto.summary_pb2 import Summary
-        from tensorboard.summary.writer.record_writer import RecordWriter
-
-        self._event, self._summary = Event, Summary
         self._folder = folder
-        self._writer: RecordWriter | None = None
+        self._writer: Any = None
         with self._dispensable():
+            # Here, not above: it costs half a second that `status` and `verify` need not pay.
+            from tensorboard.compat.proto.event_pb2 import Event, SessionLog
+            from tensorboard.compat.proto.summary_pb2 import Summary
+            from tensorboard.summary.writer.record_writer import RecordWriter
+
+            self._event, self._summary = Event, Summary
             folder.mkdir(parents=True, exist_ok=True)
             number = int(time.time())  # a TensorBoard reads files in the order of their names, and a clock may go back
             for old in folder.glob("events.out.tfevents.*"):
@@ -42,18 +42,20 @@ class TensorBoardView:
                     old.unlink()  # emptied by an earlier session, and left by every reader since
             name = f"events.out.tfevents.{number:010d}.{os.getpid()}"
             self._writer = RecordWriter((folder / name).open("xb", buffering=0))
-        self._write(Event(file_version="brain.Event:2", wall_time=1.0))
-        # A TensorBoard that shows this folder already forgets what it read before.
-        self._write(Event(session_log=SessionLog(status=SessionLog.START), step=0, wall_time=1.0))
+            self._write(Event(file_version="brain.Event:2", wall_time=1.0))
+            # A TensorBoard that shows this folder already forgets what it read before.
+            self._write(Event(session_log=SessionLog(status=SessionLog.START), step=0, wall_time=1.0))
         for row in history:
             self.add(row)
 
     def add(self, row: Mapping[str, float]) -> None:
         """Shows a row at its step; its wall time is the seconds of training until then."""
-        values = [self._summary.Value(tag=name, simple_value=value) for name, value in row.items()
-                  if name not in LEADING and math.isfinite(value)]
-        self._write(self._event(step=int(row["step"]), wall_time=max(row["seconds"], 1.0),
-                                summary=self._summary(value=values)))
+        if self._writer:
+            with self._dispensable():
+                values = [self._summary.Value(tag=name, simple_value=value) for name, value in row.items()
+                          if name not in LEADING and math.isfinite(value)]
+                self._write(self._event(step=int(row["step"]), wall_time=max(row["seconds"], 1.0),
+                                        summary=self._summary(value=values)))
 
     def close(self) -> None:
         """Closes the file."""
@@ -62,15 +64,14 @@ class TensorBoardView:
                 self._writer.close()
 
     def _write(self, event: Any) -> None:
-        if self._writer:
-            with self._dispensable():
-                self._writer.write(event.SerializeToString())
+        self._writer.write(event.SerializeToString())
 
     @contextlib.contextmanager
     def _dispensable(self) -> Iterator[None]:
+        """A view that fails never ends a training."""
         try:
             yield
-        except OSError as error:
+        except Exception as error:
             self._writer = None
             say(f"TensorBoard shows nothing more of this session: {self._folder} cannot be written "
-                f"({error.strerror}); training goes on without it")
+                f"({getattr(error, 'strerror', None) or error}); training goes on without it")

@@ -24,7 +24,7 @@ from colab_rl.environments import VectorEnvironment
 from colab_rl.errors import ColabRLError
 from colab_rl.evaluation.episode import to_npz
 from colab_rl.evaluation.evaluator import EVALUATION_SEED, EvaluationResult, Evaluator
-from colab_rl.progress import Watcher, progress_bar
+from colab_rl.progress import Watcher, progress_bar, say
 from colab_rl.settings import Config
 from colab_rl.training.metrics import Row, to_csv
 from colab_rl.training.stopping import StopRequest
@@ -78,6 +78,7 @@ class Trainer:
         self._began = time.perf_counter()
         self._checkpoint_seconds = 0.0                   # spent since the newest row
         self._resumed = False                            # whether the next row is the first one of a later session
+        self._recorded = RECORDED_EPISODES
         self._stop: StopRequest | None = None            # of the session that trains
         self._pace = StorePace(recorder.replicator, config.checkpoint_every, lambda: self._stopping) \
             if recorder.replicator else None
@@ -182,7 +183,11 @@ class Trainer:
         if self.algorithm.replay:
             segments, new_segments = extend_segments(parent.files if parent else {}, self.algorithm.replay)
             contents |= new_segments
-        telemetry = to_npz(result.episodes) if result else b""
+        telemetry = b""
+        try:
+            telemetry = to_npz(result.episodes) if result else b""
+        except Exception as error:
+            self._record_no_more(error)
         if telemetry:
             contents[numbered_name(TELEMETRY, generation, FileRecord.of(telemetry).sha256, "npz")] = telemetry
         history = {name: record for name, record in (parent.files if parent else {}).items()
@@ -234,7 +239,7 @@ class Trainer:
                                    and summary["mean"] - 2 * result.standard_error >= config.target_score)
             row |= {"evaluation/score": summary["mean"], "evaluation/std": summary["std"],
                     "evaluation/min": summary["min"], "evaluation/max": summary["max"],
-                    "evaluation/length": summary["mean_length"]}
+                    "evaluation/length": summary["mean_length"], "evaluation/episodes": summary["episodes"]}
         ended = time.perf_counter()
         row |= {"seconds": self.seconds, "time/collect": collected - started, "time/update": updated - collected,
                 "time/evaluate": ended - updated, "time/checkpoint": self._checkpoint_seconds,
@@ -264,15 +269,23 @@ class Trainer:
         return self.iteration % every == 0 or self.finished
 
     def _evaluate(self) -> EvaluationResult:
+        judged = self.algorithm.on_cpu()
+
         def evaluate(episodes: int, seed: int, record: int = 0) -> EvaluationResult:
-            return self.evaluator.evaluate(lambda obs: self.algorithm.act(obs, deterministic=True), episodes, seed,
-                                           record=record, values=self.algorithm.values)
+            return self.evaluator.evaluate(lambda obs: judged.act(obs, deterministic=True), episodes, seed,
+                                           record=record, values=judged.values)
 
         lent = self.envs.snapshot() if self.evaluator.lent is self.envs else None
         episodes, target = self.config.eval_episodes, self.config.target_score
         if target is not None:
             episodes = max(episodes, TARGET_EPISODES)
-        result = evaluate(episodes, EVALUATION_SEED, RECORDED_EPISODES)
+        try:
+            result = evaluate(episodes, EVALUATION_SEED, self._recorded)
+        except Exception as error:
+            if not self._recorded:
+                raise
+            result = evaluate(episodes, EVALUATION_SEED)  # if it fails again, it is not the recording that does
+            self._record_no_more(error)
         # Twice as many each time, so that what twenty lucky episodes reached costs few more to refuse.
         while target is not None and episodes < CONFIRMING_EPISODES and result.returns.mean() >= target:
             more = min(episodes, CONFIRMING_EPISODES - episodes)
@@ -282,6 +295,11 @@ class Trainer:
             self._began_others(self.envs.restore(lent))
         self._evaluated = self.iteration, result
         return result
+
+    def _record_no_more(self, error: Exception) -> None:
+        """Training goes on without telemetry, which only shows it."""
+        self._recorded = 0
+        say(f"no telemetry is recorded any more: {' '.join(str(error).split())}; training goes on without it")
 
     def _where(self) -> str:
         """The newest checkpoint, where it is, and what is wrong with the store."""

@@ -26,7 +26,7 @@ from colab_rl.runs.identity import Identity
 from colab_rl.runs.places import Places
 from colab_rl.runs.survey import survey
 from colab_rl.training.metrics import Row, from_csv
-from colab_rl.views.dashboards.tables import Curves, Mark, table_of
+from colab_rl.views.dashboards.curves import Curves, Mark, table_of
 
 
 class Overview(NamedTuple):

@@ -14,6 +14,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from colab_rl.views.palette import BLUE, RED
+from colab_rl.views.values import LARGEST, text_of, value_range
 
 FREQUENT = 600.0          # seconds for which an update may come each second
 RAREST = 15.0             # seconds between two updates in the end
@@ -67,19 +68,18 @@ class LivePlot:
         self._row: Mapping[str, float] = {}
         self._total = 0
         self._returns, self._scores = Series(MOST_POINTS), Series(MOST_POINTS)
-        self._best: float | None = None
+        self._best = -math.inf
         self._recent: deque[tuple[float, float]] = deque()  # (seconds, step) of the newest rows
 
     def past(self, row: Mapping[str, float]) -> None:
         """See progress.Watcher."""
         self._row = row
         step = row["step"]
-        if "episode/return" in row:
-            self._returns.add(step, row["episode/return"])
-        if "evaluation/score" in row:
-            score = row["evaluation/score"]
-            self._scores.add(step, score)
-            self._best = score if self._best is None else max(score, self._best)
+        for name, series in (("episode/return", self._returns), ("evaluation/score", self._scores)):
+            if math.isfinite(row.get(name, math.nan)):
+                series.add(step, min(max(row[name], -LARGEST), LARGEST))  # whose means are no infinities
+                if series is self._scores:
+                    self._best = max(row[name], self._best)
 
     def goal(self, total_steps: int) -> None:
         """See progress.Watcher."""
@@ -126,9 +126,9 @@ class LivePlot:
         if "seconds" in row:
             facts.append(("trained for", duration(row["seconds"])))
         if "episode/return" in row:
-            facts.append(("return", f"{row['episode/return']:.1f}"))
-        if self._best is not None:
-            facts.append(("best score", f"{self._best:.1f}"))
+            facts.append(("return", text_of(row["episode/return"])))
+        if self._best > -math.inf:
+            facts.append(("best score", text_of(self._best)))
         if self._where:
             facts.append(("saved", self._where))
         return facts
@@ -145,23 +145,25 @@ class LivePlot:
     def svg(self) -> str:
         """Return and scores over the steps, from 0 to all of them."""
         lines = [self._returns.points, self._scores.points]
-        values = [y for points in lines for _, y in points]
-        if not values:
+        if not any(lines):
             return ""
-        low, high = min(values), max(values)
-        spread = (high - low) or 1.0
-        low, high = low - 0.05 * spread, high + 0.05 * spread
+        low, high = value_range([y for points in lines for _, y in points])
         most = max(self._total, max(x for points in lines for x, _ in points), 1)
 
+        heights = ticks(low, high, 5)
+        digits = next(count for count in range(6, 18) if len({f"{y:.{count}g}" for y in heights}) == len(heights))
+        labels = [f"{y:,.{digits}g}" for y in heights]
+        left = max(LEFT, 8 + 7 * max(map(len, labels)))
+
         def place(x: float, y: float) -> tuple[float, float]:
-            return (LEFT + (WIDTH - LEFT - RIGHT) * x / most,
-                    TOP + (HEIGHT - TOP - BOTTOM) * (high - y) / (high - low))
+            return (left + (WIDTH - left - RIGHT) * x / most,
+                    TOP + (HEIGHT - TOP - BOTTOM) * (high - min(max(y, low), high)) / (high - low))
 
         parts = []
-        for value in ticks(low, high, 5):
+        for value, label in zip(heights, labels, strict=True):
             _, y = place(0, value)
-            parts.append(f'<path d="M{LEFT} {y:.0f}H{WIDTH - RIGHT}" stroke="currentColor" opacity=".15"/>'
-                         f'<text x="{LEFT - 6}" y="{y + 4:.0f}" text-anchor="end">{value:,g}</text>')
+            parts.append(f'<path d="M{left} {y:.0f}H{WIDTH - RIGHT}" stroke="currentColor" opacity=".15"/>'
+                         f'<text x="{left - 6}" y="{y + 4:.0f}" text-anchor="end">{label}</text>')
         for value in ticks(0, most, 5):
             x, _ = place(value, 0)
             parts.append(f'<text x="{x:.0f}" y="{HEIGHT - 6}" text-anchor="middle">{short(value)}</text>')
@@ -179,7 +181,9 @@ def ticks(low: float, high: float, most: int) -> list[float]:
     """Round numbers between two others, at most so many: 1, 2 or 5 times a power of ten apart."""
     power = 10.0 ** math.floor(math.log10((high - low) / most))
     apart = next(power * factor for factor in (1, 2, 5, 10) if (high - low) / (power * factor) <= most)
-    return [float(f"{number * apart:.6g}") for number in range(math.ceil(low / apart), math.floor(high / apart) + 1)]
+    digits = min(17, 6 + max(0, round(math.log10(max(abs(low), abs(high)) / apart))))
+    return [float(f"{number * apart:.{digits}g}")
+            for number in range(math.ceil(low / apart), math.floor(high / apart) + 1)]
 
 
 def short(number: float) -> str:
@@ -192,9 +196,9 @@ def short(number: float) -> str:
 
 def duration(seconds: float) -> str:
     """Seconds for people: 42 s, 7 min, 3 h 05 min."""
+    if not 90 <= seconds < 1e9:
+        return f"{text_of(seconds, 0)} s"
     minutes = round(seconds / 60)
-    if seconds < 90:
-        return f"{seconds:.0f} s"
     return f"{minutes} min" if minutes < 60 else f"{minutes // 60} h {minutes % 60:02} min"
 
 

@@ -7,6 +7,7 @@ import itertools
 import json
 import os
 import subprocess
+import types
 import zipfile
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from colab_rl.cli import main
 from colab_rl.colab import install
 from colab_rl.colab.cells import choose_run, keep_package, show_runs
 from colab_rl.commands import doctor
+from colab_rl.requirements import EXPORT
 from colab_rl.storage import FolderStorage
 from tools.resolve import packages
 
@@ -43,15 +45,22 @@ def pip(monkeypatch):
 @pytest.fixture
 def without(monkeypatch):
     """`without(*names)`: these packages are not installed any more."""
-    real = importlib.metadata.version
-
     def hide(*hidden):
-        def version(name):
-            if name in hidden:
-                raise importlib.metadata.PackageNotFoundError(name)
-            return real(name)
-        monkeypatch.setattr(importlib.metadata, "version", version)
+        pretend(monkeypatch, **dict.fromkeys(hidden))
     return hide
+
+
+def pretend(monkeypatch, **versions):
+    """These versions are installed, of None none; the distributions' names have no hyphens."""
+    real = importlib.metadata.distributions
+
+    def distributions(**options):
+        name = options.get("name", "").replace("-", "_")
+        if name not in versions:
+            return real(**options)
+        return [types.SimpleNamespace(version=versions[name])] if versions[name] else []
+
+    monkeypatch.setattr(importlib.metadata, "distributions", distributions)
 
 
 def test_all_that_is_needed_is_here_and_nothing_is_installed(pip):
@@ -86,8 +95,7 @@ def test_where_envpool_fails_the_rest_is_tried_alone(pip, without):
 
 
 def test_what_is_too_old_is_not_touched(pip, monkeypatch):
-    real = importlib.metadata.version
-    monkeypatch.setattr(importlib.metadata, "version", lambda name: "1.1.0" if name == "gymnasium" else real(name))
+    pretend(monkeypatch, gymnasium="1.1.0")
     with pytest.raises(ColabRLError, match=r'gymnasium 1.1.0; nothing was changed; run pip install "gymnasium<'):
         install.complete()
     assert pip == []
@@ -127,6 +135,7 @@ def test_setup_cfg_requirements_and_a_folder_that_nobody_installed_agree(not_ins
     assert {need.requirement for need in install.needs() if need.needed} == needed
     assert {str(need.requirement) for need in install.needs() if not need.needed} == \
         {f'{Requirement(setup["options.extras_require"]["fast"])}; extra == "fast"'}
+    assert [line for line in setup["options.extras_require"]["export"].split("\n") if line] == list(EXPORT)
 
 
 def test_a_folder_that_holds_the_package_alone_says_what_to_do(not_installed, monkeypatch, tmp_path, capsys):
@@ -139,7 +148,7 @@ def test_a_folder_that_holds_the_package_alone_says_what_to_do(not_installed, mo
 
 
 def test_a_folder_that_nobody_installed_is_found_by_other_processes_too(not_installed, without, monkeypatch, capsys):
-    without("colab-rl")
+    without("colab_rl")
     monkeypatch.setenv("PYTHONPATH", "elsewhere")
     install.prepare()
     assert os.environ["PYTHONPATH"] == f"{HOME}{os.pathsep}elsewhere" and "torch" in capsys.readouterr().out

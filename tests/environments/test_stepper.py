@@ -200,7 +200,7 @@ WRONG = {
 }
 
 
-@pytest.mark.parametrize(("words", "methods"), WRONG.items(), ids=lambda value: str(value)[:60])
+@pytest.mark.parametrize(("words", "methods"), WRONG.items(), ids=[words[:60] for words in WRONG])
 def test_what_gymnasium_does_not_expect_is_told_in_one_line_with_its_place(words, methods):
     """And alike by what steps it in this process and by a worker."""
     source = changed(**methods)

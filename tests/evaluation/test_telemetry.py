@@ -6,6 +6,7 @@ import io
 import json
 import sys
 import zipfile
+from pathlib import Path
 
 import gymnasium
 import numpy as np
@@ -15,6 +16,7 @@ from helpers import TINY
 import colab_rl
 from colab_rl import Channels, UsageError
 from colab_rl.environments import Drawing, channels_of, close_environment, describe
+from colab_rl.environments.known import bipedal_walker, classic
 from colab_rl.errors import EnvironmentFault
 from colab_rl.evaluation import episode as telemetry
 from colab_rl.evaluation.evaluator import Evaluator
@@ -170,6 +172,16 @@ def test_what_is_shown_travels_in_the_file_and_files_of_0_1_0_are_known_by_their
         old = telemetry.from_npz(without_what_is_shown(data))[0]
         assert all(getattr(old.shown, name) == (getattr(episode.shown, name) if episode is not crane else type(part)())
                    for name, part in vars(episode.shown).items())
+
+
+@pytest.mark.parametrize(("run", "channels"), [
+    ("ppo-gymnasium-walker", bipedal_walker.CHANNELS), ("ppo-envpool-walker", bipedal_walker.CHANNELS),
+    ("ppo-gymnasium-cartpole", classic.CART_POLE), ("sac-gymnasium-pendulum", classic.PENDULUM)])
+def test_what_version_0_1_0_recorded_shows_what_its_environment_chooses(run, channels):
+    for path in (Path(__file__).parents[1] / "data" / "runs-0.1.0" / run / "telemetry").iterdir():
+        episodes = telemetry.from_npz(path.read_bytes())
+        assert episodes and all(episode.shown == channels.shown for episode in episodes)
+        assert telemetry.from_npz(telemetry.to_npz(episodes))[0].shown == channels.shown
 
 
 @pytest.mark.parametrize("shown", [3, {"traces": 3}, {"panels": [1]}, {"portraits": {"Rope": {"": ["a", "b", "c"]}}}])

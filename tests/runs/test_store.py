@@ -580,6 +580,7 @@ def test_a_mount_without_a_login_is_written_and_never_verified(tmp_path, mount, 
     assert result.pending == 0
     found, = status("cart", root=tmp_path / "root", store=store)
     assert {row["store"] for row in found["checkpoints"]} == {"written"}
+    assert status(root=tmp_path / "root", store=store) == [found]
 
 
 @needs_fuse
@@ -592,6 +593,7 @@ def test_a_mount_with_a_login_is_verified_on_drives_side(tmp_path, mount, drive,
     assert result.state == "verified"
     found, = status("cart", root=tmp_path / "root", store=store)
     assert {row["store"] for row in found["checkpoints"]} == {"verified"}
+    assert status(root=tmp_path / "root", store=store) == [found]
 
 
 def test_a_mounted_folder_of_a_shared_drive_has_a_witness_too(tmp_path, drive, monkeypatch, capsys):
@@ -651,6 +653,7 @@ def test_what_only_the_mount_has_is_not_verified_and_makes_no_room(tmp_path, mou
     session(tmp_path / "root", store, steps=500)
     found, = status("cart", root=tmp_path / "root", store=store)
     assert {row["store"] for row in found["checkpoints"]} == {"written"}
+    assert status(root=tmp_path / "root", store=store) == [found]
     assert len(found["checkpoints"]) >= 8  # retention would have left five
 
 

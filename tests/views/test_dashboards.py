@@ -18,8 +18,10 @@ from colab_rl.environments.channels import Shown
 from colab_rl.evaluation import episode as telemetry
 from colab_rl.evaluation.replay import record_episode
 from colab_rl.views.dashboards import measures
-from colab_rl.views.dashboards.gait import episode_panels
-from colab_rl.views.dashboards.style import TEMPLATE, smoothed, thinned
+from colab_rl.views.dashboards.gait import episode_plots
+from colab_rl.views.dashboards.learning import smoothed
+from colab_rl.views.dashboards.plots import thinned
+from colab_rl.views.dashboards.style import TEMPLATE
 from colab_rl.views.report.page import Section, page
 
 EVIL = '</script><script>document.title="taken"</script><img src=x onerror=\'document.title="taken"\'>'
@@ -91,14 +93,14 @@ def test_an_environment_chooses_its_panels_and_portraits():
         return record_episode(crane, describe(Crane), lambda obs: np.zeros(1, np.int64), lambda obs: obs[:, 0], 0, "x")
 
     episode, plain = recorded(Crane()), dataclasses.replace(recorded(Crane()), shown=Shown())
-    panels = {panel.title: [line.name for line in panel.lines] for panel in episode_panels(episode, 0.99)}
+    panels = {panel.title: [line.name for line in panel.lines] for panel in episode_plots(episode, 0.99)}
     assert list(panels)[:3] == ["Rope", "Load", "Actions"] and panels["Rope"] == ["swing", "rate"]
-    actions = next(panel for panel in episode_panels(episode, 0.99) if panel.title == "Actions")
+    actions = next(panel for panel in episode_plots(episode, 0.99) if panel.title == "Actions")
     assert list(actions.y_ticks[1]) == ["pull", "rest"]
     figure = dashboards.phase_portraits(episode)
     assert [list(trace.y) for trace in figure.data] == [list(range(6))] and "Load over rope" in texts(figure)
     # If it chooses nothing, each channel has a panel, and an angle is held against its rate.
-    assert [panel.title for panel in episode_panels(plain, 0.99)][:3] == ["rope angle", "rope speed", "load"]
+    assert [panel.title for panel in episode_plots(plain, 0.99)][:3] == ["rope angle", "rope speed", "load"]
     assert "rope speed over" in texts(dashboards.phase_portraits(plain))
     # An episode that lacks a channel, of another environment say, keeps the other portraits.
     lacking = {"a": episode, "b": dataclasses.replace(plain, series={"reward": plain["reward"]})}
@@ -157,7 +159,8 @@ def test_what_is_said_of_sac_is_said_of_its_networks_and_names_its_settings():
     sac = {f"optimizer/{network}/{kind}": np.full(400, value)
            for network, ratio in (("critic", 0.3), ("temperature", 0.33), ("policy", 0.01))
            for kind, value in {"gradient_norm": 0.4, "clipped_gradient_norm": 0.4, "parameter_norm": 1.0,
-                               "update_norm": ratio}.items()}
+                               "update_norm": ratio, "dead_units": 0.0}.items()}
+    del sac["optimizer/temperature/dead_units"]  # a single number, whose norm may be 0, has no units
     run = curves(**sac, **{"replay/ratio": np.full(400, 0.5)})
     finding, = dashboards.diagnose(run)
     assert finding.network == "critic" and "replay_ratio" in finding.sentence and "epochs" not in finding.sentence
@@ -349,6 +352,24 @@ def test_every_number_of_six_runs_can_be_read_on_a_phone(tmp_path):
     assert errors == [] and title == "t"
     assert wide <= 400 and cut == [] and reached <= 400 and outside == []
     assert "-1522.0 to -0.7" in cells and "-1527.0 to -5.7" in cells
+
+
+def test_a_figure_shows_where_only_our_requirements_are_installed(walk, monkeypatch):
+    """In a notebook Plotly wants nbformat, which Jupyter has and a kernel alone has not."""
+    shown = []
+    monkeypatch.setattr("plotly.io._renderers.nbformat", None)
+    monkeypatch.setattr("plotly.io.renderers.default", "vscode")
+    monkeypatch.setattr("IPython.display.display", lambda bundle, raw: shown.append(bundle))
+    figures = [dashboards.gait(walk), dashboards.learning(curves()), dashboards.optimizer(curves()),
+               dashboards.phase_portraits(walk), dashboards.scores([])]
+    for figure in figures:
+        figure.show()
+        figure._ipython_display_()  # as a cell's last line
+    assert len(shown) == 2 * len(figures)
+    assert all(len(bundle["application/vnd.plotly.v1+json"]["data"]) == len(figure.data)
+               for bundle, figure in zip(shown[::2], figures, strict=True))
+    with pytest.raises(ValueError, match="Invalid named renderer"):
+        figures[0].show("no such renderer")
 
 
 def test_nothing_to_compare_is_said():

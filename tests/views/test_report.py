@@ -4,6 +4,7 @@ import dataclasses
 import html
 import itertools
 import json
+import os
 import re
 import resource
 import shutil
@@ -15,7 +16,7 @@ import nbclient
 import nbformat
 import pytest
 from browser import CHROMIUM, visit
-from helpers import TINY, WatchedStorage, flip
+from helpers import NAMES, TINY, WatchedStorage, flip
 from plotly.offline import get_plotlyjs
 
 import colab_rl
@@ -27,7 +28,7 @@ from colab_rl.errors import StorageError, UsageError
 from colab_rl.runs.places import Places
 from colab_rl.views import history as history_module
 from colab_rl.views.history import History
-from colab_rl.views.report.report import build_page, report
+from colab_rl.views.report import build_page, report
 
 pytestmark = pytest.mark.usefixtures("one_core")
 
@@ -243,6 +244,32 @@ def test_bad_input_is_one_line(places, tmp_path, monkeypatch, call, error, words
     with pytest.raises(error, match=words):
         report(**call, **places)
     assert Path("notes.txt").read_text() == "precious"
+
+
+@pytest.mark.parametrize("name", [*NAMES, "loud.HTML", "tab\there", os.fsdecode(b"\xff"), ".tmp-", "no suffix "])
+def test_a_report_and_its_copy_have_the_name_that_a_person_gave(places, tmp_path, name):
+    name = name if "." in name[1:-4] else f"{name}.html"
+    path = report("first", out=tmp_path / "out" / name, episodes=0, **places)
+    assert [entry.name for entry in (tmp_path / "out").iterdir()] == [name] and path.name == name
+    copy, = (places["store"] / "first" / "reports").iterdir()
+    assert copy.read_bytes() == path.read_bytes()
+    assert copy.name == name.replace("\t", "_").replace("\udcff", "_")
+
+
+def test_a_name_that_is_too_long_is_told_its_limit_and_that_of_many_runs_is_cut(places, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in ("x" * 251 + ".html", "é" * 126 + ".html", "x" * 256 + "/report.html"):
+        with pytest.raises(UsageError, match=r"has \d\d\d bytes, and a file's name has 255 at most"):
+            report("first", out=name, episodes=0, **places)
+    with pytest.raises(UsageError, match="holds a zero byte"):
+        report("first", out="a\0b.html", episodes=0, **places)
+    names = [letter * 100 for letter in "abc"]
+    for name in names:
+        shutil.copytree(places["root"] / "first", places["root"] / name)
+    path = report(names, episodes=0, root=places["root"], store="none")
+    assert path.name.startswith("a" * 100 + "-" + "b" * 100) and path.name.endswith("-report.html")
+    assert len(path.name) == 255 and path.is_file()
+    assert report(names[::-1], episodes=0, root=places["root"], store="none").name != path.name
 
 
 def test_a_report_that_is_cut_off_leaves_the_one_before(places, tmp_path):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import http.server
 import json
@@ -21,19 +22,20 @@ import imageio_ffmpeg
 import numpy as np
 import pytest
 from gymnasium.envs.classic_control.cartpole import CartPoleEnv
-from helpers import TINY, flip, snapshot
+from helpers import NAMES, TINY, flip, snapshot
 
 from colab_rl import Channels, ColabRLError, UsageError, evaluate, record, render
 from colab_rl.cli import main
 from colab_rl.environments import describe, make_environment
 from colab_rl.errors import EnvironmentFault
 from colab_rl.evaluation.replay import record_episode, replay
+from colab_rl.views.values import text_of
 from colab_rl.views.video import choices, panels
 from colab_rl.views.video.drawing import capital_height, curve, draw_text, font, text_width
 from colab_rl.views.video.encoder import VideoWriter, make_preview
 from colab_rl.views.video.overlay import Overlay, free_share, parse_panels
 from colab_rl.views.video.panels import BACKGROUND, LIMBS, PANELS, SINGLE, Actions, Caption, Numbers, Scene, Traces
-from colab_rl.views.video.reels import pace
+from colab_rl.views.video.reels import Camera, stride_and_fps
 
 pytestmark = pytest.mark.usefixtures("one_core")
 
@@ -91,8 +93,8 @@ def drawn(panel, t):
     from PIL import Image
 
     image = Image.new("RGB", (panel.width, panel.height), BACKGROUND)
-    panel.still(image, 0, 0)
-    panel.frame(image, 0, 0, t)
+    panel.still(image)
+    panel.frame(image, t)
     return np.asarray(image).astype(int)
 
 
@@ -160,7 +162,7 @@ def test_action_bars_reach_from_the_middle_to_the_value(walk):
     image = drawn(panel, 0)
     middle_row = image[29]
     for i, value in enumerate(actions[0]):
-        left, width = panel._column(0, i), panel.bar[0]
+        left, width = panel._left(i), panel.bar[0]
         filled = where(middle_row[left:left + width], LIMBS[i // 2])[0]
         assert len(filled) == pytest.approx(abs(value) * width / 2, abs=2)
         if value:
@@ -184,7 +186,7 @@ def test_traces_end_at_the_present_value_and_show_nothing_that_is_to_come(walk):
     assert [group.title for group in panel.groups] == ["hip angle", "knee angle", "value estimate"]
     assert [list(group.series) for group in panel.groups][:2] == \
         [["hip_1_angle", "hip_2_angle"], ["knee_1_angle", "knee_2_angle"]]
-    left = panel._columns(0)[2]
+    left = panel._left(2)
     plot = drawn(panel, 10)[20:20 + panel.plot[1], left:left + panel.plot[0]]
     rows, columns = where(plot, SINGLE)
     assert columns.min() >= panel.plot[0] - (10 + 1) * panel.pixels - 8
@@ -197,13 +199,14 @@ def test_numbers_are_the_telemetrys(walk):
     _, spaces, episode = walk
     panel = Numbers(scene_of(episode, spaces), 600, 1.0)
     t = episode.length
-    shown_numbers = {label: form.format(values[t]) for label, form, values in panel.numbers}
+    shown_numbers = {label: text_of(values[t], decimals, 8, flags)
+                     for label, (decimals, flags, values) in panel.numbers.items()}
     assert shown_numbers == {"return": f"{episode.total_return:.2f}", "step": str(t), "time s": f"{t / 50:.2f}",
                              "velocity x m/s": f"{episode['velocity_x'][t]:.2f}",
                              "reward": f"{episode['reward'][-1]:+.2f}"}
-    assert all(len(values) == t + 1 for _, _, values in panel.numbers)
+    assert all(len(values) == t + 1 for _, _, values in panel.numbers.values())
     narrow = Numbers(scene_of(episode, spaces), 300, 1.0)
-    assert [label for label, *_ in narrow.numbers] == ["return", "velocity x m/s", "time s"]
+    assert list(narrow.numbers) == ["return", "velocity x m/s", "time s"]
 
 
 @pytest.mark.parametrize(("width", "lines"), [(240, 2), (320, 2), (480, 1), (600, 1)])
@@ -407,16 +410,23 @@ def test_a_gif_has_its_frames_rate_and_colours(tmp_path):
     assert [entry.name for entry in tmp_path.iterdir()] == ["out.gif"]
 
 
-@pytest.mark.parametrize("suffix", [".mp4", ".gif"])
-def test_a_name_with_a_colon_is_no_protocol(tmp_path, monkeypatch, suffix):
+@pytest.mark.parametrize("suffix", [".mp4", ".gif", ".MP4", ".Gif"])
+@pytest.mark.parametrize("folder", [".", "50%03d a[1]*?:é"])
+def test_a_film_has_the_name_that_a_person_gave_and_no_name_is_a_pattern(tmp_path, monkeypatch, suffix, folder):
     monkeypatch.chdir(tmp_path)
-    path = Path(f"walker:12{suffix}")
-    with VideoWriter(path, (120, 80), 25) as writer:
-        for frame in moving_square():
-            writer.write(frame)
-    make_preview(path, Path("small:er.mp4"), 300_000)
-    assert {entry.name for entry in tmp_path.iterdir()} == {path.name, "small:er.mp4"}
-    assert probe(path.absolute())[1] == 20
+    where = Path(folder, "films")
+    for name in [*NAMES, os.fsdecode(b"\xff"), "tab\there", "%d", "film%03d"]:
+        path = where / f"{name[:250 if name.isascii() else 125]}{suffix}"
+        with VideoWriter(path, (32, 16), 25) as writer:
+            for frame in moving_square(3, (32, 16)):
+                writer.write(frame)
+        assert [entry.name for entry in where.iterdir()] == [path.name]
+        head = path.read_bytes()[:12]
+        assert head.startswith(b"GIF89a") if suffix.lower() == ".gif" else head[4:8] == b"ftyp"
+        if name.startswith(("film", "walker", "-", "party")):
+            make_preview(path, Path("small:%d.mp4"), 300_000)
+            assert Path("small:%d.mp4").read_bytes()[4:8] == b"ftyp"
+        path.unlink()
 
 
 @pytest.mark.parametrize("suffix", [".mp4", ".gif"])
@@ -459,12 +469,12 @@ def test_a_preview_is_small_and_plays(tmp_path):
     assert "480x320" in said and "yuv420p" in said and frames >= 1
 
 
-def test_pace_keeps_real_time_within_what_players_show():
-    assert pace(50, 1, ".mp4") == (1, 50)
-    assert pace(50, 2, ".mp4") == (2, 50)
-    assert pace(50, 0.5, ".mp4") == (1, 25)
-    assert pace(50, 1, ".gif") == (2, 25)
-    assert pace(15, 1, ".mp4") == (1, 15)
+def test_playback_keeps_real_time_within_what_players_show():
+    assert stride_and_fps(50, 1, ".mp4") == (1, 50)
+    assert stride_and_fps(50, 2, ".mp4") == (2, 50)
+    assert stride_and_fps(50, 0.5, ".mp4") == (1, 25)
+    assert stride_and_fps(50, 1, ".gif") == (2, 25)
+    assert stride_and_fps(15, 1, ".mp4") == (1, 15)
 
 
 # ---- render --------------------------------------------------------------------------------------------------------
@@ -564,6 +574,10 @@ def test_an_episode_that_does_not_repeat_is_not_shown():
     (["pole", "--out", "film.mp4", "--gif"], 2, "leave one of them out"),
     (["pole", "--out", "runs.mp4/x.mp4"], 1, "cannot be written"),
     (["pole", "--out", "folder.mp4"], 2, "is a folder"),
+    (["pole", "--out", "x" * 252 + ".mp4"], 2, "has 256 bytes, and a file's name has 255 at most"),
+    (["pole", "--out", "é" * 126 + ".gif"], 2, "has 256 bytes, and a file's name has 255 at most"),
+    (["pole", "--out", "x" * 256 + "/film.mp4"], 2, "has 256 bytes, and a file's name has 255 at most"),
+    (["pole", "--out", ".mp4"], 2, "neither .mp4 nor .gif"),
     (["pole", "--against", "pole:1"], 2, "--form compare"),
     (["pole", "--form", "compare", "--against", "walker"], 2, "only runs on one environment"),
     (["pole", "--form", "compare", "--against", "a", "b", "c", "d"], 2, "at most 4"),
@@ -594,11 +608,35 @@ def test_the_home_folder_is_meant_where_no_shell_says_so(here, monkeypatch):
     assert (here / "home" / "film.mp4").is_file() and not (here / "~").exists()
 
 
+@pytest.mark.parametrize("name", ["-50%d [1]*?.MP4", "party 🎉 a#b?c.Gif", "x" * 251 + ".mp4"])
+def test_the_command_makes_a_film_under_any_name_and_copies_it(here, capsys, name):
+    options = ["--seconds", "0.1", "--store", str(here / "store"), "--json"]
+    assert main(["render", "pole", f"--out={name}", *options]) == 0
+    video = json.loads(capsys.readouterr()[0])
+    assert video["path"] == name and (here / name).read_bytes() == Path(video["store"]).read_bytes()
+
+
 def test_a_run_without_a_checkpoint_says_so(here):
     for folder in ("checkpoints", "metrics"):  # a run that was only begun has neither
         shutil.rmtree(here / "runs" / "pole" / folder)
     with pytest.raises(ColabRLError, match="has no checkpoint yet"):
         render("pole")
+
+
+@pytest.mark.parametrize(("metadata", "fps"), [
+    (None, 30), ({}, 30), ([], 30), *(({"render_fps": told}, 30) for told in (
+        None, 0, -4, np.nan, np.inf, 1e300, 1e-300, "fast", [60])),
+    ({"render_fps": 4}, 4), ({"render_fps": np.int64(50)}, 50), ({"render_fps": np.float32(12.5)}, 12.5)])
+def test_an_environment_may_say_anything_of_its_pace(metadata, fps):
+    class Told(Mystery):
+        pass
+
+    Told.metadata = metadata
+    with contextlib.closing(Camera(Told)) as camera:
+        assert camera.fps == fps
+    for speed in (0.05, 1, 50):
+        stride, shown = stride_and_fps(fps, speed, ".mp4")
+        assert stride >= 1 and 0.05 <= shown <= 60
 
 
 def test_an_environment_that_does_not_render_says_so(here):

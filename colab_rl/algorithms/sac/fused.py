@@ -14,7 +14,6 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from colab_rl.algorithms.replay import Minibatch
 from colab_rl.algorithms.sac import loss
 from colab_rl.algorithms.sac.critic import Critic, TwinCritic
 from colab_rl.algorithms.sac.policy import LOG_STD_HIGH, LOG_STD_LOW, SquashedGaussianPolicy
@@ -32,35 +31,39 @@ WRITTEN_FOR = "b9c5f6af82d286eb"
 
 def applies(algorithm: SAC) -> bool:
     """Whether these are the gradients of what the algorithm learns by."""
+    return (losses_are_ours(type(algorithm))
+            and type(algorithm.policy) is SquashedGaussianPolicy and type(algorithm.policy.mean_and_log_std) is MLP
+            and type(algorithm.critic) is TwinCritic)
+
+
+def losses_are_ours(kind: type[SAC]) -> bool:
+    """Whether its losses and its distribution are the ones that these gradients were written for."""
     from colab_rl.algorithms.sac.sac import SAC
 
-    kind, ours = type(algorithm), (SAC.soft_targets, SAC.critic_loss, SAC.actor_loss, SAC.temperature_loss,
-                                   SAC.gradient_step)
+    ours = (SAC.soft_targets, SAC.critic_loss, SAC.actor_loss, SAC.temperature_loss, SAC.gradient_step)
     return (all(getattr(kind, method.__name__) is method for method in ours)
-            and type(algorithm.policy) is SquashedGaussianPolicy and type(algorithm.policy.mean_and_log_std) is MLP
-            and type(algorithm.critic) is TwinCritic
             and fingerprint(loss.soft_targets, loss.critic_loss, loss.actor_loss, loss.temperature_loss, *ours,
                             SquashedNormal, SquashedGaussianPolicy.distribution) == WRITTEN_FOR)
 
 
-def burst(sac: SAC, batch: Minibatch) -> dict[str, Tensor]:
+def burst(sac: SAC, obs: Tensor, actions: Tensor, rewards: Tensor, terminated: Tensor, next_obs: Tensor,
+          noise: Tensor) -> dict[str, Tensor]:
     """A gradient step on each of G minibatches of B transitions; what SAC.gradient_step returns, (G, ...) by name.
 
+    noise: (G, 2, B, A) for the policy's actions after the transitions and before them.
     Nothing leaves the device before all steps are taken.
     """
-    groups, size = batch.rewards.shape
-    noise = torch.from_numpy(sac.policy.noise((groups, 2, size), sac.generator)).to(sac.device)
+    groups, size = rewards.shape
     values = torch.empty(groups, 2, size, device=sac.device)
     targets, log_probs, own_values = torch.empty(3, groups, size, device=sac.device)
-    discounts = sac.config.gamma * ~batch.terminated
+    discounts = sac.config.gamma * ~terminated
     optimizers, temperature = sac.optimizers, sac.temperature.log_alpha
     for g in range(groups):
-        obs, actions, rewards, _, next_obs = (column[g] for column in batch)
         alpha = temperature.exp()
-        soft_targets(sac, rewards, discounts[g], next_obs, noise[g, 0], alpha, targets[g])
-        values[g] = critic_gradient(sac.critic, obs, actions, targets[g])
+        soft_targets(sac, rewards[g], discounts[g], next_obs[g], noise[g, 0], alpha, targets[g])
+        values[g] = critic_gradient(sac.critic, obs[g], actions[g], targets[g])
         optimizers["critic"].step()
-        log_probs[g], own_values[g] = actor_gradient(sac, obs, noise[g, 1], alpha)
+        log_probs[g], own_values[g] = actor_gradient(sac, obs[g], noise[g, 1], alpha)
         optimizers["policy"].step()
         # d(-log alpha (log pi + target)) / d log alpha
         optimizers["temperature"].gradient[0] -= sac.target_entropy + log_probs[g].mean()

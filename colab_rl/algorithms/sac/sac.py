@@ -13,13 +13,16 @@ A time limit is no end: the targets look on to its final observation as to any o
 
 from __future__ import annotations
 
+import itertools
 import math
+from functools import partial
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from colab_rl.algorithms.actor_critic import counted
+from colab_rl.algorithms.cuda_graph import Graph
 from colab_rl.algorithms.off_policy import OffPolicyAlgorithm
 from colab_rl.algorithms.optimizer import ClippedAdam, flattened
 from colab_rl.algorithms.replay import Minibatch
@@ -30,6 +33,11 @@ from colab_rl.algorithms.sac.policy import SquashedGaussianPolicy
 from colab_rl.algorithms.sac.presets import PRESETS
 from colab_rl.environments.spaces import Spaces
 from colab_rl.networks.base import accumulate
+
+# Multiplications between hidden layers in a minibatch from which `--device auto` takes a GPU: those of 64-64 and 256
+# rows. An H100 takes their gradient step in a quarter of the time of a core beside it, and that of 400-300 in a
+# twentieth (docs/results.md). Smaller networks and other GPUs were not measured.
+GPU_FROM = 64 * 64 * 256
 
 
 class Temperature(nn.Module):
@@ -46,6 +54,7 @@ class SAC(OffPolicyAlgorithm):
     name = "sac"
     config_class = SACConfig
     presets = PRESETS
+    entropy_bonus = True
     config: SACConfig
     policy: SquashedGaussianPolicy
 
@@ -64,6 +73,14 @@ class SAC(OffPolicyAlgorithm):
                            for name in ("policy", "critic", "temperature")}
         self.target_flat = flattened(self.target)
         self._fused = fused.applies(self)
+        self._graph = Graph(partial(fused.burst, self), [*self.optimizers.values()], self.target_flat) \
+            if self._fused and device.type == "cuda" else None
+
+    @classmethod
+    def worth_a_gpu(cls, config: SACConfig) -> bool:
+        """See Algorithm. With other losses or networks there is no graph, and a CPU core is as fast as an H100."""
+        multiplications = config.minibatch_size * sum(a * b for a, b in itertools.pairwise(config.hidden_sizes))
+        return config.network == "mlp" and multiplications >= GPU_FROM and fused.losses_are_ours(cls)
 
     def soft_targets(self, batch: Minibatch, alpha: Tensor) -> Tensor:
         """(B,) what the Q networks' values should be."""
@@ -134,11 +151,15 @@ class SAC(OffPolicyAlgorithm):
     def values(self, obs: np.ndarray) -> np.ndarray:
         """See Algorithm: the smaller Q of the deterministic action."""
         rows = self.observation_normalizer(obs)
-        actions = torch.from_numpy(self.policy.mode(rows)).to(self.device)
+        actions = torch.from_numpy(self.policy.mode()(rows)).to(self.device)
         return self.critic(torch.from_numpy(rows).to(self.device), actions).amin(0).numpy(force=True)
 
     def _noise(self, batch: Minibatch) -> Tensor:
         return torch.from_numpy(self.policy.noise(batch.rewards.shape, self.generator)).to(self.device)
 
     def _burst(self, batch: Minibatch) -> dict[str, Tensor]:
-        return fused.burst(self, batch) if self._fused else super()._burst(batch)
+        if not self._fused:
+            return super()._burst(batch)
+        groups, size = batch.rewards.shape
+        noise = torch.from_numpy(self.policy.noise((groups, 2, size), self.generator)).to(self.device)
+        return self._graph(*batch, noise) if self._graph else fused.burst(self, *batch, noise)

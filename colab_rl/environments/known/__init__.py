@@ -83,7 +83,7 @@ def describe_channels(source: EnvironmentSource) -> Channels:
 def shown_of(units: Mapping[str, str]) -> Shown:
     """What is shown of a recording that does not say it, as version 0.1.0 wrote them: by the names of its series."""
     series = {name for name in units if not name.startswith("reward") and name != "value"}
-    return next((entry.channels for entry in KNOWN if series == {
+    return next((entry.channels.shown for entry in KNOWN if series == {
         *entry.channels.units, *(f"action_{name}" for name in entry.channels.actions)}), Shown())
 
 

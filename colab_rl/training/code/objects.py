@@ -14,7 +14,8 @@ import inspect
 import itertools
 import sys
 import types
-from collections.abc import Mapping
+from collections import deque
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -55,21 +56,24 @@ def read_object(thing: object) -> ObjectCode:
     """The code of a function or a class, or of an object and its class. Raises what an object of the user's raises."""
     reader = _Reader()
     reader.read(thing)
+    reader.read_waiting()
     return ObjectCode(reader.hash.hexdigest(), frozenset(reader.modules))
 
 
 class _Reader:
-    """Puts values into one hash. What was met before is named by its number, which ends every cycle."""
+    """Puts values into one hash. An object is read after what led to it, and once: then it is named by its number."""
 
     def __init__(self) -> None:
         self.hash = hashlib.sha256()
         self.modules: set[str] = set()
-        self._numbers = itertools.count()
-        self._met: dict[int, tuple[int, object]] = {}  # by address, which no other object takes while it is held here
+        # By address, which no other object takes while the object is held here.
+        self._met: dict[int, tuple[int, object]] = {}
+        self._waiting: deque[Any] = deque()
+        self._within: list[int] = []  # the containers that are being read
 
     def read(self, value: Any) -> None:
         """Puts any value into the hash; of an object that can tell no more, its type's name."""
-        kind = type(value)
+        kind = type(value)  # not by isinstance, which asks the value for its class: it may answer with code of its own
         if kind in PLAIN:
             self._put(kind.__name__, repr(value))
         elif issubclass(kind, (np.ndarray, np.generic)):
@@ -78,30 +82,35 @@ class _Reader:
         elif issubclass(kind, torch.Tensor):
             self._put(str(value.dtype), tuple(value.shape))
             self._put(value.detach().cpu().reshape(-1).view(torch.uint8).numpy().tobytes())
-        elif id(value) in self._met:
-            self._put("met", self._met[id(value)][0])
-        else:
-            self._met[id(value)] = next(self._numbers), value
-            self._put(kind.__name__)
-            self._read_new(kind, value)
-
-    def _read_new(self, kind: type, value: Any) -> None:
-        # Not by isinstance, which asks the value for its class: a user's object answers with code of its own.
-        wrapped = next((names for wrapper, names in WRAPPERS.items() if issubclass(kind, wrapper)), ())
-        if wrapped:
-            for name in wrapped:
-                self.read(getattr(value, name))
-        elif kind is types.FunctionType:
-            self._function(value)
-        elif issubclass(kind, type):
-            self._class(value)
-        elif issubclass(kind, types.ModuleType):
-            self._name(value.__name__)
-        elif issubclass(kind, CONTAINERS):
+        elif issubclass(kind, CONTAINERS) and id(value) not in self._within:
+            # Each time anew: whether two equal constants are one object is Python's choice.
+            self._within.append(id(value))
             self._container(kind, value)
-            del self._met[id(value)]  # whether two equal constants are one object is Python's choice
+            self._within.pop()
         else:
-            self._instance(kind, value)
+            new = id(value) not in self._met
+            number, _ = self._met.setdefault(id(value), (len(self._met), value))
+            self._put(kind.__name__, number)
+            if new and not issubclass(kind, CONTAINERS):
+                self._waiting.append(value)
+
+    def read_waiting(self) -> None:
+        """Reads the objects that were met, and those that they lead to."""
+        while self._waiting:
+            value = self._waiting.popleft()
+            kind = type(value)
+            wrapped = next((names for wrapper, names in WRAPPERS.items() if issubclass(kind, wrapper)), ())
+            if wrapped:
+                for name in wrapped:
+                    self.read(getattr(value, name))
+            elif kind is types.FunctionType:
+                self._function(value)
+            elif issubclass(kind, type):
+                self._class(value)
+            elif issubclass(kind, types.ModuleType):
+                self._name(value.__name__)
+            else:
+                self._instance(kind, value)
 
     def _put(self, *words: Any) -> None:
         self.hash.update(repr(words).encode())
@@ -139,13 +148,16 @@ class _Reader:
         base: Any = next(base for base in CONTAINERS if issubclass(kind, base))
         if kind is not base:
             self.read(kind)
+        self._put(base.__name__, base.__len__(value))
+        items: Iterable[Any]
         if base in (set, frozenset):  # their order differs each time
-            codes = sorted(read_object(item) for item in base.__iter__(value))
-            self._put([code.digest for code in codes])
-            self.modules.update(*(code.modules for code in codes))
-            return
-        self._put(base.__len__(value))
-        items = base.__iter__(value) if base in (list, tuple) else itertools.chain.from_iterable(base.items(value))
+            items = sorted(base.__iter__(value), key=_member)
+            self._put(*map(_member, items))
+            items = [item for item in items if issubclass(type(item), (type, types.FunctionType))]
+        elif base in (list, tuple):
+            items = base.__iter__(value)
+        else:
+            items = itertools.chain.from_iterable(base.items(value))
         for item in items:
             self.read(item)
 
@@ -194,6 +206,17 @@ class _Reader:
             if name in names and not name.startswith("__"):
                 self._put(name)
                 self.read(names[name])
+
+
+def _member(value: Any) -> str:
+    """What is known of a member of a set, wherever it stands: a plain value, a function's name, else a type."""
+    kind = type(value)
+    if kind in (tuple, frozenset):
+        members = list(map(_member, value))
+        return repr(members if kind is tuple else sorted(members))
+    if issubclass(kind, (type, types.FunctionType)):
+        return f"{kind.__name__} {value.__qualname__}"
+    return f"{kind.__name__} {value!r}" if kind in PLAIN else kind.__name__
 
 
 def _attribute(value: Any, name: str) -> Any:

@@ -8,12 +8,12 @@ All interaction is inside the figures, so that they work wherever Plotly shows o
 """
 
 from colab_rl.views.dashboards.comparison import Contender, Table, bootstrap_interval, comparison, scores
+from colab_rl.views.dashboards.curves import Curves, Mark, table_of
 from colab_rl.views.dashboards.gait import gait
+from colab_rl.views.dashboards.gradients import optimizer
 from colab_rl.views.dashboards.health import diagnose
 from colab_rl.views.dashboards.learning import learning
-from colab_rl.views.dashboards.optimizer import optimizer
 from colab_rl.views.dashboards.phases import phase_portraits
-from colab_rl.views.dashboards.tables import Curves, Mark, table_of
 
 __all__ = ["Contender", "Curves", "Mark", "Table", "bootstrap_interval", "comparison", "diagnose", "gait", "learning",
            "optimizer", "phase_portraits", "scores", "table_of"]

@@ -72,7 +72,8 @@ class Stage:
     def _camera(self) -> np.ndarray:
         """(T + 1, 2) the first body's place, its height averaged over time."""
         place = self.episode.poses[:, 0, :2].astype(float)
-        window = max(1, round(CAMERA_SECONDS / (self.episode.step_seconds or CAMERA_SECONDS / 50)))
+        steps = CAMERA_SECONDS / (self.episode.step_seconds or CAMERA_SECONDS / 50)
+        window = max(1, round(min(steps, self.episode.length)))
         padded = np.pad(place[:, 1], (window // 2, window - 1 - window // 2), mode="edge")
         height = np.convolve(padded, np.full(window, 1 / window), mode="valid")
         return np.column_stack([place[:, 0], height])

@@ -10,9 +10,10 @@ import plotly.graph_objects as go
 
 from colab_rl.evaluation.episode import Episode
 from colab_rl.views.dashboards import measures
-from colab_rl.views.dashboards.style import PHONE, TEMPLATE, empty, plain, rounded, wrapped
-from colab_rl.views.dashboards.tables import Curves
+from colab_rl.views.dashboards.curves import Curves
+from colab_rl.views.dashboards.style import PHONE, empty, figure_of, plain, rounded, text_at, wrapped
 from colab_rl.views.palette import COLORS
+from colab_rl.views.values import text_of
 
 RESAMPLES = 10_000
 NONE = "-"
@@ -94,41 +95,43 @@ def rows_of(contenders: Sequence[Contender]) -> list[tuple[str, list[str]]]:
     goals = {contender.solved_at for contender in contenders} - {None}
     goal = f"{goals.pop():g}" if len(goals) == 1 else "solved"
 
-    def each(words: str, measure: Callable[[Contender], float], form: str) -> tuple[str, list[str]]:
+    def each(words: str, measure: Callable[[Contender], float], decimals: int = 0) -> tuple[str, list[str]]:
         values = [measure(contender) for contender in contenders]
-        return words, [form.format(value) if np.isfinite(value) else NONE for value in values]
+        return words, [text_of(value, decimals, 14, ",") if np.isfinite(value) else NONE for value in values]
 
-    def gait(words: str, measure: Callable[[Episode], float], form: str) -> tuple[str, list[str]]:
-        return each(words, lambda contender: measures.mean_of(measure, contender.episodes), form)
+    def gait(words: str, measure: Callable[[Episode], float], decimals: int) -> tuple[str, list[str]]:
+        return each(words, lambda contender: measures.mean_of(measure, contender.episodes), decimals)
 
     scores, intervals, worst = [], [], []
     for contender in contenders:
         returns = contender.returns
-        scores.append(f"{returns.mean():.1f} ± {returns.std():.1f}" if len(returns) else NONE)
-        worst.append(f"{returns.min():.1f} to {returns.max():.1f}" if len(returns) else NONE)
-        intervals.append("{:.1f} to {:.1f}".format(*bootstrap_interval(returns)) if len(returns) > 1 else NONE)
+        scores.append(f"{text_of(returns.mean())} ± {text_of(returns.std())}" if len(returns) else NONE)
+        worst.append(f"{text_of(returns.min())} to {text_of(returns.max())}" if len(returns) else NONE)
+        intervals.append(" to ".join(map(text_of, bootstrap_interval(returns))) if len(returns) > 1 else NONE)
     rows = [("Score ± deviation", scores), ("95 % interval of the mean", intervals), ("Lowest to highest", worst),
-            each("Episodes", lambda contender: float(len(contender.returns)), "{:.0f}"),
-            each("Trained for, steps", lambda contender: float(contender.step), "{:,.0f}"),
-            each(f"Steps to {goal}", lambda contender: solved(contender)[0], "{:,.0f}"),
-            each(f"Minutes to {goal}", lambda contender: solved(contender)[1] / 60, "{:.1f}"),
-            gait("Speed, m/s", measures.speed, "{:.2f}"),
-            gait("Energy per metre, J/m", measures.energy_per_metre, "{:.0f}"),
-            gait("Stride frequency, Hz", measures.stride_frequency, "{:.2f}")]
+            each("Episodes", lambda contender: float(len(contender.returns))),
+            each("Trained for, steps", lambda contender: float(contender.step)),
+            each(f"Steps to {goal}", lambda contender: solved(contender)[0]),
+            each(f"Minutes to {goal}", lambda contender: solved(contender)[1] / 60, 1),
+            gait("Speed, m/s", measures.speed, 2),
+            gait("Energy per metre, J/m", measures.energy_per_metre, 0),
+            gait("Stride frequency, Hz", measures.stride_frequency, 2)]
     return [(words, cells) for words, cells in rows if any(cell != NONE for cell in cells)]
 
 
+@np.errstate(all="ignore")
 def comparison(contenders: Sequence[Contender]) -> Table:
     """The table, a column for each contender."""
     return Table([contender.label for contender in contenders], rows_of(contenders))
 
 
+@np.errstate(all="ignore")
 def scores(contenders: Sequence[Contender]) -> go.Figure:
     """Every episode's return as a point, and the mean with its 95 % interval over them."""
     contenders = [contender for contender in contenders if len(contender.returns)]
     if not contenders:
         return empty("No episodes were evaluated.")
-    figure = go.Figure(layout={"template": TEMPLATE, "height": 88 + 84 * len(contenders)})
+    figure = figure_of(height=88 + 84 * len(contenders))
     generator = np.random.default_rng(0)
     for row, contender in enumerate(contenders):
         color = COLORS[row % len(COLORS)]
@@ -139,13 +142,14 @@ def scores(contenders: Sequence[Contender]) -> go.Figure:
                           "hovertemplate": "return %{x:.1f}<extra></extra>"})
         mean = float(returns.mean())
         low, high = bootstrap_interval(returns) if len(returns) > 1 else (mean, mean)
-        figure.add_trace({"type": "scatter", "mode": "markers", "x": [mean], "y": [row - 0.12], "showlegend": False,
-                          "error_x": {"symmetric": False, "array": [high - mean], "arrayminus": [mean - low],
-                                      "color": color, "thickness": 2}, "marker": {"color": color, "size": 10},
-                          "hovertemplate": f"mean {mean:.2f}, 95 % interval {low:.2f} to {high:.2f}<extra></extra>"})
-        figure.add_annotation(text=f"<b>{'<br>'.join(wrapped(contender.label, PHONE))}</b>", align="left",
-                              x=0, xref="paper", xanchor="left", y=row + 0.52, yanchor="bottom",
-                              showarrow=False, font={"color": color}, yshift=-2)
+        figure.add_trace({"type": "scatter", "mode": "markers", "x": rounded(mean, 6), "y": [row - 0.12],
+                          "error_x": {"symmetric": False, "array": rounded(high - mean), "color": color,
+                                      "arrayminus": rounded(mean - low), "thickness": 2},
+                          "marker": {"color": color, "size": 10}, "showlegend": False,
+                          "hovertemplate": f"mean {text_of(mean, 2)}, 95 % interval {text_of(low, 2)} to "
+                                       f"{text_of(high, 2)}<extra></extra>"})
+        figure.add_annotation(text_at(f"<b>{'<br>'.join(wrapped(contender.label, PHONE))}</b>", row + 0.52, yref="y",
+                                      yshift=-2, font={"color": color}))
     figure.update_yaxes(visible=False, range=[-0.4, len(contenders)])
     figure.update_xaxes(title={"text": "return of an episode<br>(dot: mean, bar: its 95 % interval)"})
     figure.update_layout(margin={"t": 12, "b": 62, "l": 14, "r": 14})

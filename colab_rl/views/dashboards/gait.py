@@ -15,17 +15,20 @@ import plotly.graph_objects as go
 
 from colab_rl.evaluation.episode import Episode
 from colab_rl.views.dashboards.body import Stage
-from colab_rl.views.dashboards.learning import BUTTONS
 from colab_rl.views.dashboards.measures import contact_names, contact_sentence, gait_sentence
-from colab_rl.views.dashboards.style import DASHES, Line, Panel, empty, legend, plain, rounded, stacked, title_of
+from colab_rl.views.dashboards.plots import DASHES, Line, Plot, stacked, title_of
+from colab_rl.views.dashboards.style import BUTTONS, CURRENT_VALUE, SLIDER, empty, legend, plain, rounded
 from colab_rl.views.palette import BLUE, COLORS, CYAN, GREEN, GREY, PURPLE, RED, YELLOW, colors_of
+from colab_rl.views.values import value_range
 
+LONGEST_FRAME = 60_000  # ms, while an animation plays
 MOST_FRAMES = 300     # of an animation; a longer episode is shown in larger strides
 MOST_CHANNELS = 32    # of an environment that is not described
 PART_COLORS = (BLUE, YELLOW, RED, GREY, PURPLE, CYAN)  # the return's own is green
 SPEEDS = {"▶ play": 1.0, "half speed": 0.5, "double": 2.0}
 
 
+@np.errstate(all="ignore")
 def gait(episodes: Episode | Mapping[str, Episode], gamma: float = 0.99, overlay: bool = False,
          first: str | None = None) -> go.Figure:
     """Episodes by label: one at a time with a slider between them, or all over each other.
@@ -36,7 +39,7 @@ def gait(episodes: Episode | Mapping[str, Episode], gamma: float = 0.99, overlay
     shown = {"": episodes} if isinstance(episodes, Episode) else dict(episodes)
     if not shown:
         return empty("There is no telemetry: it comes with a checkpoint that was evaluated.")
-    panels = {label: episode_panels(episode, gamma) for label, episode in shown.items()}
+    panels = {label: episode_plots(episode, gamma) for label, episode in shown.items()}
     # Panels that every episode has, in their order: episodes of other environments share what they can.
     titles = [panel.title for panel in next(iter(panels.values()))]
     titles = [title for title in titles if all(title in [p.title for p in found] for found in panels.values())]
@@ -50,7 +53,7 @@ def gait(episodes: Episode | Mapping[str, Episode], gamma: float = 0.99, overlay
 class _Film:
     """Builds the figure: the stage above, the panels below, frames that move the bodies and the cursors."""
 
-    def __init__(self, episodes: Mapping[str, Episode], panels: Mapping[str, Sequence[Panel]], overlay: bool,
+    def __init__(self, episodes: Mapping[str, Episode], panels: Mapping[str, Sequence[Plot]], overlay: bool,
                  first_label: str | None):
         self.episodes = episodes
         self.overlay = overlay
@@ -70,11 +73,11 @@ class _Film:
         merged = [self._merged(i) for i in range(len(next(iter(self.panels.values()))))]
         if self.has_stage:
             title, note = self._stage_title(self.shown)
-            merged.insert(0, Panel(title, "", [], height=240, note=note))
+            merged.insert(0, Plot(title, "", [], height=240, note=note))
         unit = "seconds" if self.seconds else "steps"
         end = self.longest * (self.seconds or 1)
         slider_space = 58 if len(labels) > 1 and not self.overlay else 0
-        figure = stacked(merged, unit, top=100 + slider_space, x_range=(0, end),
+        figure = stacked(merged, unit, top=100 + slider_space, x_range=value_range([0, end], 0),
                          above=legend(labels) if self.overlay else [])
         figure.update_layout({name: value for name, value in self._ranges(self.shown).items()})
         owners = [number for panel in merged for number in self._owners(panel)]
@@ -88,7 +91,7 @@ class _Film:
         self._add_controls(figure, slider_space, owners, labels)
         return figure
 
-    def _merged(self, index: int) -> Panel:
+    def _merged(self, index: int) -> Plot:
         """One panel with the lines of all episodes; the title is that of the episode shown first."""
         columns = [found[index] for found in self.panels.values()]
         lines: list[Line] = []
@@ -105,11 +108,11 @@ class _Film:
                 lines.append(Line(**{**look, "group": label, "stack": f"{line.stack}{number}"}))
         last = columns[list(self.episodes).index(self.shown)]
         ranges = [panel.y_range for panel in columns if panel.y_range]
-        return Panel(last.title, last.unit, lines, last.height, last.log,
+        return Plot(last.title, last.unit, lines, last.height, last.log,
                      (min(r[0] for r in ranges), max(r[1] for r in ranges)) if ranges else None, last.y_ticks,
-                     "" if self.overlay else last.note, last.extra)
+                     "" if self.overlay else last.note, last.axes)
 
-    def _owners(self, panel: Panel) -> list[int | None]:
+    def _owners(self, panel: Plot) -> list[int | None]:
         labels = list(self.episodes)
         return [labels.index(line.group) for line in panel.lines]
 
@@ -129,7 +132,7 @@ class _Film:
         figure.update_layout(xaxis={"range": [-3.2, 3.2], "visible": False, "fixedrange": True},
                              yaxis={"range": [-2.9, 1.9], "visible": False, "fixedrange": True, "scaleanchor": "x"})
 
-    def _add_moving(self, figure: go.Figure, panels: Sequence[Panel], owners: list[int | None]) -> list[int]:
+    def _add_moving(self, figure: go.Figure, panels: Sequence[Plot], owners: list[int | None]) -> list[int]:
         """Adds the bodies and the cursors; returns their traces' numbers, in the order of `_moved`."""
         start = len(figure.data)
         if self.has_stage:
@@ -140,8 +143,7 @@ class _Film:
         for number in range(1 + self.has_stage, len(panels) + 1):
             suffix = "" if number == 1 else str(number)
             panel = panels[number - 1]
-            low, high = _extent(panel)
-            figure.add_trace({"type": "scatter", "x": [0, 0], "y": rounded([low, high]), "mode": "lines",
+            figure.add_trace({"type": "scatter", "x": [0, 0], "y": rounded(_extent([panel])), "mode": "lines",
                               "xaxis": f"x{suffix}", "yaxis": f"y{suffix}", "hoverinfo": "skip", "showlegend": False,
                               "line": {"color": GREY, "width": 1}})
             owners.append(None)
@@ -163,25 +165,22 @@ class _Film:
         def above(pixels: float) -> float:
             return 1 + (pixels + raised) / inner
 
-        duration = 1000 * (self.seconds or 0.05) * self.stride
+        duration = min(1000 * (self.seconds or 0.05) * self.stride, LONGEST_FRAME)
         buttons: list[dict[str, Any]] = [
             {"label": label, "method": "animate", "args": [None, _animation(duration / speed)]}
             for label, speed in SPEEDS.items()]
         buttons.append({"label": "❚❚", "method": "animate", "args": [[None], _animation(0)]})
-        figure.update_layout(updatemenus=[{"type": "buttons", "direction": "right", "buttons": buttons, **BUTTONS,
-                                           "y": above(96 + slider_space), "showactive": False}])
+        figure.update_layout(updatemenus=[{**BUTTONS, "buttons": buttons, "y": above(96 + slider_space),
+                                           "showactive": False}])
         unit = " s" if self.seconds else ""
-        look = {"x": 0, "len": 1, "xanchor": "left", "yanchor": "top", "pad": {"t": 0, "b": 0, "l": 0, "r": 0},
-                "ticklen": 0, "minorticklen": 0, "font": {"size": 1, "color": "rgba(0,0,0,0)"},
-                "bgcolor": "rgba(128,128,128,0.25)", "bordercolor": "rgba(128,128,128,0.4)", "activebgcolor": BLUE}
-        sliders = [{**look, "y": above(58 + slider_space), "name": "time",
-                    "currentvalue": {"prefix": "time ", "suffix": unit, "font": {"size": 12, "color": GREY}},
+        sliders = [{**SLIDER, "y": above(58 + slider_space), "name": "time",
+                    "currentvalue": {**CURRENT_VALUE, "prefix": "time ", "suffix": unit},
                     "steps": [{"label": f"{t * (self.seconds or 1):.4g}", "method": "animate", "value": str(t),
                                "args": [[str(t)], _animation(0)]}
                               for t in range(0, self.longest + 1, self.stride)]}]
         if slider_space:
-            sliders.append({**look, "y": above(58), "name": "checkpoint", "active": labels.index(self.shown),
-                            "currentvalue": {"prefix": "checkpoint: ", "font": {"size": 12, "color": GREY}},
+            sliders.append({**SLIDER, "y": above(58), "name": "checkpoint", "active": labels.index(self.shown),
+                            "currentvalue": {**CURRENT_VALUE, "prefix": "checkpoint: "},
                             "steps": [self._step_to(number, label, owners) for number, label in enumerate(labels)]})
         figure.update_layout(sliders=sliders)
 
@@ -190,10 +189,7 @@ class _Film:
         ranges = {}
         for i, panels in enumerate(zip(*self.panels.values(), strict=True), 1 + self.has_stage):
             shown = panels if self.overlay else [panels[list(self.episodes).index(label)]]
-            extents = [_extent(panel) for panel in shown]
-            low, high = min(extent[0] for extent in extents), max(extent[1] for extent in extents)
-            margin = 0 if shown[0].y_range else 0.06 * (high - low) or 0.5
-            ranges[f"yaxis{i if i > 1 else ''}_range"] = rounded([low - margin, high + margin])
+            ranges[f"yaxis{i if i > 1 else ''}_range"] = rounded(_extent(shown, 0 if shown[0].y_range else 0.06))
         return ranges
 
     def _step_to(self, number: int, label: str, owners: Sequence[int | None]) -> dict[str, Any]:
@@ -201,17 +197,17 @@ class _Film:
         titles: dict[str, Any] = {}
         if self.has_stage:
             title, note = self._stage_title(label)
-            titles["annotations[0].text"] = title_of(Panel(title, "", [], note=note))
+            titles["annotations[0].text"] = title_of(Plot(title, "", [], note=note))
         for i, panel in enumerate(self.panels[label], int(self.has_stage)):
             if panel.note:
                 titles[f"annotations[{i}].text"] = title_of(
-                    Panel(panel.title, "", [line for line in panel.lines if line.in_title], note=panel.note))
+                    Plot(panel.title, "", [line for line in panel.lines if line.in_title], note=panel.note))
         titles |= {name.replace("_", "."): value for name, value in self._ranges(label).items()}
         return {"label": plain(label), "method": "update",
                 "args": [{"visible": [owner in (None, number) for owner in owners]}, titles]}
 
 
-def episode_panels(episode: Episode, gamma: float) -> list[Panel]:
+def episode_plots(episode: Episode, gamma: float) -> list[Plot]:
     """The panels of one episode over its time."""
     time, steps = episode.time, episode.time[:-1]
     panels = [_contacts(episode)] if contact_names(episode) else []
@@ -220,27 +216,27 @@ def episode_panels(episode: Episode, gamma: float) -> list[Panel]:
     panels.append(_rewards(episode, steps))
     value = episode["value"]
     if np.isfinite(value).any():
-        panels.append(Panel("Value", "reward", [
+        panels.append(Plot("Value", "reward", [
             Line("the estimate", time, value.astype(float), color=PURPLE),
             Line(f"what followed, discounted by {gamma:g}", steps,
                  episode.discounted_return(gamma), color=GREEN)], height=130))
     return panels
 
 
-def _described(episode: Episode) -> list[Panel]:
+def _described(episode: Episode) -> list[Plot]:
     """The panels that its environment's channels choose."""
     panels = []
     for title, lines in episode.shown.panels.items():
         known = {words: name for words, name in lines.items() if name in episode.series}
         colors = colors_of(list(known.values()))
         if known:
-            panels.append(Panel(title, episode.units[next(iter(known.values()))], [
+            panels.append(Plot(title, episode.units[next(iter(known.values()))], [
                 Line(words, episode.time, episode[name].astype(float), color=color)
                 for (words, name), color in zip(known.items(), colors, strict=True)]))
     return panels
 
 
-def _generic(episode: Episode) -> list[Panel]:
+def _generic(episode: Episode) -> list[Plot]:
     """The channels by unit and stem, at most four in a panel."""
     names = [name for name in episode.units if name in episode.series and len(episode[name]) == episode.length + 1
              and name != "value" and name not in contact_names(episode)]
@@ -253,15 +249,15 @@ def _generic(episode: Episode) -> list[Panel]:
         for start in range(0, len(members), 4):
             part = members[start:start + 4]
             title = _words(stem if len(members) == 1 else f"{part[0]} to {part[-1].rpartition('_')[2]}")
-            panels.append(Panel(title, unit, [
+            panels.append(Plot(title, unit, [
                 Line(_words(name) if len(part) > 1 else "", episode.time, episode[name].astype(float),
                      color=COLORS[i]) for i, name in enumerate(part)], height=110))
     if len(names) > MOST_CHANNELS and panels:
-        panels[-1] = Panel(**{**panels[-1].__dict__, "note": f"({len(names) - MOST_CHANNELS} more channels recorded)"})
+        panels[-1] = Plot(**{**panels[-1].__dict__, "note": f"({len(names) - MOST_CHANNELS} more channels recorded)"})
     return panels
 
 
-def _contacts(episode: Episode) -> Panel:
+def _contacts(episode: Episode) -> Plot:
     """The gait diagram: a bar while a foot is on the ground."""
     names = contact_names(episode)
     lines = []
@@ -269,13 +265,13 @@ def _contacts(episode: Episode) -> Panel:
         on = episode[name] > 0.5
         lines.append(Line(_words(name), episode.time, np.where(on, float(len(names) - i), np.nan),
                           color=(RED, BLUE)[i % 2], width=12, kind="steps", in_title=False))
-    return Panel("Feet on the ground", "", lines, height=64, y_range=(0.4, len(names) + 0.6),
+    return Plot("Feet on the ground", "", lines, height=64, y_range=(0.4, len(names) + 0.6),
                  y_ticks=([len(names) - i for i in range(len(names))],
                           [name.replace("contact_", "leg ") for name in names]),
                  note=contact_sentence(episode))
 
 
-def _actions(episode: Episode, steps: np.ndarray) -> Panel:
+def _actions(episode: Episode, steps: np.ndarray) -> Plot:
     """What was done: numbers as lines, choices as stairs between their names."""
     names = episode.action_names
     title = "Actions" if len(names) <= len(COLORS) else f"Actions, the first {len(COLORS)} of {len(names)}"
@@ -283,13 +279,13 @@ def _actions(episode: Episode, steps: np.ndarray) -> Panel:
     lines = [Line(_words(name.removeprefix("action_")), steps, episode[name].astype(float), color=color, width=1.1,
                   kind="stairs" if discrete else "line") for name, color in zip(names, COLORS, strict=False)]
     if not discrete:
-        return Panel(title, episode.units.get(names[0], ""), lines, height=120)
+        return Plot(title, episode.units.get(names[0], ""), lines, height=120)
     words = episode.shown.choices
-    return Panel(title, "", lines, height=90, y_range=(-0.4, len(words) - 0.6) if words else None,
+    return Plot(title, "", lines, height=90, y_range=(-0.4, len(words) - 0.6) if words else None,
                  y_ticks=(range(len(words)), words) if words else None)
 
 
-def _rewards(episode: Episode, steps: np.ndarray) -> Panel:
+def _rewards(episode: Episode, steps: np.ndarray) -> Plot:
     """The return so far: what it is made of, where that is known."""
     parts = [name for name in episode.series if name.startswith("reward_")]
     total = Line("return so far", steps, episode.return_so_far, color=GREEN, width=2)
@@ -305,24 +301,19 @@ def _rewards(episode: Episode, steps: np.ndarray) -> Panel:
             side = np.clip(so_far * sign, 0, None) * sign
             if np.abs(side).max() > 0:
                 lines.append(Line(_words(word), steps, side, color=color, kind="area", stack=stack))
-    return Panel("Reward so far", "reward", [*lines, total], height=160)
+    return Plot("Reward so far", "reward", [*lines, total], height=160)
 
 
-def _extent(panel: Panel) -> tuple[float, float]:
-    """Lowest and highest value in a panel, for its cursor."""
-    if panel.y_range:
-        return panel.y_range
-    values = np.concatenate([line.y for line in panel.lines] or [np.zeros(1)])
-    values = values[np.isfinite(values)]
-    if not len(values):
-        return 0.0, 1.0
+def _extent(plots: Sequence[Plot], margin: float = 0.0) -> tuple[float, float]:
+    """Lowest and highest value in plots that share their axis, `margin` of their distance apart."""
+    values = [np.array(plot.y_range or (), float) for plot in plots]
     stacks: dict[str, np.ndarray] = {}
-    for line in panel.lines:
+    for line in itertools.chain.from_iterable(plot.lines for plot in plots if not plot.y_range):
+        values.append(line.y)
         if line.kind == "area":
             key = f"{line.stack}{line.group}"
             stacks[key] = stacks.get(key, np.zeros(len(line.y))) + line.y
-    tall = np.concatenate([values, *stacks.values()])
-    return float(tall.min()), float(tall.max())
+    return value_range(np.concatenate([*values, *stacks.values()]), margin)
 
 
 def _animation(duration: float) -> dict[str, Any]:

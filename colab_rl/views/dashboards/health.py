@@ -6,11 +6,13 @@ thumb; each sentence says the numbers that it judges by.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
 
-from colab_rl.views.dashboards.tables import Curves
+from colab_rl.views.dashboards.curves import Curves
+from colab_rl.views.values import text_of
 
 FEWEST_ROWS = 5
 DEAD = 0.25            # share of hidden units
@@ -18,10 +20,9 @@ CLIPPED = 0.5          # the clipped norm over the norm before
 VANISHING = 1e-6       # gradient norm
 EXPLODING = 30.0       # times the run's median
 FAST, SLOW = 0.1, 1e-5  # an update's norm over the parameters'
-TEMPERATURE = "temperature"  # SAC's one number, the log of a weight: that it is near 0 says nothing of its steps
 
 
-class Finding(NamedTuple):
+class Symptom(NamedTuple):
     """Something unhealthy: of which network, in which column; in few words, and in a sentence that says why."""
 
     network: str
@@ -30,64 +31,65 @@ class Finding(NamedTuple):
     sentence: str
 
 
-def networks(run: Curves) -> list[str]:
-    """The networks that a table has optimizer columns of."""
-    found = [name.split("/")[1] for name in run.names("optimizer/") if name.count("/") == 2]
-    return list(dict.fromkeys(found))
-
-
-def diagnose(run: Curves) -> list[Finding]:
+@np.errstate(all="ignore")
+def diagnose(run: Curves) -> list[Symptom]:
     """What is unhealthy now; an empty list where nothing is, or where there are too few rows to tell."""
-    findings = [finding for network in networks(run) for finding in _of_network(run, network)]
-    broken = [name for name, values in run.table.items() if np.isinf(values).any()]
-    return findings + [Finding("", name, f"{name} has infinite values", f"{name} has infinite values: the run diverged "
-                               "there.") for name in broken]
+    infinite = [name for name, values in run.table.items() if np.isinf(values).any()]
+    return [symptom for network in run.networks for symptom in _of_network(run, network)] + [
+        Symptom("", name, f"{name} has infinite values", f"{name} has infinite values: the run diverged there.")
+        for name in infinite]
 
 
-def _of_network(run: Curves, network: str) -> list[Finding]:
-    def recent(kind: str) -> np.ndarray:
-        values = run.column(f"optimizer/{network}/{kind}")
-        values = values[np.isfinite(values)]
-        return values[-max(FEWEST_ROWS, len(values) // 5):] if len(values) >= FEWEST_ROWS else np.full(1, np.nan)
+def judged_rows(values: np.ndarray) -> np.ndarray:
+    """Indices of the last fifth of the rows that have a number."""
+    known = np.flatnonzero(np.isfinite(values))
+    return known[-max(FEWEST_ROWS, len(known) // 5):]
 
-    def found(kind: str, brief: str, sentence: str) -> None:
-        findings.append(Finding(network, f"optimizer/{network}/{kind}", f"The {network} network{brief}", sentence))
 
-    findings: list[Finding] = []
-    norm, clipped = recent("gradient_norm"), recent("clipped_gradient_norm")
-    overall = run.column(f"optimizer/{network}/gradient_norm")
-    median = float(np.nanmedian(overall)) if np.isfinite(overall).any() else np.nan
+def _of_network(run: Curves, network: str) -> Iterator[Symptom]:
+    def column(kind: str) -> np.ndarray:
+        return run.column(f"optimizer/{network}/{kind}")
+
+    def recent(values: np.ndarray) -> np.ndarray:
+        rows = judged_rows(values)
+        return values[rows] if len(rows) >= FEWEST_ROWS else np.full(1, np.nan)
+
+    def symptom(kind: str, brief: str, sentence: str) -> Symptom:
+        return Symptom(network, f"optimizer/{network}/{kind}", f"The {network} network{brief}", sentence)
+
+    norms = column("gradient_norm")
+    norm, clipped = recent(norms), recent(column("clipped_gradient_norm"))
+    median = float(np.nanmedian(norms[np.isfinite(norms)])) if np.isfinite(norms).any() else np.nan
     if np.median(norm) < VANISHING:
-        found("gradient_norm", "'s gradient vanishes",
-              f"The {network} network's gradient vanishes: its norm is {np.median(norm):.1g}, so that "
-              "it no longer learns. Saturated activations or a loss without slope are the usual reasons.")
+        yield symptom("gradient_norm", "'s gradient vanishes",
+                      f"The {network} network's gradient vanishes: its norm is {np.median(norm):.1g}, so that "
+                      "it no longer learns. Saturated activations or a loss without slope are the usual reasons.")
     if norm.max() > EXPLODING * median:
-        found("gradient_norm", "'s gradient explodes",
-              f"The {network} network's gradient explodes: its norm reached {norm.max():.3g}, "
-              f"{norm.max() / median:.0f} times the run's median. A smaller learning_rate helps.")
+        yield symptom("gradient_norm", "'s gradient explodes",
+                      f"The {network} network's gradient explodes: its norm reached {norm.max():.3g}, "
+                      f"{text_of(norm.max() / median, 0)} times the run's median. A smaller learning_rate helps.")
     if len(norm) == len(clipped) and np.mean(clipped < CLIPPED * norm) > 0.9:
-        found("clipped_gradient_norm", "'s gradient is clipped always",
-              f"The {network} network's gradient is clipped always: its norm is "
-              f"{np.median(norm / clipped):.1f} times max_grad_norm, so that the clip, and not the gradient, sets "
-              "the size of each step. A larger max_grad_norm would leave that to the gradient.")
-    ratio = recent("update_norm") / recent("parameter_norm")
-    rate = run.column("optimizer/learning_rate")
-    known = rate[np.isfinite(rate)]
-    annealed = len(known) > 0 and known[-len(ratio):].max() < 0.05 * known.max()
-    if network == TEMPERATURE:
-        return findings
+        yield symptom("clipped_gradient_norm", "'s gradient is clipped always",
+                      f"The {network} network's gradient is clipped always: its norm is "
+                      f"{text_of(np.median(norm / clipped))} times max_grad_norm, so that the clip, and not the "
+                      "gradient, sets the size of each step. A larger max_grad_norm would leave that to the gradient.")
+    if not run.has(f"optimizer/{network}/dead_units"):  # one number, as SAC's temperature: its norm may be 0
+        return
+    ratio, dead = recent(run.ratio(network)), recent(column("dead_units"))
+    rates = run.column("optimizer/learning_rate")
+    rates = rates[np.isfinite(rates)]
+    annealed = len(rates) > 0 and rates[-len(ratio):].max() < 0.05 * rates.max()
     if np.median(ratio) > FAST:
         fewer = "a smaller replay_ratio helps" if run.has("replay/ratio") else "fewer update_epochs help"
-        found("update_norm", " forgets as it learns",
-              f"An update changes the {network} network by {100 * np.median(ratio):.0f} % of its norm: "
-              f"it forgets as it learns. A smaller learning_rate or {fewer}.")
+        yield symptom("update_norm", " forgets as it learns",
+                      f"An update changes the {network} network by {text_of(100 * np.median(ratio), 0)} % of its norm: "
+                      f"it forgets as it learns. A smaller learning_rate or {fewer}.")
     if np.median(ratio) < SLOW and not annealed:
-        found("update_norm", " stands still",
-              f"An update changes the {network} network by {100 * np.median(ratio):.1g} % of its norm: "
-              "it stands still. A larger learning_rate helps.")
-    dead = recent("dead_units")
+        yield symptom("update_norm", " stands still",
+                      f"An update changes the {network} network by {100 * np.median(ratio):.1g} % of its norm: "
+                      "it stands still. A larger learning_rate helps.")
     if np.median(dead) > DEAD:
-        found("dead_units", " has dead units",
-              f"{100 * np.median(dead):.0f} % of the {network} network's hidden units are dead: they say "
-              "the same of every observation. A smaller learning_rate, or another activation than relu, helps.")
-    return findings
+        yield symptom("dead_units", " has dead units",
+                      f"{text_of(100 * np.median(dead), 0)} % of the {network} network's hidden units are dead: they "
+                      "say the same of every observation. A smaller learning_rate, or another activation than relu, "
+                      "helps.")

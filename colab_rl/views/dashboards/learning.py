@@ -1,108 +1,92 @@
-"""Is it learning? Returns, losses and the machine's budget, over steps, wall time or iterations."""
+"""Is it learning? Returns, losses and the machine's time, over steps, wall time or iterations."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 import plotly.graph_objects as go
 
-from colab_rl.views.dashboards.style import DASHES, Line, Panel, empty, legend, others_of, smoothed, stacked
-from colab_rl.views.dashboards.tables import X_AXES, Curves
+from colab_rl.views.dashboards.curves import X_AXES, Curves
+from colab_rl.views.dashboards.metric_plots import FURTHER, LEARNING, NOT_SHOWN, RETURN, SPEED, TIMES, MetricPlot
+from colab_rl.views.dashboards.plots import DASHES, Line, Plot, drawn_points, stacked
+from colab_rl.views.dashboards.style import BUTTONS, empty, legend, rounded
 from colab_rl.views.palette import BLUE, COLORS, CYAN, GREEN, GREY, RED, YELLOW
+from colab_rl.views.values import LARGEST, text_of, value_range
 
-# Panel's title, unit, and its columns with what they are called there; SAC's stand beside PPO's.
-PANELS: tuple[tuple[str, str, dict[str, str]], ...] = (
-    ("Episode length", "steps", {"episode/length": "training", "evaluation/length": "evaluation"}),
-    ("Policy loss", "loss", {"loss/policy": "", "loss/actor": ""}),
-    ("Value loss", "loss", {"loss/value": "", "loss/critic": ""}),
-    ("Entropy of the policy", "nats", {"policy/entropy": ""}),
-    ("Standard deviation of actions", "half ranges", {"policy/std": ""}),
-    ("How far an update moves the policy", "nats", {"policy/approx_kl": "KL divergence"}),
-    ("Share of probability ratios clipped", "share", {"policy/clip_fraction": ""}),
-    ("Return explained by the value estimate", "share", {"value/explained_variance": ""}),
-    ("Q of sampled transitions", "reward", {"q/mean": "Q", "q/target": "target", "q/policy": "of the policy's actions",
-                                            "q/max": "largest"}),
-    ("Spread of Q", "reward", {"q/std": "over transitions", "q/target_std": "of the targets",
-                               "q/spread": "between both networks"}),
-    ("Temperature", "weight of the entropy", {"entropy/temperature": ""}),
-    ("Replay buffer", "transitions", {"replay/transitions": ""}),
-    ("Gradient steps for each environment step", "ratio", {"replay/ratio": ""}),
-    ("Learning rate", "step size", {"optimizer/learning_rate": ""}),
-)
-BUDGET = {"time/collect": ("collecting", BLUE), "time/update": ("updating", RED),
-          "time/evaluate": ("evaluating", GREEN), "time/checkpoint": ("checkpointing", YELLOW)}
-TITLED = {column for _, _, columns in PANELS for column in columns}
+TIME_COLORS = (BLUE, RED, GREEN, YELLOW)  # in the order of TIMES
 
 
+@np.errstate(all="ignore")
 def learning(runs: Curves | Sequence[Curves]) -> go.Figure:
     """How a run learned, or several, overlaid in a colour each; buttons switch the x axis.
 
-    Columns that a table lacks leave their panel out.
+    Columns that a table lacks leave their plot out.
     """
     runs = [runs] if isinstance(runs, Curves) else list(runs)
     runs = [run for run in runs if run.rows]
     if not runs:
         return empty("There are no metrics yet: the first row comes with the first checkpoint after an iteration.")
-    panels = [_returns(runs)]
-    for title, unit, columns in (*PANELS, *_further(runs)):
-        lines = _lines(runs, columns)
+    plots = [_returns(runs)]
+    for about in (*LEARNING, *_further_plots(runs)):
+        lines = _lines(runs, about.columns)
         if lines:
-            small = {"tickformat": "~e"} if unit in ("step size", "nats") and max_of(lines) < 0.01 else {}
-            panels.append(Panel(title, unit, lines, extra={"y": small}))
-    panels += _budget(runs)
-    above = legend([run.label for run in runs]) if len(runs) > 1 else []
-    figure = stacked(panels, X_AXES["Steps"], top=44, above=above)
-    add_x_buttons(figure, panels)
-    return figure
+            small = {"tickformat": "~e"} if 0 < _largest_in(lines) < 0.01 else {}
+            plots.append(Plot(about.title, about.unit, lines, axes={"y": small}))
+    plots += _times(runs) + _speeds(runs)
+    return with_x_buttons(plots, [run.label for run in runs])
 
 
-def add_x_buttons(figure: go.Figure, panels: Sequence[Panel]) -> None:
-    """Buttons above the panels that switch every line, made by `Curves.line`, to another unit of x."""
-    every = [others_of(line) for panel in panels for line in panel.lines]
-    last = "" if len(panels) == 1 else str(len(panels))
+def with_x_buttons(plots: Sequence[Plot], labels: Sequence[str], above: Sequence[str] = ()) -> go.Figure:
+    """The plots, whose lines `Curves.line` made, under buttons that switch all of them to another unit of x.
+
+    labels: of the runs; several are explained over the plots, and `above` are lines of text under that.
+    """
+    figure = stacked(plots, X_AXES["Steps"], top=44, above=[*(legend(labels) if len(labels) > 1 else []), *above])
+    lines = [line for plot in plots for line in plot.lines]
+    every = [[rounded(x[drawn_points(line)], 7) for x in line.other_x] for line in lines]
+    last = "" if len(plots) == 1 else str(len(plots))
     buttons = [{"label": label, "method": "update",
                 "args": [{"x": [xs[i] for xs in every]},
                          {f"xaxis{last}.title.text": title, "xaxis.autorange": True}]}
                for i, (label, title) in enumerate(X_AXES.items())]
-    figure.update_layout(updatemenus=[{"type": "buttons", "direction": "right", "buttons": buttons, **BUTTONS,
-                                       "pad": {"t": 4, "l": 0}}])
-    inner = figure.layout.height - figure.layout.margin.t - figure.layout.margin.b
-    figure.layout.updatemenus[0].y = 1 + (figure.layout.margin.t - 4) / inner
+    margin = figure.layout.margin
+    figure.update_layout(updatemenus=[{**BUTTONS, "buttons": buttons, "pad": {"t": 4, "l": 0}, "y": 1 + (
+        margin.t - 4) / (figure.layout.height - margin.t - margin.b)}])
+    return figure
 
 
-BUTTONS: dict[str, Any] = {"x": 0, "xanchor": "left", "y": 1, "yanchor": "top", "showactive": True,
-                           "bgcolor": "rgba(128,128,128,0.12)", "bordercolor": "rgba(128,128,128,0.35)",
-                           "font": {"size": 12}}
+def smoothed(y: np.ndarray, window: int) -> np.ndarray:
+    """The mean of up to `window` values up to each; NaN are left out."""
+    known = np.isfinite(y)
+    sums, counts = (np.convolve(values, np.ones(window))[:len(y)] for values in (np.where(known, y, 0.0), known))
+    return np.divide(sums, counts, out=np.full(len(y), np.nan), where=counts > 0.5)
 
 
-def _returns(runs: Sequence[Curves]) -> Panel:
+def _returns(runs: Sequence[Curves]) -> Plot:
+    alone = len(runs) == 1
     lines: list[Line] = []
+    (returned, training), (scored, evaluation) = RETURN.columns.items()
     for number, run in enumerate(runs):
-        alone = len(runs) == 1
-        color = BLUE if alone else COLORS[number % len(COLORS)]
-        if run.has("episode/return"):
-            returns = run.column("episode/return")
-            lines.append(run.line("training episodes" if alone else "training", "episode/return", color=color,
-                                  width=1, opacity=0.45, in_title=alone))
-            lines.append(run.line("smoothed", smoothed(returns, max(3, run.rows // 30)), color=color, width=2.4,
-                                  in_title=False))
-        if run.has("evaluation/score"):
-            known = np.isfinite(run.column("evaluation/score"))
-            spread = run.column("evaluation/std")[known]
-            scores = run.column("evaluation/score")[known]
-            lines.append(run.line("evaluation ± its deviation", "evaluation/score", kind="points", error=spread,
-                                  color=RED if alone else color, in_title=alone, hover=[
-                                      f"{run.label}: score {score:.1f} ± {std:.1f}"
-                                      for score, std in zip(scores, spread, strict=True)]))
-        lines += _marks(run, color if not alone else GREEN, alone)
-        lines += _resumes(run, lines)
-    return Panel("Return", "reward", lines, height=260,
-                 note="" if len(runs) == 1 else "line: training, dots: evaluation, diamonds: checkpoints")
+        color, score_color, mark_color = (BLUE, RED, GREEN) if alone else (COLORS[number % len(COLORS)],) * 3
+        if run.has(returned):
+            lines.append(run.line(training if alone else "training", returned, color=color, width=1, opacity=0.45,
+                                  in_title=alone))
+            lines.append(run.line("smoothed", smoothed(run.column(returned), max(3, run.rows // 30)), color=color,
+                                  width=2.4, in_title=False))
+        if run.has(scored):
+            known = np.isfinite(run.column(scored))
+            scores, spreads = run.column(scored)[known], run.column("evaluation/std")[known]
+            lines.append(run.line(evaluation, scored, kind="points", error=spreads, color=score_color, in_title=alone,
+                                  hover=[f"{run.label}: score {text_of(score)} ± {text_of(spread)}"
+                                         for score, spread in zip(scores, spreads, strict=True)]))
+        lines += _checkpoint_marks(run, mark_color, alone)
+        lines += _resume_marks(run, lines)
+    return Plot(RETURN.title, RETURN.unit, lines, height=260,
+                note="" if alone else "line: training, dots: evaluation, diamonds: checkpoints")
 
 
-def _marks(run: Curves, color: str, alone: bool) -> list[Line]:
+def _checkpoint_marks(run: Curves, color: str, alone: bool) -> list[Line]:
     """The checkpoints, at their score, or on the training curve where they have none."""
     known = np.isfinite(run.column("episode/return"))
     if not run.checkpoints:
@@ -111,75 +95,72 @@ def _marks(run: Curves, color: str, alone: bool) -> list[Line]:
     heights = [mark.score if mark.score is not None
                else float(np.interp(mark.step, steps, returns)) if len(steps) else 0.0 for mark in run.checkpoints]
     texts = [f"{run.label}: generation {mark.generation}, step {mark.step:,}"
-             + (f", score {mark.score:.1f}" if mark.score is not None else ", not evaluated")
+             + (f", score {text_of(mark.score)}" if mark.score is not None else ", not evaluated")
              for mark in run.checkpoints]
     xs = (np.array([mark.step for mark in run.checkpoints], float),
           np.array([mark.seconds / 60 for mark in run.checkpoints]),
           np.array([mark.iteration for mark in run.checkpoints], float))
     return [Line("checkpoints", xs[0], np.array(heights), color=color, kind="points", symbol="diamond-open",
-                 hover=texts, also_x=xs, group=run.label, in_title=alone)]
+                 hover=texts, other_x=xs, group=run.label, in_title=alone)]
 
 
-def _resumes(run: Curves, lines: Sequence[Line]) -> list[Line]:
+def _resume_marks(run: Curves, lines: Sequence[Line]) -> list[Line]:
     """A dotted upright line wherever a later session went on."""
     rows = np.flatnonzero(np.nan_to_num(run.column("session/resumed")) > 0)
     if not len(rows):
         return []
     heights = np.concatenate([line.y for line in lines] or [np.zeros(1)])
-    low, high = (np.nanmin(heights), np.nanmax(heights)) if np.isfinite(heights).any() else (0.0, 1.0)
+    low, high = value_range(heights, 0)
     xs = tuple(np.repeat(x, 3) for x in run.xs(rows))
     y = np.tile([low, high, np.nan], len(rows))
-    return [Line("resumed", xs[0], y, color=GREY, dash="dot", width=1.2, kind="steps", also_x=xs, group=run.label,
+    return [Line("resumed", xs[0], y, color=GREY, dash="dot", width=1.2, kind="steps", other_x=xs, group=run.label,
                  hover=[f"{run.label} went on in a new session here"] * len(y))]
 
 
 def _lines(runs: Sequence[Curves], columns: dict[str, str]) -> list[Line]:
     lines = []
+    alone = len(runs) == 1
     for number, run in enumerate(runs):
         there = [column for column in columns if run.has(column)]
         for i, column in enumerate(there):
             name = columns[column] or (column.rpartition("/")[2] if len(there) > 1 else "")
-            alone = len(runs) == 1
-            color = COLORS[(i if alone else number) % len(COLORS)]
-            dash = "solid" if alone else DASHES[i % len(DASHES)]
-            points = column.startswith("evaluation/")
-            lines.append(run.line(name or run.label, column, color=color, dash=dash,
-                                  kind="points" if points else "line", in_title=alone and bool(name)))
+            lines.append(run.line(name or run.label, column, color=COLORS[(i if alone else number) % len(COLORS)],
+                                  dash="solid" if alone else DASHES[i % len(DASHES)],
+                                  kind="points" if column.startswith("evaluation/") else "line",
+                                  in_title=alone and bool(name)))
     return lines
 
 
-def _further(runs: Sequence[Curves]) -> list[tuple[str, str, dict[str, str]]]:
-    """Panels for the columns of other algorithms: every loss, policy and value column that has none above."""
-    columns = dict.fromkeys(name for run in runs for prefix in ("loss/", "policy/", "value/", "q/", "entropy/")
-                            for name in run.names(prefix))
-    skipped = {"policy/epochs"}
-    return [(column.replace("/", ": ").replace("_", " "), column.rpartition("/")[2], {column: ""})
-            for column in columns if column not in TITLED | skipped]
+def _further_plots(runs: Sequence[Curves]) -> list[MetricPlot]:
+    """Plots for the columns of other algorithms that stand nowhere in the table."""
+    listed = NOT_SHOWN.union(*(about.columns for about in LEARNING))
+    columns = dict.fromkeys(name for run in runs for name in run.names(FURTHER) if name not in listed)
+    return [MetricPlot(column.replace("/", ": ").replace("_", " "), column.rpartition("/")[2], {column: ""})
+            for column in columns]
 
 
-def _budget(runs: Sequence[Curves]) -> list[Panel]:
-    """Where the machine's time goes, and how fast it is."""
-    panels = []
-    if len(runs) == 1:
-        run = runs[0]
-        there = [column for column in BUDGET if run.has(column)]
-        totals = {column: float(np.nansum(run.column(column))) for column in there}
-        everything = sum(totals.values())
-        if everything > 0:
-            window = max(1, run.rows // 100)
-            panels.append(Panel("Seconds of an iteration", "s", [
-                run.line(f"{BUDGET[column][0]} {100 * totals[column] / everything:.0f} %",
-                         smoothed(np.nan_to_num(run.column(column)), window), color=BUDGET[column][1], kind="area")
-                for column in there]))
-    lines = [run.line(run.label, "time/steps_per_second", width=1.4, in_title=False,
+def _times(runs: Sequence[Curves]) -> list[Plot]:
+    """Where the machine's time goes, of one run."""
+    run = runs[0]
+    times = {column: np.nan_to_num(run.column(column), posinf=0.0, neginf=0.0) for column in TIMES.columns}
+    everything = sum(float(values.sum()) for values in times.values())
+    if len(runs) > 1 or not 0 < everything < LARGEST:
+        return []
+    return [Plot(TIMES.title, TIMES.unit, [
+        run.line(f"{words} {100 * times[column].sum() / everything:.0f} %",
+                 smoothed(times[column], max(1, run.rows // 100)), color=color, kind="area")
+        for (column, words), color in zip(TIMES.columns.items(), TIME_COLORS, strict=True) if run.has(column)])]
+
+
+def _speeds(runs: Sequence[Curves]) -> list[Plot]:
+    column, = SPEED.columns
+    lines = [run.line(run.label, column, width=1.4, in_title=False,
                       color=CYAN if len(runs) == 1 else COLORS[i % len(COLORS)])
-             for i, run in enumerate(runs) if run.has("time/steps_per_second")]
-    if lines:
-        panels.append(Panel("Speed", "steps/s", lines, extra={"y": {"rangemode": "tozero"}}))
-    return panels
+             for i, run in enumerate(runs) if run.has(column)]
+    return [Plot(SPEED.title, SPEED.unit, lines, axes={"y": {"rangemode": "tozero"}})] if lines else []
 
 
-def max_of(lines: Sequence[Line]) -> float:
+def _largest_in(lines: Sequence[Line]) -> float:
     """The largest number in some lines, 0 where there is none."""
     values = np.concatenate([line.y for line in lines])
     return float(np.abs(values[np.isfinite(values)]).max(initial=0.0))

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from colab_rl.evaluation.episode import Episode
+from colab_rl.views.values import text_of
 
 SHORTEST_SWING = 0.06  # s; a foot that lifts for less has bounced
 
@@ -94,9 +95,9 @@ def contact_sentence(episode: Episode) -> str:
 def gait_sentence(episode: Episode) -> str:
     """What an episode was, in a line."""
     cut = f"first {episode.length:,} of " if episode.length < episode.steps else ""
-    parts = [f"return {episode.total_return:.1f}", f"{cut}{episode.steps:,} steps"]
+    parts = [f"return {text_of(episode.total_return)}", f"{cut}{episode.steps:,} steps"]
     if np.isfinite(speed(episode)):
-        parts.append(f"{speed(episode):.1f} m/s")
+        parts.append(f"{text_of(speed(episode))} m/s")
     if np.isfinite(energy_per_metre(episode)):
-        parts.append(f"{energy_per_metre(episode):.0f} J/m")
+        parts.append(f"{text_of(energy_per_metre(episode), 0)} J/m")
     return ", ".join(parts)

@@ -14,6 +14,7 @@ import numpy as np
 
 from colab_rl.environments.spaces import Spaces
 from colab_rl.evaluation.episode import Episode
+from colab_rl.views.values import value_range
 
 MOST_TRACES = 3
 MOST_ACTIONS = 8
@@ -31,16 +32,12 @@ class Group(NamedTuple):
 
     def range(self, episodes: Sequence[Episode]) -> tuple[float, float]:
         """The least and greatest value in any of the episodes, a little apart."""
-        values = np.concatenate([np.asarray(episode[name], np.float64) for episode in episodes
-                                 for name in self.series if name in episode.series])
-        values = values[np.isfinite(values)]
-        low, high = (float(values.min()), float(values.max())) if len(values) else (0.0, 1.0)
-        margin = 0.04 * (high - low) or 0.5
-        return low - margin, high + margin
+        return value_range(np.concatenate([np.asarray(episode[name], np.float64) for episode in episodes
+                                           for name in self.series if name in episode.series]), 0.04)
 
 
 class Action(NamedTuple):
-    """One number of a continuous action, with its bounds; or one of the choices of a discrete one."""
+    """One number of a continuous action, with the ends of its bar; or one of the choices of a discrete one."""
 
     label: str
     series: str
@@ -105,9 +102,9 @@ def actions(episode: Episode, spaces: Spaces) -> list[Action]:
     found = []
     for name, low, high in list(zip(names, spaces.action_low, spaces.action_high, strict=True))[:MOST_ACTIONS]:
         if not np.isfinite([low, high]).all():
-            high = float(np.abs(episode[name]).max(initial=0)) or 1.0
+            high = np.abs(np.nan_to_num(episode[name], posinf=0, neginf=0)).max(initial=0)
             low = -high
-        found.append(Action(words_of(name.removeprefix("action_")), name, float(low), float(high), None,
+        found.append(Action(words_of(name.removeprefix("action_")), name, *value_range([low, high], 0), None,
                             episode.units[name]))
     return found
 

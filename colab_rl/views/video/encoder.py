@@ -11,12 +11,13 @@ import contextlib
 import fcntl
 import os
 import subprocess
-import uuid
 from pathlib import Path
+from typing import IO
 
 import numpy as np
 
 from colab_rl.errors import ColabRLError, UsageError
+from colab_rl.views.files import temporary_beside
 
 SUFFIXES = (".mp4", ".gif")
 # Even sizes and yuv420p play on phones; BT.709, and said so, gives the same colours in every player.
@@ -40,8 +41,7 @@ class VideoWriter:
         self.size = size
         self._comment = comment
         self._fps = fps
-        # Absolute, since FFmpeg reads `walker:` at the beginning of a name as a protocol.
-        self._temporary = path.absolute().with_name(f".tmp-{uuid.uuid4().hex[:8]}-{path.name}")
+        self._temporary = temporary_beside(path, path.suffix.lower())
         self._gif = path.suffix.lower() == ".gif"
         # A GIF's colours are chosen from all frames, so they are kept without loss until the last one is there.
         self._stream = self._temporary.with_suffix(".mkv") if self._gif else self._temporary
@@ -92,9 +92,11 @@ class VideoWriter:
         if self._gif:
             palette = self._temporary.with_suffix(".png")
             try:
-                run_ffmpeg("-i", self._stream, "-vf", f"palettegen=max_colors={GIF_COLORS}:stats_mode=diff", palette)
-                run_ffmpeg("-i", self._stream, "-i", palette, "-lavfi", "paletteuse=dither=none:diff_mode=rectangle",
-                           self._temporary)
+                # By names in their folder: `%d` in the folder's own would be a pattern.
+                run_ffmpeg("-i", self._stream.name, "-vf", f"palettegen=max_colors={GIF_COLORS}:stats_mode=diff",
+                           palette.name, cwd=palette.parent)
+                run_ffmpeg("-i", self._stream.name, "-i", palette.name, "-lavfi",
+                           "paletteuse=dither=none:diff_mode=rectangle", self._temporary.name, cwd=palette.parent)
             finally:
                 palette.unlink(missing_ok=True)
         os.replace(self._temporary, self.path)
@@ -114,7 +116,7 @@ def check_encoder() -> None:
 
 def check_writable(folder: Path) -> None:
     """Makes the folder where it is missing. Raises ColabRLError where it cannot be written."""
-    probe = folder / f".tmp-{uuid.uuid4().hex[:8]}"
+    probe = temporary_beside(folder / "video")
     try:
         folder.mkdir(parents=True, exist_ok=True)
         probe.touch()
@@ -126,17 +128,15 @@ def check_writable(folder: Path) -> None:
 
 def make_preview(video: Path, preview: Path, most_bytes: int) -> None:
     """A smaller copy of a video, 480 pixels wide, cut where it would take more than `most_bytes`."""
-    run_ffmpeg("-i", video.absolute(), "-vf", "scale=480:-2,format=yuv420p", "-vcodec", "libx264", "-preset",
-               "veryfast", "-crf", "30", "-movflags", "+faststart", "-fs", most_bytes, preview.absolute())
+    with video.open("rb") as film:  # not by its name, which FFmpeg may read as a protocol or a pattern
+        run_ffmpeg("-i", "pipe:0", "-vf", "scale=480:-2,format=yuv420p", "-vcodec", "libx264", "-preset", "veryfast",
+                   "-crf", "30", "-movflags", "+faststart", "-fs", most_bytes, preview.absolute(), stdin=film)
 
 
-def run_ffmpeg(*arguments: object) -> None:
-    """Runs FFmpeg. Raises ColabRLError with what it said where it fails.
-
-    arguments: files as absolute paths, see VideoWriter.
-    """
+def run_ffmpeg(*arguments: object, stdin: IO[bytes] | int = subprocess.DEVNULL, cwd: Path | None = None) -> None:
+    """Runs FFmpeg. Raises ColabRLError with what it said if it fails."""
     command = [_ffmpeg(), "-y", "-loglevel", "error", *map(str, arguments)]
-    done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, errors="replace")
+    done = subprocess.run(command, stdin=stdin, capture_output=True, text=True, errors="replace", cwd=cwd)
     if done.returncode:
         raise ColabRLError(f"FFmpeg failed: {_reason(done.stderr)}; no video was written")
 

@@ -14,7 +14,7 @@ outside and the video is higher.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 
 import numpy as np
 from PIL import Image
@@ -28,7 +28,7 @@ FOOTER = ("actions", "progress")
 MARGIN = 0.02      # of the picture's height between the subject and a strip
 LEAST_SEEN = 0.5   # of the picture's height
 LEAST_SCALE = 3 / 4  # below it letters, which do not shrink any more, would stand over each other
-WIDEST = 3 / 2     # a picture higher than this shape is fitted by its height
+LEAST_SHAPE = 3 / 2  # width over height: a picture that is higher is fitted by its height
 # Metres from the lower to the upper edge of a picture whose lower edge is y = 0, by the environment's name.
 METRES_HIGH = {"BipedalWalker": 400 / 30, "BipedalWalkerHardcore": 400 / 30}
 
@@ -44,6 +44,7 @@ def parse_panels(overlay: str) -> tuple[str, ...]:
     return tuple(name for name in PANELS if name in names)
 
 
+@np.errstate(all="ignore")
 def free_share(episodes: Sequence[Episode]) -> tuple[float, float]:
     """The shares of the picture's height, from above and from below, where the subject never is; 0 where unknown."""
     high = METRES_HIGH.get(episodes[0].environment.rpartition(":")[2].partition("-v")[0])
@@ -56,7 +57,8 @@ def free_share(episodes: Sequence[Episode]) -> tuple[float, float]:
             heights = y + np.sin(angle) * outline[:, 0] + np.cos(angle) * outline[:, 1]
             tops.append(heights.max())
             bottoms.append(heights.min())
-    return max(0.0, 1 - max(tops) / high - MARGIN), max(0.0, min(bottoms) / high - MARGIN)
+    above, below = np.clip(np.nan_to_num([1 - max(tops) / high - MARGIN, min(bottoms) / high - MARGIN]), 0, 1)
+    return float(above), float(below)
 
 
 class Overlay:
@@ -68,16 +70,16 @@ class Overlay:
         video has fewer panels, and is higher.
     """
 
+    @np.errstate(all="ignore")
     def __init__(self, scene: Scene, picture: tuple[int, int], free: tuple[float, float],
                  panels: Collection[str], width: int, scale: float):
         scale = max(scale, LEAST_SCALE)
         made = {name: kind(scene, width, scale) for name, kind in PANELS.items() if name in panels}
-        above = [panel for name, panel in made.items() if name not in FOOTER]
-        below = [panel for name, panel in made.items() if name in FOOTER]
-        header = sum(panel.height for panel in above)
-        footer = sum(panel.height for panel in below)
-        zoom = min(width / picture[0], width / WIDEST / picture[1])
-        self.picture = round(picture[0] * zoom), round(picture[1] * zoom)
+        above = [panel for name, panel in made.items() if panel.height and name not in FOOTER]
+        below = [panel for name, panel in made.items() if panel.height and name in FOOTER]
+        header, footer = (sum(panel.height for panel in strip) for strip in (above, below))
+        zoom = min(width / picture[0], width / LEAST_SHAPE / picture[1])
+        self.picture = max(1, round(picture[0] * zoom)), max(1, round(picture[1] * zoom))
         covered = [min(strip, int(share * self.picture[1]))
                    for strip, share in zip((header, footer), free, strict=True)]
         visible = self.picture[1] - sum(covered)
@@ -90,8 +92,8 @@ class Overlay:
         left = (width - self.picture[0]) // 2
         self.window = left, header, left + self.picture[0], header + visible  # of the frame: where the picture is seen
         self._seen = slice(covered[0], covered[0] + visible)                  # of the picture, in rows
-        self._strips = [Strip(above, width, header, 0), Strip(below, width, footer, header + visible)]
         self._canvas = np.full((self.size[1], width, 3), BACKGROUND, np.uint8)
+        self._panels = [*self._placed(above, 0), *self._placed(below, header + visible)]
 
     def __call__(self, picture: np.ndarray, t: int) -> np.ndarray:
         """The frame of state `t`, (height, width, 3) uint8, from the environment's own; the next call reuses it."""
@@ -99,9 +101,19 @@ class Overlay:
             picture = np.asarray(Image.fromarray(picture).resize(self.picture, Image.Resampling.BILINEAR))
         left, top, right, bottom = self.window
         self._canvas[top:bottom, left:right] = picture[self._seen]
-        for strip in self._strips:
-            strip.draw(self._canvas, t)
+        for panel, rows, still in self._panels:
+            image = still.copy()
+            panel.frame(image, t)
+            self._canvas[rows] = np.asarray(image)
         return self._canvas
+
+    def _placed(self, panels: Sequence[Panel], top: int) -> Iterator[tuple[Panel, slice, Image.Image]]:
+        """Panels below each other from row `top` on: each with its rows, and an image of what does not change."""
+        for panel in panels:
+            still = Image.new("RGB", (panel.width, panel.height), BACKGROUND)
+            panel.still(still)
+            yield panel, slice(top, top + panel.height), still
+            top += panel.height
 
     def ended(self, words: str) -> np.ndarray:
         """The last frame as it stays after the episode's end: the picture dimmed, with words in its corner."""
@@ -114,25 +126,3 @@ class Overlay:
         draw_text(dimmed, x, y, words, size, TEXT, "right")
         self._canvas[top:bottom, left:right] = np.asarray(dimmed)
         return self._canvas
-
-
-class Strip:
-    """Panels below each other, the first at row `top` of the frame."""
-
-    def __init__(self, panels: Sequence[Panel], width: int, height: int, top: int):
-        self.rows = slice(top, top + height)
-        self._placed: list[tuple[Panel, int]] = []
-        self._still = Image.new("RGB", (width, height), BACKGROUND)
-        y = 0
-        for panel in panels:
-            panel.still(self._still, 0, y)
-            self._placed.append((panel, y))
-            y += panel.height
-
-    def draw(self, canvas: np.ndarray, t: int) -> None:
-        """Draws the panels of state `t` into their rows of (H, W, 3) uint8."""
-        if self._placed:
-            image = self._still.copy()
-            for panel, y in self._placed:
-                panel.frame(image, 0, y, t)
-            canvas[self.rows] = np.asarray(image)

@@ -30,8 +30,9 @@ from colab_rl.views.video.panels import BACKGROUND, Scene
 from colab_rl.views.video.takes import Take
 
 UNSCALED = 600          # pixels of width at which letters have their size
-FASTEST = {".mp4": 60.0, ".gif": 25.0}  # frames a second that players show
-UNTIMED = 30.0          # steps a second where the environment does not say
+MOST_FPS = {".mp4": 60.0, ".gif": 25.0}  # frames a second that players show
+LEAST_FPS, GREATEST_FPS = 0.05, 1e6     # that are believed; MoviePy tells FFmpeg two decimals
+UNTIMED = 30.0          # steps a second if the environment does not say
 
 
 @dataclass(frozen=True)
@@ -61,7 +62,9 @@ class Camera:
         self.name = environment_name(source)
         self.environment: gymnasium.Env = make_environment(source, render_mode="rgb_array")
         fps = metadata_of(self.environment).get("render_fps")
-        self.fps = float(fps) if isinstance(fps, int | float) and 0 < fps < math.inf else UNTIMED
+        self.fps = UNTIMED
+        if isinstance(fps, int | float | np.number) and LEAST_FPS <= fps <= GREATEST_FPS:
+            self.fps = float(fps)
 
     def frame(self) -> np.ndarray:
         """(H, W, 3) uint8 of where the environment stands."""
@@ -190,8 +193,7 @@ class SideBySide(Reel):
         return (i % self.columns) * (self.size[0] // self.columns), (i // self.columns) * self.cell[1]
 
 
-def pace(step_fps: float, speed: float, suffix: str) -> tuple[int, float]:
+def stride_and_fps(step_fps: float, speed: float, suffix: str) -> tuple[int, float]:
     """Steps from frame to frame, and frames a second, for a playback `speed` times as fast as the environment's own."""
-    stride = max(1, math.ceil(step_fps * speed / FASTEST[suffix] - 1e-9))
-    return stride, step_fps * speed / stride
-
+    stride = max(1, math.ceil(step_fps * speed / MOST_FPS[suffix] - 1e-9))
+    return stride, max(step_fps * speed / stride, LEAST_FPS)

@@ -16,6 +16,7 @@ from colab_rl.policies.load import find_checkpoint, record_checkpoint
 from colab_rl.progress import progress_bar, say
 from colab_rl.runs.identity import Identity
 from colab_rl.runs.places import Places
+from colab_rl.views.values import text_of
 
 MOST_COMPARED = 4
 EVOLUTION_TAKES = 6
@@ -32,7 +33,7 @@ class Take:
     @property
     def caption(self) -> tuple[str, str, str, str]:
         """Run, checkpoint, steps, the score."""
-        score = "" if self.manifest.score is None else f"score {self.manifest.score:.1f}"
+        score = "" if self.manifest.score is None else f"score {text_of(self.manifest.score)}"
         return self.run, f"generation {self.manifest.generation}", f"{_count(self.manifest.step)} steps", score
 
 

@@ -263,6 +263,21 @@ KINDS = {
         Node.children += [Node, Node.children]
         make = lambda: Node()
         ''', "1", "2"),
+    "set of classes that name it": ('''
+        class Hopper:
+            def others(self):
+                return KINDS
+        class Walker:
+            def others(self):
+                return KINDS, {}
+        KINDS = {Hopper, Walker, ("plain", 1)}
+        make = lambda: KINDS
+        ''', "1", "2"),
+    "list that holds itself": ('''
+        values = [{}]
+        values.append(values)
+        make = lambda: values
+        ''', "1", "2"),
     "generator": ('''
         def make():
             return (number * {} for number in range(3))
@@ -280,6 +295,12 @@ def test_every_kind_of_thing_tells_its_values_apart_and_is_the_same_again(kind):
     cell, one, other = KINDS[kind]
     assert digest(cell.replace("{}", one)) == digest("\n\n# below\n" + textwrap.dedent(cell.replace("{}", one)))
     assert digest(cell.replace("{}", one)) != digest(cell.replace("{}", other))
+
+
+def test_a_chain_of_many_functions_is_read_to_its_end():
+    links = "".join(f"def link_{i}(x):\n    return link_{i + 1}(x)\n" for i in range(2000))
+    one, other = (f"{links}def link_2000(x):\n    return x + {number}\nmake = link_0" for number in (1, 2))
+    assert digest(one) != digest(other)
 
 
 def test_a_docstring_of_a_nested_class_does_not_count():

@@ -20,10 +20,10 @@ from colab_rl.progress import progress_bar, say
 from colab_rl.runs.identity import Identity
 from colab_rl.runs.places import Location, Places
 from colab_rl.storage import absolute_path
-from colab_rl.views.copies import copy_to_store
+from colab_rl.views.files import check_file_name, copy_to_store
 from colab_rl.views.video.encoder import VideoWriter, check_encoder, check_suffix, check_writable
 from colab_rl.views.video.overlay import parse_panels
-from colab_rl.views.video.reels import Camera, Reel, Sequel, SideBySide, Style, pace
+from colab_rl.views.video.reels import Camera, Reel, Sequel, SideBySide, Style, stride_and_fps
 from colab_rl.views.video.takes import takes_of
 
 FORMS = ("episode", "compare", "evolution")
@@ -109,7 +109,7 @@ def render(run: str, *, form: str = "episode", checkpoint: str | int = "best", a
     if out is not None:
         check_free(out, overwrite)
 
-    stride, fps = pace(camera.fps, speed, suffix)
+    stride, fps = stride_and_fps(camera.fps, speed, suffix)
     if seconds is None and form == "evolution":
         seconds = EVOLUTION_SECONDS
     width = size or (GIF_WIDTH if suffix == ".gif" else WIDTHS[form])
@@ -170,6 +170,7 @@ def _suffix(out: Path | None, gif: bool) -> str:
     if out is None:
         return ".gif" if gif else ".mp4"
     check_suffix(out)
+    check_file_name(out)
     suffix = out.suffix.lower()
     if gif and suffix != ".gif":
         raise UsageError(f"a GIF was asked for, and {out} is to be an {suffix}: leave one of them out")

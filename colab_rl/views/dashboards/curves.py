@@ -7,9 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from colab_rl.views.dashboards.style import Line
+from colab_rl.views.dashboards.plots import Line
 
-Table = Mapping[str, np.ndarray]  # a (rows,) float64 array a column (docs/metrics.md), NaN where a cell is empty
 X_AXES = {"Steps": "environment steps", "Wall time": "minutes of training", "Iterations": "iterations"}
 
 
@@ -26,10 +25,13 @@ class Mark:
 
 @dataclass(frozen=True)
 class Curves:
-    """A run's metrics, under the name that the figures give it."""
+    """A run's metrics, under the name that the figures give it.
+
+    table: a (rows,) float64 array for each column (docs/metrics.md), NaN where a cell is empty.
+    """
 
     label: str
-    table: Table
+    table: Mapping[str, np.ndarray]
     checkpoints: Sequence[Mark] = ()
 
     @property
@@ -45,9 +47,18 @@ class Curves:
         """Whether a column has any number in it."""
         return bool(np.isfinite(self.column(name)).any())
 
-    def names(self, prefix: str) -> list[str]:
+    def names(self, prefix: str | tuple[str, ...]) -> list[str]:
         """Columns with numbers whose names begin so."""
         return [name for name in self.table if name.startswith(prefix) and self.has(name)]
+
+    @property
+    def networks(self) -> list[str]:
+        """The networks that the table has columns of: `policy` of `optimizer/policy/gradient_norm`."""
+        return list(dict.fromkeys(name.split("/")[1] for name in self.names("optimizer/") if name.count("/") == 2))
+
+    def ratio(self, network: str) -> np.ndarray:
+        """The update's norm over the parameters' norm of a network."""
+        return self.column(f"optimizer/{network}/update_norm") / self.column(f"optimizer/{network}/parameter_norm")
 
     def xs(self, chosen: np.ndarray | slice = slice(None)) -> tuple[np.ndarray, ...]:
         """The rows' steps, minutes and iterations."""
@@ -59,7 +70,7 @@ class Curves:
         values = self.column(y) if isinstance(y, str) else y
         chosen = np.flatnonzero(np.isfinite(values)) if look.get("kind") == "points" else slice(None)
         xs = self.xs(chosen)
-        return Line(name, xs[0], values[chosen], also_x=xs, group=self.label, **look)  # type: ignore[arg-type]
+        return Line(name, xs[0], values[chosen], other_x=xs, group=self.label, **look)  # type: ignore[arg-type]
 
 
 def table_of(rows: Iterable[Mapping[str, float]]) -> dict[str, np.ndarray]:

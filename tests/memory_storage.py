@@ -6,7 +6,7 @@ import importlib.util
 import sys
 from pathlib import Path
 
-PATH = Path(__file__).parents[2] / "docs" / "extending" / "storage.py"
+PATH = Path(__file__).parents[1] / "docs" / "extending" / "storage.py"
 
 # Under this file's own name: whoever imports it gets the skeleton.
 _spec = importlib.util.spec_from_file_location(__name__, PATH)

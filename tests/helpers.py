@@ -21,6 +21,11 @@ from colab_rl.training.metrics import to_csv
 TINY = ["num_envs=2", "num_steps=32", "minibatch_size=32", "update_epochs=2", "checkpoint_every=1", "eval_every=4",
         "eval_episodes=2", "keep_last=2", "keep_every=3", "hidden_sizes=8"]
 
+# Of files, as people write them: what FFmpeg, globs, shells, HTML and URLs read as more than a name; and the longest.
+NAMES = ["my report", "rapport d'été", "50%d of 100%", "a[1] *?", "-leading", "walker:12", 'say "hi"', "party 🎉👨‍👩‍👧",
+         "a#b?c&d=e", "dots.in..it", ".hidden", "報告", "<b>bold", "back\\slash", "$(touch x) `id`;|", "x" * 250,
+         "é" * 125]
+
 RUN_ID = "9f0c"
 LONG = 60.0  # seconds that a test waits for what must come; it comes at once
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import datetime
 import os
-import uuid
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -14,6 +13,7 @@ import gymnasium
 import numpy as np
 import plotly.graph_objects as go
 
+from colab_rl.algorithms.registry import algorithm_class
 from colab_rl.arguments import checked
 from colab_rl.checkpoints import Manifest
 from colab_rl.checkpoints.layout import REPORTS
@@ -28,8 +28,8 @@ from colab_rl.progress import say
 from colab_rl.runs.places import Location, Places
 from colab_rl.storage import absolute_path
 from colab_rl.views import dashboards
-from colab_rl.views.copies import copy_to_store
 from colab_rl.views.dashboards import Contender
+from colab_rl.views.files import check_file_name, copy_to_store, fitting_name, temporary_beside
 from colab_rl.views.history import History
 from colab_rl.views.report.page import Section, page
 
@@ -69,16 +69,15 @@ def report(runs: str | Sequence[str], *, out: Location = None, checkpoint: str |
     Raises UsageError for what is not there, StorageError where the copy fails; the file is written by then.
     """
     names = [runs] if isinstance(runs, str) else list(runs)
-    named = Path(out or "-".join(name.replace(":", "-") for name in names) + "-report.html")
+    named = Path(out or fitting_name("-".join(name.replace(":", "-") for name in names), "-report.html"))
     target = absolute_path(named, "out")
     _check_target(target)
-    text = build_page(names, checkpoint=checkpoint, episodes=episodes, env=env, root=root, store=store)
-    data = text.encode()
+    places = Places(root, store)
+    data = _page_of(names, places, checkpoint, episodes, env).encode()
     try:
         _write(target, data)
     except OSError as error:
         raise StorageError(f"{target} cannot be written: {error.strerror}; give another file with --out") from error
-    places = Places(root, store)
     identity = places.require(names[0].partition(":")[0])
     try:
         copy_to_store(places, identity, REPORTS + target.name, data)
@@ -90,11 +89,15 @@ def report(runs: str | Sequence[str], *, out: Location = None, checkpoint: str |
 def build_page(names: Sequence[str], *, checkpoint: str | int = "best", episodes: int = 100,
                env: EnvironmentSource | None = None, root: Location = None, store: Location = None) -> str:
     """The page of `report`, as text."""
+    return _page_of(names, Places(root, store), checkpoint, episodes, env)
+
+
+def _page_of(names: Sequence[str], places: Places, checkpoint: str | int, episodes: int, env: EnvironmentSource | None
+             ) -> str:
     if not 1 <= len(set(names)) <= MOST_CONTENDERS or len(set(names)) < len(names):
         raise UsageError(f"one to {MOST_CONTENDERS} different runs can be looked at beside each other")
     if not 0 <= episodes <= 1_000_000:
         raise UsageError(f"episodes must be between 0 and 1,000,000, not {episodes}")
-    places = Places(root, store)
     named: dict[str, tuple[str, Choice]] = {}
     for name in names:
         choice = _choose(name, checkpoint, env, places)
@@ -189,11 +192,13 @@ def _value_note(choices: Sequence[Choice]) -> str:
     """Whose value estimates are of more or less than the rewards of the return that they are drawn beside."""
     sentences = ""
     for identity in {choice.history.identity.name: choice.history.identity for choice in choices}.values():
-        if "target_entropy" in identity.config:
-            clip = identity.config.get("reward_clip")
+        algorithm = algorithm_class(identity.algorithm)
+        clip = identity.config.get("reward_clip") if algorithm.off_policy else None
+        if clip or algorithm.entropy_bonus:
             rewards = f"rewards clipped to ±{clip:g}" if clip else "rewards"
+            bonus = " and of the bonus for entropy" if algorithm.entropy_bonus else ""
             where = ", least of all before a fall" if clip else ""
-            sentences += (f" {identity.name}'s value estimate is of {rewards} and of the bonus for entropy; the return "
+            sentences += (f" {identity.name}'s value estimate is of {rewards}{bonus}; the return "
                           f"beside it is of the environment's rewards alone: the two need not meet{where}.")
     return sentences
 
@@ -255,7 +260,7 @@ def _facts(choices: Sequence[Choice]) -> list[tuple[str, str]]:
 def _write(target: Path, data: bytes) -> None:
     """Makes the file whole, or leaves the one that was there. Raises OSError."""
     target.parent.mkdir(parents=True, exist_ok=True)
-    temporary = target.with_name(f".tmp-{uuid.uuid4().hex[:8]}-{target.name}")
+    temporary = temporary_beside(target)
     try:
         temporary.write_bytes(data)
         os.replace(temporary, target)
@@ -265,6 +270,7 @@ def _write(target: Path, data: bytes) -> None:
 
 def _check_target(target: Path) -> None:
     """Raises UsageError before any work where the file is there and no report."""
+    check_file_name(target)
     try:
         if target.is_dir():
             raise UsageError(f"{target} is a folder: give a file with --out")

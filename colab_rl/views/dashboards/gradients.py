@@ -1,0 +1,87 @@
+"""Is the optimizer healthy? Gradients, steps and Adam's moments of each network."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+
+import numpy as np
+import plotly.graph_objects as go
+
+from colab_rl.views.dashboards.curves import Curves
+from colab_rl.views.dashboards.health import FEWEST_ROWS, diagnose, judged_rows
+from colab_rl.views.dashboards.learning import with_x_buttons
+from colab_rl.views.dashboards.metric_plots import NETWORKS, RATIO, UPDATE
+from colab_rl.views.dashboards.plots import DASH_WORDS, DASHES, Line, Plot
+from colab_rl.views.dashboards.style import empty, wrapped
+from colab_rl.views.palette import COLORS, GREEN, GREY, RED, YELLOW
+
+HEALTHY, FEW = "Nothing unhealthy in the last fifth of the run", "Too few rows yet to judge the optimizer's health"
+
+
+@np.errstate(all="ignore")
+def optimizer(runs: Curves | Sequence[Curves]) -> go.Figure:
+    """The optimizer of a run, or of several, by network; what is unhealthy is said above and marked broadly."""
+    runs = [runs] if isinstance(runs, Curves) else list(runs)
+    runs = [run for run in runs if run.networks]
+    if not runs:
+        return empty("There are no optimizer metrics yet: they come with the first iteration.")
+    dashes = dict(zip(dict.fromkeys(network for run in runs for network in run.networks), itertools.cycle(DASHES)))
+    key = ", ".join(f"{DASH_WORDS[dash]} {network}" for network, dash in dashes.items()) if len(runs) > 1 else ""
+    plots = []
+    for about in NETWORKS:
+        lines = _lines(runs, about.columns, dashes)
+        if lines:
+            plots.append(Plot(about.title, about.unit, lines, log=about.log, note=key,
+                              axes={} if about.log else {"y": {"rangemode": "tozero"}}))
+    return with_x_buttons(plots, [run.label for run in runs], _sentences(runs))
+
+
+def _lines(runs: Sequence[Curves], columns: dict[str, str], dashes: dict[str, str]) -> list[Line]:
+    """A colour each network where one run is shown, otherwise a colour each run and a dash each network.
+
+    Of several runs only the first column is shown, since more lines could not be told apart.
+    """
+    lines = []
+    alone = len(runs) == 1
+    for number, run in enumerate(runs):
+        unhealthy = {symptom.column for symptom in diagnose(run)}
+        for i, network in enumerate(run.networks):
+            for column, words in list(columns.items())[:None if alone else 1]:
+                judged = (UPDATE if column == RATIO else column).replace("*", network)
+                values = run.ratio(network) if column == RATIO else run.column(judged)
+                if not np.isfinite(values).any():
+                    continue
+                name = " ".join(filter(None, ("" if alone else run.label, network, words)))
+                dash = "dot" if words else "solid" if alone else dashes[network]
+                lines.append(run.line(name, values, color=COLORS[(i if alone else number) % len(COLORS)], dash=dash,
+                                      opacity=0.8 if words else 1.0, in_title=alone))
+                if judged in unhealthy:
+                    newest = np.full(len(values), np.nan)
+                    newest[judged_rows(values)] = values[judged_rows(values)]
+                    lines.append(run.line(f"{name}, unhealthy", newest, color=YELLOW, width=8, opacity=0.5,
+                                          in_title=False))
+    return lines
+
+
+def _sentences(runs: Sequence[Curves]) -> list[str]:
+    """What is said above the plots, in lines: of one run each symptom with its reason, of several who has which."""
+    if len(runs) == 1:
+        if runs[0].rows < FEWEST_ROWS:
+            return wrapped(FEW + ".")
+        found = [_signed(RED, "<b>!</b>", symptom.sentence) for symptom in diagnose(runs[0])]
+        return [line for lines in found or [_signed(GREEN, "✓", HEALTHY + ".")] for line in lines]
+    groups: dict[str, list[str]] = {HEALTHY: [], FEW: []}
+    for run in runs:
+        briefs = [symptom.brief for symptom in diagnose(run)]
+        for words in [FEW] if run.rows < FEWEST_ROWS else dict.fromkeys(briefs) or [HEALTHY]:
+            groups.setdefault(words, []).append(run.label)
+    signs = {HEALTHY: (GREEN, "✓"), FEW: (GREY, "·")}
+    return [line for words, labels in groups.items() if labels
+            for line in _signed(*signs.get(words, (RED, "<b>!</b>")), f"{words}: {', '.join(labels)}")]
+
+
+def _signed(color: str, sign: str, sentence: str) -> list[str]:
+    """A sentence in lines, with a coloured sign before the first."""
+    first, *rest = wrapped(sentence)
+    return [f'<span style="color:{color}">{sign}</span> {first}', *(f"   {line}" for line in rest)]
