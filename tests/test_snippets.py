@@ -78,7 +78,7 @@ def small(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, one_core: None) -> di
     shrink("colab_rl.training.session.train", lambda options: {
         "root": str(tmp_path / "trained"), "store": "none", "total_steps": 128,
         "settings": {**options.get("settings", {}), **parse_settings(TINY)}})
-    for home in ("colab_rl.commands.evaluate.evaluate", "colab_rl.views.report.report.report"):
+    for home in ("colab_rl.commands.evaluate.evaluate", "colab_rl.views.report.build.report"):
         shrink(home, lambda options: {"episodes": 1})
     colab = types.ModuleType("google.colab")
     colab.auth = types.SimpleNamespace(authenticate_user=lambda: None)  # type: ignore[attr-defined]
