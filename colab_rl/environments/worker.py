@@ -121,6 +121,7 @@ class Worker:
     def _made(self, i: int) -> Stepper:
         return Stepper(make_environment(self.source), self.observations[i])
 
+    @np.errstate(over="ignore")  # what no float32 holds is recorded as infinite
     def _record(self, i: int) -> None:
         if self.recorded[i]:
             self.channels[i] = self.description.row(self.steppers[i].environment, self.observations[i])

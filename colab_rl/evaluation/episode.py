@@ -114,6 +114,7 @@ class Recording:
         self._actions: list[np.ndarray] = []
         self._rewards: list[float] = []
 
+    @np.errstate(over="ignore")  # what no float32 holds is recorded as infinite
     def state(self, row: np.ndarray, observation: np.ndarray) -> None:
         """Notes a state: (channels.width,) its channels and poses, and the (*obs_shape,) observation."""
         self._rows.append(np.array(row, np.float32))
@@ -148,6 +149,7 @@ class Recording:
                        rows[:, count:].reshape(length + 1, channels.body_count, 3), list(terrain), channels.shown)
 
 
+@np.errstate(all="ignore")
 def to_npz(episodes: Sequence[Episode]) -> bytes:
     """The episodes as an .npz file, at most `LARGEST_EPISODE` bytes each; equal episodes give equal bytes.
 
@@ -185,6 +187,7 @@ def _file_of(episodes: Sequence[tuple[Episode, int]]) -> bytes:
     return _packed({**arrays, DESCRIPTION: np.frombuffer(text, np.uint8)})
 
 
+@np.errstate(all="ignore")
 def from_npz(data: bytes) -> list[Episode]:
     """The episodes of a file. Raises ValueError where it is none."""
     try:

@@ -15,6 +15,7 @@ from test_dashboards import curves, make_walk, pole
 
 from colab_rl import dashboards
 from colab_rl.environments import describe
+from colab_rl.evaluation import episode as telemetry
 from colab_rl.views.live import LivePlot
 from colab_rl.views.report.page import Section, page
 from colab_rl.views.values import LARGEST, text_of
@@ -216,3 +217,12 @@ def test_a_browser_draws_them_too(tmp_path, episodes):
         "Math.max(...[...document.querySelectorAll('.yaxislayer-above')].map(e => e.querySelectorAll('text').length))"],
         tmp_path / "profile")
     assert errors == [] and plots > 100 and ticks <= 20
+
+
+@kinds
+def test_a_telemetry_file(episodes, kind):
+    for name, episode in episodes.items():
+        odd = odd_episode(episode, kind, 0)
+        read, = telemetry.from_npz(telemetry.to_npz([odd]))
+        assert read.length == odd.length and np.array_equal(read["reward"], odd["reward"], equal_nan=True), name
+        check(dashboards.gait(read))
