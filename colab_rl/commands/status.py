@@ -79,8 +79,9 @@ class RunStatus(Result):
 def status(run: str | None = None, *, root: Location = None, store: Location = None) -> list[RunStatus]:
     """The run, or all runs. Raises UsageError for an unknown run.
 
-    `verified` and `written` say for one run that every file was read, or that Drive gave its MD5. For all runs they
-    say what `survey` says, which reads no file but manifests.
+    For one run, `verified` and `written` mean that every file has the MD5 of its manifest: each is read, or the storage
+    itself gives its MD5. For all runs only manifests are read. Another file has the size of its manifest then, and the
+    MD5 too if a listing brings it (`survey`).
     """
     return status_in(Places(root, store), run)
 
