@@ -5,51 +5,51 @@
 
 PROVEN: dict[str, dict[str, str]] = {
     "ppo envpool": {
-        "code": "0b95f7a8829bc7c5",
-        "code of algorithms": "7288a55a471c4225",
-        "code of algorithms/ppo": "154b5fc0b42617b8",
-        "code of environments": "db356c6ba79c8749",
+        "code": "6dc15d4768d401e3",
+        "code of algorithms": "cbaf4ee247643562",
+        "code of algorithms/ppo": "0c45291d7b7cbf8e",
+        "code of environments": "137f455ef6cf309c",
         "code of environments/known": "7a9ce275bb904714",
-        "code of evaluation": "afbf9ab7a9ecb24b",
+        "code of evaluation": "f80cce6750a68140",
         "code of fingerprint": "bfdda7c77f281b0e",
-        "code of networks": "7bf1c587feff5978",
+        "code of networks": "aa59fbc63820b5eb",
         "code of settings": "fa43baf3cbebcac0",
-        "code of training": "9f3ff3197f6dc90c"
+        "code of training": "516ad5f55b44b767"
     },
     "ppo gymnasium": {
-        "code": "885bee026f8a8826",
-        "code of algorithms": "7288a55a471c4225",
-        "code of algorithms/ppo": "154b5fc0b42617b8",
-        "code of environments": "f9b98441af423d07",
+        "code": "71e15a6eca854bea",
+        "code of algorithms": "cbaf4ee247643562",
+        "code of algorithms/ppo": "0c45291d7b7cbf8e",
+        "code of environments": "466527f437662a0c",
         "code of environments/known": "7a9ce275bb904714",
-        "code of evaluation": "afbf9ab7a9ecb24b",
+        "code of evaluation": "f80cce6750a68140",
         "code of fingerprint": "bfdda7c77f281b0e",
-        "code of networks": "7bf1c587feff5978",
+        "code of networks": "aa59fbc63820b5eb",
         "code of settings": "fa43baf3cbebcac0",
-        "code of training": "9f3ff3197f6dc90c"
+        "code of training": "516ad5f55b44b767"
     },
     "sac envpool": {
-        "code": "c7cbb0ee00a7af01",
-        "code of algorithms": "7db7faeffcb68266",
-        "code of algorithms/sac": "b04b65f67722c2eb",
-        "code of environments": "db356c6ba79c8749",
+        "code": "6e19a019e3764ee5",
+        "code of algorithms": "b5428adf75943d2f",
+        "code of algorithms/sac": "5bab4e4b7f6f2a96",
+        "code of environments": "137f455ef6cf309c",
         "code of environments/known": "7a9ce275bb904714",
-        "code of evaluation": "afbf9ab7a9ecb24b",
+        "code of evaluation": "f80cce6750a68140",
         "code of fingerprint": "bfdda7c77f281b0e",
-        "code of networks": "7bf1c587feff5978",
+        "code of networks": "aa59fbc63820b5eb",
         "code of settings": "fa43baf3cbebcac0",
-        "code of training": "9f3ff3197f6dc90c"
+        "code of training": "516ad5f55b44b767"
     },
     "sac gymnasium": {
-        "code": "8f95f0b55278f88b",
-        "code of algorithms": "7db7faeffcb68266",
-        "code of algorithms/sac": "b04b65f67722c2eb",
-        "code of environments": "f9b98441af423d07",
+        "code": "4cc93f1f78124a8e",
+        "code of algorithms": "b5428adf75943d2f",
+        "code of algorithms/sac": "5bab4e4b7f6f2a96",
+        "code of environments": "466527f437662a0c",
         "code of environments/known": "7a9ce275bb904714",
-        "code of evaluation": "afbf9ab7a9ecb24b",
+        "code of evaluation": "f80cce6750a68140",
         "code of fingerprint": "bfdda7c77f281b0e",
-        "code of networks": "7bf1c587feff5978",
+        "code of networks": "aa59fbc63820b5eb",
         "code of settings": "fa43baf3cbebcac0",
-        "code of training": "9f3ff3197f6dc90c"
+        "code of training": "516ad5f55b44b767"
     }
 }
