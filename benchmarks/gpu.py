@@ -40,7 +40,7 @@ from colab_rl.algorithms.registry import algorithm_class, make_config, preset
 from colab_rl.checkpoints.serialization import deserialize, serialize
 from colab_rl.environments import describe
 from colab_rl.environments.backends import make_vector_environment, why_not
-from colab_rl.machine import deterministic, versions
+from colab_rl.machine import THREADS, plain_torch, versions
 
 ENV = "BipedalWalker-v3"
 SPACES = describe(ENV)
@@ -216,7 +216,7 @@ def main() -> int:
             continue
         print(name, flush=True)
         began = time.perf_counter()
-        with deterministic(device):
+        with plain_torch(THREADS, device):
             found[name] = parts[name](device)
         print(f"  ({time.perf_counter() - began:.0f} s)", flush=True)
         if options.json:

@@ -160,6 +160,14 @@ def _print_json(value: Any) -> None:
     print(json.dumps(value, indent=1))
 
 
+def _copied(what: str, store_error: str | None) -> int:
+    """The exit code for something that is here; says why its copy is not in the store, if it is not."""
+    if store_error:
+        _tell(f"error: the {what} is whole here, and its copy did not reach the store: {store_error}; "
+              "the same command tries again")
+    return 1 if store_error else 0
+
+
 @_command(
     "start a run, or continue it", RUN,
     _argument("--env", metavar="ID", help=ENVIRONMENT),
@@ -259,10 +267,7 @@ def _render(options: argparse.Namespace) -> int:
         _print_json({**dataclasses.asdict(video), "path": str(video.path)})
     else:
         print(video.summary())
-    if video.store_error:
-        _tell(f"error: the video is whole here, and its copy did not reach the store: {video.store_error}; "
-              "the same command tries again")
-    return 1 if video.store_error else 0
+    return _copied("video", video.store_error)
 
 
 @_command(
@@ -274,10 +279,7 @@ def _export(options: argparse.Namespace) -> int:
 
     exported = export(options.run, checkpoint=options.checkpoint, out=options.out, **_places(options))
     _print_json(exported.to_json()) if options.json else print(exported.summary())
-    if exported.store_error:
-        print(f"error: the folder is whole here, and its copy did not reach the store: {exported.store_error}; "
-              "the same command tries again", file=sys.stderr)
-    return 1 if exported.store_error else 0
+    return _copied("folder", exported.store_error)
 
 
 @_command("bring what the store lacks of a run there, and wait for it", RUN)

@@ -76,20 +76,23 @@ def standard_error() -> int:
 
 
 @contextlib.contextmanager
-def plain_torch(threads: int) -> Iterator[None]:
+def plain_torch(threads: int, device: str = "cpu") -> Iterator[None]:
     """Torch as its import leaves it, whatever was set in this process, and with so many CPU threads.
 
-    Each of these decides what is computed, or its last bits: how sums are split among threads, for one.
+    On a GPU it takes kernels that repeat to the last bit, and warns of an operation that has none. Each of these
+    decides what is computed, or its last bits: how sums are split among threads, for one.
     """
     import torch
 
-    lenient = torch.is_deterministic_algorithms_warn_only_enabled()
+    if gpu := device == "cuda":
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # without it cuBLAS has none
     wanted: list[tuple[Callable[[], Any], Callable[[Any], Any], Any]] = [
         (torch.get_num_threads, torch.set_num_threads, threads),
         (torch.get_default_dtype, torch.set_default_dtype, torch.float32),
         (torch.get_float32_matmul_precision, torch.set_float32_matmul_precision, "highest"),
-        (torch.are_deterministic_algorithms_enabled,
-         functools.partial(torch.use_deterministic_algorithms, warn_only=lenient), False),
+        # To set it loads torch's compiler, which takes a second; on a CPU it is set already.
+        (lambda: (torch.are_deterministic_algorithms_enabled(), torch.is_deterministic_algorithms_warn_only_enabled()),
+         lambda modes: torch.use_deterministic_algorithms(modes[0], warn_only=modes[1]), (gpu, gpu)),
         (lambda: not torch.tensor(1e-40).mul(0.5).item(), torch.set_flush_denormal, False)]
     with contextlib.ExitStack() as stack:
         stack.enter_context(torch.inference_mode(False))
@@ -113,26 +116,6 @@ def installed(package: str) -> str | None:
         return next(iter(importlib.metadata.distributions(name=package, path=places))).version
     except (StopIteration, importlib.metadata.PackageNotFoundError):
         return None
-
-
-@contextlib.contextmanager
-def deterministic(device: str) -> Iterator[None]:
-    """On a GPU, makes torch take kernels that repeat to the last bit, and warn of an operation that has none.
-
-    Matrix products are torch's default, float32 without TF32.
-    """
-    import torch
-
-    if device != "cuda":  # to set it loads torch's compiler, which takes a second and a current folder that is there
-        yield
-        return
-    before = torch.are_deterministic_algorithms_enabled(), torch.is_deterministic_algorithms_warn_only_enabled()
-    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # cuBLAS asks for it
-    torch.use_deterministic_algorithms(True, warn_only=True)
-    try:
-        yield
-    finally:
-        torch.use_deterministic_algorithms(before[0], warn_only=before[1])
 
 
 def versions(device: str, threads: int, backend: str) -> dict[str, str]:

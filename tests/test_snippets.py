@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import re
 import shlex
 import shutil
@@ -70,16 +69,16 @@ def small(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, one_core: None) -> di
     for name in ("walker", "other"):
         shutil.copytree(tmp_path / "runs" / EXAMPLE, tmp_path / "runs" / name)
 
-    def shrink(home: str, shrunk: Callable[[dict[str, Any]], dict[str, Any]]) -> None:
-        module, _, name = home.rpartition(".")
-        function = getattr(importlib.import_module(module), name)
-        monkeypatch.setattr(home, lambda *arguments, **options: function(*arguments, **options | shrunk(options)))
+    def shrink(name: str, shrunk: Callable[[dict[str, Any]], dict[str, Any]]) -> None:
+        function = getattr(colab_rl, name)
+        monkeypatch.setattr(colab_rl, name, raising=False,
+                            value=lambda *arguments, **options: function(*arguments, **options | shrunk(options)))
 
-    shrink("colab_rl.training.session.train", lambda options: {
+    shrink("train", lambda options: {
         "root": str(tmp_path / "trained"), "store": "none", "total_steps": 128,
         "settings": {**options.get("settings", {}), **parse_settings(TINY)}})
-    for home in ("colab_rl.commands.evaluate.evaluate", "colab_rl.views.report.build.report"):
-        shrink(home, lambda options: {"episodes": 1})
+    shrink("evaluate", lambda options: {"episodes": 1})
+    shrink("report", lambda options: {"episodes": 1})
     colab = types.ModuleType("google.colab")
     colab.auth = types.SimpleNamespace(authenticate_user=lambda: None)  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, "google.colab", colab)

@@ -62,16 +62,12 @@ def complete() -> None:
     wanted = [need.requirement for need in found if not need.needed and not need.here]
     if not missing and not wanted:
         return
-    names = ", ".join(requirement.name for requirement in (*missing, *wanted))
-    _say(f"installing what is missing here: {names}")
+    _say(f"installing what is missing here: {_names([*missing, *wanted])}")
     without_envpool = _install(missing, wanted)
     if without_envpool is None:
         return
-    problem = _install(missing, []) if missing and wanted else without_envpool if missing else None
-    if problem:
-        names = ", ".join(requirement.name for requirement in missing)
-        raise ColabRLError(f"{names} is missing and was not installed: {problem}; nothing was changed; connect this "
-                           "machine to the network, or install it by hand, and run this cell again")
+    if missing:
+        _require(missing, _install(missing, []) if wanted else without_envpool)
     _say(f"no EnvPool for this machine ({without_envpool}): training goes on gymnasium, several times slower")
 
 
@@ -81,11 +77,19 @@ def complete_export() -> None:
 
     missing = [one for one in map(Requirement, EXPORT) if not installed(one.name)]
     if missing:
-        names = ", ".join(one.name for one in missing)
-        _say(f"installing what is missing here: {names}")
-        if problem := _install(missing, []):
-            raise ColabRLError(f"{names} is missing and was not installed: {problem}; nothing was changed; connect "
-                               "this machine to the network, or install it by hand, and run this cell again")
+        _say(f"installing what is missing here: {_names(missing)}")
+        _require(missing, _install(missing, []))
+
+
+def _require(missing: Sequence[Requirement], problem: str | None) -> None:
+    """Raises ColabRLError if there was a problem when they were installed."""
+    if problem:
+        raise ColabRLError(f"{_names(missing)} is missing and was not installed: {problem}; nothing was changed; "
+                           "connect this machine to the network, or install it by hand, and run this cell again")
+
+
+def _names(requirements: Sequence[Requirement]) -> str:
+    return ", ".join(one.name for one in requirements)
 
 
 @functools.cache

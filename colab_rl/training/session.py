@@ -27,7 +27,7 @@ from colab_rl.environments.spaces import Spaces
 from colab_rl.environments.trial import try_out
 from colab_rl.errors import ColabRLError, Divergence, EnvironmentFault, StorageError, UsageError
 from colab_rl.evaluation.evaluator import Evaluator
-from colab_rl.machine import available_device, deterministic, plain_torch, versions
+from colab_rl.machine import available_device, plain_torch, versions
 from colab_rl.networks.registry import register_network
 from colab_rl.progress import Dispensable, Watcher, say
 from colab_rl.runs.identity import Identity, check_run_name, write_identity
@@ -202,7 +202,7 @@ class _Session:
         say(f"environments stepped by {self.backend}")
         here = {**versions(device, identity.threads, self.backend), **self.code}
         with contextlib.ExitStack() as stack:
-            stack.enter_context(deterministic(device))
+            stack.enter_context(plain_torch(identity.threads, device))
             # A run with one environment never has a second one beside it: an evaluation steps the same.
             alone = config.num_envs == 1
             envs = stack.enter_context(make_vector_environment(

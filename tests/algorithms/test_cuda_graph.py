@@ -18,7 +18,7 @@ from colab_rl.algorithms.registry import algorithm_class, make_config, preset
 from colab_rl.algorithms.sac import fused
 from colab_rl.algorithms.sac.sac import SAC
 from colab_rl.checkpoints.serialization import state_sha256
-from colab_rl.machine import choose_device, deterministic
+from colab_rl.machine import THREADS, choose_device, plain_torch
 
 assert one_thread  # a fixture of every test here
 needs_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA GPU here")
@@ -47,7 +47,7 @@ def updated(state: Any, device: str, graphs: bool = True, progress: tuple[float,
     sac = make_sac(device, **changes)
     load(sac, state)
     sac._graph = sac._graph if graphs else None
-    with deterministic(device):
+    with plain_torch(THREADS, device):
         for part in progress:
             metrics = sac.update(part)
     return sac, metrics
@@ -164,8 +164,8 @@ def test_auto_takes_a_gpu_for_what_was_measured_to_be_faster_there_and_says_so(m
 def test_a_gpu_is_asked_for_kernels_that_repeat_and_a_cpu_for_nothing(monkeypatch):
     monkeypatch.delenv("CUBLAS_WORKSPACE_CONFIG", raising=False)
     asked = torch.are_deterministic_algorithms_enabled
-    with deterministic("cpu"):
+    with plain_torch(THREADS, "cpu"):
         assert not asked()
-    with deterministic("cuda"):
+    with plain_torch(THREADS, "cuda"):
         assert asked() and torch.is_deterministic_algorithms_warn_only_enabled()
     assert not asked()

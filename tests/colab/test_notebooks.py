@@ -23,6 +23,7 @@ from browser import CHROMIUM, visit
 from helpers import TINY, snapshot
 
 from colab_rl.colab.install import build_wheel
+from colab_rl.requirements import SOURCES
 
 HOME = Path(__file__).parents[2]
 KERNEL = os.environ.get("COLAB_RL_KERNEL", sys.executable)
@@ -137,7 +138,9 @@ def test_the_suite_on_colab_from_a_bare_machine_twice(colab, tmp_path):
     become_bare()
     if BARE:  # the form names a copy of the repository in Drive
         copy = colab.drive / "MyDrive" / "Colab Notebooks" / "mine"
-        shutil.copytree(HOME, copy, ignore=shutil.ignore_patterns(".*", "runs", "tests", "benchmarks"))
+        for name in SOURCES:
+            (copy / name).parent.mkdir(parents=True, exist_ok=True)
+            (shutil.copytree if (HOME / name).is_dir() else shutil.copyfile)(HOME / name, copy / name)
         colab.repository = str(copy)
     before = set(pip("list", "--format=freeze").split()) if BARE else set()
     trained = []
