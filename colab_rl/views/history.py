@@ -27,6 +27,7 @@ from colab_rl.runs.places import Places
 from colab_rl.runs.survey import survey
 from colab_rl.training.metrics import Row, from_csv
 from colab_rl.views.dashboards.curves import Curves, Mark, table_of
+from colab_rl.views.values import text_of
 
 
 class Overview(NamedTuple):
@@ -62,7 +63,7 @@ def checkpoint_names(run: str, places: Places) -> list[tuple[str, str]]:
     manifests = manifests_in(filter(None, places.tiers(places.require(run))))
     offers = [("best", "best"), ("latest", "latest")]
     for manifest in reversed(manifests):
-        score = "" if manifest.score is None else f", score {manifest.score:.1f}"
+        score = "" if manifest.score is None else f", score {text_of(manifest.score)}"
         offers.append((f"generation {manifest.generation}, step {manifest.step:,}{score}", str(manifest.generation)))
     return offers
 
