@@ -14,7 +14,7 @@ import numpy as np
 
 from colab_rl.environments.spaces import Spaces
 from colab_rl.evaluation.episode import Episode
-from colab_rl.views.values import value_range
+from colab_rl.views.values import value_range, words_of
 
 MOST_TRACES = 3
 MOST_ACTIONS = 8
@@ -107,11 +107,6 @@ def actions(episode: Episode, spaces: Spaces) -> list[Action]:
         found.append(Action(words_of(name.removeprefix("action_")), name, *value_range([low, high], 0), None,
                             episode.units[name]))
     return found
-
-
-def words_of(name: str) -> str:
-    """A series' name for people: `hip_1` is `hip 1`."""
-    return name.replace("_", " ")
 
 
 def _title(name: str) -> str:

@@ -17,7 +17,7 @@ from PIL import Image
 from colab_rl.environments.spaces import Spaces
 from colab_rl.evaluation.episode import Episode
 from colab_rl.views.palette import limb
-from colab_rl.views.values import text_of, value_range
+from colab_rl.views.values import text_of, value_range, words_of
 from colab_rl.views.video import choices
 from colab_rl.views.video.drawing import Color, curve, draw_box, draw_light, draw_text, polyline, shorten, text_width
 
@@ -121,7 +121,7 @@ class Numbers(Panel):
         numbers: dict[str, tuple[int, str, np.ndarray]] = {"return": (2, "", np.r_[0.0, episode.return_so_far])}
         if found := choices.speed(episode):
             name, unit = found
-            numbers[f"{choices.words_of(name)} {unit}"] = 2, "", episode[name]
+            numbers[f"{words_of(name)} {unit}"] = 2, "", episode[name]
         if episode.step_seconds:
             numbers["time s"] = 2, "", episode.time
         numbers["step"] = 0, "", np.arange(episode.length + 1)
