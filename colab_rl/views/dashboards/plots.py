@@ -121,7 +121,8 @@ def trace_of(line: Line, number: int, unit: str) -> dict[str, Any]:
     chosen = drawn_points(line)
     trace: dict[str, Any] = {
         "type": "scatter", "x": rounded(line.x[chosen], 7), "y": rounded(line.y[chosen]), "name": plain(line.name),
-        "xaxis": f"x{suffix(number)}", "yaxis": f"y{suffix(number)}", "opacity": line.opacity, "showlegend": False, "legendgroup": line.group,
+        "xaxis": f"x{suffix(number)}", "yaxis": f"y{suffix(number)}", "opacity": line.opacity, "showlegend": False,
+        "legendgroup": line.group,
         "mode": "markers" if line.kind == "points" else "lines", "connectgaps": line.kind == "line",
         "line": {"color": line.color, "width": line.width, "dash": line.dash},
         "hovertemplate": f"{plain(line.name)}: %{{y:.4g}} {plain(unit)}<extra></extra>",
