@@ -190,7 +190,7 @@ def episode_plots(episode: Episode, gamma: float) -> list[Plot]:
 def _described(episode: Episode) -> list[Plot]:
     """The plots that its environment's channels choose."""
     plots = []
-    for title, lines in episode.shown.panels.items():
+    for title, lines in episode.shown.plots.items():
         known = {words: name for words, name in lines.items() if name in episode.series}
         if known:
             plots.append(_channels(episode, title, known, colors_of(list(known.values()))))

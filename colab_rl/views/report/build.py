@@ -24,7 +24,7 @@ from colab_rl.views.dashboards import Contender
 from colab_rl.views.files import check_file_name, copy_to_store, fitting_name, write_whole
 from colab_rl.views.history import History
 from colab_rl.views.report.page import page
-from colab_rl.views.report.sections import Choice, facts_of, sections_of
+from colab_rl.views.report.sections import Subject, facts_of, sections_of
 
 MOST_CONTENDERS = 6   # colours that are told apart
 RECORDINGS = 5        # episodes behind speed, energy and stride frequency
@@ -51,7 +51,7 @@ def report(runs: str | Sequence[str], *, out: Location = None, checkpoint: str |
     identity = places.require(names[0].partition(":")[0])
     try:
         copy_to_store(places, identity, REPORTS + target.name, data)
-    except StorageError as error:
+    except ColabRLError as error:
         raise StorageError(f"the report is in {target}, but no copy of it is in the store: {error}") from error
     return named if named.exists() else target
 
@@ -68,25 +68,25 @@ def _page_of(names: Sequence[str], places: Places, checkpoint: str | int, episod
         raise UsageError(f"one to {MOST_CONTENDERS} different runs can be looked at beside each other")
     if not 0 <= episodes <= 1_000_000:
         raise UsageError(f"episodes must be between 0 and 1,000,000, not {episodes}")
-    named: dict[str, tuple[str, Choice]] = {}
+    named: dict[str, tuple[str, Subject]] = {}
     for name in names:
-        choice = _choose(name, checkpoint, env, places)
-        named.setdefault(choice.label, (name, choice))  # `walker` and `walker:best` are one checkpoint
-    choices = [choice for _, choice in named.values()]
-    missing = [sentence for choice in choices for sentence in choice.history.missing]
-    environments = list(dict.fromkeys(choice.identity.env_id for choice in choices))
+        subject = _subject_of(name, checkpoint, env, places)
+        named.setdefault(subject.label, (name, subject))  # `walker` and `walker:best` are one checkpoint
+    subjects = [subject for _, subject in named.values()]
+    missing = [sentence for subject in subjects for sentence in subject.history.missing]
+    environments = list(dict.fromkeys(subject.identity.env_id for subject in subjects))
     if len(environments) > 1:
         missing.append(f"These runs have different environments ({', '.join(environments)}): their scores are not of "
                        "one kind, and only channels that all of them have are compared.")
-    contenders = [_contend(choice, episodes, missing) for choice in choices]
-    sections = sections_of(choices, contenders)
-    missing += [sentence for choice in choices for sentence in choice.history.missing if sentence not in missing]
+    contenders = [_contend(subject, episodes, missing) for subject in subjects]
+    sections = sections_of(subjects, contenders)
+    missing += [sentence for subject in subjects for sentence in subject.history.missing if sentence not in missing]
     made = datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d %H:%M UTC")
-    title = " and ".join(name for name, _ in named.values()) if len(named) > 1 else choices[0].identity.name
-    return page(title, facts_of(choices), sections, list(dict.fromkeys(missing)), f"{MARK}, {made}")
+    title = " and ".join(name for name, _ in named.values()) if len(named) > 1 else subjects[0].identity.name
+    return page(title, facts_of(subjects), sections, list(dict.fromkeys(missing)), f"{MARK}, {made}")
 
 
-def _choose(name: str, checkpoint: str | int, env: EnvironmentSource | None, places: Places) -> Choice:
+def _subject_of(name: str, checkpoint: str | int, env: EnvironmentSource | None, places: Places) -> Subject:
     run, _, which = name.partition(":")
     history = History(places.require(run), places)
     found: Checkpoint | None = None
@@ -104,25 +104,25 @@ def _choose(name: str, checkpoint: str | int, env: EnvironmentSource | None, pla
     except ColabRLError as error:
         history.missing.append(f"{run} cannot be played here: {error}")
         source = None
-    return Choice(history, found, source)
+    return Subject(history, found, source)
 
 
-def _contend(choice: Choice, episodes: int, missing: list[str]) -> Contender:
+def _contend(subject: Subject, episodes: int, missing: list[str]) -> Contender:
     """Evaluates a checkpoint as the command `evaluate` does."""
-    identity = choice.identity
+    identity = subject.identity
     result = EvaluationResult(np.zeros(0), np.zeros(0, np.int64))
-    if choice.checkpoint and choice.source is not None and episodes:
-        say(f"{choice.label}: {episodes} episodes")
+    if subject.checkpoint and subject.source is not None and episodes:
+        say(f"{subject.label}: {episodes} episodes")
         try:
-            result = evaluate_checkpoint(identity, choice.checkpoint, episodes, 0, choice.source,
+            result = evaluate_checkpoint(identity, subject.checkpoint, episodes, 0, subject.source,
                                          min(RECORDINGS, episodes))
         except ColabRLError as error:
-            missing.append(f"{choice.label} could not be evaluated: {error}")
+            missing.append(f"{subject.label} could not be evaluated: {error}")
     goal = None
     with contextlib.suppress(gymnasium.error.Error, ImportError):
         goal = gymnasium.spec(identity.env_id).reward_threshold
-    return Contender(choice.label, result.returns, result.episodes, choice.history.curves,
-                     choice.manifest.step if choice.manifest else 0, goal)
+    return Contender(subject.label, result.returns, result.episodes, subject.history.curves,
+                     subject.manifest.step if subject.manifest else 0, goal)
 
 
 def _check_target(target: Path) -> None:

@@ -21,7 +21,7 @@ from colab_rl.views.values import text_of
 MOST_CHECKPOINTS = 6  # on the slider of the gait
 
 
-class Choice(NamedTuple):
+class Subject(NamedTuple):
     """A run and the checkpoint of it that is looked at, which is the one that `evaluate` takes."""
 
     history: History
@@ -44,9 +44,9 @@ class Choice(NamedTuple):
         return f"{self.identity.name}:{self.manifest.generation}" if self.manifest else self.identity.name
 
 
-def sections_of(choices: Sequence[Choice], contenders: Sequence[dashboards.Contender]) -> list[Section]:
+def sections_of(subjects: Sequence[Subject], contenders: Sequence[dashboards.Contender]) -> list[Section]:
     """Scores, learning, optimizer and gait; without scores if there is one run that was not evaluated."""
-    runs = list({choice.identity.name: choice.history.curves for choice in choices}.values())
+    runs = list({subject.identity.name: subject.history.curves for subject in subjects}.values())
     evaluated = any(len(contender.returns) for contender in contenders)
     scores: list[go.Figure | dashboards.Table] = [dashboards.comparison(contenders)]
     sections = [
@@ -57,16 +57,16 @@ def sections_of(choices: Sequence[Choice], contenders: Sequence[dashboards.Conte
         Section("Optimizer", "Is the optimizer healthy? What is not is said first, and marked in the curves."
                 + (" Why, and what helps, is said in the report of a run alone." if len(runs) > 1 else ""),
                 [dashboards.optimizer(runs)]),
-        _gait_of_one(choices[0]) if len(choices) == 1 else _gait_of_several(choices)]
-    return sections if evaluated or len(choices) > 1 else sections[1:]
+        _gait_of_one(subjects[0]) if len(subjects) == 1 else _gait_of_several(subjects)]
+    return sections if evaluated or len(subjects) > 1 else sections[1:]
 
 
-def facts_of(choices: Sequence[Choice]) -> list[tuple[str, str]]:
+def facts_of(subjects: Sequence[Subject]) -> list[tuple[str, str]]:
     """What is said at the top: names and values."""
-    if len(choices) > 1:
-        return [(choice.label, f"{choice.identity.env_id}, {choice.identity.algorithm}, "
-                 f"seed {choice.identity.config.get('seed')}") for choice in choices]
-    identity, history, manifest = choices[0].identity, choices[0].history, choices[0].manifest
+    if len(subjects) > 1:
+        return [(subject.label, f"{subject.identity.env_id}, {subject.identity.algorithm}, "
+                 f"seed {subject.identity.config.get('seed')}") for subject in subjects]
+    identity, history, manifest = subjects[0].identity, subjects[0].history, subjects[0].manifest
     newest, best_one = history.newest, best(history.checkpoints)
     facts = [("Environment", identity.env_id), ("Algorithm", identity.algorithm),
              ("Seed", str(identity.config.get("seed")))]
@@ -81,37 +81,37 @@ def facts_of(choices: Sequence[Choice]) -> list[tuple[str, str]]:
     return facts
 
 
-def _gait_of_one(choice: Choice) -> Section:
+def _gait_of_one(subject: Subject) -> Section:
     """How one run's gait came about."""
-    history, manifest = choice.history, choice.manifest
+    history, manifest = subject.history, subject.manifest
     shown = history.spread(MOST_CHECKPOINTS)
     if manifest and manifest not in shown:
         shown = sorted([*shown[:1], *shown[2:], manifest], key=lambda one: one.generation)
-    episodes = history.episodes(shown, choice.source)
+    episodes = history.episodes(shown, subject.source)
     first = history.label(manifest) if manifest else None
     walks = all(episode.outlines for episode in episodes.values())
     return Section(
         "Gait" if walks else "Episode", "One evaluation episode of each checkpoint, "
         f"{'on the same terrain' if walks else 'from the same seed'}. Play it, drag the time through all "
         f"curves, and drag the checkpoint to see how {'the gait' if walks else 'what the policy does'} came about."
-        + _value_note(choice.identity),
-        [dashboards.gait(episodes, _gamma(choice), first=first), dashboards.phase_portraits(episodes, first=first)])
+        + _value_note(subject.identity),
+        [dashboards.gait(episodes, _gamma(subject), first=first), dashboards.phase_portraits(episodes, first=first)])
 
 
-def _gait_of_several(choices: Sequence[Choice]) -> Section:
+def _gait_of_several(subjects: Sequence[Subject]) -> Section:
     """The gaits of several checkpoints, over each other."""
-    episodes = {choice.label: episode for choice in choices if choice.manifest
-                for episode in choice.history.episodes([choice.manifest], choice.source).values()}
-    identities = {choice.identity.name: choice.identity for choice in choices}.values()
+    episodes = {subject.label: episode for subject in subjects if subject.manifest
+                for episode in subject.history.episodes([subject.manifest], subject.source).values()}
+    identities = {subject.identity.name: subject.identity for subject in subjects}.values()
     return Section(
         "Gait" if all(episode.outlines for episode in episodes.values()) else "Episode",
         "One evaluation episode each, in the colours of the table above." + "".join(map(_value_note, identities)),
-        [dashboards.gait(episodes, _gamma(choices[0]), overlay=True),
+        [dashboards.gait(episodes, _gamma(subjects[0]), overlay=True),
          dashboards.phase_portraits(episodes, overlay=True)])
 
 
-def _gamma(choice: Choice) -> float:
-    return float(choice.identity.config.get("gamma", 0.99))
+def _gamma(subject: Subject) -> float:
+    return float(subject.identity.config.get("gamma", 0.99))
 
 
 def _value_note(identity: Identity) -> str:

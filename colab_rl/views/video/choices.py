@@ -76,7 +76,7 @@ def _by_name(episode: Episode) -> list[Group]:
     return joints or sorted(groups, key=lambda group: order.get(group.unit, len(order)))
 
 
-def speed(episode: Episode) -> tuple[str, str] | None:
+def speed_channel(episode: Episode) -> tuple[str, str] | None:
     """The series that says how fast it goes, and its unit: the first in m/s, else the first in rad/s."""
     for unit in ("m/s", "rad/s"):
         for name in episode.series:

@@ -120,7 +120,7 @@ class Numbers(Panel):
         episode = scene.episode
         # By label: decimals, flags (see `text_of`), and the number of every state.
         numbers: dict[str, tuple[int, str, np.ndarray]] = {"return": (2, "", np.r_[0.0, episode.return_so_far])}
-        if found := choices.speed(episode):
+        if found := choices.speed_channel(episode):
             name, unit = found
             numbers[f"{words_of(name)} {unit}"] = 2, "", episode[name]
         if episode.step_seconds:
