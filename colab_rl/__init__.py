@@ -15,12 +15,14 @@ if TYPE_CHECKING:
     from colab_rl.algorithms.base import Algorithm
     from colab_rl.commands.bench import bench
     from colab_rl.commands.evaluate import evaluate, record
+    from colab_rl.commands.export import Export, export
     from colab_rl.commands.status import status
     from colab_rl.commands.verify import verify
     from colab_rl.environments.channels import Channels, Drawing
     from colab_rl.errors import ColabRLError, UsageError
     from colab_rl.evaluation.episode import Episode
     from colab_rl.networks.base import Network
+    from colab_rl.policies.policy import Policy, load_policy
     from colab_rl.runs.push import push
     from colab_rl.training.session import TrainingResult, train
     from colab_rl.views import dashboards
@@ -29,8 +31,10 @@ if TYPE_CHECKING:
 
 _HOMES = {"train": "training.session", "TrainingResult": "training.session", "status": "commands.status",
           "verify": "commands.verify", "evaluate": "commands.evaluate", "record": "commands.evaluate",
-          "bench": "commands.bench", "push": "runs.push", "Channels": "environments.channels",
-          "Drawing": "environments.channels", "Episode": "evaluation.episode", "report": "views.report",
+          "bench": "commands.bench", "export": "commands.export", "Export": "commands.export",
+          "load_policy": "policies.policy", "Policy": "policies.policy", "push": "runs.push",
+          "Channels": "environments.channels", "Drawing": "environments.channels",
+          "Episode": "evaluation.episode", "report": "views.report",
           "render": "views.video.film", "Video": "views.video.film", "ColabRLError": "errors",
           "UsageError": "errors", "Algorithm": "algorithms.base", "Network": "networks.base"}
 

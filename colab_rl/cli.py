@@ -36,7 +36,7 @@ def console() -> int:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs a command; returns the exit code."""
     _mend_streams()
-    options = _parser().parse_args(arguments)
+    options = parser().parse_args(arguments)
     try:
         os.getcwd()
     except FileNotFoundError:  # in which torch ends the program when it is imported
@@ -133,7 +133,8 @@ RUN = _argument("run")
 JSON = _argument("--json", action="store_true", help="as JSON")
 
 
-def _parser() -> argparse.ArgumentParser:
+def parser() -> argparse.ArgumentParser:
+    """The parser of all commands."""
     # Before or after the command: SUPPRESS keeps the second parser from undoing what the first one read.
     places = _Parser(add_help=False, argument_default=argparse.SUPPRESS)
     places.add_argument("--root", metavar="DIR", help="this machine's runs (default $COLAB_RL_ROOT, else runs)")
@@ -262,6 +263,21 @@ def _render(options: argparse.Namespace) -> int:
         _tell(f"error: the video is whole here, and its copy did not reach the store: {video.store_error}; "
               "the same command tries again")
     return 1 if video.store_error else 0
+
+
+@_command(
+    "the policy as a folder to take away: ONNX, a model card, an example", RUN,
+    _argument("--checkpoint", default="best", metavar="WHICH", help=CHECKPOINT),
+    _argument("--out", metavar="DIR", help="default: in the run's exports/"), JSON)
+def _export(options: argparse.Namespace) -> int:
+    from colab_rl.commands.export import export
+
+    exported = export(options.run, checkpoint=options.checkpoint, out=options.out, **_places(options))
+    _print_json(exported.to_json()) if options.json else print(exported.summary())
+    if exported.store_error:
+        print(f"error: the folder is whole here, and its copy did not reach the store: {exported.store_error}; "
+              "the same command tries again", file=sys.stderr)
+    return 1 if exported.store_error else 0
 
 
 @_command("bring what the store lacks of a run there, and wait for it", RUN)

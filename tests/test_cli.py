@@ -528,7 +528,9 @@ def test_an_environments_module_that_leaves_on_import_is_a_failure_like_any_othe
     (here / "leaving.py").write_text("import sys; sys.exit(3)")
     monkeypatch.syspath_prepend(here)
     code, output, errors = command("train", "new", "--env", "leaving:Env-v0")
-    assert (code, output, errors) == (1, "", "error: leaving:Env-v0 could not be made: SystemExit: 3\n")
+    where = here / "leaving.py"
+    assert (code, output, errors) == (
+        1, "", f"error: leaving:Env-v0 could not be made: SystemExit: 3 ({where}, line 1)\n")
     assert not (here / "runs" / "new").exists()
 
 

@@ -11,10 +11,10 @@ PACKAGE = Path(__file__).parents[1] / "colab_rl"
 FLOORS = [
     {"__main__": "python -m colab_rl", "__init__": "the public names"},
     {"cli": "the command line", "colab": "the notebooks' cells; Colab's mount, consent and end; installing"},
-    {"commands": "status, verify, evaluate, record, bench, doctor"},
+    {"commands": "status, verify, evaluate, record, export, bench, doctor"},
     {"views": "dashboards, report, video, history, live plot: they read a run, and never train"},
     {"training": "what was asked, a session of a run, the loop, metrics"},
-    {"policies": "a policy, out of a checkpoint of its run"},
+    {"policies": "a policy: out of its run, as a function, as a folder with ONNX"},
     {"runs": "names, run.json, places, lock; bringing a run to its store"},
     {"evaluation": "the score; episodes recorded, played again, and their files"},
     {"algorithms": "PPO, SAC and what they share: mathematics without files or logging"},

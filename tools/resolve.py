@@ -12,9 +12,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-from colab_rl.requirements import needs
+from colab_rl.requirements import EXPORT, needs
 
 HOME = Path(__file__).parents[1]
 SPARED = {"torch"}  # the image has it from a file of its own
@@ -31,7 +32,8 @@ def check(image: Path) -> list[str]:
     held = packages(image)
     major, minor = re.search(r"-py(\d)(\d+)\.txt", image.name).groups()
     wrong, missing = [], []
-    for need in (need.requirement for need in needs() if need.requirement.name not in SPARED):
+    wanted = [need.requirement for need in needs() if need.requirement.name not in SPARED]
+    for need in (*wanted, *map(Requirement, EXPORT)):
         here = held.get(canonicalize_name(need.name))
         if here is None:
             missing.append(f"{need.name}{need.specifier}")

@@ -17,7 +17,7 @@ from colab_rl.algorithms.normalization import ObservationNormalizer
 from colab_rl.algorithms.optimizer import ClippedAdam, scheduled
 from colab_rl.environments.spaces import ObservationSpec, Spaces
 from colab_rl.errors import Divergence
-from colab_rl.networks.base import Network
+from colab_rl.networks.base import Function, Network
 from colab_rl.networks.registry import make_network
 from colab_rl.settings import Config
 
@@ -31,8 +31,8 @@ class ActingPolicy(Protocol):
     def sampler(self) -> Any:
         """Gives (B, ...) actions for observations and noise, with the parameters of now."""
 
-    def mode(self, obs: np.ndarray) -> np.ndarray:
-        """(B, ...) deterministic actions."""
+    def mode(self) -> Function:
+        """Gives (B, ...) deterministic actions for observations, with the parameters of now."""
 
     def to_environment(self, actions: np.ndarray) -> np.ndarray:
         """The actions in the environment's unit."""
@@ -58,6 +58,7 @@ class ActorCritic(Algorithm):
         self.generator = torch.Generator().manual_seed(config.seed)
         self.observation_normalizer = ObservationNormalizer(spaces.observation, config.normalize_observations)
         self.episodes = EpisodeTracker(config.num_envs)
+        self.acts_in_numpy = config.network == "mlp" and type(self).act is ActorCritic.act
 
     @classmethod
     def check(cls, config: Any, spaces: Spaces) -> None:
@@ -90,10 +91,18 @@ class ActorCritic(Algorithm):
     @torch.inference_mode()
     def act(self, obs: np.ndarray, deterministic: bool) -> np.ndarray:
         """See Algorithm."""
-        policy, rows = self.policy, self.observation_normalizer(obs)
         if deterministic:
-            return policy.to_environment(policy.mode(rows))
+            return self._deterministic()(obs)
+        policy, rows = self.policy, self.observation_normalizer(obs)
         return policy.to_environment(policy.sampler()(rows, policy.noise((len(rows),), self.generator)))
+
+    def acting(self) -> Function:
+        """See Algorithm."""
+        return self._deterministic() if type(self).act is ActorCritic.act else super().acting()
+
+    def _deterministic(self) -> Function:
+        normalize, mode, to_environment = self.observation_normalizer, self.policy.mode(), self.policy.to_environment
+        return lambda obs: to_environment(mode(normalize(obs)))
 
     def on_cpu(self) -> Algorithm:
         """See Algorithm."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
+from functools import partial
 from typing import Any, ClassVar
 
 import numpy as np
@@ -13,6 +14,7 @@ from colab_rl.algorithms.episode_tracker import EpisodeTracker
 from colab_rl.algorithms.replay import ReplayBuffer
 from colab_rl.environments import VectorEnvironment
 from colab_rl.environments.spaces import Spaces
+from colab_rl.networks.base import Function
 from colab_rl.settings import Config
 
 
@@ -26,6 +28,7 @@ class Algorithm(ABC):
     off_policy: whether it learns from a replay buffer too, and not from its newest steps alone.
     entropy_bonus: whether `values` count a bonus for the policy's entropy beside the rewards.
     episodes: returns and lengths of the training episodes.
+    acts_in_numpy: whether `acting` gives a function without torch, which torch's settings do not change.
     replay: past experience, None if the algorithm keeps none. It is as much a part of the state, whose `state_dict`
         has its SHA-256; but since it only grows, it is saved in segments beside it (checkpoints/segments.py), and
         after `load_state_dict` it is `restore`d from them before training continues.
@@ -38,6 +41,7 @@ class Algorithm(ABC):
     entropy_bonus: ClassVar[bool] = False
     episodes: EpisodeTracker
     replay: ReplayBuffer | None = None
+    acts_in_numpy: bool = False
 
     @abstractmethod
     def __init__(self, config: Any, spaces: Spaces, device: torch.device): ...
@@ -68,6 +72,10 @@ class Algorithm(ABC):
 
         Deterministic actions of a row do not depend on the other rows, to the last bit.
         """
+
+    def acting(self) -> Function:
+        """`act`, deterministic, with the parameters of now: the same actions, to the last bit, in less time a call."""
+        return partial(self.act, deterministic=True)
 
     @abstractmethod
     def values(self, obs: np.ndarray) -> np.ndarray:

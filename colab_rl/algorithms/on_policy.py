@@ -91,6 +91,7 @@ class OnPolicyAlgorithm(ActorCritic):
         self.episodes.update(rollout.rewards, rollout.valid, rollout.done)
         return int(rollout.valid.sum())
 
+    @torch.no_grad()
     def transitions(self) -> tuple[Transitions, dict[str, float]]:
         """The newest rollout's transitions, and how well the values fit."""
         config, rollout = self.config, self.rollout

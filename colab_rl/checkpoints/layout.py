@@ -7,7 +7,7 @@
     metrics/00000200-<sha8>.csv                rows since the generation before
     telemetry/00000200-<sha8>.npz              evaluation episodes, channel by channel
     sessions/00000003-<id>.json                which session has the run
-    videos/  reports/                          what a person asked for
+    videos/  reports/  exports/                what a person asked for
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import re
 RUN_JSON = "run.json"
 CHECKPOINTS, METRICS, TELEMETRY, REPLAY = FOLDERS = ("checkpoints/", "metrics/", "telemetry/", "replay/")
 SESSIONS = "sessions/"
-VIDEOS, REPORTS = "videos/", "reports/"
+VIDEOS, REPORTS, EXPORTS = "videos/", "reports/", "exports/"
 
 _NUMBERED = re.compile(r"\w+/(?P<generation>\d{8,})-[0-9a-f]{8}\.\w+(\.\d+)?(\.bad)?", re.ASCII)
 _MANIFEST = re.compile(rf"{CHECKPOINTS}(?P<generation>\d{{8,}})-[0-9a-f]{{8}}\.json", re.ASCII)

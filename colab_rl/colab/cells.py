@@ -133,6 +133,20 @@ def _pickers(run: str, places: Places, show: Callable[[str], None]) -> Any:
 
 
 @checked
+def show_export(run: str, checkpoint: str | int = "best", store: str | os.PathLike | None = None,
+                root: str | os.PathLike | None = None) -> None:
+    """Exports a policy, and shows where it is and its card. Installs what that needs first, if it is missing."""
+    from IPython.display import display
+
+    install.complete_export()
+    exported = colab_rl.export(run, checkpoint=checkpoint, store=store, root=root)
+    print(exported.summary())
+    if exported.store_error:
+        print(f"its copy did not reach the store: {exported.store_error}; run this cell again")
+    display(colab_rl.load_policy(exported.path))
+
+
+@checked
 def set_up(store: str = "", verify: bool = True, root: str | os.PathLike | None = None) -> str | None:
     """Connects the store, tries it, and shows what is there; says what is wrong instead of raising it.
 

@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING
 
 from colab_rl.errors import ColabRLError
 from colab_rl.machine import installed
-from colab_rl.requirements import NAME, SOURCES, checkout, needs
+from colab_rl.requirements import EXPORT, NAME, SOURCES, checkout, needs
 
 if TYPE_CHECKING:
     from packaging.requirements import Requirement
@@ -73,6 +73,19 @@ def complete() -> None:
         raise ColabRLError(f"{names} is missing and was not installed: {problem}; nothing was changed; connect this "
                            "machine to the network, or install it by hand, and run this cell again")
     _say(f"no EnvPool for this machine ({without_envpool}): training goes on gymnasium, several times slower")
+
+
+def complete_export() -> None:
+    """Installs what an export needs and is missing, as `complete` does. Raises ColabRLError if it cannot."""
+    from packaging.requirements import Requirement
+
+    missing = [one for one in map(Requirement, EXPORT) if not installed(one.name)]
+    if missing:
+        names = ", ".join(one.name for one in missing)
+        _say(f"installing what is missing here: {names}")
+        if problem := _install(missing, []):
+            raise ColabRLError(f"{names} is missing and was not installed: {problem}; nothing was changed; connect "
+                               "this machine to the network, or install it by hand, and run this cell again")
 
 
 @functools.cache

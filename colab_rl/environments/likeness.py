@@ -62,26 +62,35 @@ def command(program: str) -> list[str]:
 
 def packed(source: EnvironmentSource) -> bytes:
     """`source` and this process's state, for `unpacked`. Raises what an object raises that cannot be pickled."""
-    state = _dumped({name: read() for name, (read, _) in STATE.items()})[0]
-    filters = [(getattr(one[2], "__module__", ""), _dumped(one)[0]) for one in warnings.filters]
-    registry = dict(gymnasium.registry)
-    if not _can_be_pickled(registry):
-        registry = {name: spec for name, spec in registry.items() if _can_be_pickled(spec)}
-    of_main = _dumped((registry, source))[1]
-    return pickle.dumps((state, filters, _dumped((of_main, registry, source))[0]))
+    state = _dumped({name: read() for name, (read, _) in STATE.items()})
+    filters = [(getattr(one[2], "__module__", ""), _dumped(one)) for one in warnings.filters]
+    plain = {name: spec for name, spec in gymnasium.registry.items()
+             if isinstance(spec.entry_point, str) and not spec.kwargs}
+    parts = [plain, *({name: spec} for name, spec in gymnasium.registry.items() if name not in plain)]
+    # What an environment uses of `__main__` is the very same there: its own part comes last.
+    parts.sort(key=lambda part: isinstance(source, str) and source.rpartition(":")[2] in part)
+    registry = []
+    for part in parts:
+        with contextlib.suppress(Exception):  # whatever an object raises that is asked for its content
+            registry.append(_dumped_with_main(part))
+    return pickle.dumps((state, filters, registry, _dumped_with_main(source)))
 
 
 def unpacked(content: bytes) -> tuple[EnvironmentSource, dict[str, Any]]:
     """Takes over the state; returns what `packed` was given, and the environments that were registered there."""
-    state, filters, rest = pickle.loads(content)
+    state, filters, parts, rest = pickle.loads(content)
     for name, value in pickle.loads(state).items():
         with contextlib.suppress(locale.Error):
             STATE[name][1](value)
-    of_main, registry, source = pickle.loads(rest)
-    vars(sys.modules[MAIN]).update(of_main)
+    registry: dict[str, Any] = {}
+    for part in parts:
+        with contextlib.suppress(Exception):  # of a module that cannot be imported here
+            registry |= _loaded_with_main(part)
+    source = _loaded_with_main(rest)
     warnings.resetwarnings()
     # Nothing is raised of a category whose module is not loaded, and it need not be imported for this.
-    warnings.filters[:] = [pickle.loads(one) for module, one in filters if module in sys.modules]  # type: ignore[index]
+    warnings.filters[:] = [pickle.loads(one) for module, one in filters  # type: ignore[index]
+                           if module in sys.modules]
     return source, registry
 
 
@@ -106,18 +115,23 @@ class _Pickler(cloudpickle.Pickler):
         return super().reducer_override(thing)
 
 
-def _dumped(thing: Any) -> tuple[bytes, dict[str, Any]]:
-    """It pickled, and what of `__main__` it uses."""
+def _dumped(thing: Any) -> bytes:
     file = io.BytesIO()
-    pickler = _Pickler(file)
+    _Pickler(file).dump(thing)
+    return file.getvalue()
+
+
+def _dumped_with_main(thing: Any) -> bytes:
+    """It pickled, and what it uses of `__main__`."""
+    pickler = _Pickler(io.BytesIO())
     pickler.dump(thing)
-    return file.getvalue(), pickler.of_main
+    return _dumped((pickler.of_main, thing))
 
 
-def _can_be_pickled(thing: Any) -> bool:
-    with contextlib.suppress(Exception):
-        return bool(_dumped(thing))
-    return False
+def _loaded_with_main(data: bytes) -> Any:
+    of_main, thing = pickle.loads(data)
+    vars(sys.modules[MAIN]).update(of_main)
+    return thing
 
 
 def _main_module() -> dict[str, Any]:

@@ -6,6 +6,7 @@ package anew and knows nothing of it.
 
 from __future__ import annotations
 
+import dis
 import functools
 import hashlib
 import sys
@@ -27,6 +28,8 @@ def loaded_code(environment: gymnasium.Env, source: str | Callable) -> dict[str,
     """By name, such as `package.module.Arm.step`, what all that the environment's code reaches is: functions as a hash
     of their bytecode, constants, what classes define. Of installed packages that none of its classes comes from, only
     what it uses by name. Nothing is called. Empty if an object does not let itself be looked at.
+
+    What its own functions set (a counter of the class, say) is no constant but its state, and left out.
     """
     layers = [environment]
     while isinstance(layers[-1], gymnasium.Wrapper):
@@ -41,7 +44,8 @@ def loaded_code(environment: gymnasium.Env, source: str | Callable) -> dict[str,
             reach.look(f"{source.__module__}.{getattr(source, '__qualname__', '')}", source)
     except Exception:  # whatever an object raises that is asked for what it holds
         return {}
-    return reach.found
+    return {name: text for name, text in reach.found.items()
+            if name not in reach.constants or name.rpartition(".")[2] not in reach.set}
 
 
 def difference(here: Mapping[str, str], there: Mapping[str, str]) -> str:
@@ -58,13 +62,16 @@ def difference(here: Mapping[str, str], there: Mapping[str, str]) -> str:
 
 
 class _Reach:
-    """What is reached from classes and functions: `found`, by name.
+    """What is reached from classes and functions: `found`, by name. `constants` are those names of it that stand for
+    one, and `set` what functions assign: attributes of whatever object, and globals.
 
     packages: those that are followed; a person's own files are too.
     """
 
     def __init__(self, packages: set[str]) -> None:
         self.found: dict[str, str] = {}
+        self.constants: set[str] = set()
+        self.set: set[str] = set()
         self._followed = dict.fromkeys(packages, True)
         self._seen: set[int] = set()
 
@@ -91,6 +98,7 @@ class _Reach:
                     self.look(f"{name}[{key!r}]", value)
         elif constants and (text := _plain(thing)):
             self.found[name] = text if len(text) <= LONGEST else _hash(text)
+            self.constants.add(name)
         elif constants and (self._follows(type(thing).__module__) or isinstance(thing, types.SimpleNamespace)):
             for attribute, value in getattr(thing, "__dict__", {}).items():
                 if _plain(value):
@@ -123,6 +131,8 @@ class _Reach:
         if id(function) in self._seen or not self._follows(module):
             return
         self._seen.add(id(function))
+        self.set |= {step.argval for step in dis.get_instructions(function.__code__)
+                     if step.opname in ("STORE_ATTR", "STORE_GLOBAL")}
         names = set(_names(function.__code__))
         for used in sorted(names & function.__globals__.keys()):
             thing = function.__globals__[used]

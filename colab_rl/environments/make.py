@@ -89,12 +89,14 @@ def _spaces_of(environment: gymnasium.Env, name: str, code: Mapping[str, str]) -
                          "(gymnasium.wrappers.FlattenObservation makes them flat)")
     observation, none = ObservationSpec(observations.shape), np.zeros(0, np.float32)
     if isinstance(actions, gymnasium.spaces.Discrete):
-        return Spaces(observation, True, int(actions.n), int(actions.start), none, none, code)
+        return Spaces(observation, True, int(actions.n), int(actions.start), none, none, code, str(actions.dtype))
     if isinstance(actions, gymnasium.spaces.Box) and len(actions.shape) == 1 \
             and np.issubdtype(actions.dtype, np.floating):
         with np.errstate(all="ignore"):  # a bound beyond float32 is none
             low, high = actions.low.astype(np.float32), actions.high.astype(np.float32)
-        return Spaces(observation, False, actions.shape[0], 0, low, high, code)
+            exact = np.array_equal(low, actions.low) and np.array_equal(high, actions.high)
+        bounds = () if exact else (tuple(actions.low.tolist()), tuple(actions.high.tolist()))
+        return Spaces(observation, False, actions.shape[0], 0, low, high, code, str(actions.dtype), *bounds)
     raise UsageError(f"{name} has actions {actions}: only Discrete and flat floating-point Box actions are supported")
 
 
@@ -141,7 +143,7 @@ def _checked(made: object, source: EnvironmentSource) -> gymnasium.Env:
         raise UsageError(f"{environment_name(source)} returned None, not a Gymnasium environment: "
                          "does it lack a return?")
     kinds = [f"{kind.__module__}.{kind.__name__}" for kind in type(made).__mro__[1:-1]]
-    if hasattr(made, "reset") and hasattr(made, "step"):
+    if not isinstance(made, type) and hasattr(made, "reset") and hasattr(made, "step"):
         raise UsageError(f"{environment_name(source)} returned {type(made).__name__}, an environment that is none of "
                          f"gymnasium's: it inherits {kinds[0] if kinds else 'nothing'}, not gymnasium.Env (the package "
                          "shimmy makes one of the other)")

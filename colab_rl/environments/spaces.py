@@ -34,6 +34,8 @@ class Spaces:
     discrete: whether an action is one of `action_dim` choices, counted from `first_action`,
         or a vector of `action_dim` numbers.
     action_low, action_high: (action_dim,) float32 bounds of continuous actions, empty otherwise.
+    sample_dtype: of what the environment's action space samples; empty for `action_dtype`.
+    sample_low, sample_high: its bounds of continuous actions, if float32 does not hold them; else empty.
     code: what the environment is made of in this process, see loaded_code.
     """
 
@@ -44,6 +46,9 @@ class Spaces:
     action_low: np.ndarray
     action_high: np.ndarray
     code: Mapping[str, str] = field(default_factory=dict, repr=False)
+    sample_dtype: str = ""
+    sample_low: tuple[float, ...] = ()
+    sample_high: tuple[float, ...] = ()
 
     @property
     def action_shape(self) -> tuple[int, ...]:
@@ -60,7 +65,22 @@ class Spaces:
         low, high = ([number if math.isfinite(number) else None for number in bounds.tolist()]
                      for bounds in (self.action_low, self.action_high))
         return {"observation": self.observation.to_json(), "discrete": self.discrete, "action_dim": self.action_dim,
-                "first_action": self.first_action, "action_low": low, "action_high": high}
+                "first_action": self.first_action, "action_low": low, "action_high": high,
+                "sample_dtype": self.sample_dtype, "sample_low": list(self.sample_low),
+                "sample_high": list(self.sample_high)}
+
+    @classmethod
+    def from_json(cls, saved: Mapping[str, Any]) -> Spaces | None:
+        """Those that run.json has kept, None if it lacks some of them, as the first runs of 0.1.0 do."""
+        if not {"first_action", "action_low", "action_high"} <= set(saved):
+            return None
+        low, high = ([sign * math.inf if number is None else number for number in saved[name]]
+                     for name, sign in (("action_low", -1), ("action_high", 1)))
+        observation = saved.get("observation") or {"shape": [saved["obs_dim"]]}
+        return cls(ObservationSpec(tuple(observation["shape"]), observation.get("dtype", "float32")),
+                   saved["discrete"], saved["action_dim"], saved["first_action"], np.array(low, np.float32),
+                   np.array(high, np.float32), sample_dtype=saved.get("sample_dtype", ""),
+                   sample_low=tuple(saved.get("sample_low", ())), sample_high=tuple(saved.get("sample_high", ())))
 
     def same_as(self, saved: Mapping[str, Any]) -> bool:
         """Whether they are those that run.json has kept.

@@ -27,13 +27,17 @@ class Activation(NamedTuple):
     in_numpy: Callable[[np.ndarray], np.ndarray]
 
 
+erf: Any = np.frompyfunc(math.erf, 1, 1)  # NumPy has none
+
+
 def _elu(x: np.ndarray) -> np.ndarray:
     return np.where(x > 0, x, np.expm1(np.minimum(x, 0)))
 
 
 def _gelu(x: np.ndarray) -> np.ndarray:
-    erf = np.array([math.erf(v) for v in (x * math.sqrt(0.5)).flat], np.float32)  # NumPy has none
-    return x * (0.5 + 0.5 * erf.reshape(x.shape))
+    return x * (0.5 + 0.5 * erf(x * math.sqrt(0.5)).astype(np.float32))
+
+
 _ALPHA, _SCALE = 1.6732632423543772, 1.0507009873554805  # of SELU
 ACTIVATIONS = {
     "relu": Activation(torch.relu, lambda grad, x, y: aten.threshold_backward(grad, y, 0),

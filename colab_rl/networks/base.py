@@ -25,6 +25,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 import numpy as np
 import torch
@@ -56,7 +57,9 @@ class Network(nn.Module):
         """
         device = next(self.parameters()).device
 
-        def outputs(rows: np.ndarray) -> np.ndarray:
+        def outputs(rows: Any) -> Any:
+            if not isinstance(rows, np.ndarray):
+                return rows.through(self)  # an export's symbols
             with torch.no_grad():
                 return torch.cat([self(row) for row in torch.from_numpy(rows).to(device).split(1)]).numpy(force=True)
 

@@ -1,16 +1,22 @@
-"""A policy, out of a checkpoint of its run."""
+"""A policy, out of a checkpoint of its run, or out of what an export keeps of one."""
 
 from __future__ import annotations
 
 import contextlib
+import csv
+import io
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Any
 
+import numpy as np
 import torch
 
+import colab_rl
 from colab_rl.algorithms import Algorithm
-from colab_rl.algorithms.registry import algorithm_class
-from colab_rl.checkpoints import Damaged
+from colab_rl.algorithms.registry import algorithm_class, make_config
+from colab_rl.checkpoints import Damaged, Manifest
+from colab_rl.checkpoints.layout import METRICS
 from colab_rl.checkpoints.recovery import Checkpoint, load_from_any, load_generation, manifests_in, newest_whole
 from colab_rl.checkpoints.retention import best
 from colab_rl.checkpoints.serialization import deserialize
@@ -18,12 +24,15 @@ from colab_rl.environments import EnvironmentSource, close_environment, describe
 from colab_rl.environments.spaces import Spaces
 from colab_rl.errors import ColabRLError, StorageError, UsageError
 from colab_rl.evaluation.episode import Episode
-from colab_rl.evaluation.evaluator import EvaluationResult, Evaluator
+from colab_rl.evaluation.evaluator import EVALUATION_SEED, EvaluationResult, Evaluator
 from colab_rl.evaluation.replay import record_episode
-from colab_rl.machine import plain_torch
+from colab_rl.machine import THREADS, plain_torch
+from colab_rl.policies.folder import STATE
+from colab_rl.policies.policy import Policy
 from colab_rl.progress import say
 from colab_rl.runs.identity import Identity
-from colab_rl.runs.places import Places
+from colab_rl.runs.places import Location, Places
+from colab_rl.settings import Config
 
 
 def evaluate_checkpoint(identity: Identity, checkpoint: Checkpoint, episodes: int, seed: int,
@@ -79,15 +88,83 @@ def find_checkpoint(identity: Identity, places: Places, which: str | int,
     return checkpoint
 
 
+def policy_of(run: str, which: str | int, deterministic: bool, env: EnvironmentSource | None, root: Location,
+              store: Location) -> Policy:
+    """See `load_policy`."""
+    places = Places(root, store)
+    identity = places.require(run)
+    checkpoint = find_checkpoint(identity, places, which)
+    spaces = Spaces.from_json(identity.spaces) or describe(identity.environment(env, "load_policy"))
+    algorithm = load_algorithm(identity, checkpoint, spaces)
+    return Policy(describe_policy(identity, checkpoint.manifest, spaces, score_of(identity, checkpoint)),
+                  acting_of(algorithm, identity.threads), lambda: algorithm, deterministic)
+
+
+def acting_of(algorithm: Algorithm, threads: int) -> Callable[[np.ndarray], np.ndarray]:
+    """Deterministic actions of a batch, as the evaluation takes them."""
+    acting = algorithm.acting()
+    if algorithm.acts_in_numpy:
+        return acting
+
+    def act(rows: np.ndarray) -> np.ndarray:
+        with plain_torch(threads):  # how sums are split among them decides their last bits
+            return acting(rows)
+
+    return act
+
+
+def describe_policy(identity: Identity, manifest: Manifest, spaces: Spaces,
+                    score: Mapping[str, Any] | None) -> dict[str, Any]:
+    """What is known of a policy, as policy.json has it."""
+    return {"run": identity.name, "environment": identity.env_id, "algorithm": identity.algorithm,
+            "settings": identity.config, "spaces": spaces.to_json(), "score": score,
+            "provenance": {"run_id": identity.run_id, "generation": manifest.generation, "step": manifest.step,
+                           "iteration": manifest.iteration, "state_sha256": manifest.state_sha256,
+                           "saved": manifest.created, "exact": manifest.exact},
+            "versions": {"colab_rl": colab_rl.__version__, **manifest.versions}}
+
+
+def score_of(identity: Identity, checkpoint: Checkpoint) -> dict[str, Any] | None:
+    """What training's evaluation at a checkpoint gave, as Score takes it; None if there was none.
+
+    The checkpoint's own table holds the rest. Version 0.1.0 did not keep there how many episodes there were, which is
+    known unless the run had a target score.
+    """
+    manifest = checkpoint.manifest
+    if manifest.score is None:
+        return None
+    table = next(data for name, data in checkpoint.contents.items() if name.startswith(METRICS))
+    row = [{}, *csv.DictReader(io.StringIO(table.decode()))][-1]
+    usual = None if identity.config.get("target_score") else identity.config.get("eval_episodes")
+    return {"mean": manifest.score, "std": float(row["evaluation/std"]) if "evaluation/std" in row else None,
+            "episodes": int(row["evaluation/episodes"]) if "evaluation/episodes" in row else usual,
+            "seed": EVALUATION_SEED}
+
+
+def algorithm_of(about: Mapping[str, Any], files: Mapping[str, bytes]) -> Algorithm:
+    """The algorithm of an exported folder, on the CPU. Raises as `load_algorithm` does."""
+    spaces = Spaces.from_json(about["spaces"])
+    assert spaces is not None
+    config = make_config(about["algorithm"], about["settings"])
+    return restored(about["algorithm"], config, spaces, files[STATE], f"the export of {about['run']}")
+
+
 def load_algorithm(identity: Identity, checkpoint: Checkpoint, spaces: Spaces) -> Algorithm:
     """The run's algorithm as the checkpoint left it, on the CPU. Raises UsageError for an environment of other spaces,
     ColabRLError where the state cannot be loaded.
     """
     identity.check_spaces(spaces)
-    algorithm = algorithm_class(identity.algorithm)(identity.make_config(), spaces, torch.device("cpu"))
-    try:
-        algorithm.load_state_dict(deserialize(checkpoint.state)["algorithm"])
-    except (ValueError, KeyError, RuntimeError, TypeError) as error:
-        raise ColabRLError(f"generation {checkpoint.manifest.generation} of {identity.name} is whole but cannot be "
-                           "loaded by this version of colab_rl; nothing was changed") from error
+    return restored(identity.algorithm, identity.make_config(), spaces, checkpoint.state,
+                    f"generation {checkpoint.manifest.generation} of {identity.name}")
+
+
+def restored(name: str, config: Config, spaces: Spaces, state: bytes, what: str) -> Algorithm:
+    """An algorithm as a training state has it. what: whose it is. Raises ColabRLError if it cannot be loaded."""
+    with plain_torch(THREADS):
+        algorithm = algorithm_class(name)(config, spaces, torch.device("cpu"))
+        try:
+            algorithm.load_state_dict(deserialize(state)["algorithm"])
+        except (ValueError, KeyError, RuntimeError, TypeError) as error:
+            raise ColabRLError(f"{what} is whole but cannot be loaded by this version of colab_rl; nothing was changed"
+                               ) from error
     return algorithm

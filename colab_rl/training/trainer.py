@@ -239,7 +239,7 @@ class Trainer:
                                    and summary["mean"] - 2 * result.standard_error >= config.target_score)
             row |= {"evaluation/score": summary["mean"], "evaluation/std": summary["std"],
                     "evaluation/min": summary["min"], "evaluation/max": summary["max"],
-                    "evaluation/length": summary["mean_length"]}
+                    "evaluation/length": summary["mean_length"], "evaluation/episodes": summary["episodes"]}
         ended = time.perf_counter()
         row |= {"seconds": self.seconds, "time/collect": collected - started, "time/update": updated - collected,
                 "time/evaluate": ended - updated, "time/checkpoint": self._checkpoint_seconds,

@@ -21,7 +21,7 @@ NAMES = {"00_setup": {"RUN_NAME", "STORE", "VERIFY"},
          "01_train": {"RUN_NAME", "STORE", "ENV_ID", "ALGORITHM", "TOTAL_STEPS", "SEED", "SETTINGS"},
          "02_analyze": {"RUN_NAME", "STORE", "CHECKPOINT", "COMPARE"},
          "03_render": {"RUN_NAME", "STORE", "CHECKPOINT", "OUTPUT", "FORM", "AGAINST", "SEED", "OVERLAY", "SIZE",
-                       "SPEED", "SECONDS", "GIF"}}
+                       "SPEED", "SECONDS", "GIF", "EXPORT"}}
 CHOICES = {"ALGORITHM": list(ALGORITHMS), "FORM": list(FORMS), "WHEN_DONE": list(session.ENDS)}
 TYPES = {"string": str, "integer": int, "number": (int, float), "boolean": bool, "raw": (dict, list)}
 

@@ -207,16 +207,22 @@ def test_a_function_that_makes_the_change_is_stepped_by_worker_processes(module)
     assert story(make) == (expected, False)
 
 
-def test_what_is_registered_here_reaches_worker_processes():
+def test_what_is_registered_here_reaches_worker_processes(monkeypatch):
     gymnasium.register("Counting-v0", Counting, max_episode_steps=9)
     try:
         for source in ("Counting-v0", lambda: gymnasium.make("Counting-v0")):
             assert story(source) == (plain_story(source), False)
+        stub = types.ModuleType("stub_of_mine")
+        stub.Elsewhere = type("Elsewhere", (Counting,), {"__module__": "stub_of_mine"})
+        monkeypatch.setitem(sys.modules, "stub_of_mine", stub)
+        gymnasium.register("Other-v0", stub.Elsewhere)  # of a module that only this process has
+        gymnasium.register("Other-v1", lambda held=threading.Lock(): held)  # noqa: B008
         gymnasium.spec("CartPole-v1").kwargs["sutton_barto_reward"] = True
         assert story("CartPole-v1") == (plain_story("CartPole-v1"), False)
     finally:
         gymnasium.spec("CartPole-v1").kwargs.clear()
-        del gymnasium.registry["Counting-v0"]
+        for env_id in ("Counting-v0", "Other-v0", "Other-v1"):
+            del gymnasium.registry[env_id]
 
 
 def a_lock() -> Any:

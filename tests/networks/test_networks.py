@@ -89,13 +89,13 @@ def test_networks_have_the_hidden_sizes_and_shapes_asked_for(activation, hidden_
     assert [layer.out_features for layer in linears(value)] == [*hidden_sizes, 1]
 
     taken = sample(choices, obs, 0)
-    assert taken.shape == choices.mode(obs.numpy()).shape == (9,) and taken.dtype == torch.int64
+    assert taken.shape == choices.mode()(obs.numpy()).shape == (9,) and taken.dtype == torch.int64
     assert choices.noise((6, 9), seeded()).shape == (6, 9, 4)
     distribution = distribution_of(choices, obs)
     assert distribution.log_prob(taken).shape == (9,) == distribution.entropy().shape
 
     moved = sample(vectors, obs, 0)
-    assert moved.shape == vectors.mode(obs.numpy()).shape == (9, 3) and moved.dtype == torch.float32
+    assert moved.shape == vectors.mode()(obs.numpy()).shape == (9, 3) and moved.dtype == torch.float32
     assert vectors.noise((6, 9), seeded()).shape == (6, 9, 3)
     assert distribution_of(vectors, obs).log_prob(moved).shape == (9,)
     assert value(obs).shape == (9,)
@@ -145,7 +145,7 @@ def test_a_discrete_policy_agrees_with_torch_categorical():
     torch.testing.assert_close(distribution.log_prob(actions), reference.log_prob(actions))
     torch.testing.assert_close(distribution.entropy(), reference.entropy())
     assert distribution.entropy().mean() < 0.95 * math.log(4)  # else any constant would pass
-    assert np.array_equal(policy.mode(obs.numpy()), reference.probs.argmax(-1))
+    assert np.array_equal(policy.mode()(obs.numpy()), reference.probs.argmax(-1))
 
 
 def test_a_continuous_policy_agrees_with_torch_normal_clipped_and_summed_over_the_dimensions():
@@ -156,7 +156,7 @@ def test_a_continuous_policy_agrees_with_torch_normal_clipped_and_summed_over_th
     torch.testing.assert_close(distribution.log_prob(actions), reference.log_prob(actions))
     torch.testing.assert_close(distribution.entropy().expand(50), reference.entropy())
     assert 0.1 < (actions.abs() >= 1).float().mean() < 0.9
-    np.testing.assert_allclose(policy.mode(obs.numpy()), policy.mean(obs).detach(), rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(policy.mode()(obs.numpy()), policy.mean(obs).detach(), rtol=1e-5, atol=1e-6)
     assert policy.std() == pytest.approx(policy.log_std.exp().mean().item())
 
 

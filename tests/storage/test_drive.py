@@ -361,7 +361,7 @@ def test_what_strangers_put_there_is_left_alone(drive, store):
     drive.add("colab_rl/a/../..", b"mine")
     drive.add("colab_rl/A document", b"").mime = "application/vnd.google-apps.document"
     before = drive.tree()
-    assert store.list("a/") == {"a/old": len(DATA)}
+    assert store.list("a/") == {"a/old": len(DATA), "a/My notes / 'quoted' 🚶.txt": 4}
     store.put("a/new", DATA)
     store.delete("a/new")
     assert drive.tree() == before

@@ -3,48 +3,17 @@
 from __future__ import annotations
 
 import os
-import tempfile
 import unicodedata
 from pathlib import Path
 
-import gymnasium
-import numpy as np
 import pytest
 from helpers import TINY
+from wanderer import Wanderer
 
 from colab_rl import UsageError, status, train
 from colab_rl.runs.places import Places
 from colab_rl.settings import parse_settings
 from colab_rl.storage import absolute_path, open_store
-
-
-class Wanderer(gymnasium.Env):
-    """Changes the working folder, or removes it, as wrappers of simulators do."""
-
-    observation_space = gymnasium.spaces.Box(-1, 1, (3,), np.float32)
-    action_space = gymnasium.spaces.Box(-1, 1, (1,), np.float32)
-    when = "made"
-
-    def __init__(self):
-        self.go("made")
-
-    def go(self, when: str) -> None:
-        if when == self.when and self.where:
-            os.chdir(self.where)
-        elif when == self.when:
-            os.chdir(gone := tempfile.mkdtemp())
-            os.rmdir(gone)
-
-    def reset(self, *, seed=None, options=None):
-        super().reset(seed=seed)
-        self.steps = 0
-        self.go("reset")
-        return self.np_random.normal(size=3).clip(-1, 1).astype(np.float32), {}
-
-    def step(self, action):
-        self.steps += 1
-        self.go("stepped")
-        return np.zeros(3, np.float32), 0.0, False, self.steps >= 10, {}
 
 
 @pytest.fixture

@@ -536,7 +536,7 @@ def test_an_environment_whose_actions_have_changed_is_refused_and_changes_nothin
         train("walker", env=with_actions(now), total_steps=200, **places)
     with pytest.raises(UsageError, match="other spaces than when walker was begun"):
         evaluate("walker", env=with_actions(now), episodes=1, **places)
-    with pytest.raises(UsageError, match="other spaces than when walker was begun, and a run from its checkpoint"):
+    with pytest.raises(UsageError, match="other spaces than when walker was begun"):
         train("branch", origin="walker", env=with_actions(now), total_steps=200, **places)
     assert snapshot(tmp_path) == before
     assert train("walker", env=with_actions(then), total_steps=200, **places).finished
@@ -793,7 +793,7 @@ def test_an_environment_that_cannot_be_trained_on_is_refused_before_anything_is_
 
 
 @pytest.mark.parametrize("held", ["lock", "file"])
-def test_a_function_that_cannot_be_pickled_is_refused_before_anything_is_written(tmp_path, held):
+def test_a_function_that_cannot_be_pickled_is_called_in_this_process_which_is_said(tmp_path, held, capfd):
     with open(os.devnull, "w") as file:
         thing = threading.Lock() if held == "lock" else file
 
@@ -801,9 +801,8 @@ def test_a_function_that_cannot_be_pickled_is_refused_before_anything_is_written
             assert thing
             return gymnasium.make("CartPole-v1")
 
-        with pytest.raises(UsageError, match=r"make holds what cannot be sent.*Error: .*inside the function$") as told:
-            train("walker", env=make, total_steps=1000, settings=SETTINGS, root=tmp_path / "runs", store="none")
-    assert "\n" not in str(told.value) and snapshot(tmp_path) == {}
+        result = train("walker", env=make, total_steps=100, settings=SETTINGS, root=tmp_path / "runs", store="none")
+    assert result.finished and "stepped in this process" in capfd.readouterr().err
 
 
 def test_a_session_clears_what_a_killed_one_left_and_not_what_others_write(tmp_path, stopped):
@@ -846,14 +845,9 @@ def test_an_episode_without_an_end_is_said_and_not_waited_for(tmp_path, monkeypa
 # ---- the folder ----------------------------------------------------------------------------------------------------
 
 
-def test_an_id_that_workers_would_not_know_is_refused_before_the_name_is_taken(tmp_path, monkeypatch):
+def test_an_id_that_this_process_alone_has_registered_is_known_to_its_workers(tmp_path, monkeypatch):
     monkeypatch.setitem(gymnasium.registry, "Mine-v0", gymnasium.spec("CartPole-v1"))
-    with pytest.raises(UsageError, match="give a function that makes it, or register it in a module and give"):
-        train("mine", env="Mine-v0", root=tmp_path, store="none", settings=SETTINGS, total_steps=100)
-    assert list(tmp_path.iterdir()) == []
-    made = train("mine", env=lambda: gymnasium.make("CartPole-v1"), root=tmp_path, store="none", settings=SETTINGS,
-                 total_steps=100)
-    assert made.finished
+    assert train("mine", env="Mine-v0", root=tmp_path, store="none", settings=SETTINGS, total_steps=100).finished
 
 
 def test_a_run_that_is_renamed_while_it_trains_stops_and_goes_on_under_its_new_name(tmp_path):

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from colab_rl.algorithms.action_range import ActionRange
 from colab_rl.environments.spaces import Spaces
-from colab_rl.networks.base import Network, Pullback, accumulate
+from colab_rl.networks.base import Function, Network, Pullback, accumulate
 from colab_rl.networks.distributions import Categorical, ClippedNormal
 
 Sampler = Callable[[np.ndarray, np.ndarray], np.ndarray]  # actions for (B, *obs_shape) obs and noise
@@ -45,9 +45,10 @@ class CategoricalPolicy(nn.Module):
         logits = self.logits.acting()
         return lambda obs, noise: Categorical(logits(obs)).sample(noise)
 
-    def mode(self, obs: np.ndarray) -> np.ndarray:
-        """(B,) int64 the likeliest choices."""
-        return Categorical(self.logits.acting()(obs)).mode()
+    def mode(self) -> Function:
+        """Gives (B,) int64 the likeliest choices, with the parameters of now."""
+        logits = self.logits.acting()
+        return lambda obs: Categorical(logits(obs)).mode()
 
     def dead_units(self, obs: Tensor) -> float | None:
         """See Network."""
@@ -101,9 +102,9 @@ class GaussianPolicy(nn.Module):
         mean, std = self.mean.acting(), self.log_std.exp().numpy(force=True)
         return lambda obs, noise: ClippedNormal(mean(obs), std, self.range.limit).sample(noise)
 
-    def mode(self, obs: np.ndarray) -> np.ndarray:
-        """(B, A) float32 means."""
-        return self.mean.acting()(obs)
+    def mode(self) -> Function:
+        """Gives (B, A) float32 means, with the parameters of now."""
+        return self.mean.acting()
 
     def dead_units(self, obs: Tensor) -> float | None:
         """See Network."""

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from colab_rl.algorithms.action_range import ActionRange
 from colab_rl.environments.spaces import Spaces
-from colab_rl.networks.base import Network, Pullback
+from colab_rl.networks.base import Function, Network, Pullback
 from colab_rl.networks.distributions import SquashedNormal
 
 LOG_STD_LOW, LOG_STD_HIGH = -10.0, 2.0  # beyond which it gets no gradient
@@ -53,9 +53,10 @@ class SquashedGaussianPolicy(nn.Module):
 
         return sample
 
-    def mode(self, obs: np.ndarray) -> np.ndarray:
-        """(B, A) float32 actions of the means."""
-        return np.tanh(self.mean_and_log_std.acting()(obs)[:, :self.action_dim])
+    def mode(self) -> Function:
+        """Gives (B, A) float32 actions of the means, with the parameters of now."""
+        outputs = self.mean_and_log_std.acting()
+        return lambda obs: np.tanh(outputs(obs)[:, :self.action_dim])
 
     def std(self, obs: Tensor) -> Tensor:
         """() mean standard deviation before tanh, in half action ranges."""

@@ -151,7 +151,7 @@ class SAC(OffPolicyAlgorithm):
     def values(self, obs: np.ndarray) -> np.ndarray:
         """See Algorithm: the smaller Q of the deterministic action."""
         rows = self.observation_normalizer(obs)
-        actions = torch.from_numpy(self.policy.mode(rows)).to(self.device)
+        actions = torch.from_numpy(self.policy.mode()(rows)).to(self.device)
         return self.critic(torch.from_numpy(rows).to(self.device), actions).amin(0).numpy(force=True)
 
     def _noise(self, batch: Minibatch) -> Tensor:

@@ -47,9 +47,9 @@ def code_of(algorithm: type, backend: str, **own: ObjectCode) -> dict[str, str]:
     """
     if is_own(algorithm.__module__):
         own["algorithm"] = own_code(algorithm)
-    used = [code.modules for code in own.values()]
+    roots = {f"colab_rl.environments.{backend}_vector", *(kind.__module__ for kind in algorithm.__mro__)}
     try:
-        found = _ours(LOOP.union([algorithm.__module__, f"colab_rl.environments.{backend}_vector"], *used))
+        found = _ours(LOOP.union(roots, *(code.modules for code in own.values())))
     except UNREADABLE:
         found = {CODE: UNKNOWN}
     for name, code in own.items():

@@ -25,11 +25,11 @@ class FileCode(NamedTuple):
     """What a source file holds.
 
     definitions: a hash of each.
-    imports: of each the module, the name in it (empty for `import module`), and the name that it has here.
+    imports: of each the module and the name in it, empty for `import module`.
     """
 
     definitions: list[str]
-    imports: list[tuple[str, str, str]]
+    imports: set[tuple[str, str]]
 
 
 def reached(roots: Iterable[str]) -> dict[str, list[str]]:
@@ -44,22 +44,17 @@ def reached(roots: Iterable[str]) -> dict[str, list[str]]:
     while waiting:
         module, name = waiting.pop()
         if name and source_file(f"{module}.{name}"):
-            module, name = f"{module}.{name}", ""
+            module = f"{module}.{name}"
         path = source_file(module)
         if path is None:
             if is_followed(module):
                 raise FileNotFoundError(f"{module} has no source file")
             continue
-        code = read_file(path, path.stat().st_mtime_ns, module)
-        imports = {(base, what) for base, what, here in code.imports}
-        if is_ours(module) and path.name == "__init__.py":  # it only hands on names, of which one is asked for
-            imports = {(base, what) for base, what, here in code.imports if here == name}
-        else:
-            found[module] = code.definitions
-        if not is_ours(module) and "." in module:  # Python runs a package's file before those in it
-            imports.add((module.rpartition(".")[0], ""))
-        waiting += imports - seen
-        seen |= imports
+        found[module], imports = read_file(path, path.stat().st_mtime_ns, module)
+        package = module.rpartition(".")[0]
+        new = (imports | {(package, "")} if package else imports) - seen  # Python runs a package's own file too
+        waiting += new
+        seen |= new
     return found
 
 
@@ -103,14 +98,14 @@ def read_file(path: Path, changed: int, module: str) -> FileCode:
     """What a module's source file holds. `changed` is when it did, in ns: then it is read again."""
     tree = ast.parse(path.read_bytes())
     package = module.split(".") if path.name == "__init__.py" else module.split(".")[:-1]
-    imports = []
+    imports = set()
     for node in _statements(tree.body):
         if isinstance(node, ast.Import):
-            imports += [(alias.name, "", alias.asname or alias.name) for alias in node.names]
+            imports |= {(alias.name, "") for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
             above = package[:len(package) - node.level + 1] if node.level else []
             base = ".".join([*above, *filter(None, [node.module])])
-            imports += [(base, alias.name, alias.asname or alias.name) for alias in node.names]
+            imports |= {(base, alias.name) for alias in node.names}
     return FileCode(hashes_of(tree), imports)
 
 

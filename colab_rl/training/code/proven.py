@@ -5,47 +5,51 @@
 
 PROVEN: dict[str, dict[str, str]] = {
     "ppo envpool": {
-        "code": "a9c69f56e02643d0",
-        "code of algorithms": "159e1a1c19a0d91c",
-        "code of algorithms/ppo": "154b5fc0b42617b8",
-        "code of environments": "b792192f798d439b",
-        "code of evaluation": "e5cdda24bac15790",
+        "code": "ed2c337d0d016237",
+        "code of algorithms": "cbaf4ee247643562",
+        "code of algorithms/ppo": "0c45291d7b7cbf8e",
+        "code of environments": "68c0ec77c12fb7bd",
+        "code of environments/known": "7a9ce275bb904714",
+        "code of evaluation": "f80cce6750a68140",
         "code of fingerprint": "bfdda7c77f281b0e",
-        "code of networks": "7bf1c587feff5978",
-        "code of settings": "e8c513dcaf33e310",
-        "code of training": "1884264df6cb4948"
+        "code of networks": "aa59fbc63820b5eb",
+        "code of settings": "fa43baf3cbebcac0",
+        "code of training": "516ad5f55b44b767"
     },
     "ppo gymnasium": {
-        "code": "1ccc19f16b2197be",
-        "code of algorithms": "159e1a1c19a0d91c",
-        "code of algorithms/ppo": "154b5fc0b42617b8",
-        "code of environments": "67f5f45a953048a3",
-        "code of evaluation": "e5cdda24bac15790",
+        "code": "9ae05c7425841e00",
+        "code of algorithms": "cbaf4ee247643562",
+        "code of algorithms/ppo": "0c45291d7b7cbf8e",
+        "code of environments": "14b49605a1c06c6d",
+        "code of environments/known": "7a9ce275bb904714",
+        "code of evaluation": "f80cce6750a68140",
         "code of fingerprint": "bfdda7c77f281b0e",
-        "code of networks": "7bf1c587feff5978",
-        "code of settings": "e8c513dcaf33e310",
-        "code of training": "1884264df6cb4948"
+        "code of networks": "aa59fbc63820b5eb",
+        "code of settings": "fa43baf3cbebcac0",
+        "code of training": "516ad5f55b44b767"
     },
     "sac envpool": {
-        "code": "104852c56a946678",
-        "code of algorithms": "525a30fe4c72bf00",
-        "code of algorithms/sac": "b7eb3ba69c2f0b27",
-        "code of environments": "b792192f798d439b",
-        "code of evaluation": "e5cdda24bac15790",
+        "code": "c413605bb5404fb0",
+        "code of algorithms": "b5428adf75943d2f",
+        "code of algorithms/sac": "5bab4e4b7f6f2a96",
+        "code of environments": "68c0ec77c12fb7bd",
+        "code of environments/known": "7a9ce275bb904714",
+        "code of evaluation": "f80cce6750a68140",
         "code of fingerprint": "bfdda7c77f281b0e",
-        "code of networks": "7bf1c587feff5978",
-        "code of settings": "e8c513dcaf33e310",
-        "code of training": "1884264df6cb4948"
+        "code of networks": "aa59fbc63820b5eb",
+        "code of settings": "fa43baf3cbebcac0",
+        "code of training": "516ad5f55b44b767"
     },
     "sac gymnasium": {
-        "code": "a3ada65d1e1c6117",
-        "code of algorithms": "525a30fe4c72bf00",
-        "code of algorithms/sac": "b7eb3ba69c2f0b27",
-        "code of environments": "67f5f45a953048a3",
-        "code of evaluation": "e5cdda24bac15790",
+        "code": "d49e2156c8648e60",
+        "code of algorithms": "b5428adf75943d2f",
+        "code of algorithms/sac": "5bab4e4b7f6f2a96",
+        "code of environments": "14b49605a1c06c6d",
+        "code of environments/known": "7a9ce275bb904714",
+        "code of evaluation": "f80cce6750a68140",
         "code of fingerprint": "bfdda7c77f281b0e",
-        "code of networks": "7bf1c587feff5978",
-        "code of settings": "e8c513dcaf33e310",
-        "code of training": "1884264df6cb4948"
+        "code of networks": "aa59fbc63820b5eb",
+        "code of settings": "fa43baf3cbebcac0",
+        "code of training": "516ad5f55b44b767"
     }
 }

@@ -202,6 +202,12 @@ def test_an_environment_of_a_package_has_no_code_of_a_users(begun):
     assert not [name for name in manifest(begun)["versions"] if name.startswith("code of the ")]
 
 
+def test_what_a_users_code_calls_of_ours_is_compared():
+    make = make_of("from colab_rl.algorithms.sac.loss import critic_loss\ndef make():\n    return critic_loss")
+    assert "code of algorithms/sac" in code_of(PPO, "gymnasium", environment=own_code(make))
+    assert "code of algorithms/sac" not in code_of(PPO, "gymnasium")
+
+
 def test_an_algorithm_and_a_network_of_a_users_are_compared(tmp_path):
     def go(weight: float, width: int) -> list[str]:
         class Mine(PPO):

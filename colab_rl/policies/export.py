@@ -1,0 +1,155 @@
+"""What an exported folder holds of a checkpoint: its score over fresh episodes, its graph, and how exact that is."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.util
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from colab_rl.algorithms import Algorithm
+from colab_rl.checkpoints.recovery import Checkpoint
+from colab_rl.checkpoints.serialization import serialize
+from colab_rl.environments import EnvironmentSource, channels_of, close_environment, describe, make_environment
+from colab_rl.environments.spaces import Spaces
+from colab_rl.errors import ColabRLError
+from colab_rl.evaluation.evaluator import Evaluator
+from colab_rl.machine import plain_torch
+from colab_rl.policies import card
+from colab_rl.policies.folder import CARD, EXAMPLE, ONNX, STATE
+from colab_rl.policies.load import describe_policy, load_algorithm
+from colab_rl.policies.policy import session
+from colab_rl.progress import progress_bar
+from colab_rl.runs.identity import Identity
+
+EPISODES, SEED = 100, 0     # those of `evaluate`; no training sees these seeds
+COMPARED = 100_000          # observations
+LARGEST_DIFFERENCE = 1e-5   # of an action, of its range
+HUGE = 1e30                 # squares of it overflow, sums of its products do not
+CHUNK = 2000
+
+
+def check_packages() -> None:
+    """Raises ColabRLError that names the command if what an export needs is not installed."""
+    missing = [name for name in ("onnx", "onnxruntime") if importlib.util.find_spec(name) is None]
+    if missing:
+        raise ColabRLError(f"export needs {' and '.join(missing)}; nothing was written; pip install "
+                           f"{' '.join(missing)}, then export again")
+
+
+def contents_of(identity: Identity, checkpoint: Checkpoint, source: EnvironmentSource,
+                video: Path | None) -> tuple[dict[str, bytes], dict[str, Any]]:
+    """The files of an export, and policy.json's content without them.
+
+    source: what makes the environment, for 100 episodes. video: goes along.
+    """
+    spaces = describe(source)
+    algorithm = load_algorithm(identity, checkpoint, spaces)
+    with plain_torch(identity.threads):
+        score, seen = evaluated(algorithm, source, spaces)
+        graph, onnx, difference = _graph(algorithm, spaces, observations(source, spaces, seen))
+    about = {**describe_policy(identity, checkpoint.manifest, spaces, score), "function": identity.trains_on_function,
+             "channels": _channels(source), "license": "unknown", "onnx": onnx, "max_difference": difference}
+    film = f"replay{video.suffix}" if video else None
+    contents = {STATE: serialize({"algorithm": algorithm.state_dict()}),
+                EXAMPLE: card.example(about, graph is not None).encode(),
+                CARD: card.model_card(about, film).encode()}
+    if graph is not None:
+        contents[ONNX] = graph
+    if video and film:
+        contents[film] = video.read_bytes()
+    return contents, about
+
+
+def evaluated(algorithm: Algorithm, source: EnvironmentSource, spaces: Spaces) -> tuple[dict[str, Any], np.ndarray]:
+    """The score of `evaluate`, as Score takes it, and observations from its episodes."""
+    acting, seen, room = algorithm.acting(), [], COMPARED * 7 // 10
+
+    def act(obs: np.ndarray) -> np.ndarray:
+        nonlocal room
+        if room > 0:
+            seen.append(obs[:room].copy())
+            room -= len(seen[-1])
+        return acting(obs)
+
+    with contextlib.closing(Evaluator(source, spaces)) as evaluator:
+        summary = evaluator.evaluate(act, EPISODES, SEED, progress=True).summary()
+    return ({"mean": summary["mean"], "std": summary["std"], "episodes": summary["episodes"], "seed": SEED},
+            np.concatenate(seen))
+
+
+def observations(source: EnvironmentSource, spaces: Spaces, seen: np.ndarray) -> np.ndarray:
+    """COMPARED of them: of episodes, near those, at the space's bounds, huge, and zero."""
+    environment = make_environment(source)
+    low, high = (np.clip(bound, -HUGE, HUGE) for bound in (environment.observation_space.low,  # type: ignore[attr-defined]
+                                                           environment.observation_space.high))  # type: ignore[attr-defined]
+    close_environment(environment)
+    rng, spec, tenth = np.random.default_rng(0), spaces.observation, COMPARED // 10
+    shape = (tenth, *spec.shape)
+    corners = np.where(rng.random(shape) < 0.5, low, high)
+    huge = rng.choice([-1, 1], shape) * 10.0 ** rng.uniform(0, np.log10(HUGE), shape)
+    near = COMPARED - 2 * tenth - 1 - len(seen)
+    around = seen[rng.integers(len(seen), size=near)] + seen.std(0) * rng.normal(size=(near, *spec.shape))
+    return np.concatenate([seen, around, corners, huge, spec.zeros(1)]).astype(spec.dtype)
+
+
+def difference_of(model: bytes, scored: bytes | None, act: Callable[[np.ndarray], np.ndarray], spaces: Spaces,
+                  rows: np.ndarray) -> float:
+    """The largest difference between a graph's actions and the policy's, of the range of an action.
+
+    Of a continuous action without bounds, that range is what the policy's own actions span here. Of a discrete action
+    it is how much less the policy's choice scores in the graph than the graph's own, of the range of the scores:
+    0 if the choices are the same. Rows for which the policy itself is not finite are left out.
+    """
+    run = session(scored or model)
+    theirs, ours = [], []
+    chunks = np.array_split(rows, max(1, len(rows) // CHUNK))
+    with np.errstate(all="ignore"):
+        for chunk in progress_bar(len(chunks), "comparing policy.onnx", "chunk", iterable=chunks):
+            theirs.append(run(chunk)[-1])
+            ours.append(act(chunk))
+        found, expected = np.concatenate(theirs), np.concatenate(ours)
+        if scored is not None:
+            finite = np.isfinite(found).all(1)
+            found, chosen = found[finite], (expected[finite] - spaces.first_action).astype(np.int64)
+            best, span = found.max(1), np.ptp(found, axis=1)
+            lost = best - np.take_along_axis(found, chosen[:, None], 1)[:, 0]
+            return float((lost / np.where(span > 0, span, 1)).max(initial=0))
+        finite = np.isfinite(expected).all(1)
+        found, expected = found[finite].astype(np.float64), expected[finite].astype(np.float64)
+        span = spaces.action_high.astype(np.float64) - spaces.action_low
+        span = np.where(np.isfinite(span), span, np.ptp(expected, axis=0)) if len(expected) else span
+        return float((np.abs(found - expected) / np.where(span > 0, span, 1)).max(initial=0))
+
+
+def newest_video(folder: Path) -> Path | None:
+    """A run's newest video; an MP4, if there is one."""
+    films = sorted((path for path in folder.glob("*.*") if path.suffix in (".mp4", ".gif")),
+                   key=lambda path: (path.suffix == ".mp4", path.stat().st_mtime))
+    return films[-1] if films else None
+
+
+def _graph(algorithm: Algorithm, spaces: Spaces,
+           rows: np.ndarray) -> tuple[bytes | None, dict[str, Any], float | None]:
+    """The ONNX file, what policy.json says of it, and the largest difference of an action. Without a file, why."""
+    from colab_rl.policies.graph import OPSET, NotDrawable, draw
+
+    try:
+        model, scored = draw(algorithm.acting(), spaces)
+    except NotDrawable as error:
+        return None, {"file": None, "missing": f"ONNX cannot hold {error}"}, None
+    difference = difference_of(model, scored, algorithm.acting(), spaces, rows)
+    if not difference <= LARGEST_DIFFERENCE:
+        return None, {"file": None, "missing": f"its actions differ by {difference:.1e} of their range"}, difference
+    return model, {"file": ONNX, "opset": OPSET, "input": "obs", "output": "action", "compared": len(rows)}, difference
+
+
+def _channels(source: EnvironmentSource) -> dict[str, Any]:
+    environment = make_environment(source)
+    channels = channels_of(environment)
+    close_environment(environment)
+    return {"units": dict(channels.units), "actions": list(channels.actions), "action_unit": channels.action_unit,
+            "step_seconds": channels.step_seconds}

@@ -1,0 +1,205 @@
+"""A policy as an ONNX graph, drawn by the very function that acts.
+
+    model, scores = draw(algorithm.acting(), spaces)
+
+The function is called once with a `Symbol` in place of observations: what NumPy does to it becomes a node. So the graph
+cannot differ from what `evaluate` runs, and an algorithm of your own that acts in NumPy is exported as it is. A
+network of your own is torch's: its exporter draws it (`Symbol.through`).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import itertools
+import logging
+import re
+import warnings
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import onnx
+from numpy.lib.mixins import NDArrayOperatorsMixin
+from onnx import TensorProto, helper, numpy_helper
+
+from colab_rl.environments.spaces import ObservationSpec, Spaces
+from colab_rl.errors import ColabRLError
+from colab_rl.policies.policy import as_sampled
+
+if TYPE_CHECKING:
+    from torch import nn
+
+OPSET = 18
+IR_VERSION = 10
+OBSERVATION, ACTION = "obs", "action"
+OPERATIONS = {"add": "Add", "subtract": "Sub", "multiply": "Mul", "divide": "Div", "matmul": "MatMul",
+              "minimum": "Min", "maximum": "Max", "negative": "Neg", "absolute": "Abs", "sqrt": "Sqrt", "exp": "Exp",
+              "log": "Log", "tanh": "Tanh", "greater": "Greater", "less": "Less", "erf (vectorized)": "Erf"}
+COMPOSED: dict[str, Callable[[Any], Any]] = {"expm1": lambda x: np.exp(x) - 1, "log1p": lambda x: np.log(1 + x),
+                                             "square": lambda x: x * x}
+
+
+class NotDrawable(ColabRLError):
+    """An operation that has no place in the graph. Its text names it."""
+
+
+class Symbol(NDArrayOperatorsMixin):
+    """A (B, ...) array of which only the name is known. graph: where its operations are noted."""
+
+    def __init__(self, graph: Graph, name: str, dtype: np.dtype):
+        self.graph, self.name, self.dtype = graph, name, dtype
+
+    def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **options: Any) -> Any:
+        name = ufunc.__name__
+        if method == "__call__" and not options:
+            if name in OPERATIONS:
+                return self.graph.add(OPERATIONS[name], *inputs)
+            if name in COMPOSED:
+                return COMPOSED[name](*inputs)
+        raise NotDrawable(f"numpy.{name}")
+
+    def __array_function__(self, function: Callable, kinds: Any, inputs: Any, options: Any) -> Symbol:
+        if function is np.where and not options:
+            return self.graph.add("Where", *inputs)
+        if function is np.clip and len(inputs) == 3:
+            return np.minimum(np.maximum(*inputs[:2]), inputs[2])
+        raise NotDrawable(f"numpy.{function.__name__}")
+
+    def __getitem__(self, index: Any) -> Symbol:
+        """Of `x[:, None]`, `x[:, 3]` and `x[:, 3:5]`."""
+        rows, column = index if isinstance(index, tuple) and len(index) == 2 else (None, None)
+        if rows == slice(None):
+            one = np.array([1])
+            if column is None:
+                return self.graph.add("Unsqueeze", self, one)
+            if isinstance(column, int):
+                return self.graph.add("Gather", self, np.array(column), axis=1)
+            if isinstance(column, slice) and column.step is None:
+                stop = np.iinfo(np.int64).max if column.stop is None else column.stop
+                return self.graph.add("Slice", self, np.array([column.start or 0]), np.array([stop]), one)
+        raise NotDrawable(f"indexing with {index!r}")
+
+    def argmax(self, axis: int) -> Symbol:
+        """The place of the largest number, the first of equal ones."""
+        self.graph.scores = self.name
+        return self.graph.add("ArgMax", self, axis=axis, keepdims=0)
+
+    def astype(self, dtype: Any) -> Symbol:
+        """Numbers of another type."""
+        dtype = np.dtype(dtype)
+        if dtype == self.dtype:
+            return self
+        return self.graph.add("Cast", self, to=helper.np_dtype_to_tensor_dtype(dtype))
+
+    def through(self, network: nn.Module) -> Symbol:
+        """What a torch module makes of it."""
+        return self.graph.embed(_exported(network, self.graph.spec), self)
+
+
+class Graph:
+    """Nodes in the order of their making. scores: the largest of them is the action."""
+
+    def __init__(self, spec: ObservationSpec):
+        self.spec = spec
+        self.scores: str | None = None
+        self._nodes: list[onnx.NodeProto] = []
+        self._constants: list[onnx.TensorProto] = []
+        self._numbers = itertools.count()
+
+    def add(self, operation: str, *inputs: Any, **attributes: Any) -> Symbol:
+        """The output of a node. Constants among its inputs take the type of the first symbol, but for places in it."""
+        first = next(one for one in inputs if isinstance(one, Symbol))
+        kept = operation in ("Unsqueeze", "Gather", "Slice")
+        names = [one.name if isinstance(one, Symbol) else self._constant(one, np.dtype(np.int64) if kept else
+                 np.dtype(np.float32) if first.dtype == bool else first.dtype) for one in inputs]
+        output = f"{operation.lower()}_{next(self._numbers)}"
+        self._nodes.append(helper.make_node(operation, names, [output], **attributes))
+        dtype = first.dtype
+        if operation in ("Greater", "Less"):
+            dtype = np.dtype(bool)
+        elif operation == "ArgMax":
+            dtype = np.dtype(np.int64)
+        elif operation == "Cast":
+            dtype = np.dtype(helper.tensor_dtype_to_np_dtype(attributes["to"]))
+        elif operation == "Where":
+            dtype = next((one.dtype for one in inputs[1:] if isinstance(one, Symbol)), np.dtype(np.float32))
+        return Symbol(self, output, dtype)
+
+    def embed(self, model: onnx.ModelProto, x: Symbol) -> Symbol:
+        """The output of another graph of one input and one output."""
+        inner = onnx.compose.add_prefix(model, f"network_{next(self._numbers)}_").graph
+        self._nodes += [helper.make_node("Identity", [x.name], [inner.input[0].name]), *inner.node]
+        self._constants += inner.initializer
+        return Symbol(self, inner.output[0].name, np.dtype(np.float32))
+
+    def model(self, action: Symbol, spaces: Spaces) -> onnx.ModelProto:
+        """The whole, checked."""
+        self._nodes.append(helper.make_node("Identity", [action.name], [ACTION]))
+        spec = spaces.observation
+        kinds = [helper.np_dtype_to_tensor_dtype(np.dtype(dtype)) for dtype in (spec.dtype, action.dtype)]
+        graph = helper.make_graph(
+            self._nodes, "policy", [helper.make_tensor_value_info(OBSERVATION, kinds[0], ["batch", *spec.shape])],
+            [helper.make_tensor_value_info(ACTION, kinds[1], ["batch", *spaces.action_shape])], self._constants)
+        model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=IR_VERSION,
+                                  producer_name="colab_rl")
+        onnx.checker.check_model(model, full_check=True)
+        return model
+
+    def _constant(self, value: Any, dtype: np.dtype) -> str:
+        name = f"constant_{next(self._numbers)}"
+        self._constants.append(numpy_helper.from_array(np.asarray(value, dtype), name))
+        return name
+
+
+def draw(acting: Callable[[Any], Any], spaces: Spaces) -> tuple[bytes, bytes | None]:
+    """The ONNX file of a function that gives (B, ...) actions for (B, *obs_shape) observations.
+
+    Input `obs`, output `action`, in the environment's own type; B is free. The second file has one more output: the
+    (B, choices) scores of which a discrete action is the largest, None if there are none.
+    Raises NotDrawable that names the operation.
+    """
+    graph = Graph(spaces.observation)
+    try:
+        action = acting(Symbol(graph, OBSERVATION, np.dtype(spaces.observation.dtype)))
+        if not isinstance(action, Symbol):
+            raise NotDrawable(f"a function that gives {type(action).__name__}")
+        model = graph.model(as_sampled(action, spaces.to_json()), spaces)
+    except (TypeError, AttributeError, ValueError) as error:  # of code that takes arrays alone
+        raise NotDrawable(" ".join(str(error).split())) from error
+    data = model.SerializeToString(deterministic=True)
+    if graph.scores is None:
+        return data, None
+    model.graph.output.append(helper.make_tensor_value_info(graph.scores, TensorProto.FLOAT, ["batch", None]))
+    return data, model.SerializeToString(deterministic=True)
+
+
+def _exported(network: nn.Module, spec: ObservationSpec) -> onnx.ModelProto:
+    """A torch module as torch's exporter draws it. Raises NotDrawable that names the operation."""
+    import torch
+    from onnx.inliner import inline_local_functions
+
+    logging.disable(logging.CRITICAL)  # torch tells its own developers a lot
+    try:
+        with warnings.catch_warnings(action="ignore"), contextlib.redirect_stdout(io.StringIO()), \
+                contextlib.redirect_stderr(io.StringIO()):
+            program = torch.onnx.export(network, (torch.from_numpy(spec.zeros(2)),), dynamo=True, opset_version=OPSET,
+                                        dynamic_shapes=({0: torch.export.Dim("batch")},), verbose=False)
+        return inline_local_functions(program.model_proto)  # type: ignore[union-attr]
+    except ModuleNotFoundError as error:
+        raise NotDrawable(f"a network of torch's without {error.name} (pip install {error.name})") from error
+    except Exception as error:
+        raise NotDrawable(_operation(error)) from error
+    finally:
+        logging.disable(logging.NOTSET)
+
+
+def _operation(error: BaseException | None) -> str:
+    """What torch could not export, out of an error's chain."""
+    said = ""
+    while error is not None:
+        said = " ".join(re.sub("\x1b\\[[0-9;]*m", "", str(error)).split()) or said
+        if found := re.search(r"(?:No ONNX function found for|No decompositions registered for)\D*?op='([^']+)'", said):
+            return found[1]
+        error = error.__cause__
+    return said[:300]

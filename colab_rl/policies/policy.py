@@ -1,0 +1,199 @@
+"""A policy outside of its run: from observations to actions.
+
+    policy = load_policy("walker")        # or an exported folder, which needs numpy and onnxruntime alone
+    action = policy(obs)
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from colab_rl.arguments import checked
+from colab_rl.errors import ColabRLError, UsageError
+from colab_rl.machine import THREADS, plain_torch
+from colab_rl.policies import card
+from colab_rl.policies.folder import ONNX, is_folder, read_folder
+
+if TYPE_CHECKING:
+    from colab_rl.algorithms import Algorithm
+    from colab_rl.environments.spaces import Spaces
+
+Function = Callable[[np.ndarray], np.ndarray]
+
+
+class Score(float):
+    """The mean return of deterministic episodes on stock gymnasium.
+
+    std: of their returns. episodes, seed: how many, and the first one's seed; None if that was not kept.
+    """
+
+    std: float | None
+    episodes: int | None
+    seed: int | None
+
+    def __new__(cls, mean: float, std: float | None = None, episodes: int | None = None,  # noqa: D102
+                seed: int | None = None) -> Score:
+        score = super().__new__(cls, mean)
+        score.std, score.episodes, score.seed = std, episodes, seed
+        return score
+
+    def __str__(self) -> str:
+        return card.score_text({"mean": float(self), "std": self.std, "episodes": self.episodes, "seed": self.seed})
+
+    __repr__ = __str__
+
+
+class Policy:
+    """`policy(obs)` is an action, `policy.value(obs)` an estimate of the discounted return.
+
+    about: what policy.json says (card.py shows it). score: see Score; None before the first evaluation.
+    deterministic: whether a call gives the likeliest action, or draws one; it may be set.
+    """
+
+    def __init__(self, about: Mapping[str, Any], act: Function, algorithm: Callable[[], Algorithm],
+                 deterministic: bool):
+        self.about, self.deterministic = about, deterministic
+        self.score = Score(**about["score"]) if about["score"] else None
+        self._act, self._make_algorithm = act, algorithm
+        observation, spaces = about["spaces"]["observation"], about["spaces"]
+        self._shape, self._dtype = tuple(observation["shape"]), np.dtype(observation["dtype"])
+        self._spaces = {name: spaces[name] for name in ("discrete", "sample_dtype", "sample_low", "sample_high")}
+
+    def __call__(self, obs: Any, deterministic: bool | None = None) -> Any:
+        """The action for one observation, (*obs_shape,), or actions for a batch, (B, *obs_shape).
+
+        It has the shape and the type that the environment's action space samples. deterministic: in place of the
+        policy's own. Raises UsageError for an observation of another shape or type, or one that is not finite.
+        """
+        rows, alone = self._rows(obs)
+        if self.deterministic if deterministic is None else deterministic:
+            actions = self._act(rows)
+        else:
+            with plain_torch(THREADS):
+                actions = self._algorithm.act(rows, deterministic=False)
+        actions = as_sampled(actions, self._spaces)
+        return actions[0] if alone else actions
+
+    def value(self, obs: Any) -> Any:
+        """The estimate for one observation, or (B,) for a batch; see Algorithm.values. It needs torch."""
+        rows, alone = self._rows(obs)
+        with plain_torch(THREADS):
+            values = self._algorithm.values(rows)
+        return values[0] if alone else values
+
+    def reset(self) -> None:
+        """To call when an episode begins: a network with memory forgets the one before. Others have nothing to."""
+
+    @cached_property
+    def spaces(self) -> Spaces:
+        """The observations and the action space."""
+        from colab_rl.environments.spaces import Spaces
+
+        spaces = Spaces.from_json(self.about["spaces"])
+        assert spaces is not None
+        return spaces
+
+    def __repr__(self) -> str:
+        return card.line(self.about)
+
+    def _repr_html_(self) -> str:
+        return card.html_card(self.about)
+
+    @cached_property
+    def _algorithm(self) -> Algorithm:
+        return self._make_algorithm()
+
+    def _rows(self, obs: Any) -> tuple[np.ndarray, bool]:
+        """The observations as a batch, and whether it was one alone."""
+        try:
+            rows = np.asarray(obs)
+        except ValueError:  # lists of several lengths
+            rows = np.asarray(None)
+        if rows.dtype != self._dtype:
+            if not np.can_cast(rows.dtype, self._dtype, "same_kind"):
+                raise UsageError(f"an observation of {self.about['environment']} is an array of {self._dtype}, and "
+                                 f"this is {rows.dtype} ({type(obs).__name__})")
+            with np.errstate(over="ignore"):
+                rows = rows.astype(self._dtype)
+        alone = rows.shape == self._shape
+        if alone:
+            rows = rows[None]
+        elif rows.ndim != len(self._shape) + 1 or rows.shape[1:] != self._shape:
+            batch = f"(B, {', '.join(map(str, self._shape))})"
+            raise UsageError(f"an observation of {self.about['environment']} has shape {self._shape}, a batch of them "
+                             f"{batch}, and this has {rows.shape}")
+        if not np.isfinite(rows).all():
+            raise UsageError(f"an observation holds {rows[~np.isfinite(rows)][0]}, which {self._dtype} numbers of "
+                             "an environment never are")
+        return rows, alone
+
+
+def as_sampled(actions: Any, spaces: Mapping[str, Any]) -> Any:
+    """A policy's actions, as the action space of an environment samples them. spaces: as run.json keeps them."""
+    dtype = spaces["sample_dtype"] or ("int64" if spaces["discrete"] else "float32")
+    actions = actions if actions.dtype == dtype else actions.astype(dtype)
+    low, high = spaces["sample_low"], spaces["sample_high"]
+    return np.minimum(np.maximum(actions, low), high) if low else actions
+
+
+@checked
+def load_policy(run: str | os.PathLike, *, checkpoint: str | int = "best", deterministic: bool = True,
+                env: str | Callable | None = None, root: str | os.PathLike | None = None,
+                store: str | os.PathLike | None = None) -> Policy:
+    """The policy of a run's checkpoint, or of an exported folder.
+
+    run: a run's name, or the folder: a path, or one in this folder that holds policy.json.
+    checkpoint: `best`, `latest` or a generation.
+    deterministic: whether a call gives the likeliest action. Its actions are then those of `evaluate`, bit for bit.
+        Otherwise it draws them, in the same order each time that it is loaded.
+    env: needed if the first version of colab_rl began the run, on a function.
+    Raises UsageError for an unknown run, checkpoint or folder, ColabRLError for one that is not whole.
+    """
+    if not is_folder(run):
+        from colab_rl.policies.load import policy_of
+
+        return policy_of(os.fspath(run), checkpoint, deterministic, env, root, store)
+    if checkpoint != "best":
+        raise UsageError(f"{run} is an exported folder, and holds one policy: leave checkpoint out")
+    folder = Path(run).expanduser()
+    about, files = read_folder(folder)
+
+    def algorithm() -> Algorithm:
+        from colab_rl.policies.load import algorithm_of
+
+        return algorithm_of(about, files)
+
+    try:
+        card.facts(about)
+        if ONNX in files:
+            outputs = session(files[ONNX])
+            return Policy(about, lambda rows: outputs(rows)[0], algorithm, deterministic)
+        from colab_rl.policies.load import acting_of
+
+        return Policy(about, acting_of(algorithm(), int(about["versions"]["threads"])), algorithm, deterministic)
+    except (KeyError, TypeError, ValueError, AttributeError) as error:  # whole, and not of this package's making
+        raise ColabRLError(f"{folder} does not hold a policy of this format ({type(error).__name__}: {error}); export "
+                           "it again") from error
+
+
+def session(model: bytes) -> Callable[[np.ndarray], list[np.ndarray]]:
+    """Gives all outputs of an ONNX graph for a batch. Raises ColabRLError if onnxruntime is missing."""
+    try:
+        import onnxruntime
+    except ModuleNotFoundError:
+        raise ColabRLError("an exported policy runs in onnxruntime, which is not installed: pip install onnxruntime"
+                           ) from None
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = options.inter_op_num_threads = 1  # others cost more than such networks take
+    try:
+        opened = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # onnxruntime has many of its own
+        raise ColabRLError(f"this onnxruntime cannot read policy.onnx: {' '.join(str(error).split())[:200]}; "
+                           "install a newer one") from error
+    return lambda rows: opened.run(None, {"obs": rows})

@@ -1,0 +1,39 @@
+"""Small runs of each kind of policy, by name: environment, algorithm, settings."""
+
+from __future__ import annotations
+
+import torch
+from helpers import TINY
+from torch import nn
+
+from colab_rl import Network
+
+SAC = ["num_envs=2", "num_steps=20", "learning_starts=40", "minibatch_size=16", "replay_ratio=0.1", "buffer_size=2000",
+       "checkpoint_every=5", "eval_every=10", "eval_episodes=2", "hidden_sizes=8"]
+
+
+class Normed(Network):
+    """A network of one's own."""
+
+    def __init__(self, observation, outputs):
+        super().__init__()
+        self.layers = nn.Sequential(nn.Linear(*observation.shape, 12), nn.LayerNorm(12), nn.Tanh(),
+                                    nn.Linear(12, outputs))
+
+    def forward(self, obs):
+        return self.layers(obs)
+
+
+class Unexportable(Normed):
+    """One with an operation that ONNX has not."""
+
+    def forward(self, obs):
+        return self.layers(obs * torch.linalg.svdvals(obs[:, :2, None]).mean(-1, keepdim=True))
+
+
+KINDS = {"discrete": ("CartPole-v1", "ppo", TINY, {}),
+         "continuous": ("Pendulum-v1", "ppo", [*TINY, "activation=elu"], {}),
+         "sac": ("Pendulum-v1", "sac", SAC, {}),
+         "own": ("Pendulum-v1", "ppo", TINY, {"network": Normed}),
+         "unexportable": ("CartPole-v1", "ppo", TINY, {"network": Unexportable}),
+         "wide": ("wide_environment:Wide-v0", "ppo", TINY, {})}
