@@ -17,12 +17,14 @@ from typing import TYPE_CHECKING, Any
 
 import colab_rl
 from colab_rl.arguments import checked
+from colab_rl.checkpoints.retention import best
 from colab_rl.colab import install, session
 from colab_rl.errors import ColabRLError, StorageError
 from colab_rl.example import EXAMPLE, unpack_example
 from colab_rl.progress import Dispensable
 from colab_rl.runs.identity import TENSORBOARD
 from colab_rl.runs.places import Places
+from colab_rl.runs.survey import survey
 from colab_rl.storage import Storage, open_store
 from colab_rl.views.live import LivePlot
 
@@ -201,20 +203,25 @@ def keep_package(storage: Storage) -> None:
 @checked
 def show_runs(store: str | os.PathLike | None = None, root: str | os.PathLike | None = None) -> list[str]:
     """Prints a line for every run, here and in the store, the newest first; returns their names in that order."""
-    from colab_rl.views.history import overview
-
     places = Places(root, store)
-    rows = overview(places)
-    if not rows:
+    found = []
+    for identity, local, stored in survey(places):
+        manifests = [manifest for copies in (local, stored) for manifest, _ in copies.values() if manifest]
+        newest, best_one = max(manifests, key=lambda one: (one.generation, one.name), default=None), best(manifests)
+        saved = (newest or identity).created[:16].replace("T", " ")
+        step, total = (newest.step, newest.total_steps) if newest else (0, identity.config["total_steps"])
+        score = f"score {best_one.score:.1f}" if best_one and best_one.score is not None else "not evaluated"
+        where = ("" if places.store is None else ", in the store" if newest and newest.name in stored else
+                 ", comes with colab_rl" if identity.name == EXAMPLE else ", not in the store yet")
+        found.append((saved, identity.name, f"{identity.name}: {identity.env_id}, {identity.algorithm}, {score}, step "
+                                            f"{step:,} of {total:,}, saved {saved}{where}"))
+    if not found:
         print(f"no runs yet in {places.root}{f' or {places.store.place}' if places.store else ''}: "
               "01_train.ipynb begins one")
-    for row in rows:
-        score = "not evaluated" if row.score is None else f"score {row.score:.1f}"
-        where = ("" if places.store is None else ", in the store" if row.stored else
-                 ", comes with colab_rl" if row.name == EXAMPLE else ", not in the store yet")
-        print(f"{row.name}: {row.env_id}, {row.algorithm}, {score}, step {row.step:,} of {row.total_steps:,}, "
-              f"saved {row.date}{where}")
-    return [row.name for row in rows]
+    found.sort(key=lambda run: run[0], reverse=True)
+    for _, _, line in found:
+        print(line)
+    return [name for _, name, _ in found]
 
 
 @checked

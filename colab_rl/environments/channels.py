@@ -48,7 +48,7 @@ class Shown:
 
     choices: what the choices of a discrete action are called, from the first on, such as `("left", "right")`.
     traces: what a video draws as lines: channels, or pairs of channels that share an axis. The first two that fit.
-    panels: what the gait dashboard draws, `{title: {words: channel}}`, or `{title: channel}`.
+    plots: what the gait dashboard draws, `{title: {words: channel}}`, or `{title: channel}`.
     portraits: the phase portraits, `{title: {words: (x channel, y channel)}}`, or `{title: (x channel, y channel)}`.
     If one of them is empty, the views choose by names and units.
     Raises TypeError, ValueError or AttributeError for what is not of these forms.
@@ -56,7 +56,7 @@ class Shown:
 
     choices: Sequence[str] = ()
     traces: Sequence[str | Sequence[str]] = ()
-    panels: Mapping[str, Any] = field(default_factory=dict)
+    plots: Mapping[str, Any] = field(default_factory=dict)
     portraits: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -66,8 +66,8 @@ class Shown:
         for name, value in {
             "choices": tuple(map(str, self.choices)),
             "traces": tuple((group,) if isinstance(group, str) else tuple(map(str, group)) for group in self.traces),
-            "panels": {str(title): {str(words): str(name) for words, name in by_words(lines).items()}
-                       for title, lines in self.panels.items()},
+            "plots": {str(title): {str(words): str(name) for words, name in by_words(lines).items()}
+                       for title, lines in self.plots.items()},
             "portraits": {str(title): {str(words): (str(x), str(y)) for words, (x, y) in by_words(curves).items()}
                           for title, curves in self.portraits.items()},
         }.items():
@@ -77,7 +77,7 @@ class Shown:
     def names(self) -> set[str]:
         """The channels that are shown."""
         found = {name for group in self.traces for name in group}
-        found |= {name for lines in self.panels.values() for name in lines.values()}
+        found |= {name for lines in self.plots.values() for name in lines.values()}
         return found | {name for curves in self.portraits.values() for pair in curves.values() for name in pair}
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from colab_rl.checkpoints import FileRecord, Tier
 from colab_rl.checkpoints.layout import RUN_JSON
-from colab_rl.errors import UsageError
+from colab_rl.errors import StorageError, UsageError
 from colab_rl.runs.identity import Identity
 from colab_rl.runs.places import Places
 
@@ -39,6 +39,20 @@ def fitting_name(stem: str, suffix: str) -> str:
 def temporary_beside(path: Path, suffix: str = "") -> Path:
     """A name for what becomes `path`, in its folder. It is short, and means nothing to FFmpeg and to globs."""
     return path.absolute().with_name(f".tmp-{uuid.uuid4().hex[:8]}{suffix}")
+
+
+def write_whole(path: Path, data: bytes) -> None:
+    """Makes the file whole, or leaves the one that was there. Raises StorageError."""
+    temporary = temporary_beside(path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            temporary.write_bytes(data)
+            os.replace(temporary, path)
+        finally:
+            temporary.unlink(missing_ok=True)
+    except OSError as error:
+        raise StorageError(f"{path} cannot be written: {error.strerror}; give another file with --out") from error
 
 
 def copy_to_store(places: Places, identity: Identity, name: str, data: bytes) -> Tier | None:

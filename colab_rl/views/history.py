@@ -7,8 +7,7 @@ or damaged is left out, and said in `missing`.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable
-from typing import NamedTuple
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -24,37 +23,9 @@ from colab_rl.policies.load import record_checkpoint
 from colab_rl.progress import progress_bar
 from colab_rl.runs.identity import Identity
 from colab_rl.runs.places import Places
-from colab_rl.runs.survey import survey
 from colab_rl.training.metrics import Row, from_csv
 from colab_rl.views.dashboards.curves import Curves, Mark, table_of
-
-
-class Overview(NamedTuple):
-    """A run in a list. score: its best; step, date, stored: of its newest checkpoint, and whether the store has it."""
-
-    name: str
-    env_id: str
-    algorithm: str
-    score: float | None
-    step: int
-    total_steps: int
-    date: str
-    stored: bool
-
-
-def overview(places: Places) -> list[Overview]:
-    """Every run that can be read, the newest first; only manifests are read."""
-    rows = []
-    for identity, local, store in survey(places):
-        manifests = [manifest for found in (local, store) for manifest, _ in found.values() if manifest]
-        best_one = best(manifests)
-        newest = max(manifests, key=lambda manifest: (manifest.generation, manifest.name), default=None)
-        rows.append(Overview(identity.name, identity.env_id, identity.algorithm, best_one.score if best_one else None,
-                             newest.step if newest else 0,
-                             newest.total_steps if newest else identity.config["total_steps"],
-                             (newest.created if newest else identity.created)[:16].replace("T", " "),
-                             newest is not None and newest.name in store))
-    return sorted(rows, key=lambda row: row.date, reverse=True)
+from colab_rl.views.values import text_of
 
 
 def checkpoint_names(run: str, places: Places) -> list[tuple[str, str]]:
@@ -62,7 +33,7 @@ def checkpoint_names(run: str, places: Places) -> list[tuple[str, str]]:
     manifests = manifests_in(filter(None, places.tiers(places.require(run))))
     offers = [("best", "best"), ("latest", "latest")]
     for manifest in reversed(manifests):
-        score = "" if manifest.score is None else f", score {manifest.score:.1f}"
+        score = "" if manifest.score is None else f", score {text_of(manifest.score)}"
         offers.append((f"generation {manifest.generation}, step {manifest.step:,}{score}", str(manifest.generation)))
     return offers
 
@@ -110,13 +81,12 @@ class History:
                 picked.add(position)
         return [self.checkpoints[i] for i in sorted(picked)]
 
-    def episodes(self, manifests: Iterable[Manifest], source: EnvironmentSource | None) -> dict[str, Episode]:
+    def episodes(self, manifests: Sequence[Manifest], source: EnvironmentSource | None) -> dict[str, Episode]:
         """The first evaluation episode of each checkpoint, by its label.
 
-        Where a checkpoint has no telemetry, or a damaged one, the episode is played and recorded here;
+        If a checkpoint has no telemetry, or a damaged one, the episode is played and recorded here;
         `source` makes its environment. What cannot be had is left out, and said.
         """
-        manifests = list(manifests)
         found = {}
         for manifest in progress_bar(len(manifests), "reading telemetry", "checkpoint", iterable=manifests):
             episode = self._recorded(manifest)
@@ -126,7 +96,7 @@ class History:
                     episode = record_checkpoint(self.identity, checkpoint, EVALUATION_SEED, source)
                 except ColabRLError as error:
                     self.missing.append(f"generation {manifest.generation}: {error}")
-            if episode is None and source is None:
+            elif episode is None:
                 self.missing.append(f"generation {manifest.generation} has no telemetry, and its environment is not "
                                     "at hand to record it now.")
             if episode is not None:
@@ -134,12 +104,11 @@ class History:
         return found
 
     def _recorded(self, manifest: Manifest) -> Episode | None:
+        """From its telemetry; None if it has none that is whole."""
         names = [name for name in manifest.files if name.startswith(TELEMETRY)]
         for name in names:
-            data = self._read(name, manifest.files[name])
-            if data is not None:
-                with contextlib.suppress(ValueError, IndexError):
-                    return from_npz(data)[0]
+            with contextlib.suppress(ValueError, IndexError):
+                return from_npz(self._read(name, manifest.files[name]))[0]
         if names:
             self.missing.append(f"The telemetry of generation {manifest.generation} is missing or damaged.")
         return None
@@ -162,11 +131,11 @@ class History:
                 self.missing.append(f"The table {name} is missing or damaged: the curves have a gap there.")
         return rows
 
-    def _read(self, name: str, record: FileRecord) -> bytes | None:
-        """A file from the first place that has it whole."""
+    def _read(self, name: str, record: FileRecord) -> bytes:
+        """A file from the first place that has it whole. Raises ValueError if none has."""
         for tier in self._tiers:
             with contextlib.suppress(Damaged, StorageError):
                 data = tier.storage.get(name)
                 record.check(name, data)
                 return data
-        return None
+        raise ValueError(f"{name} is nowhere whole")

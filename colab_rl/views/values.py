@@ -18,6 +18,11 @@ def text_of(value: float, decimals: int = 1, most: int = 11, flags: str = "") ->
     return next((form for form in forms if len(form) <= most), forms[-1])
 
 
+def words_of(name: str) -> str:
+    """A series' name for people: `hip_1` is `hip 1`."""
+    return name.replace("_", " ")
+
+
 def value_range(values: ArrayLike, margin: float = 0.05) -> tuple[float, float]:
     """The least and the greatest finite value, `margin` of their distance apart from them; never an empty range."""
     found = np.asarray(values, np.float64).ravel()

@@ -68,11 +68,11 @@ def test_a_recording_of_version_0_1_0_is_known_by_its_series():
     ({"actions": ("pull", "lift", "pull")}, "^two actions are called 'pull': give each a name of its own$"),
     ({"actions": (1, "1")}, "^two actions are called '1': "),
     ({"traces": ["rope_angel"]}, "^what is to be shown names 'rope_angel', .*; did you mean 'rope_angle'"),
-    ({"panels": {"Rope": {"angle": "angle"}}}, "^what is to be shown names 'angle'"),
+    ({"plots": {"Rope": {"angle": "angle"}}}, "^what is to be shown names 'angle'"),
     ({"portraits": {"Rope": ("rope_angle", "reward")}}, "^what is to be shown names 'reward'"),
     ({"portraits": {"Rope": ("rope_angle",)}}, "^channels are not of the form"),
     ({"portraits": [("rope_angle", "load")]}, "^channels are not of the form"),
-    ({"panels": 3}, "^channels are not of the form"),
+    ({"plots": 3}, "^channels are not of the form"),
     ({"traces": [7]}, "^channels are not of the form"),
     ({"choices": 7}, "^channels are not of the form"), ({"actions": 7}, "^channels are not of the form"),
     ({"units": ["rope_angle"]}, "^channels are not of the form"), ({"units": {"reward": "m"}}, "^no channel can be")],
@@ -85,7 +85,7 @@ def test_what_channels_cannot_show_is_refused_in_a_line(shown, words):
 
 def test_one_curve_needs_no_words():
     channels = Channels({"angle": "rad", "rate": "rad/s"}, traces=["angle", ("angle", "rate")], choices=[0, 1],
-                        panels={"Angle": "angle"}, portraits={"Rope": ("angle", "rate")})
+                        plots={"Angle": "angle"}, portraits={"Rope": ("angle", "rate")})
     assert channels.traces == (("angle",), ("angle", "rate")) and channels.choices == ("0", "1")
-    assert channels.panels == {"Angle": {"": "angle"}} and channels.portraits == {"Rope": {"": ("angle", "rate")}}
+    assert channels.plots == {"Angle": {"": "angle"}} and channels.portraits == {"Rope": {"": ("angle", "rate")}}
     assert dataclasses.replace(channels, actions=("pull",)).portraits == channels.portraits

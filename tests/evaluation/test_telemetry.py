@@ -162,7 +162,7 @@ def without_what_is_shown(data):
 
 def test_what_is_shown_travels_in_the_file_and_files_of_0_1_0_are_known_by_their_series(walk):
     class Shown(Crane):
-        channels = dataclasses.replace(Crane.channels, traces=["load"], panels={"Load": "load"}, choices=("a", "b"),
+        channels = dataclasses.replace(Crane.channels, traces=["load"], plots={"Load": "load"}, choices=("a", "b"),
                                        portraits={"Rope": {"its angle": ("load", "rope_angle")}})
 
     crane = record_episode(Shown(), describe(Shown), acting(describe(Shown)), ones, 0)
@@ -184,7 +184,7 @@ def test_what_version_0_1_0_recorded_shows_what_its_environment_chooses(run, cha
         assert telemetry.from_npz(telemetry.to_npz(episodes))[0].shown == channels.shown
 
 
-@pytest.mark.parametrize("shown", [3, {"traces": 3}, {"panels": [1]}, {"portraits": {"Rope": {"": ["a", "b", "c"]}}}])
+@pytest.mark.parametrize("shown", [3, {"traces": 3}, {"plots": [1]}, {"portraits": {"Rope": {"": ["a", "b", "c"]}}}])
 def test_a_file_that_shows_what_cannot_be_shown_is_no_telemetry_file(walk, shown):
     with np.load(io.BytesIO(telemetry.to_npz([walk]))) as file:
         arrays = dict(file)

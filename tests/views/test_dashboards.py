@@ -73,12 +73,12 @@ def texts(figure):
     return html.unescape(" ".join(" ".join(annotation.text for annotation in figure.layout.annotations).split()))
 
 
-def test_an_environment_chooses_its_panels_and_portraits():
+def test_an_environment_chooses_its_plots_and_portraits():
     class Crane(gymnasium.Env):
         observation_space = gymnasium.spaces.Box(-1, 1, (3,))
         action_space = gymnasium.spaces.Discrete(2)
         channels = Channels({"rope_angle": "rad", "rope_speed": "rad/s", "load": "kg"}, choices=("pull", "rest"),
-                            panels={"Rope": {"swing": "rope_angle", "rate": "rope_speed"}, "Load": "load"},
+                            plots={"Rope": {"swing": "rope_angle", "rate": "rope_speed"}, "Load": "load"},
                             portraits={"Load over rope": ("rope_angle", "load")})
 
         def reset(self, seed=None, options=None):
@@ -93,14 +93,14 @@ def test_an_environment_chooses_its_panels_and_portraits():
         return record_episode(crane, describe(Crane), lambda obs: np.zeros(1, np.int64), lambda obs: obs[:, 0], 0, "x")
 
     episode, plain = recorded(Crane()), dataclasses.replace(recorded(Crane()), shown=Shown())
-    panels = {panel.title: [line.name for line in panel.lines] for panel in episode_plots(episode, 0.99)}
-    assert list(panels)[:3] == ["Rope", "Load", "Actions"] and panels["Rope"] == ["swing", "rate"]
-    actions = next(panel for panel in episode_plots(episode, 0.99) if panel.title == "Actions")
+    plots = {plot.title: [line.name for line in plot.lines] for plot in episode_plots(episode, 0.99)}
+    assert list(plots)[:3] == ["Rope", "Load", "Actions"] and plots["Rope"] == ["swing", "rate"]
+    actions = next(plot for plot in episode_plots(episode, 0.99) if plot.title == "Actions")
     assert list(actions.y_ticks[1]) == ["pull", "rest"]
     figure = dashboards.phase_portraits(episode)
     assert [list(trace.y) for trace in figure.data] == [list(range(6))] and "Load over rope" in texts(figure)
     # If it chooses nothing, each channel has a panel, and an angle is held against its rate.
-    assert [panel.title for panel in episode_plots(plain, 0.99)][:3] == ["rope angle", "rope speed", "load"]
+    assert [plot.title for plot in episode_plots(plain, 0.99)][:3] == ["rope angle", "rope speed", "load"]
     assert "rope speed over" in texts(dashboards.phase_portraits(plain))
     # An episode that lacks a channel, of another environment say, keeps the other portraits.
     lacking = {"a": episode, "b": dataclasses.replace(plain, series={"reward": plain["reward"]})}
@@ -127,7 +127,7 @@ def test_learning_draws_every_column_marks_checkpoints_and_resumes_and_switches_
         assert np.allclose(xs[returns], run.column(column)[thinned(run.column("episode/return"))] * scale)
 
 
-def test_columns_of_another_algorithm_get_panels_too():
+def test_columns_of_another_algorithm_get_plots_too():
     t = np.arange(10.0)
     figure = dashboards.learning(dashboards.Curves("sac", {
         "iteration": t, "step": t, "seconds": t, "episode/return": t, "loss/actor": t, "loss/critic": t,

@@ -162,7 +162,7 @@ def test_action_bars_reach_from_the_middle_to_the_value(walk):
     image = drawn(panel, 0)
     middle_row = image[29]
     for i, value in enumerate(actions[0]):
-        left, width = panel._left(i), panel.bar[0]
+        left, width = panel.left(i), panel.bar[0]
         filled = where(middle_row[left:left + width], LIMBS[i // 2])[0]
         assert len(filled) == pytest.approx(abs(value) * width / 2, abs=2)
         if value:
@@ -186,7 +186,7 @@ def test_traces_end_at_the_present_value_and_show_nothing_that_is_to_come(walk):
     assert [group.title for group in panel.groups] == ["hip angle", "knee angle", "value estimate"]
     assert [list(group.series) for group in panel.groups][:2] == \
         [["hip_1_angle", "hip_2_angle"], ["knee_1_angle", "knee_2_angle"]]
-    left = panel._left(2)
+    left = panel.left(2)
     plot = drawn(panel, 10)[20:20 + panel.plot[1], left:left + panel.plot[0]]
     rows, columns = where(plot, SINGLE)
     assert columns.min() >= panel.plot[0] - (10 + 1) * panel.pixels - 8

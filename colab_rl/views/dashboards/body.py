@@ -16,14 +16,15 @@ CAMERA_SECONDS = 1.5  # over which the camera's height is averaged
 class Stage:
     """Where an episode's bodies are at a step, in m from the camera.
 
-    there: whether the episode has poses to draw.
-    color: of all bodies; by leg where not given.
+    label: of the episode. has_body: whether the episode has poses to draw.
+    color: of all bodies; by leg if not given.
     """
 
-    def __init__(self, episode: Episode, color: str | None = None):
+    def __init__(self, label: str, episode: Episode, color: str | None = None):
+        self.label = label
         self.episode = episode
-        self.there = bool(episode.outlines) and episode.poses.shape[1] == len(episode.outlines)
-        if not self.there:
+        self.has_body = bool(episode.outlines) and episode.poses.shape[1] == len(episode.outlines)
+        if not self.has_body:
             return
         groups: dict[str, list[int]] = {"1": [], "": [], "2": []}  # the far leg first, the near one over all
         for number, name in enumerate(episode.outlines):
@@ -35,7 +36,7 @@ class Stage:
     def traces(self, t: int) -> list[dict[str, Any]]:
         """Plotly traces: the terrain, then the bodies of each group, at step t."""
         look: dict[str, Any] = {"type": "scatter", "mode": "lines", "hoverinfo": "skip", "showlegend": False,
-                                "xaxis": "x", "yaxis": "y"}
+                                "xaxis": "x", "yaxis": "y", "legendgroup": self.label}
         looks: list[dict[str, Any]] = [{"line": {"color": GREY, "width": 1.5}}]
         looks += [{"fill": "toself", "line": {"color": color, "width": 2}} for color in self.colors.values()]
         return [{**look, **own, **moved} for own, moved in zip(looks, self.moved(t), strict=True)]

@@ -102,13 +102,13 @@ def rows_of(contenders: Sequence[Contender]) -> list[tuple[str, list[str]]]:
     def gait(words: str, measure: Callable[[Episode], float], decimals: int) -> tuple[str, list[str]]:
         return each(words, lambda contender: measures.mean_of(measure, contender.episodes), decimals)
 
-    scores, intervals, worst = [], [], []
-    for contender in contenders:
-        returns = contender.returns
-        scores.append(f"{text_of(returns.mean())} ± {text_of(returns.std())}" if len(returns) else NONE)
-        worst.append(f"{text_of(returns.min())} to {text_of(returns.max())}" if len(returns) else NONE)
-        intervals.append(" to ".join(map(text_of, bootstrap_interval(returns))) if len(returns) > 1 else NONE)
-    rows = [("Score ± deviation", scores), ("95 % interval of the mean", intervals), ("Lowest to highest", worst),
+    def returns(words: str, text: Callable[[np.ndarray], str], fewest: int = 1) -> tuple[str, list[str]]:
+        found = [contender.returns for contender in contenders]
+        return words, [text(numbers) if len(numbers) >= fewest else NONE for numbers in found]
+
+    rows = [returns("Score ± deviation", lambda found: f"{text_of(found.mean())} ± {text_of(found.std())}"),
+            returns("95 % interval of the mean", lambda found: " to ".join(map(text_of, bootstrap_interval(found))), 2),
+            returns("Lowest to highest", lambda found: f"{text_of(found.min())} to {text_of(found.max())}"),
             each("Episodes", lambda contender: float(len(contender.returns))),
             each("Trained for, steps", lambda contender: float(contender.step)),
             each(f"Steps to {goal}", lambda contender: solved(contender)[0]),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -77,7 +77,7 @@ def energy_per_metre(episode: Episode) -> float:
     return float(np.sum(power[1:]) * episode.step_seconds / far)
 
 
-def mean_of(measure, episodes: Sequence[Episode]) -> float:  # type: ignore[no-untyped-def]
+def mean_of(measure: Callable[[Episode], float], episodes: Sequence[Episode]) -> float:
     """The mean of a measure over the episodes that have it; NaN where none does."""
     values = np.array([measure(episode) for episode in episodes])
     known = values[np.isfinite(values)]

@@ -10,16 +10,7 @@ import plotly.graph_objects as go
 
 from colab_rl.evaluation.episode import Episode
 from colab_rl.views.dashboards.plots import suffix
-from colab_rl.views.dashboards.style import (
-    CURRENT_VALUE,
-    SLIDER,
-    empty,
-    figure_of,
-    plain,
-    rounded,
-    text_at,
-    wrapped,
-)
+from colab_rl.views.dashboards.style import checkpoint_slider, empty, figure_of, plain, rounded, text_at, wrapped
 from colab_rl.views.palette import COLORS, colors_of
 
 MOST = 500       # points of a portrait
@@ -42,13 +33,12 @@ def phase_portraits(episodes: Episode | Mapping[str, Episode], overlay: bool = F
     portraits = _portraits(list(shown.values())) if shown else []
     if not portraits:
         return empty("These episodes have no angles and speeds to hold against each other.")
-    active = list(shown).index(first) if first in shown else len(shown) - 1
+    first = first if first in shown else list(shown)[-1]
     units = next(iter(shown.values())).units
     rows = -(-len(portraits) // 2)
     high = 1 / rows - (0.13 if rows > 1 else 0)
     top = 64 + (44 if len(shown) > 1 else 0)
     figure = figure_of(height=330 * rows + top, margin={"t": top, "b": 40, "l": 58, "r": 14})
-    owners: list[int] = []
     for number, (title, curves) in enumerate(portraits):
         axis, left, edge = suffix(number + 1), 0.58 * (number % 2), 1 - (number // 2) / rows
         words = ", ".join(f'<span style="color:{color}">{plain(word)}</span>' for _, _, word, color in curves if word)
@@ -66,14 +56,10 @@ def phase_portraits(episodes: Episode | Mapping[str, Episode], overlay: bool = F
                     "type": "scatter", "mode": "lines", "x": rounded(episode[x][chosen]), "showlegend": False,
                     "y": rounded(episode[y][chosen]), "xaxis": f"x{axis}", "yaxis": f"y{axis}", "opacity": 0.7,
                     "line": {"color": COLORS[owner % len(COLORS)] if overlay else color, "width": 1},
-                    "name": plain(f"{label} {word}"), "visible": overlay or owner == active})
-                owners.append(owner)
+                    "name": plain(f"{label} {word}"), "legendgroup": label, "visible": overlay or label == first})
     if len(shown) > 1 and not overlay:
-        steps = [{"label": plain(label), "method": "restyle",
-                  "args": [{"visible": [owner == number for owner in owners]}]} for number, label in enumerate(shown)]
-        figure.update_layout(sliders=[{**SLIDER, "active": active, "steps": steps, "name": "checkpoint",
-                                       "y": 1 + (top - 4) / (330 * rows - 40),
-                                       "currentvalue": {**CURRENT_VALUE, "prefix": "checkpoint: "}}])
+        args = {label: [{"visible": [trace.legendgroup == label for trace in figure.data]}] for label in shown}
+        figure.update_layout(sliders=[checkpoint_slider(args, first, 1 + (top - 4) / (330 * rows - 40))])
     return figure
 
 

@@ -20,7 +20,7 @@ from colab_rl.views.values import SMALLEST
 
 DASHES = ("solid", "dot", "dash", "dashdot")
 DASH_WORDS = {"solid": "—", "dot": "···", "dash": "- -", "dashdot": "-·-"}
-MOST_POINTS = 600           # of a line; no screen shows more
+MOST_DRAWN = 600           # of a line; no screen shows more
 LINE, GAP = 17, 26          # pixels of a line of text above a plot, and of the room below it for its ticks
 LEFT, RIGHT, BOTTOM = 58, 14, 48  # pixels around all of them
 
@@ -122,12 +122,11 @@ def trace_of(line: Line, number: int, unit: str) -> dict[str, Any]:
     trace: dict[str, Any] = {
         "type": "scatter", "x": rounded(line.x[chosen], 7), "y": rounded(line.y[chosen]), "name": plain(line.name),
         "xaxis": f"x{suffix(number)}", "yaxis": f"y{suffix(number)}", "opacity": line.opacity, "showlegend": False,
+        "legendgroup": line.group,
         "mode": "markers" if line.kind == "points" else "lines", "connectgaps": line.kind == "line",
         "line": {"color": line.color, "width": line.width, "dash": line.dash},
         "hovertemplate": f"{plain(line.name)}: %{{y:.4g}} {plain(unit)}<extra></extra>",
     }
-    if line.group:
-        trace["legendgroup"] = line.group
     if line.kind == "points":
         trace["marker"] = {"color": line.color, "size": 11 if line.symbol != "circle" else 7, "symbol": line.symbol}
     elif line.kind == "steps":
@@ -146,25 +145,20 @@ def trace_of(line: Line, number: int, unit: str) -> dict[str, Any]:
 def drawn_points(line: Line) -> np.ndarray:
     """Indices of the points that are drawn."""
     if line.kind == "area":  # those that are stacked need the same places
-        return np.linspace(0, len(line.y) - 1, min(len(line.y), MOST_POINTS)).round().astype(int)
+        return np.linspace(0, len(line.y) - 1, min(len(line.y), MOST_DRAWN)).round().astype(int)
     return thinned(line.y)
 
 
-def thinned(y: np.ndarray, most: int = MOST_POINTS) -> np.ndarray:
+def thinned(y: np.ndarray, most: int = MOST_DRAWN) -> np.ndarray:
     """Indices of at most about `most` points that show the same curve: of each stretch its lowest and highest."""
-    count = len(y)
-    if count <= most:
-        return np.arange(count)
-    starts = np.linspace(0, count, most // 2, endpoint=False).astype(int)
-    known = np.isfinite(y)
-    chosen = [np.array([0, count - 1]), starts[~np.logical_or.reduceat(known, starts)]]
-    for filled, extreme in ((np.where(known, y, np.inf), np.minimum), (np.where(known, y, -np.inf), np.maximum)):
-        # The first place in each stretch that has the stretch's extreme.
-        extremes = np.repeat(extreme.reduceat(filled, starts), np.diff([*starts, count]))
-        places = np.flatnonzero((filled == extremes) & known)
-        stretches = np.searchsorted(starts, places, side="right")
-        chosen.append(places[np.flatnonzero(np.diff(stretches, prepend=0))])
-    return np.unique(np.concatenate(chosen))
+    if len(y) <= most:
+        return np.arange(len(y))
+    starts = np.linspace(0, len(y), most // 2, endpoint=False).astype(int)
+    chosen = [0, len(y) - 1]
+    for stretch in np.split(np.arange(len(y)), starts[1:]):
+        known = stretch[np.isfinite(y[stretch])]
+        chosen += [known[y[known].argmin()], known[y[known].argmax()]] if len(known) else [stretch[0]]
+    return np.unique(chosen)
 
 
 def _axes_of(plot: Plot, number: int, domain: Sequence[float], x_title: str, x_range: tuple[float, float] | None

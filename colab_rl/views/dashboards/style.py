@@ -5,7 +5,7 @@ from __future__ import annotations
 import html
 import math
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -34,6 +34,13 @@ SLIDER: dict[str, Any] = {"x": 0, "len": 1, "xanchor": "left", "yanchor": "top",
                           "bgcolor": "rgba(128,128,128,0.25)", "bordercolor": "rgba(128,128,128,0.4)",
                           "activebgcolor": BLUE}
 CURRENT_VALUE: dict[str, Any] = {"font": {"size": 12, "color": GREY}}  # of a slider, written over it
+
+
+def checkpoint_slider(args: Mapping[str, list[Any]], shown: str, y: float) -> dict[str, Any]:
+    """A slider between checkpoints by label. args: what each of its steps gives to Plotly's `update`."""
+    return {**SLIDER, "y": y, "name": "checkpoint", "active": list(args).index(shown),
+            "currentvalue": {**CURRENT_VALUE, "prefix": "checkpoint: "},
+            "steps": [{"label": plain(label), "method": "update", "args": given} for label, given in args.items()]}
 
 
 class _Figure(go.Figure):

@@ -14,7 +14,7 @@ import numpy as np
 
 from colab_rl.environments.spaces import Spaces
 from colab_rl.evaluation.episode import Episode
-from colab_rl.views.values import value_range
+from colab_rl.views.values import value_range, words_of
 
 MOST_TRACES = 3
 MOST_ACTIONS = 8
@@ -76,7 +76,7 @@ def _by_name(episode: Episode) -> list[Group]:
     return joints or sorted(groups, key=lambda group: order.get(group.unit, len(order)))
 
 
-def speed(episode: Episode) -> tuple[str, str] | None:
+def speed_channel(episode: Episode) -> tuple[str, str] | None:
     """The series that says how fast it goes, and its unit: the first in m/s, else the first in rad/s."""
     for unit in ("m/s", "rad/s"):
         for name in episode.series:
@@ -107,11 +107,6 @@ def actions(episode: Episode, spaces: Spaces) -> list[Action]:
         found.append(Action(words_of(name.removeprefix("action_")), name, *value_range([low, high], 0), None,
                             episode.units[name]))
     return found
-
-
-def words_of(name: str) -> str:
-    """A series' name for people: `hip_1` is `hip 1`."""
-    return name.replace("_", " ")
 
 
 def _title(name: str) -> str:

@@ -90,15 +90,10 @@ class VideoWriter:
         if self._process.wait() != 0:
             raise _failed(self.path, said)
         if self._gif:
-            palette = self._temporary.with_suffix(".png")
-            try:
-                # By names in their folder: `%d` in the folder's own would be a pattern.
-                run_ffmpeg("-i", self._stream.name, "-vf", f"palettegen=max_colors={GIF_COLORS}:stats_mode=diff",
-                           palette.name, cwd=palette.parent)
-                run_ffmpeg("-i", self._stream.name, "-i", palette.name, "-lavfi",
-                           "paletteuse=dither=none:diff_mode=rectangle", self._temporary.name, cwd=palette.parent)
-            finally:
-                palette.unlink(missing_ok=True)
+            # Read twice: for the colours, and with them.
+            run_ffmpeg("-i", self._stream, "-i", self._stream, "-lavfi",
+                       f"[0:v]palettegen=max_colors={GIF_COLORS}:stats_mode=diff[palette];"
+                       "[1:v][palette]paletteuse=dither=none:diff_mode=rectangle", self._temporary)
         os.replace(self._temporary, self.path)
 
 
@@ -133,10 +128,10 @@ def make_preview(video: Path, preview: Path, most_bytes: int) -> None:
                    "-crf", "30", "-movflags", "+faststart", "-fs", most_bytes, preview.absolute(), stdin=film)
 
 
-def run_ffmpeg(*arguments: object, stdin: IO[bytes] | int = subprocess.DEVNULL, cwd: Path | None = None) -> None:
+def run_ffmpeg(*arguments: object, stdin: IO[bytes] | int = subprocess.DEVNULL) -> None:
     """Runs FFmpeg. Raises ColabRLError with what it said if it fails."""
     command = [_ffmpeg(), "-y", "-loglevel", "error", *map(str, arguments)]
-    done = subprocess.run(command, stdin=stdin, capture_output=True, text=True, errors="replace", cwd=cwd)
+    done = subprocess.run(command, stdin=stdin, capture_output=True, text=True, errors="replace")
     if done.returncode:
         raise ColabRLError(f"FFmpeg failed: {_reason(done.stderr)}; no video was written")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import math
@@ -15,7 +16,7 @@ from colab_rl.checkpoints import Manifest
 from colab_rl.checkpoints.layout import VIDEOS
 from colab_rl.environments import EnvironmentSource, describe
 from colab_rl.environments.repeats import say_unless_it_repeats
-from colab_rl.errors import ColabRLError, StorageError, UsageError, nearest
+from colab_rl.errors import ColabRLError, UsageError, nearest
 from colab_rl.progress import progress_bar, say
 from colab_rl.runs.identity import Identity
 from colab_rl.runs.places import Location, Places
@@ -23,7 +24,7 @@ from colab_rl.storage import absolute_path
 from colab_rl.views.files import check_file_name, copy_to_store
 from colab_rl.views.video.encoder import VideoWriter, check_encoder, check_suffix, check_writable
 from colab_rl.views.video.overlay import parse_panels
-from colab_rl.views.video.reels import Camera, Reel, Sequel, SideBySide, Style, stride_and_fps
+from colab_rl.views.video.reels import Camera, Sequel, SideBySide, Style, stride_and_fps
 from colab_rl.views.video.takes import takes_of
 
 FORMS = ("episode", "compare", "evolution")
@@ -90,33 +91,20 @@ def render(run: str, *, form: str = "episode", checkpoint: str | int = "best", a
     Raises UsageError for what contradicts itself or is out of range, ColabRLError where no video can be made; then no
     file is there under its name.
     """
-    if form not in FORMS:
-        raise UsageError(f"no form {form!r}{nearest(form, FORMS)} (there is: {', '.join(FORMS)})")
-    if against and form != "compare":
-        raise UsageError("other checkpoints to compare with belong to the form compare: give --form compare")
+    _check_options(form, against, seed, size, speed, seconds)
+    panels = parse_panels(overlay)
     named, out = out, None if out is None else absolute_path(out, "out")
     suffix = _suffix(out, gif)
-    _check_numbers(seed, size, speed, seconds)
-    panels = parse_panels(overlay)
     places = Places(root, store)
     identity = places.require(run)
     source = identity.environment(env, "render")
-    # Before any work: whether it renders, repeats, and can be encoded and written.
-    say_unless_it_repeats(source)
-    camera = Camera(source)
-    camera.close()
-    check_encoder()
-    if out is not None:
-        check_free(out, overwrite)
-
-    stride, fps = stride_and_fps(camera.fps, speed, suffix)
+    stride, fps = stride_and_fps(_check_possible(source, out, overwrite), speed, suffix)
     if seconds is None and form == "evolution":
         seconds = EVOLUTION_SECONDS
     width = size or (GIF_WIDTH if suffix == ".gif" else WIDTHS[form])
-    style = Style(panels, width, seconds, stride, fps)
     takes = takes_of(form, identity, places, checkpoint, against, seed, source)
     kind = SideBySide if form == "compare" else Sequel
-    reel = kind(takes, describe(source), source, style)
+    reel = kind(takes, describe(source), source, Style(panels, width, seconds, stride, fps))
     if suffix == ".gif" and len(reel) > MOST_GIF_FRAMES:
         raise UsageError(f"as a GIF this has {len(reel)} frames, and {MOST_GIF_FRAMES} are the most: give a greater "
                          f"--speed, fewer --seconds, or make an .mp4; no video was written")
@@ -128,42 +116,29 @@ def render(run: str, *, form: str = "episode", checkpoint: str | int = "best", a
     path = out if out is not None else places.local(run).root / VIDEOS / name
     if path.exists():
         say(f"{path} is there from before, and will be replaced")
-    comment = json.dumps({"colab_rl": {**words, "returns": returns}})
-    _write(reel, path, fps, comment)
+    with VideoWriter(path, reel.size, fps, json.dumps({"colab_rl": {**words, "returns": returns}})) as writer:
+        for frame in progress_bar(len(reel), f"filming {path.name}", "frame", iterable=reel):
+            writer.write(frame)
     shown = Path(named) if named is not None and Path(named).exists() else path
     return Video(shown, form, seed, len(reel), fps, reel.size, returns, *_stored(places, identity, name, path))
 
 
-def check_free(path: Path, overwrite: bool) -> None:
-    """Raises ColabRLError where a video cannot be written to `path`, or where a file is there that may not go."""
-    if path.is_dir():
-        raise UsageError(f"{path} is a folder: name a file in it")
-    if path.exists() and not overwrite:
-        raise ColabRLError(f"{path} is there already; nothing was changed; give another name, or --overwrite")
-    check_writable(path.parent)
-
-
-def _write(reel: Reel, path: Path, fps: float, comment: str) -> None:
-    with VideoWriter(path, reel.size, fps, comment) as writer:
-        for frame in progress_bar(len(reel), f"filming {path.name}", "frame", iterable=reel):
-            writer.write(frame)
-
-
-def _stored(places: Places, identity: Identity, name: str, path: Path) -> tuple[str | None, str, str | None]:
-    """Copies the file into the run's videos/ in the store, and reads it back; the last three fields of Video."""
-    try:
-        tier = copy_to_store(places, identity, VIDEOS + name, path.read_bytes())
-    except (StorageError, OSError) as error:
-        return None, "absent", str(error)
-    if tier is None:
-        return None, "absent", None
-    return f"{tier.storage.place}/{VIDEOS}{name}", "verified" if tier.storage.proves else "written", None
-
-
-def _name(form: str, manifest: Manifest, seed: int, words: dict, suffix: str) -> str:
-    """A file name that says what it is; equal names mean equal settings."""
-    digest = hashlib.sha256(json.dumps(words, sort_keys=True).encode()).hexdigest()[:6]
-    return f"{form}-{manifest.generation:08d}-seed{seed}-{digest}{suffix}"
+def _check_options(form: str, against: Sequence[str], seed: int, size: int | None, speed: float,
+                   seconds: float | None) -> None:
+    if form not in FORMS:
+        raise UsageError(f"no form {form!r}{nearest(form, FORMS)} (there is: {', '.join(FORMS)})")
+    if against and form != "compare":
+        raise UsageError("other checkpoints to compare with belong to the form compare: give --form compare")
+    check_seed(seed)
+    if size is not None and not NARROWEST <= size <= WIDEST:
+        raise UsageError(f"the size is a width between {NARROWEST} and {WIDEST} pixels, not {size}")
+    if size is not None and size % 2:
+        raise UsageError(f"the size must be even, since H.264 stores colours for two pixels at a time: "
+                         f"{size - 1} or {size + 1}, not {size}")
+    if not SLOWEST <= speed <= FASTEST:
+        raise UsageError(f"the speed must be between {SLOWEST} and {FASTEST:.0f}, not {speed}")
+    if seconds is not None and not 0 < seconds < math.inf:
+        raise UsageError(f"the seconds must be more than 0, not {seconds}")
 
 
 def _suffix(out: Path | None, gif: bool) -> str:
@@ -177,14 +152,34 @@ def _suffix(out: Path | None, gif: bool) -> str:
     return suffix
 
 
-def _check_numbers(seed: int, size: int | None, speed: float, seconds: float | None) -> None:
-    check_seed(seed)
-    if size is not None and not NARROWEST <= size <= WIDEST:
-        raise UsageError(f"the size is a width between {NARROWEST} and {WIDEST} pixels, not {size}")
-    if size is not None and size % 2:
-        raise UsageError(f"the size must be even, since H.264 stores colours for two pixels at a time: "
-                         f"{size - 1} or {size + 1}, not {size}")
-    if not SLOWEST <= speed <= FASTEST:
-        raise UsageError(f"the speed must be between {SLOWEST} and {FASTEST:.0f}, not {speed}")
-    if seconds is not None and not 0 < seconds < math.inf:
-        raise UsageError(f"the seconds must be more than 0, not {seconds}")
+def _check_possible(source: EnvironmentSource, out: Path | None, overwrite: bool) -> float:
+    """Before any work: raises ColabRLError if the environment does not render, or if a video cannot be encoded or
+    written. Says so if an episode does not repeat. Returns the environment's steps a second.
+    """
+    say_unless_it_repeats(source)
+    with contextlib.closing(Camera(source)) as camera:
+        check_encoder()
+    if out is not None:
+        if out.is_dir():
+            raise UsageError(f"{out} is a folder: name a file in it")
+        if out.exists() and not overwrite:
+            raise ColabRLError(f"{out} is there already; nothing was changed; give another name, or --overwrite")
+        check_writable(out.parent)
+    return camera.fps
+
+
+def _stored(places: Places, identity: Identity, name: str, path: Path) -> tuple[str | None, str, str | None]:
+    """Copies the file into the run's videos/ in the store, and reads it back; the last three fields of Video."""
+    try:
+        tier = copy_to_store(places, identity, VIDEOS + name, path.read_bytes())
+    except (ColabRLError, OSError) as error:
+        return None, "absent", str(error)
+    if tier is None:
+        return None, "absent", None
+    return f"{tier.storage.place}/{VIDEOS}{name}", "verified" if tier.storage.proves else "written", None
+
+
+def _name(form: str, manifest: Manifest, seed: int, words: dict, suffix: str) -> str:
+    """A file name that says what it is; equal names mean equal settings."""
+    digest = hashlib.sha256(json.dumps(words, sort_keys=True).encode()).hexdigest()[:6]
+    return f"{form}-{manifest.generation:08d}-seed{seed}-{digest}{suffix}"

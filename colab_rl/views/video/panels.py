@@ -17,7 +17,7 @@ from PIL import Image
 from colab_rl.environments.spaces import Spaces
 from colab_rl.evaluation.episode import Episode
 from colab_rl.views.palette import limb
-from colab_rl.views.values import text_of, value_range
+from colab_rl.views.values import text_of, value_range, words_of
 from colab_rl.views.video import choices
 from colab_rl.views.video.drawing import Color, curve, draw_box, draw_light, draw_text, polyline, shorten, text_width
 
@@ -53,7 +53,7 @@ class Scene(NamedTuple):
 
 
 class Panel(ABC):
-    """A strip `width` pixels wide and `height` pixels high."""
+    """A strip `width` pixels wide and `height` pixels high. What stands side by side in it is `share` pixels apart."""
 
     units = 0  # height at scale 1
 
@@ -63,6 +63,7 @@ class Panel(ABC):
         self.scale = scale
         self.height = self.px(self.units)
         self.pad = self.px(8)
+        self.share = 0.0
         self.small = max(LEAST, self.px(SMALL))
         self.middle = max(LEAST, self.px(MIDDLE))
         self.large = self.px(LARGE)
@@ -71,12 +72,15 @@ class Panel(ABC):
         """Units as whole pixels."""
         return max(1, round(units * self.scale))
 
+    def left(self, i: int) -> int:
+        """Where the part number `i` begins."""
+        return round(self.pad + i * self.share)
+
     @abstractmethod
     def still(self, image: Image.Image) -> None:
         """Draws what does not change."""
 
-    @abstractmethod
-    def frame(self, image: Image.Image, t: int) -> None:
+    def frame(self, image: Image.Image, t: int) -> None:  # noqa: B027
         """Draws state `t` of 0 ... T: after t steps, with the action that is about to be taken."""
 
 
@@ -105,9 +109,6 @@ class Caption(Panel):
         """The run's name and what follows, in `room` pixels: the name gives way, and never which checkpoint it is."""
         return shorten(run, self.middle, room - text_width(end, self.middle)) + end
 
-    def frame(self, image: Image.Image, t: int) -> None:
-        """See Panel: nothing changes."""
-
 
 class Numbers(Panel):
     """Return, a velocity, time, step, reward: as many as there is room for."""
@@ -119,9 +120,9 @@ class Numbers(Panel):
         episode = scene.episode
         # By label: decimals, flags (see `text_of`), and the number of every state.
         numbers: dict[str, tuple[int, str, np.ndarray]] = {"return": (2, "", np.r_[0.0, episode.return_so_far])}
-        if found := choices.speed(episode):
+        if found := choices.speed_channel(episode):
             name, unit = found
-            numbers[f"{choices.words_of(name)} {unit}"] = 2, "", episode[name]
+            numbers[f"{words_of(name)} {unit}"] = 2, "", episode[name]
         if episode.step_seconds:
             numbers["time s"] = 2, "", episode.time
         numbers["step"] = 0, "", np.arange(episode.length + 1)
@@ -133,15 +134,12 @@ class Numbers(Panel):
         """See Panel."""
         for i, label in enumerate(self.numbers):
             room = self.width // len(self.numbers) - self.pad
-            draw_text(image, self._left(i), self.px(6), shorten(label, self.small, room), self.small, MUTED)
+            draw_text(image, self.left(i), self.px(6), shorten(label, self.small, room), self.small, MUTED)
 
     def frame(self, image: Image.Image, t: int) -> None:
         """See Panel."""
         for i, (decimals, flags, values) in enumerate(self.numbers.values()):
-            draw_text(image, self._left(i), self.px(22), text_of(values[t], decimals, 8, flags), self.large, TEXT)
-
-    def _left(self, i: int) -> int:
-        return round(self.pad + i * self.share)
+            draw_text(image, self.left(i), self.px(22), text_of(values[t], decimals, 8, flags), self.large, TEXT)
 
 
 class Traces(Panel):
@@ -155,58 +153,47 @@ class Traces(Panel):
         self.share = (width - self.pad) / max(1, len(self.groups))
         self.top = self.px(20)
         self.plot = round(self.share) - self.pad, self.height - self.px(24)
-        self.pixels = max(1, round(self.plot[0] * scene.frame_seconds / WINDOW))
-        self.ranges = [group.range([episode for episode in scene.together
-                                    if set(group.series) <= set(episode.series)]) for group in self.groups]
-        self.lines = [[(name, self._color(group, name), self._curve(name, limits)) for name in group.series]
+        self.pixels = max(1, round(self.plot[0] * scene.frame_seconds / WINDOW))  # of a step
+        self.ranges = [group.range([episode for episode in scene.together if set(group.series) <= set(episode.series)])
+                       for group in self.groups]
+        # Of each group its series: their numbers, colours and curves.
+        self.lines = [[(scene.episode[name], color, curve(scene.episode[name], *limits, self.plot[1], self.pixels,
+                                                          1.8 * scale))
+                       for name, color in zip(group.series, LIMBS if len(group.series) > 1 else [SINGLE], strict=False)]
                       for group, limits in zip(self.groups, self.ranges, strict=True)]
-        texts = {self._text(value) for group in self.groups for name in group.series
-                 for value in scene.episode[name]}
+        texts = {self._text(value) for lines in self.lines for values, _, _ in lines for value in values}
         self.number = max([self.px(42), *(text_width(text, self.small) + self.px(4) for text in texts)])
 
     def still(self, image: Image.Image) -> None:
         """See Panel."""
         for i, (group, (low, high)) in enumerate(zip(self.groups, self.ranges, strict=True)):
-            left, room = self._left(i), self.plot[0] - self.number * len(group.series) - self.px(4)
+            room = self.plot[0] - self.number * len(group.series) - self.px(4)
             title = f"{group.title} {group.unit}".strip()
             title = title if text_width(title, self.small) <= room else shorten(group.title, self.small, room)
-            draw_text(image, left, self.px(4), title, self.small, MUTED)
-            draw_box(image, left, self.top, *self.plot, RAISED)
+            draw_text(image, self.left(i), self.px(4), title, self.small, MUTED)
+            draw_box(image, self.left(i), self.top, *self.plot, RAISED)
             if low < 0 < high:
-                draw_box(image, left, self.top + self.plot[1] * high / (high - low), self.plot[0], 1, FAINT)
+                draw_box(image, self.left(i), self.top + self.plot[1] * high / (high - low), self.plot[0], 1, FAINT)
 
     def frame(self, image: Image.Image, t: int) -> None:
         """See Panel."""
         radius, (width, height) = self.px(2.5), self.plot
         for i, (lines, (low, high)) in enumerate(zip(self.lines, self.ranges, strict=True)):
-            at = self._left(i) + width
-            for name, color, _ in reversed(lines):
-                draw_text(image, at, self.px(4), self._text(self.scene.episode[name][t]), self.small, color, "right")
-                at -= self.number
-            right = self._left(i) + width - radius
-            for name, color, line in lines:
-                end = (t + 1) * self.pixels
+            for k, (values, color, _) in enumerate(reversed(lines)):
+                draw_text(image, self.left(i) + width - k * self.number, self.px(4), self._text(values[t]), self.small,
+                          color, "right")
+            right, end = self.left(i) + width - radius, (t + 1) * self.pixels
+            for values, color, line in lines:
                 piece = line.crop((max(0, end - width + radius), 0, end, line.height))
                 image.paste(color, (right - piece.width, self.top, right, self.top + line.height), piece)
-                value = float(self.scene.episode[name][t])
-                if np.isfinite(value):
-                    share = min(max((high - value) / (high - low), 0.0), 1.0)
+                if np.isfinite(values[t]):
+                    share = min(max((high - float(values[t])) / (high - low), 0.0), 1.0)
                     draw_light(image, right - radius, self.top + round((height - 2 * radius) * share), 2 * radius,
                                color)
-
-    def _left(self, i: int) -> int:
-        return round(self.pad + i * self.share)
-
-    def _curve(self, name: str, limits: tuple[float, float]) -> Image.Image:
-        return curve(self.scene.episode[name], *limits, self.plot[1], self.pixels, 1.8 * self.scale)
 
     @staticmethod
     def _text(value: float) -> str:
         return text_of(float(value), 2, 7)
-
-    @staticmethod
-    def _color(group: choices.Group, name: str) -> Color:
-        return SINGLE if len(group.series) == 1 else LIMBS[list(group.series).index(name)]
 
 
 class Actions(Panel):
@@ -229,9 +216,9 @@ class Actions(Panel):
         width, height = self.bar
         for i, action in enumerate(self.actions):
             if action.choice is None:
-                draw_text(image, self._left(i), self.px(6), self._label(action, width), self.small, MUTED)
-                draw_box(image, self._left(i), self.px(24), width, height, RAISED)
-                draw_box(image, self._left(i) + self._along(action, 0.0), self.px(22), 1, height + self.px(4), MUTED)
+                draw_text(image, self.left(i), self.px(6), self._label(action, width), self.small, MUTED)
+                draw_box(image, self.left(i), self.px(24), width, height, RAISED)
+                draw_box(image, self.left(i) + self._along(action, 0.0), self.px(22), 1, height + self.px(4), MUTED)
         if self.contacts:
             draw_text(image, self.width - self.pad, self.px(6), "contact", self.small, MUTED, "right")
 
@@ -239,7 +226,7 @@ class Actions(Panel):
         """See Panel."""
         step, (width, height) = min(t, self.scene.episode.length - 1), self.bar
         for i, action in enumerate(self.actions):
-            left, value = self._left(i), self.scene.episode[action.series][step]
+            left, value = self.left(i), self.scene.episode[action.series][step]
             if action.choice is None:
                 zero, end = self._along(action, 0.0), self._along(action, float(value))
                 color = LIMBS[limb(action.label) or 0] if len(self.actions) > 1 else SINGLE
@@ -256,9 +243,6 @@ class Actions(Panel):
             on = self.scene.episode[name][t] > 0.5
             left = self.width - self.pad - (len(self.contacts) - i) * self.px(26) + self.px(8)
             draw_light(image, left, self.px(22), self.light, LIMBS[limb(name) or 0] if on else RAISED)
-
-    def _left(self, i: int) -> int:
-        return round(self.pad + i * self.share)
 
     def _label(self, action: choices.Action, width: int) -> str:
         """The action's name, with its unit where there is room; its words' first letters where not: `hip 1` is `h1`."""
@@ -305,9 +289,6 @@ class Progress(Panel):
         for i in np.flatnonzero(np.isfinite(self.y)):
             draw_light(image, self.pad + round(self.x[i]) - self.radius, top + round(self.y[i]) - self.radius,
                        2 * self.radius, SINGLE if i == self.scene.place else MUTED)
-
-    def frame(self, image: Image.Image, t: int) -> None:
-        """See Panel: nothing changes."""
 
 
 # Above the picture, and below it.

@@ -81,14 +81,15 @@ class Camera:
 
 
 class Reel(ABC):
-    """`len(reel)` frames, (height, width, 3) uint8, each reused by the next, of `size` = (width, height)."""
+    """`len(reel)` frames, (height, width, 3) uint8, each reused by the next, of `size` = (width, height).
 
-    size: tuple[int, int]
-    learning = False  # whether the takes are of one run's training, one after the other
+    Each take has an overlay, `cell` = (width, height) large, of `columns` beside each other.
+    """
+
+    in_turn = True  # whether takes follow one another: several are then of one run's training
 
     def __init__(self, takes: Sequence[Take], spaces: Spaces, source: EnvironmentSource, style: Style):
         self.takes = takes
-        self.spaces = spaces
         self.source = source
         self.style = style
         with contextlib.closing(Camera(source)) as camera:
@@ -96,9 +97,18 @@ class Reel(ABC):
                 camera.environment.reset(seed=0)
             height, width, _ = camera.frame().shape
             self.step_fps = camera.fps
-        self.picture = width, height
-        self.together = [take.episode for take in takes]
-        self.free = free_share(self.together)
+        self.columns = 1 if self.in_turn else 3 if len(takes) == 3 else 2
+        together = [take.episode for take in takes]
+        milestones = [(take.manifest.step, take.episode.total_return) for take in takes if len(takes) > 1]
+        self.overlays = [
+            Overlay(Scene(take.episode, spaces, take.caption, together, 1 / self.step_fps,
+                          milestones if self.in_turn else (), place),
+                    (width, height), free_share(together), style.panels, style.width // self.columns,
+                    style.width / UNSCALED)
+            for place, take in enumerate(takes)]
+        self.cell = self.overlays[0].size  # all have one
+        rows = 1 if self.in_turn else math.ceil(len(takes) / self.columns)
+        self.size = style.width, self.cell[1] * rows
 
     def shown(self, take: Take) -> list[int]:
         """The states of a take that have a frame; its last one always has."""
@@ -108,26 +118,16 @@ class Reel(ABC):
         states = list(range(0, last + 1, self.style.stride))
         return states if states[-1] == last else [*states, last]
 
-    def overlay(self, take: Take, width: int, scale: float) -> Overlay:
-        """The overlay of a take; all takes' have one size."""
-        learning = self.takes if self.learning else ()
-        milestones = [(other.manifest.step, other.episode.total_return) for other in learning]
-        scene = Scene(take.episode, self.spaces, take.caption, self.together, 1 / self.step_fps, milestones,
-                      self.takes.index(take))
-        return Overlay(scene, self.picture, self.free, self.style.panels, width, scale)
-
     def play(self, take: Take, overlay: Overlay) -> Iterator[np.ndarray]:
         """The take's frames, each with its panels."""
-        due = self.shown(take)
-        states = iter(due)
-        following = next(states)
+        shown = self.shown(take)
+        due = set(shown)
         with contextlib.closing(Camera(self.source)) as camera:
             for t in replay(camera.environment, take.episode):
-                if t == following:
+                if t in due:
                     yield overlay(camera.frame(), t)
-                    following = next(states, -1)
-                    if following < 0:
-                        return
+                if t == shown[-1]:
+                    return
 
     @abstractmethod
     def __len__(self) -> int:
@@ -141,12 +141,6 @@ class Reel(ABC):
 class Sequel(Reel):
     """Takes one after the other: `evolution`, and with one take `episode`."""
 
-    def __init__(self, takes: Sequence[Take], spaces: Spaces, source: EnvironmentSource, style: Style):
-        super().__init__(takes, spaces, source, style)
-        self.learning = len(takes) > 1
-        self.overlays = [self.overlay(take, style.width, style.width / UNSCALED) for take in takes]
-        self.size = self.overlays[0].size
-
     def __len__(self) -> int:
         return sum(len(self.shown(take)) for take in self.takes)
 
@@ -158,20 +152,13 @@ class Sequel(Reel):
 class SideBySide(Reel):
     """Takes at the same time, in two columns, or three where there are three."""
 
-    def __init__(self, takes: Sequence[Take], spaces: Spaces, source: EnvironmentSource, style: Style):
-        super().__init__(takes, spaces, source, style)
-        self.columns = 3 if len(takes) == 3 else 2
-        width = style.width // self.columns
-        self.overlays = [self.overlay(take, width, style.width / UNSCALED) for take in takes]
-        rows = math.ceil(len(takes) / self.columns)
-        self.cell = self.overlays[0].size
-        self.size = style.width, self.cell[1] * rows
+    in_turn = False
 
     def __len__(self) -> int:
         return max(len(self.shown(take)) for take in self.takes)
 
     def __iter__(self) -> Iterator[np.ndarray]:
-        playing = [self.play(take, overlay) for take, overlay in zip(self.takes, self.overlays, strict=True)]
+        playing = list(map(self.play, self.takes, self.overlays))
         waiting = [False] * len(playing)
         frame = np.full((self.size[1], self.size[0], 3), BACKGROUND, np.uint8)
         for _ in range(len(self)):
@@ -179,18 +166,13 @@ class SideBySide(Reel):
                 cell = next(frames, None)
                 if cell is None and not waiting[i]:
                     waiting[i] = True
-                    cell = self.overlays[i].ended(self._ending(self.takes[i]))
+                    take, last = self.takes[i], self.shown(self.takes[i])[-1]
+                    how = "ended" if last == take.episode.length else "cut"
+                    cell = self.overlays[i].ended(f"{how} at step {last:,}")
                 if cell is not None:
-                    left, top = self._corner(i)
-                    frame[top:top + cell.shape[0], left:left + cell.shape[1]] = cell
+                    left, top = i % self.columns * self.cell[0], i // self.columns * self.cell[1]
+                    frame[top:top + self.cell[1], left:left + self.cell[0]] = cell
             yield frame
-
-    def _ending(self, take: Take) -> str:
-        last = self.shown(take)[-1]
-        return f"ended at step {last:,}" if last == take.episode.length else f"cut at step {last:,}"
-
-    def _corner(self, i: int) -> tuple[int, int]:
-        return (i % self.columns) * (self.size[0] // self.columns), (i // self.columns) * self.cell[1]
 
 
 def stride_and_fps(step_fps: float, speed: float, suffix: str) -> tuple[int, float]:

@@ -1,0 +1,127 @@
+"""What stands on a report's page: of one run how it learned, of several what sets them apart."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import plotly.graph_objects as go
+
+from colab_rl.algorithms.registry import algorithm_class
+from colab_rl.checkpoints import Manifest
+from colab_rl.checkpoints.recovery import Checkpoint
+from colab_rl.checkpoints.retention import best
+from colab_rl.environments import EnvironmentSource
+from colab_rl.runs.identity import Identity
+from colab_rl.views import dashboards
+from colab_rl.views.history import History
+from colab_rl.views.report.page import Section
+from colab_rl.views.values import text_of
+
+MOST_CHECKPOINTS = 6  # on the slider of the gait
+
+
+class Subject(NamedTuple):
+    """A run and the checkpoint of it that is looked at, which is the one that `evaluate` takes."""
+
+    history: History
+    checkpoint: Checkpoint | None
+    source: EnvironmentSource | None
+
+    @property
+    def identity(self) -> Identity:
+        """Of the run."""
+        return self.history.identity
+
+    @property
+    def manifest(self) -> Manifest | None:
+        """Of the checkpoint."""
+        return self.checkpoint.manifest if self.checkpoint else None
+
+    @property
+    def label(self) -> str:
+        """`walker:12`."""
+        return f"{self.identity.name}:{self.manifest.generation}" if self.manifest else self.identity.name
+
+
+def sections_of(subjects: Sequence[Subject], contenders: Sequence[dashboards.Contender]) -> list[Section]:
+    """Scores, learning, optimizer and gait; without scores if there is one run that was not evaluated."""
+    runs = list({subject.identity.name: subject.history.curves for subject in subjects}.values())
+    evaluated = any(len(contender.returns) for contender in contenders)
+    scores: list[go.Figure | dashboards.Table] = [dashboards.comparison(contenders)]
+    sections = [
+        Section("Score", "Deterministic episodes on stock gymnasium, as the command evaluate plays them, and what "
+                "their telemetry says.", scores + ([dashboards.scores(contenders)] if evaluated else [])),
+        Section("Learning", "Is it learning? The buttons switch between steps, wall time and iterations.",
+                [dashboards.learning(runs)]),
+        Section("Optimizer", "Is the optimizer healthy? What is not is said first, and marked in the curves."
+                + (" Why, and what helps, is said in the report of a run alone." if len(runs) > 1 else ""),
+                [dashboards.optimizer(runs)]),
+        _gait_of_one(subjects[0]) if len(subjects) == 1 else _gait_of_several(subjects)]
+    return sections if evaluated or len(subjects) > 1 else sections[1:]
+
+
+def facts_of(subjects: Sequence[Subject]) -> list[tuple[str, str]]:
+    """What is said at the top: names and values."""
+    if len(subjects) > 1:
+        return [(subject.label, f"{subject.identity.env_id}, {subject.identity.algorithm}, "
+                 f"seed {subject.identity.config.get('seed')}") for subject in subjects]
+    identity, history, manifest = subjects[0].identity, subjects[0].history, subjects[0].manifest
+    newest, best_one = history.newest, best(history.checkpoints)
+    facts = [("Environment", identity.env_id), ("Algorithm", identity.algorithm),
+             ("Seed", str(identity.config.get("seed")))]
+    if newest:
+        facts += [("Steps", f"{newest.step:,} of {newest.total_steps:,}"),
+                  ("Trained for", f"{newest.seconds / 60:.1f} minutes"),
+                  ("Saved", newest.created[:16].replace("T", " ") + " UTC")]
+    if best_one and best_one.score is not None:
+        facts.append(("Best score", text_of(best_one.score)))
+    if manifest:
+        facts.append(("Shown", f"generation {manifest.generation}"))
+    return facts
+
+
+def _gait_of_one(subject: Subject) -> Section:
+    """How one run's gait came about."""
+    history, manifest = subject.history, subject.manifest
+    shown = history.spread(MOST_CHECKPOINTS)
+    if manifest and manifest not in shown:
+        shown = sorted([*shown[:1], *shown[2:], manifest], key=lambda one: one.generation)
+    episodes = history.episodes(shown, subject.source)
+    first = history.label(manifest) if manifest else None
+    walks = all(episode.outlines for episode in episodes.values())
+    return Section(
+        "Gait" if walks else "Episode", "One evaluation episode of each checkpoint, "
+        f"{'on the same terrain' if walks else 'from the same seed'}. Play it, drag the time through all "
+        f"curves, and drag the checkpoint to see how {'the gait' if walks else 'what the policy does'} came about."
+        + _value_note(subject.identity),
+        [dashboards.gait(episodes, _gamma(subject), first=first), dashboards.phase_portraits(episodes, first=first)])
+
+
+def _gait_of_several(subjects: Sequence[Subject]) -> Section:
+    """The gaits of several checkpoints, over each other."""
+    episodes = {subject.label: episode for subject in subjects if subject.manifest
+                for episode in subject.history.episodes([subject.manifest], subject.source).values()}
+    identities = {subject.identity.name: subject.identity for subject in subjects}.values()
+    return Section(
+        "Gait" if all(episode.outlines for episode in episodes.values()) else "Episode",
+        "One evaluation episode each, in the colours of the table above." + "".join(map(_value_note, identities)),
+        [dashboards.gait(episodes, _gamma(subjects[0]), overlay=True),
+         dashboards.phase_portraits(episodes, overlay=True)])
+
+
+def _gamma(subject: Subject) -> float:
+    return float(subject.identity.config.get("gamma", 0.99))
+
+
+def _value_note(identity: Identity) -> str:
+    """What a run's value estimates count beyond the rewards of the return that they are drawn beside, or leave out."""
+    algorithm = algorithm_class(identity.algorithm)
+    clip = identity.config.get("reward_clip") if algorithm.off_policy else None
+    if not clip and not algorithm.entropy_bonus:
+        return ""
+    rewards = f"rewards clipped to ±{clip:g}" if clip else "rewards"
+    bonus = " and of the bonus for entropy" if algorithm.entropy_bonus else ""
+    where = ", least of all before a fall" if clip else ""
+    return (f" {identity.name}'s value estimate is of {rewards}{bonus}; the return beside it is of the environment's "
+            f"rewards alone: the two need not meet{where}.")
