@@ -6,6 +6,7 @@ package anew and knows nothing of it.
 
 from __future__ import annotations
 
+import dis
 import functools
 import hashlib
 import sys
@@ -27,6 +28,8 @@ def loaded_code(environment: gymnasium.Env, source: str | Callable) -> dict[str,
     """By name, such as `package.module.Arm.step`, what all that the environment's code reaches is: functions as a hash
     of their bytecode, constants, what classes define. Of installed packages that none of its classes comes from, only
     what it uses by name. Nothing is called. Empty if an object does not let itself be looked at.
+
+    What its own functions set (a counter of the class, say) is no constant but its state, and left out.
     """
     layers = [environment]
     while isinstance(layers[-1], gymnasium.Wrapper):
@@ -41,7 +44,8 @@ def loaded_code(environment: gymnasium.Env, source: str | Callable) -> dict[str,
             reach.look(f"{source.__module__}.{getattr(source, '__qualname__', '')}", source)
     except Exception:  # whatever an object raises that is asked for what it holds
         return {}
-    return reach.found
+    return {name: text for name, text in reach.found.items()
+            if name not in reach.constants or name.rpartition(".")[2] not in reach.set}
 
 
 def difference(here: Mapping[str, str], there: Mapping[str, str]) -> str:
@@ -58,15 +62,19 @@ def difference(here: Mapping[str, str], there: Mapping[str, str]) -> str:
 
 
 class _Reach:
-    """What is reached from classes and functions: `found`, by name.
+    """What is reached from classes and functions: `found`, by name. `constants` are those names of it that stand for
+    one, and `set` what functions assign outside their own instance: attributes of classes, and globals.
 
     packages: those that are followed; a person's own files are too.
     """
 
     def __init__(self, packages: set[str]) -> None:
         self.found: dict[str, str] = {}
+        self.constants: set[str] = set()
+        self.set: set[str] = set()
         self._followed = dict.fromkeys(packages, True)
         self._seen: set[int] = set()
+        self._setters: list[Callable] = []
 
     def look(self, name: str, thing: Any, constants: bool = True) -> None:
         """Notes what a name stands for, and follows it."""
@@ -74,6 +82,7 @@ class _Reach:
             for part in ("fget", "fset", "fdel"):
                 self.look(f"{name}.{part}", getattr(thing, part))
         elif isinstance(thing, (staticmethod, classmethod, types.MethodType)):
+            self._setters.append(thing.__func__)  # such as Arm.configure(gravity=1.6): somebody else calls it
             self.look(name, thing.__func__)
         elif isinstance(thing, (functools.cached_property, functools.partial)):
             self.look(name, thing.func)
@@ -91,6 +100,7 @@ class _Reach:
                     self.look(f"{name}[{key!r}]", value)
         elif constants and (text := _plain(thing)):
             self.found[name] = text if len(text) <= LONGEST else _hash(text)
+            self.constants.add(name)
         elif constants and (self._follows(type(thing).__module__) or isinstance(thing, types.SimpleNamespace)):
             for attribute, value in getattr(thing, "__dict__", {}).items():
                 if _plain(value):
@@ -123,6 +133,8 @@ class _Reach:
         if id(function) in self._seen or not self._follows(module):
             return
         self._seen.add(id(function))
+        if function not in self._setters:
+            self.set |= set(_set_outside(function.__code__))
         names = set(_names(function.__code__))
         for used in sorted(names & function.__globals__.keys()):
             thing = function.__globals__[used]
@@ -180,6 +192,23 @@ def _names(code: types.CodeType) -> Iterator[str]:
     for one in code.co_consts:
         if isinstance(one, types.CodeType):
             yield from _names(one)
+
+
+def _set_outside(code: types.CodeType) -> Iterator[str]:
+    """The names of globals, and of attributes of other objects than `self` and what it holds, that a function assigns.
+    """
+    steps = list(dis.get_instructions(code))
+    for i, step in enumerate(steps):
+        owner = i - 1
+        if steps[owner].opname == "SWAP":  # x.y += 1: the step before the copy of x
+            while owner > 0 and (steps[owner].opname, steps[owner + 1].argval) != ("COPY", step.argval):
+                owner -= 1
+            owner -= 1
+        of = steps[owner]
+        inside = (of.opname.startswith("LOAD_FAST") and str(of.argval).rstrip("')").endswith("self")) \
+            or (of.opname.startswith("LOAD_ATTR") and of.argval != "__class__")
+        if step.opname == "STORE_GLOBAL" or (step.opname == "STORE_ATTR" and not inside):
+            yield step.argval
 
 
 def _hash(text: str) -> str:

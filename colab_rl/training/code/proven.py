@@ -5,10 +5,10 @@
 
 PROVEN: dict[str, dict[str, str]] = {
     "ppo envpool": {
-        "code": "6dc15d4768d401e3",
+        "code": "0384e5a82d22edee",
         "code of algorithms": "cbaf4ee247643562",
         "code of algorithms/ppo": "0c45291d7b7cbf8e",
-        "code of environments": "137f455ef6cf309c",
+        "code of environments": "9e53288e76b06357",
         "code of environments/known": "7a9ce275bb904714",
         "code of evaluation": "f80cce6750a68140",
         "code of fingerprint": "bfdda7c77f281b0e",
@@ -17,10 +17,10 @@ PROVEN: dict[str, dict[str, str]] = {
         "code of training": "516ad5f55b44b767"
     },
     "ppo gymnasium": {
-        "code": "71e15a6eca854bea",
+        "code": "6dd82d48a17105ac",
         "code of algorithms": "cbaf4ee247643562",
         "code of algorithms/ppo": "0c45291d7b7cbf8e",
-        "code of environments": "466527f437662a0c",
+        "code of environments": "ca80e55c0865ca6f",
         "code of environments/known": "7a9ce275bb904714",
         "code of evaluation": "f80cce6750a68140",
         "code of fingerprint": "bfdda7c77f281b0e",
@@ -29,10 +29,10 @@ PROVEN: dict[str, dict[str, str]] = {
         "code of training": "516ad5f55b44b767"
     },
     "sac envpool": {
-        "code": "6e19a019e3764ee5",
+        "code": "80cae9d746314d5e",
         "code of algorithms": "b5428adf75943d2f",
         "code of algorithms/sac": "5bab4e4b7f6f2a96",
-        "code of environments": "137f455ef6cf309c",
+        "code of environments": "9e53288e76b06357",
         "code of environments/known": "7a9ce275bb904714",
         "code of evaluation": "f80cce6750a68140",
         "code of fingerprint": "bfdda7c77f281b0e",
@@ -41,10 +41,10 @@ PROVEN: dict[str, dict[str, str]] = {
         "code of training": "516ad5f55b44b767"
     },
     "sac gymnasium": {
-        "code": "4cc93f1f78124a8e",
+        "code": "826e1fa5dbb2477e",
         "code of algorithms": "b5428adf75943d2f",
         "code of algorithms/sac": "5bab4e4b7f6f2a96",
-        "code of environments": "466527f437662a0c",
+        "code of environments": "ca80e55c0865ca6f",
         "code of environments/known": "7a9ce275bb904714",
         "code of evaluation": "f80cce6750a68140",
         "code of fingerprint": "bfdda7c77f281b0e",
