@@ -42,10 +42,10 @@ def loaded_code(environment: gymnasium.Env, source: str | Callable) -> dict[str,
             reach.kind(kind)
         if not isinstance(source, str):
             reach.look(f"{source.__module__}.{getattr(source, '__qualname__', '')}", source)
+        state = reach.state()
     except Exception:  # whatever an object raises that is asked for what it holds
         return {}
-    return {name: text for name, text in reach.found.items()
-            if name not in reach.constants or name.rpartition(".")[2] not in reach.set}
+    return {name: text for name, text in reach.found.items() if name not in state}
 
 
 def difference(here: Mapping[str, str], there: Mapping[str, str]) -> str:
@@ -62,19 +62,24 @@ def difference(here: Mapping[str, str], there: Mapping[str, str]) -> str:
 
 
 class _Reach:
-    """What is reached from classes and functions: `found`, by name. `constants` are those names of it that stand for
-    one, and `set` what functions assign outside their own instance: attributes of classes, and globals.
+    """What is reached from classes and functions: `found`, by name.
 
     packages: those that are followed; a person's own files are too.
     """
 
     def __init__(self, packages: set[str]) -> None:
         self.found: dict[str, str] = {}
-        self.constants: set[str] = set()
-        self.set: set[str] = set()
+        self._constants: dict[str, str] = {}  # by name, the last part of it
+        self._codes: list[types.CodeType] = []
         self._followed = dict.fromkeys(packages, True)
         self._seen: set[int] = set()
         self._setters: list[Callable] = []
+
+    def state(self) -> set[str]:
+        """The constants that are none: functions assign them, as globals or as attributes of a class."""
+        names = set(self._constants.values())
+        assigned = {name for code in self._codes if not names.isdisjoint(code.co_names) for name in _set_outside(code)}
+        return {name for name, last in self._constants.items() if last in assigned}
 
     def look(self, name: str, thing: Any, constants: bool = True) -> None:
         """Notes what a name stands for, and follows it."""
@@ -100,7 +105,7 @@ class _Reach:
                     self.look(f"{name}[{key!r}]", value)
         elif constants and (text := _plain(thing)):
             self.found[name] = text if len(text) <= LONGEST else _hash(text)
-            self.constants.add(name)
+            self._constants[name] = name.rpartition(".")[2]
         elif constants and (self._follows(type(thing).__module__) or isinstance(thing, types.SimpleNamespace)):
             for attribute, value in getattr(thing, "__dict__", {}).items():
                 if _plain(value):
@@ -134,7 +139,7 @@ class _Reach:
             return
         self._seen.add(id(function))
         if function not in self._setters:
-            self.set |= set(_set_outside(function.__code__))
+            self._codes.append(function.__code__)
         names = set(_names(function.__code__))
         for used in sorted(names & function.__globals__.keys()):
             thing = function.__globals__[used]
@@ -195,8 +200,7 @@ def _names(code: types.CodeType) -> Iterator[str]:
 
 
 def _set_outside(code: types.CodeType) -> Iterator[str]:
-    """The names of globals, and of attributes of other objects than `self` and what it holds, that a function assigns.
-    """
+    """What a function assigns: the names of globals, and of attributes of other objects than `self` and what it has."""
     steps = list(dis.get_instructions(code))
     for i, step in enumerate(steps):
         owner = i - 1

@@ -143,7 +143,7 @@ def _checked(made: object, source: EnvironmentSource) -> gymnasium.Env:
         raise UsageError(f"{environment_name(source)} returned None, not a Gymnasium environment: "
                          "does it lack a return?")
     kinds = [f"{kind.__module__}.{kind.__name__}" for kind in type(made).__mro__[1:-1]]
-    if hasattr(made, "reset") and hasattr(made, "step"):
+    if not isinstance(made, type) and hasattr(made, "reset") and hasattr(made, "step"):
         raise UsageError(f"{environment_name(source)} returned {type(made).__name__}, an environment that is none of "
                          f"gymnasium's: it inherits {kinds[0] if kinds else 'nothing'}, not gymnasium.Env (the package "
                          "shimmy makes one of the other)")

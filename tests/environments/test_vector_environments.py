@@ -693,7 +693,7 @@ def test_an_environment_without_spaces_is_refused():
     class Bare(gymnasium.Env):
         pass
 
-    with pytest.raises(UsageError, match="observations None: only flat Box observations"):
+    with pytest.raises(UsageError, match="Bare has None as its observation_space"):
         describe(Bare)
 
 

@@ -536,7 +536,7 @@ def test_an_environment_whose_actions_have_changed_is_refused_and_changes_nothin
         train("walker", env=with_actions(now), total_steps=200, **places)
     with pytest.raises(UsageError, match="other spaces than when walker was begun"):
         evaluate("walker", env=with_actions(now), episodes=1, **places)
-    with pytest.raises(UsageError, match="other spaces than when walker was begun, and a run from its checkpoint"):
+    with pytest.raises(UsageError, match="other spaces than when walker was begun"):
         train("branch", origin="walker", env=with_actions(now), total_steps=200, **places)
     assert snapshot(tmp_path) == before
     assert train("walker", env=with_actions(then), total_steps=200, **places).finished
@@ -793,7 +793,7 @@ def test_an_environment_that_cannot_be_trained_on_is_refused_before_anything_is_
 
 
 @pytest.mark.parametrize("held", ["lock", "file"])
-def test_a_function_that_cannot_be_pickled_is_refused_before_anything_is_written(tmp_path, held):
+def test_a_function_that_cannot_be_pickled_is_called_in_this_process_which_is_said(tmp_path, held, capfd):
     with open(os.devnull, "w") as file:
         thing = threading.Lock() if held == "lock" else file
 
@@ -801,9 +801,8 @@ def test_a_function_that_cannot_be_pickled_is_refused_before_anything_is_written
             assert thing
             return gymnasium.make("CartPole-v1")
 
-        with pytest.raises(UsageError, match=r"make holds what cannot be sent.*Error: .*inside the function$") as told:
-            train("walker", env=make, total_steps=1000, settings=SETTINGS, root=tmp_path / "runs", store="none")
-    assert "\n" not in str(told.value) and snapshot(tmp_path) == {}
+        result = train("walker", env=make, total_steps=100, settings=SETTINGS, root=tmp_path / "runs", store="none")
+    assert result.finished and "stepped in this process" in capfd.readouterr().err
 
 
 def test_a_session_clears_what_a_killed_one_left_and_not_what_others_write(tmp_path, stopped):
