@@ -5,10 +5,10 @@
 
 PROVEN: dict[str, dict[str, str]] = {
     "ppo envpool": {
-        "code": "ed2c337d0d016237",
+        "code": "1165aa12ab2a9b12",
         "code of algorithms": "cbaf4ee247643562",
         "code of algorithms/ppo": "0c45291d7b7cbf8e",
-        "code of environments": "68c0ec77c12fb7bd",
+        "code of environments": "74a3344255d105ed",
         "code of environments/known": "7a9ce275bb904714",
         "code of evaluation": "f80cce6750a68140",
         "code of fingerprint": "bfdda7c77f281b0e",
@@ -17,10 +17,10 @@ PROVEN: dict[str, dict[str, str]] = {
         "code of training": "516ad5f55b44b767"
     },
     "ppo gymnasium": {
-        "code": "9ae05c7425841e00",
+        "code": "4cddf4fd53dc7956",
         "code of algorithms": "cbaf4ee247643562",
         "code of algorithms/ppo": "0c45291d7b7cbf8e",
-        "code of environments": "14b49605a1c06c6d",
+        "code of environments": "a9c937980e9918b5",
         "code of environments/known": "7a9ce275bb904714",
         "code of evaluation": "f80cce6750a68140",
         "code of fingerprint": "bfdda7c77f281b0e",
@@ -29,10 +29,10 @@ PROVEN: dict[str, dict[str, str]] = {
         "code of training": "516ad5f55b44b767"
     },
     "sac envpool": {
-        "code": "c413605bb5404fb0",
+        "code": "dad2d40d679e3376",
         "code of algorithms": "b5428adf75943d2f",
         "code of algorithms/sac": "5bab4e4b7f6f2a96",
-        "code of environments": "68c0ec77c12fb7bd",
+        "code of environments": "74a3344255d105ed",
         "code of environments/known": "7a9ce275bb904714",
         "code of evaluation": "f80cce6750a68140",
         "code of fingerprint": "bfdda7c77f281b0e",
@@ -41,10 +41,10 @@ PROVEN: dict[str, dict[str, str]] = {
         "code of training": "516ad5f55b44b767"
     },
     "sac gymnasium": {
-        "code": "d49e2156c8648e60",
+        "code": "560076a4c804ad58",
         "code of algorithms": "b5428adf75943d2f",
         "code of algorithms/sac": "5bab4e4b7f6f2a96",
-        "code of environments": "14b49605a1c06c6d",
+        "code of environments": "a9c937980e9918b5",
         "code of environments/known": "7a9ce275bb904714",
         "code of evaluation": "f80cce6750a68140",
         "code of fingerprint": "bfdda7c77f281b0e",
