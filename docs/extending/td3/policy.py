@@ -30,9 +30,10 @@ class DeterministicPolicy(nn.Module):
         outputs = self.network.acting()
         return lambda obs, noise: np.clip(np.tanh(outputs(obs)) + noise, -1, 1)
 
-    def mode(self, obs):
-        """(B, A) deterministic actions, in NumPy."""
-        return np.tanh(self.network.acting()(obs))
+    def mode(self):
+        """Gives (B, A) deterministic actions for observations, in NumPy, with the parameters of now."""
+        outputs = self.network.acting()
+        return lambda obs: np.tanh(outputs(obs))
 
     def to_environment(self, actions):
         """(B, A) actions in the environment's unit."""

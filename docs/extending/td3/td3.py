@@ -64,6 +64,6 @@ class TD3(OffPolicyAlgorithm):
     def values(self, obs):
         """See Algorithm: the smaller Q of the deterministic action."""
         rows = self.observation_normalizer(obs)
-        actions = torch.from_numpy(self.policy.mode(rows)).to(self.device)
+        actions = torch.from_numpy(self.policy.mode()(rows)).to(self.device)
         with torch.no_grad():
             return self.critic(torch.from_numpy(rows).to(self.device), actions).amin(0).numpy(force=True)
