@@ -56,7 +56,7 @@ def difference(here: Mapping[str, str], there: Mapping[str, str]) -> str:
     names = [name for name in here if here[name] != there.get(name, here[name])]
     if not names:
         return ""
-    first, *more = names
+    first, *more = sorted(names, key=lambda name: name.startswith("class "))  # a method says more than its class
     values = "" if (here[first] + there[first]).count("#") else f" ({here[first]} here, {there[first]} there)"
     return f"{first} is not what a new process imports{values}" + (f", and {len(more)} more" if more else "")
 
