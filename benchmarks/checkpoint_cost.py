@@ -62,7 +62,7 @@ def main() -> None:
     rng, spaces = np.random.default_rng(0), describe(ENV)
     with tempfile.TemporaryDirectory() as folder, contextlib.ExitStack() as stack:
         places = Places(folder, "none")
-        identity = Request(run="full", env=ENV, algo="sac", settings=settings).begin()
+        identity, _ = Request(run="full", env=ENV, algo="sac", settings=settings).begin()
         config = identity.make_config()
         local = places.local("full")
         local.root.mkdir(parents=True)

@@ -94,10 +94,11 @@ class GymnasiumVectorEnvironment(VectorEnvironment):
             self._end_workers()
             self._processes = False
             self.groups, self._worker_of = [slice(0, self.num_envs)], np.zeros(self.num_envs, np.int64)
-            self._say_why(reason)
         if not self._processes:
             self._workers = [WorkerHere(self._source, self._layout, self.num_envs, self._memory)]
             self._answer(self._workers[0])
+        if reason:
+            self._say_why(reason)
 
     def _start_processes(self) -> str:
         """Starts the worker processes; returns in words why others have to step the environments, empty if not."""

@@ -42,10 +42,10 @@ def loaded_code(environment: gymnasium.Env, source: str | Callable) -> dict[str,
             reach.kind(kind)
         if not isinstance(source, str):
             reach.look(f"{source.__module__}.{getattr(source, '__qualname__', '')}", source)
+        state = reach.state()
     except Exception:  # whatever an object raises that is asked for what it holds
         return {}
-    return {name: text for name, text in reach.found.items()
-            if name not in reach.constants or name.rpartition(".")[2] not in reach.set}
+    return {name: text for name, text in reach.found.items() if name not in state}
 
 
 def difference(here: Mapping[str, str], there: Mapping[str, str]) -> str:
@@ -56,24 +56,30 @@ def difference(here: Mapping[str, str], there: Mapping[str, str]) -> str:
     names = [name for name in here if here[name] != there.get(name, here[name])]
     if not names:
         return ""
-    first, *more = names
+    first, *more = sorted(names, key=lambda name: name.startswith("class "))  # a method says more than its class
     values = "" if (here[first] + there[first]).count("#") else f" ({here[first]} here, {there[first]} there)"
     return f"{first} is not what a new process imports{values}" + (f", and {len(more)} more" if more else "")
 
 
 class _Reach:
-    """What is reached from classes and functions: `found`, by name. `constants` are those names of it that stand for
-    one, and `set` what functions assign: attributes of whatever object, and globals.
+    """What is reached from classes and functions: `found`, by name.
 
     packages: those that are followed; a person's own files are too.
     """
 
     def __init__(self, packages: set[str]) -> None:
         self.found: dict[str, str] = {}
-        self.constants: set[str] = set()
-        self.set: set[str] = set()
+        self._constants: dict[str, str] = {}  # by name, the last part of it
+        self._codes: list[types.CodeType] = []
         self._followed = dict.fromkeys(packages, True)
         self._seen: set[int] = set()
+        self._setters: list[Callable] = []
+
+    def state(self) -> set[str]:
+        """The constants that are none: functions assign them, as globals or as attributes of a class."""
+        names = set(self._constants.values())
+        assigned = {name for code in self._codes if not names.isdisjoint(code.co_names) for name in _set_outside(code)}
+        return {name for name, last in self._constants.items() if last in assigned}
 
     def look(self, name: str, thing: Any, constants: bool = True) -> None:
         """Notes what a name stands for, and follows it."""
@@ -81,6 +87,7 @@ class _Reach:
             for part in ("fget", "fset", "fdel"):
                 self.look(f"{name}.{part}", getattr(thing, part))
         elif isinstance(thing, (staticmethod, classmethod, types.MethodType)):
+            self._setters.append(thing.__func__)  # such as Arm.configure(gravity=1.6): somebody else calls it
             self.look(name, thing.__func__)
         elif isinstance(thing, (functools.cached_property, functools.partial)):
             self.look(name, thing.func)
@@ -98,7 +105,7 @@ class _Reach:
                     self.look(f"{name}[{key!r}]", value)
         elif constants and (text := _plain(thing)):
             self.found[name] = text if len(text) <= LONGEST else _hash(text)
-            self.constants.add(name)
+            self._constants[name] = name.rpartition(".")[2]
         elif constants and (self._follows(type(thing).__module__) or isinstance(thing, types.SimpleNamespace)):
             for attribute, value in getattr(thing, "__dict__", {}).items():
                 if _plain(value):
@@ -131,8 +138,8 @@ class _Reach:
         if id(function) in self._seen or not self._follows(module):
             return
         self._seen.add(id(function))
-        self.set |= {step.argval for step in dis.get_instructions(function.__code__)
-                     if step.opname in ("STORE_ATTR", "STORE_GLOBAL")}
+        if function not in self._setters:
+            self._codes.append(function.__code__)
         names = set(_names(function.__code__))
         for used in sorted(names & function.__globals__.keys()):
             thing = function.__globals__[used]
@@ -190,6 +197,22 @@ def _names(code: types.CodeType) -> Iterator[str]:
     for one in code.co_consts:
         if isinstance(one, types.CodeType):
             yield from _names(one)
+
+
+def _set_outside(code: types.CodeType) -> Iterator[str]:
+    """What a function assigns: the names of globals, and of attributes of other objects than `self` and what it has."""
+    steps = list(dis.get_instructions(code))
+    for i, step in enumerate(steps):
+        owner = i - 1
+        if steps[owner].opname == "SWAP":  # x.y += 1: the step before the copy of x
+            while owner > 0 and (steps[owner].opname, steps[owner + 1].argval) != ("COPY", step.argval):
+                owner -= 1
+            owner -= 1
+        of = steps[owner]
+        inside = (of.opname.startswith("LOAD_FAST") and str(of.argval).rstrip("')").endswith("self")) \
+            or (of.opname.startswith("LOAD_ATTR") and of.argval != "__class__")
+        if step.opname == "STORE_GLOBAL" or (step.opname == "STORE_ATTR" and not inside):
+            yield step.argval
 
 
 def _hash(text: str) -> str:

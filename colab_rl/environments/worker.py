@@ -62,11 +62,13 @@ class Worker:
         self.ended = arrays.ended[mine]
         self.channels = arrays.channels[mine]
         self.recorded = arrays.recorded[mine]
-        for i in range(count):
-            self.steppers.append(self._made(i))
+        self.steppers.append(self._made(0))
         environment = self.steppers[0].environment
+        code = loaded_code(environment, source) if first == 0 else {}
+        for i in range(1, count):
+            self.steppers.append(self._made(i))
         self.description = channels_of(environment)
-        return loaded_code(environment, source) if first == 0 else {}
+        return code
 
     def step(self) -> None:
         """Steps each environment, or begins its next episode where the last one has ended."""
@@ -143,6 +145,8 @@ def main(descriptor: int, memory: int) -> None:
         connection.send_bytes(attempt(open_alike, *connection.recv()))
         while True:
             connection.send_bytes(worker.answer(connection.recv_bytes()))
+    signal.signal(signal.SIGALRM, signal.SIG_DFL)
+    signal.alarm(2)  # what does not let itself be closed ends all the same
     worker.close()
 
 

@@ -137,6 +137,8 @@ def _changed_here(source: str, layout: Layout, registered: str, code: frozenset[
     worker = WorkerProcess(packed(source), layout, 0, 1, memory)
     try:
         answer = worker.receive()
+    except (EOFError, OSError):
+        answer = f"!it is gone, {worker.cause_of_death()}".encode()
     finally:
         worker.close()
         os.close(memory)

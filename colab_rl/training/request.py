@@ -108,15 +108,16 @@ class Request:
                              "nothing was changed; leave the option out to continue it, or give a new name")
         return "gymnasium" if missing else identity.backend
 
-    def begin(self) -> Identity:
-        """A new run from the preset and the settings."""
+    def begin(self) -> tuple[Identity, Spaces]:
+        """A new run from the preset and the settings, and what its environment looks like."""
         env: EnvironmentSource = DEFAULT_ENVIRONMENT if self.env is None else self.env
         algorithm = self.algo or "ppo"
         config = make_config(algorithm, {**preset(environment_name(env), algorithm), **self.settings})
-        return self._identity(env, algorithm, config, describe(env, try_out), self.backend, None)
+        spaces = describe(env, try_out)
+        return self._identity(env, algorithm, config, spaces, self.backend, None), spaces
 
-    def branch(self, origin: str, places: Places) -> Identity:
-        """A new run from another's checkpoint."""
+    def branch(self, origin: str, places: Places) -> tuple[Identity, Spaces]:
+        """The same from another run's checkpoint."""
         other, checkpoint = checkpoint_of(origin, places)
         if asked := self._other_environment(other):
             raise UsageError(f"{other.name} trains on {other.env_id}, not {asked}")
@@ -137,7 +138,7 @@ class Request:
             backend = other.backend
         return self._identity(env, other.algorithm, config, spaces, backend, {
             "run": other.name, "run_id": other.run_id, "generation": manifest.generation,
-            "state_sha256": manifest.state_sha256})
+            "state_sha256": manifest.state_sha256}), spaces
 
     def _identity(self, env: EnvironmentSource, algorithm: str, config: Config, spaces: Spaces, backend: str,
                   origin: dict[str, Any] | None) -> Identity:

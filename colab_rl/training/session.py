@@ -105,15 +105,14 @@ def train(run: str, *, env: EnvironmentSource | None = None, algo: str | type[Al
                       settings=_merged(_named(settings or {}), total_steps=total_steps, seed=seed))
     places = Places(root, store, make_store=True)
     identity = places.find(run)
-    tried = identity is None  # `begin` and `branch` try the environment out, before they say anything
     if identity:
         total = request.agree(identity)
+        environment = identity.environment(env, "train")
+        spaces = describe(environment, try_out)
+        identity.check_spaces(spaces)
     else:
-        identity = request.branch(origin, places) if origin is not None else request.begin()
-        total = identity.config["total_steps"]
-    environment = identity.environment(env, "train")
-    spaces = describe(environment, None if tried else try_out)
-    identity.check_spaces(spaces)
+        identity, spaces = request.branch(origin, places) if origin is not None else request.begin()
+        environment, total = identity.environment(env, "train"), identity.config["total_steps"]
     stepped_by = request.backend_of(identity, environment, spaces)
     with plain_torch(identity.threads):
         algorithm_class(identity.algorithm).check(identity.make_config(), spaces)

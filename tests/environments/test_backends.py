@@ -274,7 +274,7 @@ def test_a_branch_goes_on_on_the_others_backend_exactly(root):
 ])
 def test_a_branch_keeps_the_others_backend_unless_another_is_asked_for(root, origin, asked, taken):
     request = Request(run="branch", origin=origin, backend=asked, settings={"total_steps": 500})
-    assert request.branch(origin, Places(root, "none")).backend == taken
+    assert request.branch(origin, Places(root, "none"))[0].backend == taken
 
 
 def test_a_branch_takes_gymnasium_where_the_others_backend_is_missing(root, tmp_path, monkeypatch, capsys):

@@ -216,7 +216,8 @@ def test_what_is_registered_here_reaches_worker_processes(monkeypatch):
         stub.Elsewhere = type("Elsewhere", (Counting,), {"__module__": "stub_of_mine"})
         monkeypatch.setitem(sys.modules, "stub_of_mine", stub)
         gymnasium.register("Other-v0", stub.Elsewhere)  # of a module that only this process has
-        gymnasium.register("Other-v1", lambda held=threading.Lock(): held)  # noqa: B008
+        lock = threading.Lock()
+        gymnasium.register("Other-v1", lambda: lock)
         gymnasium.spec("CartPole-v1").kwargs["sutton_barto_reward"] = True
         assert story("CartPole-v1") == (plain_story("CartPole-v1"), False)
     finally:

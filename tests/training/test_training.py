@@ -851,9 +851,16 @@ def test_an_episode_without_an_end_is_said_and_not_waited_for(tmp_path, monkeypa
 # ---- the folder ----------------------------------------------------------------------------------------------------
 
 
-def test_an_id_that_this_process_alone_has_registered_is_known_to_its_workers(tmp_path, monkeypatch):
-    monkeypatch.setitem(gymnasium.registry, "Mine-v0", gymnasium.spec("CartPole-v1"))
-    assert train("mine", env="Mine-v0", root=tmp_path, store="none", settings=SETTINGS, total_steps=100).finished
+def test_an_id_that_only_this_process_knows_trains_and_is_unknown_elsewhere(tmp_path, monkeypatch):
+    with monkeypatch.context() as patch:
+        patch.setitem(gymnasium.registry, "Mine-v0", gymnasium.spec("CartPole-v1"))
+        options = {"root": tmp_path, "store": "none", "settings": SETTINGS}
+        assert train("mine", env="Mine-v0", total_steps=100, **options).finished
+    with pytest.raises(UsageError, match="unknown environment 'Mine-v0'"):
+        train("mine", total_steps=200, **options)
+    with pytest.raises(UsageError, match="unknown environment 'Mine-v0'"):
+        train("other", env="Mine-v0", **options)
+    assert not (tmp_path / "other").exists()
 
 
 def test_a_run_that_is_renamed_while_it_trains_stops_and_goes_on_under_its_new_name(tmp_path):
