@@ -5,11 +5,11 @@
 
 PROVEN: dict[str, dict[str, str]] = {
     "ppo envpool": {
-        "code": "ed2c337d0d016237",
+        "code": "cb8b88a8fcc4f644",
         "code of algorithms": "cbaf4ee247643562",
         "code of algorithms/ppo": "0c45291d7b7cbf8e",
-        "code of environments": "b2e3e56b63da649b",
-        "code of environments/known": "c0caa027e4360c4f",
+        "code of environments": "8e6a10cb47fc4e01",
+        "code of environments/known": "6300044bba42d252",
         "code of evaluation": "f80cce6750a68140",
         "code of fingerprint": "bfdda7c77f281b0e",
         "code of networks": "aa59fbc63820b5eb",
@@ -17,11 +17,11 @@ PROVEN: dict[str, dict[str, str]] = {
         "code of training": "516ad5f55b44b767"
     },
     "ppo gymnasium": {
-        "code": "9ae05c7425841e00",
+        "code": "3fd37a874b21c6fa",
         "code of algorithms": "cbaf4ee247643562",
         "code of algorithms/ppo": "0c45291d7b7cbf8e",
-        "code of environments": "6c15c1cd854640b5",
-        "code of environments/known": "c0caa027e4360c4f",
+        "code of environments": "c6419efab89a8a95",
+        "code of environments/known": "6300044bba42d252",
         "code of evaluation": "f80cce6750a68140",
         "code of fingerprint": "bfdda7c77f281b0e",
         "code of networks": "aa59fbc63820b5eb",
@@ -29,11 +29,11 @@ PROVEN: dict[str, dict[str, str]] = {
         "code of training": "516ad5f55b44b767"
     },
     "sac envpool": {
-        "code": "c413605bb5404fb0",
+        "code": "c29239601eb0e90a",
         "code of algorithms": "b5428adf75943d2f",
         "code of algorithms/sac": "5bab4e4b7f6f2a96",
-        "code of environments": "b2e3e56b63da649b",
-        "code of environments/known": "c0caa027e4360c4f",
+        "code of environments": "8e6a10cb47fc4e01",
+        "code of environments/known": "6300044bba42d252",
         "code of evaluation": "f80cce6750a68140",
         "code of fingerprint": "bfdda7c77f281b0e",
         "code of networks": "aa59fbc63820b5eb",
@@ -41,11 +41,11 @@ PROVEN: dict[str, dict[str, str]] = {
         "code of training": "516ad5f55b44b767"
     },
     "sac gymnasium": {
-        "code": "d49e2156c8648e60",
+        "code": "f1f974a1dc45a949",
         "code of algorithms": "b5428adf75943d2f",
         "code of algorithms/sac": "5bab4e4b7f6f2a96",
-        "code of environments": "6c15c1cd854640b5",
-        "code of environments/known": "c0caa027e4360c4f",
+        "code of environments": "c6419efab89a8a95",
+        "code of environments/known": "6300044bba42d252",
         "code of evaluation": "f80cce6750a68140",
         "code of fingerprint": "bfdda7c77f281b0e",
         "code of networks": "aa59fbc63820b5eb",
