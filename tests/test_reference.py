@@ -4,19 +4,15 @@ from __future__ import annotations
 
 import csv
 import re
-import sys
 from pathlib import Path
 
 import pytest
 
 from colab_rl.views.dashboards import metric_plots
+from tools import reference
 
 HOME = Path(__file__).parents[1]
 REFERENCE = HOME / "docs" / "reference"
-sys.path.insert(0, str(HOME / "tools"))
-
-import reference  # noqa: E402
-
 
 @pytest.mark.parametrize("name", ["settings.md", "cli.md", "python.md"])
 def test_a_generated_page_is_what_the_code_gives(name):

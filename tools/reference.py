@@ -91,7 +91,8 @@ def command_line() -> str:
     places = [action for action in everything._actions
               if action.option_strings and not isinstance(action, argparse._HelpAction)]
     lines = ["# Command line", WRITTEN, "",
-             "Run `python -m colab_rl COMMAND ...`. The installed program `colab-rl COMMAND ...` is the same.", "",
+             "```text", "python -m colab_rl COMMAND ...", "```",
+             "The installed program `colab-rl` is the same.", "",
              "| exit code | meaning |", "| --- | --- |", "| 0 | done |",
              "| 1 | failed; one line says what happened, what was kept and what to do |", "| 2 | wrong usage |",
              "| 130, 143 | stopped by Ctrl-C or SIGTERM, after a checkpoint |", "",
