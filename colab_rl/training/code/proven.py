@@ -29,9 +29,9 @@ PROVEN: dict[str, dict[str, str]] = {
         "code of training": "516ad5f55b44b767"
     },
     "sac envpool": {
-        "code": "c29239601eb0e90a",
-        "code of algorithms": "b5428adf75943d2f",
-        "code of algorithms/sac": "5bab4e4b7f6f2a96",
+        "code": "1a9dad0275f0dc06",
+        "code of algorithms": "a990b1b6dc2d8372",
+        "code of algorithms/sac": "9d8eb570d464d850",
         "code of environments": "8e6a10cb47fc4e01",
         "code of environments/known": "6300044bba42d252",
         "code of evaluation": "f80cce6750a68140",
@@ -41,9 +41,9 @@ PROVEN: dict[str, dict[str, str]] = {
         "code of training": "516ad5f55b44b767"
     },
     "sac gymnasium": {
-        "code": "f1f974a1dc45a949",
-        "code of algorithms": "b5428adf75943d2f",
-        "code of algorithms/sac": "5bab4e4b7f6f2a96",
+        "code": "d543e34ce747ad6d",
+        "code of algorithms": "a990b1b6dc2d8372",
+        "code of algorithms/sac": "9d8eb570d464d850",
         "code of environments": "c6419efab89a8a95",
         "code of environments/known": "6300044bba42d252",
         "code of evaluation": "f80cce6750a68140",
