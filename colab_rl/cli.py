@@ -292,7 +292,7 @@ def _push(options: argparse.Namespace) -> int:
 
 @_command(
     "log in to Google Drive in a browser, and save that for --store drive:FOLDER",
-    _argument("client_secrets", metavar="CLIENT_SECRETS", help="an OAuth client's JSON file (docs/drive.md)"))
+    _argument("client_secrets", metavar="CLIENT_SECRETS", help="an OAuth client's JSON file (docs/guides/drive.md)"))
 def _login(options: argparse.Namespace) -> int:
     from colab_rl.storage.drive.login import save_login
 
