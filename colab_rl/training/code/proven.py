@@ -29,9 +29,9 @@ PROVEN: dict[str, dict[str, str]] = {
         "code of training": "516ad5f55b44b767"
     },
     "sac envpool": {
-        "code": "c6a6fa1563087659",
-        "code of algorithms": "f8eaf4c0ce9f4cf1",
-        "code of algorithms/sac": "5bab4e4b7f6f2a96",
+        "code": "cecf88ca8173ba14",
+        "code of algorithms": "346b5508524d72d9",
+        "code of algorithms/sac": "9d8eb570d464d850",
         "code of environments": "ed190bbbea6cac72",
         "code of environments/known": "d379d98dfd66d758",
         "code of evaluation": "f18fa65426280726",
@@ -41,9 +41,9 @@ PROVEN: dict[str, dict[str, str]] = {
         "code of training": "516ad5f55b44b767"
     },
     "sac gymnasium": {
-        "code": "426d0ecc00b66d73",
-        "code of algorithms": "f8eaf4c0ce9f4cf1",
-        "code of algorithms/sac": "5bab4e4b7f6f2a96",
+        "code": "2de740008458413b",
+        "code of algorithms": "346b5508524d72d9",
+        "code of algorithms/sac": "9d8eb570d464d850",
         "code of environments": "170efd091059628f",
         "code of environments/known": "d379d98dfd66d758",
         "code of evaluation": "f18fa65426280726",
