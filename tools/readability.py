@@ -11,8 +11,6 @@ import re
 import sys
 from pathlib import Path
 
-import textstat
-
 HOME = Path(__file__).parents[1]
 PAGES = ["README.md", "CONTRIBUTING.md", "docs/tutorial.md", "docs/guides/*.md", "docs/extending/*.md",
          "docs/design/*.md", "docs/reference/*.md", "docs/results.md"]
@@ -39,19 +37,26 @@ def sentences(paragraphs: list[str]) -> list[str]:
     return [sentence for sentence in found if len(sentence.split()) > 1]
 
 
+def longest_row(text: str) -> int:
+    """Characters of the longest line of a table, without the addresses of links."""
+    rows = [line for line in text.splitlines() if line.startswith("|")]
+    return max((len(re.sub(r"\]\([^)]*\)", "]", line)) for line in rows), default=0)
+
+
 def main(files: list[str]) -> None:
     """Prints the table."""
+    import textstat
+
     paths = [Path(file) for file in files] or [path for page in PAGES for path in sorted(HOME.glob(page))]
     print(f"{'page':38} {'words':>6} {'sentence':>9} {'longest':>8} {'Flesch':>7} {'row':>5}")
     for path in paths:
         text = path.read_text()
         found = sentences(prose(text))
         counts = [len(sentence.split()) for sentence in found] or [0]
-        rows = [len(re.sub(r"\]\([^)]*\)", "]", line)) for line in text.splitlines() if line.startswith("|")]
         ease = textstat.flesch_reading_ease(" ".join(sentence.rstrip(".!?:") + "." for sentence in found) or ".")
         name = path.resolve().relative_to(HOME).as_posix()
         print(f"{name:38} {sum(counts):6} {sum(counts) / len(counts):9.1f} {max(counts):8} {ease:7.0f} "
-              f"{max(rows, default=0):5}")
+              f"{longest_row(text):5}")
 
 
 if __name__ == "__main__":
