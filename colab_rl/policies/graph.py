@@ -159,6 +159,10 @@ def draw(acting: Callable[[Any], Any], spaces: Spaces) -> tuple[bytes, bytes | N
     (B, choices) scores of which a discrete action is the largest, None if there are none.
     Raises NotDrawable that names the operation.
     """
+    if spaces.observation.dtype == "uint8" and spaces.observation_space is not None:
+        raise NotDrawable("images that a Dict or Tuple brings")
+    if spaces.action_space is not None:
+        raise NotDrawable(f"actions of a {next(iter(spaces.action_space))}")
     graph = Graph(spaces.observation)
     try:
         action = acting(Symbol(graph, OBSERVATION, np.dtype(spaces.observation.dtype)))
