@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from colab_rl.algorithms import Algorithm
     from colab_rl.environments.spaces import Spaces
 
-Function = Callable[[np.ndarray], np.ndarray]
+Function = Callable[..., np.ndarray]
 
 
 class Score(float):
@@ -57,10 +57,11 @@ class Policy:
     """
 
     def __init__(self, about: Mapping[str, Any], act: Function, algorithm: Callable[[], Algorithm],
-                 deterministic: bool):
+                 deterministic: bool, memory: int = 0):
         self.about, self.deterministic = about, deterministic
         self.score = Score(**about["score"]) if about["score"] else None
         self._act, self._make_algorithm = act, algorithm
+        self._memory_size, self._memory = memory, np.zeros((0, memory), np.float32)
         observation, spaces = about["spaces"]["observation"], about["spaces"]
         self._shape, self._dtype = tuple(observation["shape"]), np.dtype(observation["dtype"])
         self._spaces = {name: spaces[name] for name in ("discrete", "sample_dtype", "sample_low", "sample_high")}
@@ -69,19 +70,24 @@ class Policy:
         """The action for one observation, (*obs_shape,), or actions for a batch, (B, *obs_shape).
 
         It has the shape and the type that the environment's action space samples. deterministic: in place of the
-        policy's own. Raises UsageError for an observation of another shape or type, or one that is not finite.
+        policy's own. With memory, the rows of a batch are episodes beside each other, the same ones until `reset`.
+        Raises UsageError for an observation of another shape or type, or one that is not finite.
         """
         rows, alone = self._rows(obs)
+        remembered = {"memory": self._remembered(len(rows))} if self._memory_size else {}
         if self.deterministic if deterministic is None else deterministic:
-            actions = self._act(rows)
+            actions = self._act(rows, **remembered)
         else:
             with plain_torch(THREADS):
-                actions = self._algorithm.act(rows, deterministic=False)
+                actions = self._algorithm.act(rows, deterministic=False, **remembered)
         actions = as_sampled(actions, self._spaces)
         return actions[0] if alone else actions
 
     def value(self, obs: Any) -> Any:
-        """The estimate for one observation, or (B,) for a batch; see Algorithm.values. It needs torch."""
+        """The estimate for one observation, or (B,) for a batch; see Algorithm.values. It needs torch.
+
+        With memory, a batch is the observations of one episode, from its first one on.
+        """
         rows, alone = self._rows(obs)
         with plain_torch(THREADS):
             values = self._algorithm.values(rows)
@@ -89,6 +95,7 @@ class Policy:
 
     def reset(self) -> None:
         """To call when an episode begins: a network with memory forgets the one before. Others have nothing to."""
+        self._memory = np.zeros((0, self._memory_size), np.float32)
 
     @cached_property
     def spaces(self) -> Spaces:
@@ -108,6 +115,15 @@ class Policy:
     @cached_property
     def _algorithm(self) -> Algorithm:
         return self._make_algorithm()
+
+    def _remembered(self, rows: int) -> np.ndarray:
+        """(rows, numbers) that the network carries, which a call overwrites."""
+        if not len(self._memory):
+            self._memory = np.zeros((rows, self._memory_size), np.float32)
+        if len(self._memory) != rows:
+            raise UsageError(f"the policy remembers {len(self._memory)} episodes, and this is a batch of {rows}: call "
+                             "policy.reset() when others begin")
+        return self._memory
 
     def _rows(self, obs: Any) -> tuple[np.ndarray, bool]:
         """The observations as a batch, and whether it was one alone."""

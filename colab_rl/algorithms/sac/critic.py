@@ -14,6 +14,7 @@ from colab_rl.environments.spaces import ObservationSpec, Spaces
 from colab_rl.networks.activations import ACTIVATIONS
 from colab_rl.networks.base import Network, Pullback, recorded
 from colab_rl.networks.mlp import MLP
+from colab_rl.networks.registry import is_mlp
 
 LAYER_NORM_EPS = 1e-5
 
@@ -132,7 +133,7 @@ Critic = TwinCritic | PairOfCritics
 def make_critic(config: SACConfig, spaces: Spaces, network: Callable[..., Network],
                 generator: torch.Generator) -> Critic:
     """Q networks that give (2, B) values of (B, *obs_shape) observations and (B, A) actions."""
-    if config.network == "mlp":
+    if is_mlp(config.network, spaces.observation):
         return TwinCritic(spaces, config.hidden_sizes, config.activation, config.layer_norm, generator)
     inputs = ObservationSpec((math.prod(spaces.observation.shape) + spaces.action_dim,))
     return PairOfCritics(network(1, 1.0, inputs), network(1, 1.0, inputs))

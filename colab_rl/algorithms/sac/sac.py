@@ -61,7 +61,7 @@ class SAC(OffPolicyAlgorithm):
     def __init__(self, config: SACConfig, spaces: Spaces, device: torch.device):
         super().__init__(config, spaces, device)
         critic = (config, spaces, self.make_network, self.generator)
-        self.policy = SquashedGaussianPolicy(spaces, self.make_network).to(device)
+        self.policy = SquashedGaussianPolicy(spaces, partial(self.make_network, layer_norm=False)).to(device)
         self.critic = make_critic(*critic).to(device)
         self.target = make_critic(*critic).to(device)
         self.target.load_state_dict(self.critic.state_dict())
@@ -80,7 +80,7 @@ class SAC(OffPolicyAlgorithm):
     def worth_a_gpu(cls, config: SACConfig) -> bool:
         """See Algorithm. With other losses or networks there is no graph, and a CPU core is as fast as an H100."""
         multiplications = config.minibatch_size * sum(a * b for a, b in itertools.pairwise(config.hidden_sizes))
-        return config.network == "mlp" and multiplications >= GPU_FROM and fused.losses_are_ours(cls)
+        return config.network in ("auto", "mlp") and multiplications >= GPU_FROM and fused.losses_are_ours(cls)
 
     def soft_targets(self, batch: Minibatch, alpha: Tensor) -> Tensor:
         """(B,) what the Q networks' values should be."""
