@@ -17,7 +17,7 @@ FLOORS = [
     {"policies": "a policy: out of its run, as a function, as a folder with ONNX"},
     {"runs": "names, run.json, places, lock; bringing a run to its store"},
     {"evaluation": "the score; episodes recorded, played again, and their files"},
-    {"algorithms": "PPO, SAC and what they share: mathematics without files or logging"},
+    {"algorithms": "PPO, SAC, TQC and what they share: mathematics without files or logging"},
     {"checkpoints": "a training state on disk that can be trusted, here and in the store",
      "networks": "from observations to outputs: the seam, MLP, distributions"},
     {"environments": "made, described, stepped together, saved and restored", "storage": "places for files"},
