@@ -122,7 +122,8 @@ class RecurrentNetwork(Network):
 
         def outputs(rows: Remembered) -> Any:
             if not isinstance(rows.obs, np.ndarray):
-                return rows.obs.through(self, rows.state)  # an export's symbols
+                symbols, rows.state[:] = rows.obs.through(self, rows.state)  # an export's
+                return symbols
             found = []
             with torch.no_grad():
                 for i, (obs, state) in enumerate(zip(rows.obs, rows.state, strict=True)):

@@ -189,17 +189,28 @@ def load_policy(run: str | os.PathLike, *, checkpoint: str | int = "best", deter
         card.facts(about)
         if ONNX in files:
             outputs = session(files[ONNX])
-            return Policy(about, lambda rows: outputs(rows)[0], algorithm, deterministic)
+
+            def act(rows: np.ndarray, **memory: np.ndarray) -> np.ndarray:
+                found = outputs(rows, **memory)
+                if memory:
+                    memory["memory"][:] = found[1]
+                return found[0]
+
+            return Policy(about, act, algorithm, deterministic, about.get("memory", 0))
         from colab_rl.policies.load import acting_of
 
-        return Policy(about, acting_of(algorithm(), int(about["versions"]["threads"])), algorithm, deterministic)
+        return Policy(about, acting_of(algorithm(), int(about["versions"]["threads"])), algorithm, deterministic,
+                      about.get("memory", 0))
     except (KeyError, TypeError, ValueError, AttributeError) as error:  # whole, and not of this package's making
         raise ColabRLError(f"{folder} does not hold a policy of this format ({type(error).__name__}: {error}); export "
                            "it again") from error
 
 
-def session(model: bytes) -> Callable[[np.ndarray], list[np.ndarray]]:
-    """Gives all outputs of an ONNX graph for a batch. Raises ColabRLError if onnxruntime is missing."""
+def session(model: bytes) -> Callable[..., list[np.ndarray]]:
+    """Gives all outputs of an ONNX graph for a batch, and for what else the graph takes, by name.
+
+    Raises ColabRLError if onnxruntime is missing.
+    """
     try:
         import onnxruntime
     except ModuleNotFoundError:
@@ -212,4 +223,4 @@ def session(model: bytes) -> Callable[[np.ndarray], list[np.ndarray]]:
     except Exception as error:  # onnxruntime has many of its own
         raise ColabRLError(f"this onnxruntime cannot read policy.onnx: {' '.join(str(error).split())[:200]}; "
                            "install a newer one") from error
-    return lambda rows: opened.run(None, {"obs": rows})
+    return lambda rows, **more: opened.run(None, {"obs": rows, **more})
