@@ -168,8 +168,8 @@ def _graph(about: About) -> str:
     rows = ", ".join(["B", *map(str, observation["shape"])])
     return (f"`policy.onnx` (opset {onnx['opset']}) takes `obs`, {observation['dtype']} of shape ({rows}). It gives "
             "`action` in the environment's own action space. Normalisation, scaling, clipping and the choice of an "
-            f"action are inside. {_memory(about)}Over {onnx['compared']:,} observations its actions differ from those of "
-            f"training by {about['max_difference']:.1e} of their range at most.")
+            f"action are inside. {_memory(about)}Over {onnx['compared']:,} observations its actions differ from those "
+            f"of training by {about['max_difference']:.1e} of their range at most.")
 
 
 def _memory(about: About) -> str:
