@@ -5,51 +5,51 @@
 
 PROVEN: dict[str, dict[str, str]] = {
     "ppo envpool": {
-        "code": "cb8b88a8fcc4f644",
-        "code of algorithms": "cbaf4ee247643562",
-        "code of algorithms/ppo": "0c45291d7b7cbf8e",
-        "code of environments": "8e6a10cb47fc4e01",
-        "code of environments/known": "6300044bba42d252",
-        "code of evaluation": "f80cce6750a68140",
+        "code": "6559c3f8af8a5966",
+        "code of algorithms": "4fa1c7db58e76459",
+        "code of algorithms/ppo": "d147ed7d9867315e",
+        "code of environments": "6a9f03768ee1dc2a",
+        "code of environments/known": "d379d98dfd66d758",
+        "code of evaluation": "6c67fe7fc1bf3aca",
         "code of fingerprint": "bfdda7c77f281b0e",
-        "code of networks": "aa59fbc63820b5eb",
-        "code of settings": "fa43baf3cbebcac0",
-        "code of training": "516ad5f55b44b767"
+        "code of networks": "5c5f59a4e2f27470",
+        "code of settings": "17b3e1727c9f8e4e",
+        "code of training": "43acec788d1784a2"
     },
     "ppo gymnasium": {
-        "code": "3fd37a874b21c6fa",
-        "code of algorithms": "cbaf4ee247643562",
-        "code of algorithms/ppo": "0c45291d7b7cbf8e",
-        "code of environments": "c6419efab89a8a95",
-        "code of environments/known": "6300044bba42d252",
-        "code of evaluation": "f80cce6750a68140",
+        "code": "27f34afb4b6573de",
+        "code of algorithms": "4fa1c7db58e76459",
+        "code of algorithms/ppo": "d147ed7d9867315e",
+        "code of environments": "d02dd90dc42ac3d9",
+        "code of environments/known": "d379d98dfd66d758",
+        "code of evaluation": "6c67fe7fc1bf3aca",
         "code of fingerprint": "bfdda7c77f281b0e",
-        "code of networks": "aa59fbc63820b5eb",
-        "code of settings": "fa43baf3cbebcac0",
-        "code of training": "516ad5f55b44b767"
+        "code of networks": "5c5f59a4e2f27470",
+        "code of settings": "17b3e1727c9f8e4e",
+        "code of training": "43acec788d1784a2"
     },
     "sac envpool": {
-        "code": "1a9dad0275f0dc06",
-        "code of algorithms": "a990b1b6dc2d8372",
-        "code of algorithms/sac": "9d8eb570d464d850",
-        "code of environments": "8e6a10cb47fc4e01",
-        "code of environments/known": "6300044bba42d252",
-        "code of evaluation": "f80cce6750a68140",
+        "code": "2b24dbf0d594f584",
+        "code of algorithms": "6832b5b365d4bb48",
+        "code of algorithms/sac": "9554b2095e91a287",
+        "code of environments": "6a9f03768ee1dc2a",
+        "code of environments/known": "d379d98dfd66d758",
+        "code of evaluation": "6c67fe7fc1bf3aca",
         "code of fingerprint": "bfdda7c77f281b0e",
-        "code of networks": "aa59fbc63820b5eb",
-        "code of settings": "fa43baf3cbebcac0",
-        "code of training": "516ad5f55b44b767"
+        "code of networks": "f581cebca94e3561",
+        "code of settings": "17b3e1727c9f8e4e",
+        "code of training": "43acec788d1784a2"
     },
     "sac gymnasium": {
-        "code": "d543e34ce747ad6d",
-        "code of algorithms": "a990b1b6dc2d8372",
-        "code of algorithms/sac": "9d8eb570d464d850",
-        "code of environments": "c6419efab89a8a95",
-        "code of environments/known": "6300044bba42d252",
-        "code of evaluation": "f80cce6750a68140",
+        "code": "f2260c082302e222",
+        "code of algorithms": "6832b5b365d4bb48",
+        "code of algorithms/sac": "9554b2095e91a287",
+        "code of environments": "d02dd90dc42ac3d9",
+        "code of environments/known": "d379d98dfd66d758",
+        "code of evaluation": "6c67fe7fc1bf3aca",
         "code of fingerprint": "bfdda7c77f281b0e",
-        "code of networks": "aa59fbc63820b5eb",
-        "code of settings": "fa43baf3cbebcac0",
-        "code of training": "516ad5f55b44b767"
+        "code of networks": "f581cebca94e3561",
+        "code of settings": "17b3e1727c9f8e4e",
+        "code of training": "43acec788d1784a2"
     }
 }
