@@ -52,10 +52,13 @@ class Config:
                                         '["GrayscaleObservation", "FrameStackObservation(stack_size=4)"]',
                                         shapes_state=True)
     num_envs: int = setting(16, "environments stepped together", low=1, high=4096, shapes_state=True)
-    network: str = setting("mlp", "mlp, or your own: its name, or module:Class", shapes_state=True)
-    hidden_sizes: tuple[int, ...] = setting((64, 64), "units of each hidden layer of every MLP", low=1, high=8192,
+    network: str = setting("auto", "auto (mlp, or cnn if there are images), mlp, cnn, gru, or your own: its name, or "
+                           "module:Class", shapes_state=True)
+    hidden_sizes: tuple[int, ...] = setting((64, 64), "units of each hidden layer of every network", low=1, high=8192,
                                             shapes_state=True)
     activation: str = setting("tanh", "activation of the hidden layers", choices=ACTIVATIONS, shapes_state=True)
+    layer_norm: bool = setting(False, "normalises each hidden layer", shapes_state=True)
+    cnn_size: str = setting("nature", "convolutions of images", choices=("nature", "impala"), shapes_state=True)
     learning_rate: float = setting(3e-4, "Adam's step size at the start", above=0, high=1)
     learning_rate_schedule: str = setting("constant", "constant, or linear down to 0 at total_steps",
                                           choices=SCHEDULES)

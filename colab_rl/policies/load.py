@@ -7,6 +7,7 @@ import csv
 import io
 import re
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -44,8 +45,8 @@ def evaluate_checkpoint(identity: Identity, checkpoint: Checkpoint, episodes: in
         algorithm = load_algorithm(identity, checkpoint, spaces)
         for reason in evaluator.check_repeats():
             say(f"{reason}: the same seed may give another return another time")
-        return evaluator.evaluate(lambda obs: algorithm.act(obs, deterministic=True), episodes, seed, progress=True,
-                                  record=recordings, values=algorithm.values)
+        return evaluator.evaluate(partial(algorithm.act, deterministic=True), episodes, seed, progress=True,
+                                  record=recordings, values=algorithm.values, memory=algorithm.memory)
 
 
 def record_checkpoint(identity: Identity, checkpoint: Checkpoint, seed: int, source: EnvironmentSource) -> Episode:
@@ -55,8 +56,8 @@ def record_checkpoint(identity: Identity, checkpoint: Checkpoint, seed: int, sou
     try:
         with plain_torch(identity.threads):
             algorithm = load_algorithm(identity, checkpoint, spaces)
-            return record_episode(environment, spaces, lambda obs: algorithm.act(obs, deterministic=True),
-                                  algorithm.values, seed, identity.env_id)
+            return record_episode(environment, spaces, partial(algorithm.act, deterministic=True),
+                                  algorithm.values, seed, identity.env_id, algorithm.memory)
     finally:
         close_environment(environment)
 
@@ -97,18 +98,18 @@ def policy_of(run: str, which: str | int, deterministic: bool, env: EnvironmentS
     spaces = Spaces.from_json(identity.spaces) or describe(identity.environment(env, "load_policy"))
     algorithm = load_algorithm(identity, checkpoint, spaces)
     return Policy(describe_policy(identity, checkpoint.manifest, spaces, score_of(identity, checkpoint)),
-                  acting_of(algorithm, identity.threads), lambda: algorithm, deterministic)
+                  acting_of(algorithm, identity.threads), lambda: algorithm, deterministic, algorithm.memory)
 
 
-def acting_of(algorithm: Algorithm, threads: int) -> Callable[[np.ndarray], np.ndarray]:
+def acting_of(algorithm: Algorithm, threads: int) -> Callable[..., np.ndarray]:
     """Deterministic actions of a batch, as the evaluation takes them."""
     acting = algorithm.acting()
     if algorithm.acts_in_numpy:
         return acting
 
-    def act(rows: np.ndarray) -> np.ndarray:
+    def act(rows: np.ndarray, **memory: np.ndarray) -> np.ndarray:
         with plain_torch(threads):  # how sums are split among them decides their last bits
-            return acting(rows)
+            return acting(rows, **memory)
 
     return act
 
