@@ -346,7 +346,7 @@ def test_the_best_score_is_that_of_the_best_checkpoint_wherever_it_lies(tmp_path
     changes = {"best_by": "min", "eval_every": "1", "eval_episodes": "5", "keep_last": "99"}
     result = first.train(settings=changes, total_steps=500)
     manifests = [json.loads(path.read_text()) for path in first.files()]
-    three = sorted((one for one in manifests if one["score"]), key=lambda one: (one["criterion"], one["iteration"]))[-3:]
+    three = sorted((one for one in manifests if one["score"]), key=lambda one: (one["criterion"], one["step"]))[-3:]
     confirmed = next(one["confirmed"] for one in manifests if one.get("confirmed"))
     assert confirmed["state_sha256"] in {one["state_sha256"] for one in three}
     assert {row["generation"] for row in confirmed["candidates"]} == {one["generation"] for one in three}
