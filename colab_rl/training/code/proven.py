@@ -5,51 +5,51 @@
 
 PROVEN: dict[str, dict[str, str]] = {
     "ppo envpool": {
-        "code": "16a254c7537007e7",
-        "code of algorithms": "cbaf4ee247643562",
+        "code": "00701a21e627b40e",
+        "code of algorithms": "5a5b0501be91fb95",
         "code of algorithms/ppo": "0c45291d7b7cbf8e",
-        "code of environments": "8e6a10cb47fc4e01",
-        "code of environments/known": "9f44912a849de581",
-        "code of evaluation": "5575ccaa8fd6ef15",
+        "code of environments": "ed190bbbea6cac72",
+        "code of environments/known": "d379d98dfd66d758",
+        "code of evaluation": "f18fa65426280726",
         "code of fingerprint": "bfdda7c77f281b0e",
         "code of networks": "aa59fbc63820b5eb",
-        "code of settings": "3c47ab64698993b6",
-        "code of training": "22ce8e6528446ec1"
+        "code of settings": "fa43baf3cbebcac0",
+        "code of training": "516ad5f55b44b767"
     },
     "ppo gymnasium": {
-        "code": "16a254c7537007e7",
-        "code of algorithms": "cbaf4ee247643562",
+        "code": "24d319a8187f8cbb",
+        "code of algorithms": "5a5b0501be91fb95",
         "code of algorithms/ppo": "0c45291d7b7cbf8e",
-        "code of environments": "8e6a10cb47fc4e01",
-        "code of environments/known": "9f44912a849de581",
-        "code of evaluation": "5575ccaa8fd6ef15",
+        "code of environments": "170efd091059628f",
+        "code of environments/known": "d379d98dfd66d758",
+        "code of evaluation": "f18fa65426280726",
         "code of fingerprint": "bfdda7c77f281b0e",
         "code of networks": "aa59fbc63820b5eb",
-        "code of settings": "3c47ab64698993b6",
-        "code of training": "22ce8e6528446ec1"
+        "code of settings": "fa43baf3cbebcac0",
+        "code of training": "516ad5f55b44b767"
     },
     "sac envpool": {
-        "code": "002a0ab5e76bedaf",
-        "code of algorithms": "b5428adf75943d2f",
-        "code of algorithms/sac": "5bab4e4b7f6f2a96",
-        "code of environments": "8e6a10cb47fc4e01",
-        "code of environments/known": "9f44912a849de581",
-        "code of evaluation": "5575ccaa8fd6ef15",
+        "code": "cecf88ca8173ba14",
+        "code of algorithms": "346b5508524d72d9",
+        "code of algorithms/sac": "9d8eb570d464d850",
+        "code of environments": "ed190bbbea6cac72",
+        "code of environments/known": "d379d98dfd66d758",
+        "code of evaluation": "f18fa65426280726",
         "code of fingerprint": "bfdda7c77f281b0e",
         "code of networks": "aa59fbc63820b5eb",
-        "code of settings": "3c47ab64698993b6",
-        "code of training": "22ce8e6528446ec1"
+        "code of settings": "fa43baf3cbebcac0",
+        "code of training": "516ad5f55b44b767"
     },
     "sac gymnasium": {
-        "code": "002a0ab5e76bedaf",
-        "code of algorithms": "b5428adf75943d2f",
-        "code of algorithms/sac": "5bab4e4b7f6f2a96",
-        "code of environments": "8e6a10cb47fc4e01",
-        "code of environments/known": "9f44912a849de581",
-        "code of evaluation": "5575ccaa8fd6ef15",
+        "code": "2de740008458413b",
+        "code of algorithms": "346b5508524d72d9",
+        "code of algorithms/sac": "9d8eb570d464d850",
+        "code of environments": "170efd091059628f",
+        "code of environments/known": "d379d98dfd66d758",
+        "code of evaluation": "f18fa65426280726",
         "code of fingerprint": "bfdda7c77f281b0e",
         "code of networks": "aa59fbc63820b5eb",
-        "code of settings": "3c47ab64698993b6",
-        "code of training": "22ce8e6528446ec1"
+        "code of settings": "fa43baf3cbebcac0",
+        "code of training": "516ad5f55b44b767"
     }
 }
