@@ -332,7 +332,9 @@ def train_live(run: str, store: str = "", root: str | os.PathLike | None = None,
     except BaseException:
         plot.close()
         raise
-    plot.close(f"checkpoint {result.generation}" + (f", {result.pending} pending" if result.pending else ""))
+    confirmed = result.confirmed
+    plot.close(f"checkpoint {result.generation}" + (f", {result.pending} pending" if result.pending else ""),
+               f"{confirmed.mean:.1f} ({confirmed.low:.1f} to {confirmed.high:.1f})" if confirmed else "")
     print(result.summary())
     if result.problem:
         print(result.problem)

@@ -5,51 +5,51 @@
 
 PROVEN: dict[str, dict[str, str]] = {
     "ppo envpool": {
-        "code": "00701a21e627b40e",
+        "code": "cb5b51122196046d",
         "code of algorithms": "5a5b0501be91fb95",
         "code of algorithms/ppo": "0c45291d7b7cbf8e",
         "code of environments": "ed190bbbea6cac72",
-        "code of environments/known": "d379d98dfd66d758",
-        "code of evaluation": "f18fa65426280726",
+        "code of environments/known": "ee058873a20cb3ad",
+        "code of evaluation": "c62ef141bbe25332",
         "code of fingerprint": "bfdda7c77f281b0e",
         "code of networks": "aa59fbc63820b5eb",
-        "code of settings": "fa43baf3cbebcac0",
-        "code of training": "516ad5f55b44b767"
+        "code of settings": "3c47ab64698993b6",
+        "code of training": "22ce8e6528446ec1"
     },
     "ppo gymnasium": {
-        "code": "24d319a8187f8cbb",
+        "code": "cb5b51122196046d",
         "code of algorithms": "5a5b0501be91fb95",
         "code of algorithms/ppo": "0c45291d7b7cbf8e",
-        "code of environments": "170efd091059628f",
-        "code of environments/known": "d379d98dfd66d758",
-        "code of evaluation": "f18fa65426280726",
+        "code of environments": "ed190bbbea6cac72",
+        "code of environments/known": "ee058873a20cb3ad",
+        "code of evaluation": "c62ef141bbe25332",
         "code of fingerprint": "bfdda7c77f281b0e",
         "code of networks": "aa59fbc63820b5eb",
-        "code of settings": "fa43baf3cbebcac0",
-        "code of training": "516ad5f55b44b767"
+        "code of settings": "3c47ab64698993b6",
+        "code of training": "22ce8e6528446ec1"
     },
     "sac envpool": {
-        "code": "cecf88ca8173ba14",
+        "code": "eb1002af4db79c8e",
         "code of algorithms": "346b5508524d72d9",
         "code of algorithms/sac": "9d8eb570d464d850",
         "code of environments": "ed190bbbea6cac72",
-        "code of environments/known": "d379d98dfd66d758",
-        "code of evaluation": "f18fa65426280726",
+        "code of environments/known": "ee058873a20cb3ad",
+        "code of evaluation": "c62ef141bbe25332",
         "code of fingerprint": "bfdda7c77f281b0e",
         "code of networks": "aa59fbc63820b5eb",
-        "code of settings": "fa43baf3cbebcac0",
-        "code of training": "516ad5f55b44b767"
+        "code of settings": "3c47ab64698993b6",
+        "code of training": "22ce8e6528446ec1"
     },
     "sac gymnasium": {
-        "code": "2de740008458413b",
+        "code": "eb1002af4db79c8e",
         "code of algorithms": "346b5508524d72d9",
         "code of algorithms/sac": "9d8eb570d464d850",
-        "code of environments": "170efd091059628f",
-        "code of environments/known": "d379d98dfd66d758",
-        "code of evaluation": "f18fa65426280726",
+        "code of environments": "ed190bbbea6cac72",
+        "code of environments/known": "ee058873a20cb3ad",
+        "code of evaluation": "c62ef141bbe25332",
         "code of fingerprint": "bfdda7c77f281b0e",
         "code of networks": "aa59fbc63820b5eb",
-        "code of settings": "fa43baf3cbebcac0",
-        "code of training": "516ad5f55b44b767"
+        "code of settings": "3c47ab64698993b6",
+        "code of training": "22ce8e6528446ec1"
     }
 }
