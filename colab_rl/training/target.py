@@ -27,7 +27,7 @@ from colab_rl.environments import EnvironmentSource
 from colab_rl.environments.envpool_vector import EnvPoolVectorEnvironment
 from colab_rl.environments.spaces import Spaces
 from colab_rl.evaluation.evaluator import Evaluator
-from colab_rl.evaluation.replay import LONGEST_EPISODE, endless
+from colab_rl.evaluation.replay import LONGEST_EPISODE, Function, endless
 
 ERROR = 0.05            # chance that a run stops below its target
 FEWEST = 100            # episodes that say yes
@@ -39,7 +39,7 @@ FIRST_SEED, SEEDS_OF_A_LOOK = 10_000_000, 1_000  # apart from those of all other
 class Target:
     """A target score, and what it takes to know that it is reached.
 
-    pool: the environment's id if EnvPool steps training, else None.
+    pool: the environment if EnvPool steps training, else None.
     """
 
     def __init__(self, score: float, spaces: Spaces, evaluator: Evaluator, pool: EnvironmentSource | None):
