@@ -22,14 +22,14 @@ from colab_rl.environments.trial import try_out
 from colab_rl.errors import ColabRLError, UsageError, nearest
 from colab_rl.machine import THREADS, cores, plain_torch
 from colab_rl.networks.registry import register_network
-from colab_rl.progress import say
+from colab_rl.progress import Dispensable, say
 from colab_rl.runs.identity import check_run_name
 from colab_rl.runs.lock import locked
 from colab_rl.runs.places import Location, Places, store_name
 from colab_rl.settings import Config
 from colab_rl.storage import FolderStorage
 from colab_rl.sweeps.choices import Range, parse_search, parse_seeds, parse_vary
-from colab_rl.sweeps.driver import Driver, Shower
+from colab_rl.sweeps.driver import Driver, SweepWatcher
 from colab_rl.sweeps.folder import LOGS, SweepFolder
 from colab_rl.sweeps.plan import Plan, agreed, check, grid_size, normalized
 from colab_rl.sweeps.runners import Runner
@@ -52,7 +52,7 @@ def sweep(sweep: str, *, env: EnvironmentSource | None = None,
           search: Mapping[str, Any] | Sequence[str] | None = None, trials: int | None = None,
           prune: bool | None = None, total_steps: int | str | None = None, workers: int | None = None,
           on: str = "local", backend: str = "auto", yes: bool = False, root: Location = None,
-          store: Location = None, watcher: Shower | None = None) -> SweepResult:
+          store: Location = None, watcher: SweepWatcher | None = None) -> SweepResult:
     """Trains every trial with every seed, each as an ordinary run `SWEEP-t<trial>-s<seed>`; continues if given again.
 
     sweep: its name. env, settings, total_steps, root, store: see `train`. algo: a name or a class, or several names.
@@ -97,7 +97,7 @@ def sweep(sweep: str, *, env: EnvironmentSource | None = None,
         record.forget_unfinished(_folders(places))
         if (standing := record.result()).finished:
             return standing
-        table = watcher or TerminalTable(plan)
+        table: SweepWatcher = Dispensable(watcher, "the watcher") if watcher else TerminalTable(plan)
         with contextlib.closing(make_runner()) as runner, contextlib.closing(table):
             for note in [f"{sweep}: {_size(plan)}, {runner.words}", *runner.notes()]:
                 say(note)
@@ -272,12 +272,14 @@ def _say_how_long(plan: Plan, runs: int, source: EnvironmentSource, spaces: Spac
     """Says how long the sweep will take. Raises UsageError if it has very many runs and nobody said yes."""
     own = plan.settings_of(0) if not plan.searches else {
         name: one.low if isinstance(one, Range) else one[0] for name, one in plan.space.items()}
-    config = plan.config_of(own)
+    words = _counted(runs, "run")
     try:
+        config = plan.config_of(own)
         speed = _speed(plan.training_of(own)[0], config, source, spaces, choose_backend(backend, source, spaces))
-    except ColabRLError:
+    except ColabRLError:  # `check` says it
         speed = None
-    words = f"{_counted(runs, 'run')} of {config.total_steps:,} steps"
+    else:
+        words += f" of {config.total_steps:,} steps"
     if speed:
         words += (f", about {duration(runs * config.total_steps / speed / min(slots, cores()))}, {slots} at a "
                   f"time, at the {speed:,.0f} steps/s that this machine trains now (evaluations not counted)")

@@ -13,7 +13,7 @@ MOST_SHOWN = 4  # runs in the line
 
 
 class TerminalTable:
-    """A driver.Shower on standard error."""
+    """A driver.SweepWatcher on standard error."""
 
     def __init__(self, plan: Plan):
         self._sweep = plan.sweep
@@ -22,7 +22,7 @@ class TerminalTable:
         self._told_head = False
 
     def show(self, picture: Picture) -> None:
-        """See driver.Shower."""
+        """See driver.SweepWatcher."""
         words = []
         for live in picture.live[:MOST_SHOWN]:
             share = f" {100 * live.step // live.total_steps} %" if live.total_steps else ""
@@ -37,7 +37,7 @@ class TerminalTable:
         self._bar.refresh()
 
     def ended(self, trial: int, record: Record) -> None:
-        """See driver.Shower."""
+        """See driver.SweepWatcher."""
         if not self._told_head:
             say(HEAD)
             self._told_head = True

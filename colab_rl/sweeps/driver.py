@@ -7,7 +7,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 from colab_rl.errors import ColabRLError
 from colab_rl.progress import say
@@ -52,7 +52,8 @@ class Picture(NamedTuple):
     left: float | None
 
 
-class Shower(Protocol):
+@runtime_checkable
+class SweepWatcher(Protocol):
     """Who is told how a sweep goes on."""
 
     def show(self, picture: Picture) -> None:
@@ -72,7 +73,7 @@ class Driver:
     """
 
     def __init__(self, plan: Plan, folder: SweepFolder, record: Record, runner: Runner, options: Mapping[str, Any],
-                 own: bytes, shower: Shower):
+                 own: bytes, shower: SweepWatcher):
         self.plan, self.folder, self.record, self.runner = plan, folder, record, runner
         self.options, self.own, self.shower = options, own, shower
         self.problems: list[str] = []

@@ -69,7 +69,7 @@ class FormulaRunner(Runner):
 
 
 class Silent:
-    """A driver.Shower that shows nothing."""
+    """A driver.SweepWatcher that shows nothing."""
 
     def show(self, picture: Picture) -> None:
         pass

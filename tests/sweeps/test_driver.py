@@ -131,7 +131,7 @@ def test_a_plan_is_read_back_and_a_damaged_one_is_refused(folder):
     assert folder.plan() == plan
     path = folder.root / "plan.json"
     path.write_text(path.read_text().replace("0.95", "0.94"))
-    with pytest.raises(DamagedPlan, match="plan.json is damaged.*nothing was changed"):
+    with pytest.raises(DamagedPlan, match=r"plan.json is damaged.*nothing was changed"):
         folder.plan()
 
 
@@ -139,7 +139,7 @@ def test_more_seeds_extend_a_plan_and_what_differs_is_named():
     plan = plan_of()
     assert agreed(plan, {"seeds": (0, 1, 2)}).seeds == (0, 1, 2)
     assert agreed(plan, {"seeds": (1,), "settings": {"total_steps": TOTAL}}) == plan
-    with pytest.raises(UsageError, match="exists and differs: env is CartPole-v1, not Pendulum-v1; vary is "
+    with pytest.raises(UsageError, match=r"exists and differs: env is CartPole-v1, not Pendulum-v1; vary is "
                                          "gamma=0.9,0.95,0.99, not gamma=0.9; nothing was changed"):
         agreed(plan, {"env_id": "Pendulum-v1", "grid": {"gamma": [0.9]}, "seeds": (0,)})
     with pytest.raises(UsageError, match="trials is 3"):
@@ -150,7 +150,8 @@ def test_a_grid_is_every_combination_the_last_setting_fastest():
     plan = plan_of(algorithms=("ppo", "sac"), grid={"gamma": [0.9, 0.99], "num_envs": [1, 2, 3]}, trials=12)
     found = [plan.settings_of(trial) for trial in range(12)]
     assert found[0] == {"algo": "ppo", "gamma": 0.9, "num_envs": 1} and found[1]["num_envs"] == 2
-    assert found[11] == {"algo": "sac", "gamma": 0.99, "num_envs": 3} and list(found[0]) == ["algo", "gamma", "num_envs"]
+    assert found[11] == {"algo": "sac", "gamma": 0.99, "num_envs": 3}
+    assert list(found[0]) == ["algo", "gamma", "num_envs"]
     assert len({json.dumps(settings) for settings in found}) == 12
     assert plan.training_of(found[11]) == ("sac", {"total_steps": TOTAL, "gamma": 0.99, "num_envs": 3})
 

@@ -192,8 +192,10 @@ class _Teller:
     def goal(self, total_steps: int) -> None:
         """See progress.Watcher."""
         self._total = total_steps
-        for row in [*self._past, *([self._last] if self._last else [])]:
+        for row in self._past:
             self._tell(row)
+        if self._last and "evaluation/score" not in self._last:
+            self._tell(self._last)
         self._past = []
 
     def row(self, row: Mapping[str, float], where: str) -> None:

@@ -133,7 +133,8 @@ class RayRunner(Runner):
         found = []
         for node in self._nodes:
             theirs = self._ray.get(self._on(node["NodeID"], asked).remote("cpu", THREADS, "envpool"))
-            differing = [f"{name} {ours[name]} -> {theirs.get(name)}" for name in ours if theirs.get(name) != ours[name]]
+            differing = [f"{name} {ours[name]} -> {theirs.get(name)}" for name in ours
+                         if theirs.get(name) != ours[name]]
             if differing:
                 found.append(f"node {node['NodeManagerHostname']} differs ({', '.join(differing)}): a run that moves "
                              "there goes on, and is not bit-exact")
