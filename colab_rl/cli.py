@@ -171,7 +171,7 @@ def _copied(what: str, store_error: str | None) -> int:
 @_command(
     "start a run, or continue it", RUN,
     _argument("--env", metavar="ID", help=ENVIRONMENT),
-    _argument("--algo", help="ppo (the default), or sac, for continuous actions"),
+    _argument("--algo", help="ppo (the default), or for continuous actions sac or tqc"),
     _argument("--total-steps", metavar="N", help="environment steps; a larger number extends a run"),
     _argument("--seed", metavar="S"),
     _argument("--backend", default="auto", help="who steps the environments: auto, gymnasium, envpool"),
@@ -332,7 +332,7 @@ def _push(options: argparse.Namespace) -> int:
 
 @_command(
     "log in to Google Drive in a browser, and save that for --store drive:FOLDER",
-    _argument("client_secrets", metavar="CLIENT_SECRETS", help="an OAuth client's JSON file (docs/drive.md)"))
+    _argument("client_secrets", metavar="CLIENT_SECRETS", help="an OAuth client's JSON file (docs/guides/drive.md)"))
 def _login(options: argparse.Namespace) -> int:
     from colab_rl.storage.drive.login import save_login
 

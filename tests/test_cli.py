@@ -342,7 +342,6 @@ WRONG_USAGE = {
     "malformed environment": (["train", "new", "--env", "Bipedal Walker!"], "Bipedal Walker!"),
     "environment of no module": (["train", "new", "--env", "nosuchmodule:Env-v0"], "nosuchmodule"),
     "environment of an empty module": (["train", "new", "--env", ":CartPole-v1"], "names no module"),
-    "environment without a flat observation": (["train", "new", "--env", "Blackjack-v1"], "only flat Box observations"),
     "unknown algorithm": ([*TRAIN_POLE, "--algo", "pp"], "ppo"),
     "unknown setting": ([*TRAIN_POLE, "--set", "learning_rte=0.1"], "learning_rate"),
     "setting without a value": ([*TRAIN_POLE, "--set", "gamma"], "key=value"),

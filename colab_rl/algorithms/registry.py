@@ -12,11 +12,12 @@ from typing import Any
 from colab_rl.algorithms.base import Algorithm
 from colab_rl.algorithms.ppo.ppo import PPO
 from colab_rl.algorithms.sac.sac import SAC
+from colab_rl.algorithms.tqc.tqc import TQC
 from colab_rl.arguments import imported
 from colab_rl.errors import UsageError, nearest
 from colab_rl.settings import Config
 
-ALGORITHMS: dict[str, type[Algorithm]] = {algorithm.name: algorithm for algorithm in (PPO, SAC)}
+ALGORITHMS: dict[str, type[Algorithm]] = {algorithm.name: algorithm for algorithm in (PPO, SAC, TQC)}
 OURS = tuple(ALGORITHMS)
 
 

@@ -62,7 +62,7 @@ class EnvPoolVectorEnvironment(VectorEnvironment):
     def receive(self, group: slice) -> StepResult:
         """See VectorEnvironment."""
         self.observations, rewards, terminated, truncated, info = self._pool.recv()
-        if found := unusable(self.observations, rewards):
+        if found := unusable(self.spaces.observation.numbers(self.observations), rewards):
             slot, what = found
             raise EnvironmentFault(f"{self.name} returned {what} (environment {slot}, "
                                    f"step {info['elapsed_step'][slot]})")
@@ -141,8 +141,8 @@ def why_not_envpool(source: EnvironmentSource, spaces: Spaces) -> str | None:
     if isinstance(actions, gymnasium.spaces.Discrete):
         same = spaces.discrete and spaces.action_dim == actions.n
     else:
-        same = not spaces.discrete and np.array_equal(actions.low, spaces.action_low) \
-            and np.array_equal(actions.high, spaces.action_high)
+        same = not spaces.discrete and isinstance(actions, gymnasium.spaces.Box) \
+            and np.array_equal(actions.low, spaces.action_low) and np.array_equal(actions.high, spaces.action_high)
     if not same or shape != spaces.observation.shape:
         return f"its {source} has other spaces"
     changed = changed_here(source, spaces)

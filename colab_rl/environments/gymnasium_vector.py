@@ -152,7 +152,7 @@ class GymnasiumVectorEnvironment(VectorEnvironment):
         self._answer(self._workers[self._worker_of[group.start]])
         arrays = self._arrays
         observations, rewards = arrays.observations[group], arrays.rewards[group]
-        if found := unusable(observations, rewards):
+        if found := unusable(self.spaces.observation.numbers(observations), rewards):
             row, what = found
             slot = group.start + row
             raise EnvironmentFault(f"{self.name} returned {what} (environment {slot}, episode seed "

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import importlib
 import inspect
+import itertools
 import warnings
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -18,7 +19,8 @@ import numpy as np
 
 from colab_rl.environments.guard import in_one_line, prints_aside
 from colab_rl.environments.loaded_code import loaded_code
-from colab_rl.environments.spaces import ObservationSpec, Spaces
+from colab_rl.environments.nested import NotFlat, Observed, choices_of, count, leaves, outline
+from colab_rl.environments.spaces import Spaces
 from colab_rl.errors import EnvironmentFault, UsageError, nearest
 
 EnvironmentSource = str | Callable[..., gymnasium.Env]
@@ -76,28 +78,45 @@ def describe(source: EnvironmentSource, trial: Callable[[gymnasium.Env, str], No
 
 
 def _spaces_of(environment: gymnasium.Env, name: str, code: Mapping[str, str]) -> Spaces:
-    observations, actions = (getattr(environment, which, None) for which in ("observation_space", "action_space"))
+    observations: Any = getattr(environment, "observation_space", None)
+    actions: Any = getattr(environment, "action_space", None)
     for what, space in (("observation", observations), ("action", actions)):
         if not isinstance(space, gymnasium.Space):
             kind = "None" if space is None else f"a {type(space).__name__} of {type(space).__module__}"
             raise UsageError(f"{name} has {kind} as its {what}_space, which is no space of gymnasium: make one of "
                              "gymnasium.spaces")
-        if space.shape == (0,):
+    try:
+        observed = Observed(observations)
+        inner = [leaf for _, leaf in leaves(actions)]
+    except NotFlat as kind:
+        raise UsageError(f"{name} has {observations} and {actions} as its spaces, and {kind} has no fixed number of "
+                         "values: colab_rl takes Box, Discrete, MultiDiscrete, MultiBinary, and Dict and Tuple of "
+                         "them; gymnasium.wrappers.FlattenObservation makes one Box of a Text, TransformObservation "
+                         "and TransformAction of what you choose") from None
+    for what, empty in (("observation", 0 in observed.spec.shape), ("action", not sum(map(count, inner)))):
+        if empty:
             raise UsageError(f"{name} has {what}s of length 0: there is nothing to learn from")
-    if not isinstance(observations, gymnasium.spaces.Box) or len(observations.shape) != 1:
-        raise UsageError(f"{name} has observations {observations}: only flat Box observations are supported "
-                         "(gymnasium.wrappers.FlattenObservation makes them flat)")
-    observation, none = ObservationSpec(observations.shape), np.zeros(0, np.float32)
+    seen = None if observed.as_it_is else outline(observations)
+    none = np.zeros(0, np.float32)
     if isinstance(actions, gymnasium.spaces.Discrete):
-        return Spaces(observation, True, int(actions.n), int(actions.start), none, none, code, str(actions.dtype))
-    if isinstance(actions, gymnasium.spaces.Box) and len(actions.shape) == 1 \
-            and np.issubdtype(actions.dtype, np.floating):
+        return Spaces(observed.spec, True, int(actions.n), int(actions.start), none, none, code, str(actions.dtype),
+                      observation_space=seen)
+    if not any(isinstance(leaf, gymnasium.spaces.Box) for leaf in inner):
+        counts, firsts = (tuple(itertools.chain(*numbers)) for numbers in zip(*map(choices_of, inner), strict=True))
+        return Spaces(observed.spec, True, len(counts), 0, none, none, code, "int64", choices=counts,
+                      first_choices=firsts, observation_space=seen, action_space=outline(actions))
+    if all(isinstance(leaf, gymnasium.spaces.Box) and np.issubdtype(leaf.dtype, np.floating) for leaf in inner):
+        own = [np.concatenate([getattr(leaf, bound).ravel() for leaf in inner]) for bound in ("low", "high")]
         with np.errstate(all="ignore"):  # a bound beyond float32 is none
-            low, high = actions.low.astype(np.float32), actions.high.astype(np.float32)
-            exact = np.array_equal(low, actions.low) and np.array_equal(high, actions.high)
-        bounds = () if exact else (tuple(actions.low.tolist()), tuple(actions.high.tolist()))
-        return Spaces(observation, False, actions.shape[0], 0, low, high, code, str(actions.dtype), *bounds)
-    raise UsageError(f"{name} has actions {actions}: only Discrete and flat floating-point Box actions are supported")
+            low, high = (bound.astype(np.float32) for bound in own)
+            exact = np.array_equal(low, own[0]) and np.array_equal(high, own[1])
+        bounds = () if exact else (tuple(own[0].tolist()), tuple(own[1].tolist()))
+        flat = isinstance(actions, gymnasium.spaces.Box) and len(actions.shape) == 1
+        return Spaces(observed.spec, False, len(low), 0, low, high, code, str(own[0].dtype), *bounds,  # type: ignore[misc]
+                      observation_space=seen, action_space=None if flat else outline(actions))
+    raise UsageError(f"{name} has actions {actions}: colab_rl takes choices (Discrete, MultiDiscrete, MultiBinary) or "
+                     "numbers (Box of a float type), and Dict and Tuple of one kind, not both in one action; "
+                     "gymnasium.wrappers.TransformAction makes one of the other")
 
 
 def import_module_of(env_id: str) -> str:

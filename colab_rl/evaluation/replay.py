@@ -53,7 +53,7 @@ def replay(environment: gymnasium.Env, episode: Episode) -> Iterator[int]:
 
     Raises EnvironmentFault where the environment gives other rewards than it gave then, or raises.
     """
-    stepper = Stepper(environment, np.zeros(environment.observation_space.shape or (), np.float32))
+    stepper = Stepper(environment, None)
     with guarded(episode.environment):
         stepper.begin(episode.seed)
     yield 0

@@ -1,0 +1,25 @@
+"""TQC's Q networks, which give quantiles of the return."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import torch
+
+from colab_rl.algorithms.critics import BatchedCritics, SeparateCritics
+from colab_rl.algorithms.tqc.config import TQCConfig
+from colab_rl.environments.spaces import ObservationSpec, Spaces
+from colab_rl.networks.base import Network
+
+Critic = BatchedCritics | SeparateCritics
+
+
+def make_critic(config: TQCConfig, spaces: Spaces, network: Callable[..., Network],
+                generator: torch.Generator) -> Critic:
+    """N Q networks that give (N, M, B) quantiles for (B, *obs_shape) observations and (B, A) actions."""
+    if config.network == "mlp":
+        return BatchedCritics(spaces, config.critics, config.quantiles, config.hidden_sizes, config.activation,
+                              config.layer_norm, generator)
+    inputs = ObservationSpec((math.prod(spaces.observation.shape) + spaces.action_dim,))
+    return SeparateCritics(network(config.quantiles, 1.0, inputs) for _ in range(config.critics))
