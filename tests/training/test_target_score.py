@@ -91,9 +91,9 @@ def test_envpool_screens_and_a_pool_depends_on_its_seed_alone(tmp_path, monkeypa
     pools: list[tuple[int, int, float]] = []
     original = target.play_in_pool
 
-    def noted(name, space, act, episodes, seed):
-        returns = original(name, space, act, episodes, seed)
-        assert np.array_equal(returns, original(name, space, act, episodes, seed))
+    def noted(name, space, act, episodes, seed, memory):
+        returns = original(name, space, act, episodes, seed, memory)
+        assert np.array_equal(returns, original(name, space, act, episodes, seed, memory))
         pools.append((seed, episodes, float(returns.mean())))
         return returns
 
