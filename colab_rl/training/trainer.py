@@ -14,8 +14,6 @@ import time
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
-import numpy as np
-
 from colab_rl.algorithms import Algorithm
 from colab_rl.checkpoints import FileRecord, Manifest, Replicator, Tier
 from colab_rl.checkpoints.layout import CHECKPOINTS, METRICS, TELEMETRY, numbered_name
@@ -27,6 +25,7 @@ from colab_rl.environments import VectorEnvironment
 from colab_rl.errors import ColabRLError
 from colab_rl.evaluation.episode import to_npz
 from colab_rl.evaluation.evaluator import EVALUATION_SEED, EvaluationResult, Evaluator
+from colab_rl.evaluation.replay import Function
 from colab_rl.progress import Watcher, progress_bar, say
 from colab_rl.settings import Config
 from colab_rl.training.metrics import Row, to_csv
@@ -289,19 +288,21 @@ class Trainer:
 
         Near by the score before, or by training's return: its noisy actions fall where the score's do not.
         """
-        every = self.config.eval_every
-        if self.target:
-            nearest = max(self.algorithm.episodes.metrics().get("episode/return", -math.inf),
-                          -math.inf if self.score is None else self.score)
-            every = self._between_looks if self.target.is_near(nearest) else every
-        return self.iteration % every == 0 or self.finished
+        if self.finished or self.iteration % self.config.eval_every == 0:
+            return True
+        if self.target is None or self.iteration % self._between_looks:
+            return False
+        nearest = max(self.algorithm.episodes.metrics().get("episode/return", -math.inf),
+                      -math.inf if self.score is None else self.score)
+        return self.target.is_near(nearest) and self.target.is_worth_a_look(self._act(), self.iteration)
+
+    def _act(self) -> Function:
+        """The policy as it is scored."""
+        judged = self.algorithm.on_cpu()
+        return lambda obs: judged.act(obs, deterministic=True)
 
     def _evaluate(self) -> EvaluationResult:
-        judged = self.algorithm.on_cpu()
-
-        def act(obs: np.ndarray) -> np.ndarray:
-            return judged.act(obs, deterministic=True)
-
+        judged, act = self.algorithm.on_cpu(), self._act()
         lent = self.envs.snapshot() if self.evaluator.lent is self.envs else None
         episodes = self.config.eval_episodes
         try:
