@@ -2,30 +2,33 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 
+from colab_rl.algorithms import Algorithm
+from colab_rl.environments import EnvironmentSource
 from colab_rl.environments.envpool_vector import EnvPoolVectorEnvironment
 from colab_rl.environments.spaces import Spaces
 from colab_rl.evaluation.replay import LONGEST_EPISODE, Function, endless
 
 
 class Pool:
-    """An environment of EnvPool's, by its id."""
+    """An environment that EnvPool has."""
 
-    def __init__(self, name: str, spaces: Spaces):
-        self._name = name
+    def __init__(self, source: EnvironmentSource, spaces: Spaces):
+        self._source = source
         self._spaces = spaces
 
-    def play(self, act: Function, episodes: int, seed: int) -> np.ndarray:
-        """(E,) returns of episodes in a new pool: they depend on the policy, their number and the seed alone.
-
-        act: gives (B, ...) actions for (B, *obs_shape) observations, each row by itself.
-        """
-        with EnvPoolVectorEnvironment(self._name, self._spaces, episodes, seed) as envs:
+    def play(self, algorithm: Algorithm, episodes: int, seed: int) -> np.ndarray:
+        """(E,) returns of episodes in a new pool: they depend on the policy, their number and the seed alone."""
+        act: Function = partial(algorithm.act, deterministic=True)
+        memory = {"memory": np.zeros((episodes, algorithm.memory), np.float32)} if algorithm.memory else {}
+        with EnvPoolVectorEnvironment(self._source, self._spaces, episodes, seed) as envs:
             envs.reset()
             returns, running = np.zeros(episodes), np.ones(episodes, bool)
             for _ in range(LONGEST_EPISODE):
-                step = envs.step(act(envs.observations))
+                step = envs.step(act(envs.observations, **memory))
                 returns[running] += step.rewards[running]
                 running &= ~envs.ended
                 if not running.any():

@@ -7,6 +7,7 @@ import csv
 import io
 import re
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -45,8 +46,8 @@ def evaluate_checkpoint(identity: Identity, checkpoint: Checkpoint, episodes: in
         algorithm = load_algorithm(identity, checkpoint, spaces)
         for reason in evaluator.check_repeats():
             say(f"{reason}: the same seed may give another return another time")
-        return evaluator.evaluate(lambda obs: algorithm.act(obs, deterministic=True), episodes, seed, progress=True,
-                                  record=recordings, values=algorithm.values)
+        return evaluator.evaluate(partial(algorithm.act, deterministic=True), episodes, seed, progress=True,
+                                  record=recordings, values=algorithm.values, memory=algorithm.memory)
 
 
 def record_checkpoint(identity: Identity, checkpoint: Checkpoint, seed: int, source: EnvironmentSource) -> Episode:
@@ -56,8 +57,8 @@ def record_checkpoint(identity: Identity, checkpoint: Checkpoint, seed: int, sou
     try:
         with plain_torch(identity.threads):
             algorithm = load_algorithm(identity, checkpoint, spaces)
-            return record_episode(environment, spaces, lambda obs: algorithm.act(obs, deterministic=True),
-                                  algorithm.values, seed, identity.env_id)
+            return record_episode(environment, spaces, partial(algorithm.act, deterministic=True),
+                                  algorithm.values, seed, identity.env_id, algorithm.memory)
     finally:
         close_environment(environment)
 
@@ -99,18 +100,18 @@ def policy_of(run: str, which: str | int, deterministic: bool, env: EnvironmentS
     algorithm = load_algorithm(identity, checkpoint, spaces)
     score = score_of(identity, checkpoint, read_confirmation(filter(None, places.tiers(identity))))
     return Policy(describe_policy(identity, checkpoint.manifest, spaces, score),
-                  acting_of(algorithm, identity.threads), lambda: algorithm, deterministic)
+                  acting_of(algorithm, identity.threads), lambda: algorithm, deterministic, algorithm.memory)
 
 
-def acting_of(algorithm: Algorithm, threads: int) -> Callable[[np.ndarray], np.ndarray]:
+def acting_of(algorithm: Algorithm, threads: int) -> Callable[..., np.ndarray]:
     """Deterministic actions of a batch, as the evaluation takes them."""
     acting = algorithm.acting()
     if algorithm.acts_in_numpy:
         return acting
 
-    def act(rows: np.ndarray) -> np.ndarray:
+    def act(rows: np.ndarray, **memory: np.ndarray) -> np.ndarray:
         with plain_torch(threads):  # how sums are split among them decides their last bits
-            return acting(rows)
+            return acting(rows, **memory)
 
     return act
 
@@ -118,7 +119,8 @@ def acting_of(algorithm: Algorithm, threads: int) -> Callable[[np.ndarray], np.n
 def describe_policy(identity: Identity, manifest: Manifest, spaces: Spaces,
                     score: Mapping[str, Any] | None) -> dict[str, Any]:
     """What is known of a policy, as policy.json has it."""
-    return {"run": identity.name, "environment": identity.env_id, "algorithm": identity.algorithm,
+    return {"run": identity.name, "environment": identity.env_id, "env_kwargs": identity.env_kwargs,
+            "algorithm": identity.algorithm,
             "settings": identity.config, "spaces": spaces.to_json(), "score": score,
             "provenance": {"run_id": identity.run_id, "generation": manifest.generation, "step": manifest.step,
                            "iteration": manifest.iteration, "state_sha256": manifest.state_sha256,

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import gymnasium
@@ -97,7 +98,7 @@ class Scorer:
             return self._play(algorithm, episodes, CHOOSING_SEED, is_stopping)
         if is_stopping():
             raise Stopped
-        returns = self._pool.play(lambda obs: algorithm.act(obs, deterministic=True), episodes, CHOOSING_SEED)
+        returns = self._pool.play(algorithm, episodes, CHOOSING_SEED)
         return EvaluationResult(returns, np.zeros(episodes, np.int64))
 
     def _play(self, algorithm: Algorithm, episodes: int, seed: int, is_stopping: Callable[[], bool]
@@ -106,8 +107,8 @@ class Scorer:
         for done in range(0, episodes, AT_ONCE):
             if is_stopping():
                 raise Stopped
-            part = self._evaluator.evaluate(lambda obs: algorithm.act(obs, deterministic=True),
-                                            min(AT_ONCE, episodes - done), seed + done, progress=True)
+            part = self._evaluator.evaluate(partial(algorithm.act, deterministic=True), min(AT_ONCE, episodes - done),
+                                            seed + done, progress=True, memory=algorithm.memory)
             result = result.and_then(part) if result else part
         assert result is not None
         return result

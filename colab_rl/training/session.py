@@ -94,19 +94,21 @@ class TrainingResult:
 
 
 @checked
-def train(run: str, *, env: EnvironmentSource | None = None, algo: str | type[Algorithm] | None = None,
-          total_steps: int | str | None = None, seed: int | str | None = None, backend: str = "auto",
-          device: str = "auto", settings: Mapping[str, Any] | None = None, origin: str | None = None,
+def train(run: str, *, env: EnvironmentSource | None = None, env_kwargs: Mapping[str, Any] | None = None,
+          algo: str | type[Algorithm] | None = None, total_steps: int | str | None = None,
+          seed: int | str | None = None, backend: str = "auto", device: str = "auto",
+          settings: Mapping[str, Any] | None = None, origin: str | None = None,
           root: str | os.PathLike | None = None, store: str | os.PathLike | None = None,
           watcher: Watcher | None = None, source: str | None = None) -> TrainingResult:
     """Starts the run, or continues it where its newest whole checkpoint left it.
 
     env: a Gymnasium id, or a function that makes an environment (it may be defined in a notebook's cell).
+    env_kwargs: keyword arguments for gymnasium.make, or for the function.
     algo: a name, `module:Class`, or an Algorithm class of your own.
     settings: fields of the algorithm's config, over those of the tuned preset. `network` may be a Network class, or a
         function that makes a torch module.
     origin: `OTHER` or `OTHER:CHECKPOINT` (a generation, `best` or `latest`), to start a new run from a checkpoint of
-        another one. source: what version 0.1.0 calls it.
+        another one; or a sweep, to begin with its best trial's settings. source: what version 0.1.0 calls it.
     root, store: see Places.
     watcher: is told how it goes, in place of the progress bar.
 
@@ -118,6 +120,7 @@ def train(run: str, *, env: EnvironmentSource | None = None, algo: str | type[Al
     origin = source if origin is None else origin
     algo = register_algorithm(algo) if isinstance(algo, type) else algo
     request = Request(run=run, env=env, algo=algo, backend=backend, device=device, origin=origin,
+                      env_kwargs=env_kwargs,
                       settings=_merged(_named(settings or {}), total_steps=total_steps, seed=seed))
     places = Places(root, store, make_store=True)
     identity = places.find(run)
@@ -207,7 +210,7 @@ class _Session:
         origin = self.identity.origin
         if checkpoint:
             return checkpoint, read_segments(checkpoint.manifest, self.local, self.remote)
-        if origin is None:
+        if origin is None or "sweep" in origin:
             return None
         other, checkpoint = checkpoint_of("{run}:{generation}".format(**origin), self.places)
         if checkpoint.manifest.state_sha256 != origin["state_sha256"]:
@@ -233,7 +236,7 @@ class _Session:
             evaluator = stack.enter_context(contextlib.closing(Evaluator(
                 self.environment, self.spaces, config.eval_episodes, lent)))
             algorithm = algorithm_class(identity.algorithm)(config, self.spaces, torch.device(device))
-            pool = Pool(identity.env_id, self.spaces) if self.backend == "envpool" else None
+            pool = Pool(self.environment, self.spaces) if self.backend == "envpool" else None
             sought = config.target_score
             trainer = Trainer(identity.name, config, total_steps, algorithm, envs, evaluator,
                               Recorder(identity.run_id, self.local, replicator, tensorboard, here, self.watcher),

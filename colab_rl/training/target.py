@@ -18,13 +18,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from functools import partial
 from statistics import NormalDist
 
 import numpy as np
 
+from colab_rl.algorithms import Algorithm
 from colab_rl.evaluation.evaluator import Evaluator
 from colab_rl.evaluation.pool import Pool
-from colab_rl.evaluation.replay import Function
 
 ERROR = 0.05            # chance that a run stops below its target
 FEWEST = 100            # episodes that say yes
@@ -49,25 +50,25 @@ class Target:
         """Whether a return or a score is so near that looks come more often."""
         return result >= self.score - NEAR * abs(self.score)
 
-    def is_worth_a_look(self, act: Function, look: int) -> bool:
+    def is_worth_a_look(self, algorithm: Algorithm, look: int) -> bool:
         """Whether a few episodes in EnvPool reach it; without EnvPool only a look can tell."""
         seed = FIRST_SEED + SEEDS_OF_A_LOOK * look + SEEDS_OF_A_LOOK // 2
-        return self._pool is None or bool(self._pool.play(act, SCREENED, seed).mean() >= self.score)
+        return self._pool is None or bool(self._pool.play(algorithm, SCREENED, seed).mean() >= self.score)
 
-    def is_reached(self, act: Function, look: int, looks: int) -> bool:
+    def is_reached(self, algorithm: Algorithm, look: int, looks: int) -> bool:
         """Whether fresh episodes say so.
 
-        act: gives (B, ...) actions for (B, *obs_shape) observations. look: a number that no other look of the run has.
-        looks: how many there can be in it.
+        look: a number that no other look of the run has. looks: how many there can be in it.
         """
+        act = partial(algorithm.act, deterministic=True)
         first, level, pool = FIRST_SEED + SEEDS_OF_A_LOOK * look, ERROR / (2 * looks), self._pool
 
         def on_gymnasium(episodes: int, done: int) -> np.ndarray:
-            return self._evaluator.evaluate(act, episodes, first + done).returns
+            return self._evaluator.evaluate(act, episodes, first + done, memory=algorithm.memory).returns
 
         if pool is None:
             return self._holds(on_gymnasium, GROUPS, level)
-        return self._holds(lambda episodes, done: pool.play(act, episodes, first + done), POOL_GROUPS, level) \
+        return self._holds(lambda episodes, done: pool.play(algorithm, episodes, first + done), POOL_GROUPS, level) \
             and bool(on_gymnasium(AGREEING, 0).mean() >= self.score)
 
     def _holds(self, play: Callable[[int, int], np.ndarray], groups: tuple[int, ...], level: float) -> bool:

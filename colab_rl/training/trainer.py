@@ -12,6 +12,7 @@ import datetime
 import math
 import time
 from collections.abc import Iterable
+from functools import partial
 from typing import Any, NamedTuple
 
 from colab_rl.algorithms import Algorithm
@@ -25,7 +26,6 @@ from colab_rl.environments import VectorEnvironment
 from colab_rl.errors import ColabRLError
 from colab_rl.evaluation.episode import to_npz
 from colab_rl.evaluation.evaluator import EVALUATION_SEED, EvaluationResult, Evaluator
-from colab_rl.evaluation.replay import Function
 from colab_rl.progress import Watcher, progress_bar, say
 from colab_rl.settings import Config
 from colab_rl.training.metrics import Row, to_csv
@@ -294,28 +294,26 @@ class Trainer:
             return False
         nearest = max(self.algorithm.episodes.metrics().get("episode/return", -math.inf),
                       -math.inf if self.score is None else self.score)
-        return self.target.is_near(nearest) and self.target.is_worth_a_look(self._act(), self.iteration)
-
-    def _act(self) -> Function:
-        """The policy as it is scored."""
-        judged = self.algorithm.on_cpu()
-        return lambda obs: judged.act(obs, deterministic=True)
+        return self.target.is_near(nearest) and self.target.is_worth_a_look(
+            self.algorithm.on_cpu(), self.iteration)
 
     def _evaluate(self) -> EvaluationResult:
-        judged, act = self.algorithm.on_cpu(), self._act()
+        judged = self.algorithm.on_cpu()
+
+        evaluate = partial(self.evaluator.evaluate, partial(judged.act, deterministic=True), memory=judged.memory)
+
         lent = self.envs.snapshot() if self.evaluator.lent is self.envs else None
         episodes = self.config.eval_episodes
         try:
-            result = self.evaluator.evaluate(act, episodes, EVALUATION_SEED, record=self._recorded,
-                                             values=judged.values)
+            result = evaluate(episodes, EVALUATION_SEED, record=self._recorded, values=judged.values)
         except Exception as error:
             if not self._recorded:
                 raise
-            result = self.evaluator.evaluate(act, episodes, EVALUATION_SEED)  # if it fails again, recording does not
+            result = evaluate(episodes, EVALUATION_SEED)  # if it fails again, recording does not
             self._record_no_more(error)
         if self.target and result.returns.mean() >= self.target.score:
             looks = math.ceil(self.total_steps / self.step * self.iteration / self._between_looks)
-            self.target_reached = self.target.is_reached(act, self.iteration, looks)
+            self.target_reached = self.target.is_reached(judged, self.iteration, looks)
         if lent is not None:
             self._began_others(self.envs.restore(lent))
         self._evaluated = self.iteration, result

@@ -91,9 +91,9 @@ def test_envpool_screens_and_a_pool_depends_on_its_seed_alone(tmp_path, monkeypa
     pools: list[tuple[int, int, float]] = []
     original = target.Pool.play
 
-    def noted(self, act, episodes, seed):
-        returns = original(self, act, episodes, seed)
-        assert np.array_equal(returns, original(self, act, episodes, seed))
+    def noted(self, algorithm, episodes, seed):
+        returns = original(self, algorithm, episodes, seed)
+        assert np.array_equal(returns, original(self, algorithm, episodes, seed))
         pools.append((seed, episodes, float(returns.mean())))
         return returns
 
@@ -102,7 +102,7 @@ def test_envpool_screens_and_a_pool_depends_on_its_seed_alone(tmp_path, monkeypa
     assert train("run", **options, settings={**SETTINGS, "target_score": 8}).step < 700
     assert [episodes for _, episodes, _ in pools[-3:]] == [30, 30, 60]
     assert min(mean for *_, mean in pools) > 5 and len({seed for seed, *_ in pools}) == len(pools)
-    monkeypatch.setattr(target.Pool, "play", lambda self, act, episodes, seed: np.zeros(episodes))  # it says no
+    monkeypatch.setattr(target.Pool, "play", lambda self, algorithm, episodes, seed: np.zeros(episodes))  # it says no
     assert train("other", **options, settings={**SETTINGS, "target_score": 8}).step >= 1000
 
 

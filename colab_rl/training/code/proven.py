@@ -5,51 +5,51 @@
 
 PROVEN: dict[str, dict[str, str]] = {
     "ppo envpool": {
-        "code": "cb5b51122196046d",
-        "code of algorithms": "5a5b0501be91fb95",
-        "code of algorithms/ppo": "0c45291d7b7cbf8e",
-        "code of environments": "ed190bbbea6cac72",
+        "code": "01e95991d47c4fd5",
+        "code of algorithms": "4fa1c7db58e76459",
+        "code of algorithms/ppo": "a3db19730444b1c6",
+        "code of environments": "0c9ac7fabcda740b",
         "code of environments/known": "ee058873a20cb3ad",
-        "code of evaluation": "c62ef141bbe25332",
+        "code of evaluation": "12375842f1078b3e",
         "code of fingerprint": "bfdda7c77f281b0e",
-        "code of networks": "aa59fbc63820b5eb",
-        "code of settings": "3c47ab64698993b6",
-        "code of training": "22ce8e6528446ec1"
+        "code of networks": "290b5183bac47ab9",
+        "code of settings": "89aad6ffc8bbdb89",
+        "code of training": "84da7f4b11b5ef61"
     },
     "ppo gymnasium": {
-        "code": "cb5b51122196046d",
-        "code of algorithms": "5a5b0501be91fb95",
-        "code of algorithms/ppo": "0c45291d7b7cbf8e",
-        "code of environments": "ed190bbbea6cac72",
+        "code": "01e95991d47c4fd5",
+        "code of algorithms": "4fa1c7db58e76459",
+        "code of algorithms/ppo": "a3db19730444b1c6",
+        "code of environments": "0c9ac7fabcda740b",
         "code of environments/known": "ee058873a20cb3ad",
-        "code of evaluation": "c62ef141bbe25332",
+        "code of evaluation": "12375842f1078b3e",
         "code of fingerprint": "bfdda7c77f281b0e",
-        "code of networks": "aa59fbc63820b5eb",
-        "code of settings": "3c47ab64698993b6",
-        "code of training": "22ce8e6528446ec1"
+        "code of networks": "290b5183bac47ab9",
+        "code of settings": "89aad6ffc8bbdb89",
+        "code of training": "84da7f4b11b5ef61"
     },
     "sac envpool": {
-        "code": "eb1002af4db79c8e",
-        "code of algorithms": "346b5508524d72d9",
-        "code of algorithms/sac": "9d8eb570d464d850",
-        "code of environments": "ed190bbbea6cac72",
+        "code": "4fcd8586daff7fa8",
+        "code of algorithms": "6832b5b365d4bb48",
+        "code of algorithms/sac": "9554b2095e91a287",
+        "code of environments": "0c9ac7fabcda740b",
         "code of environments/known": "ee058873a20cb3ad",
-        "code of evaluation": "c62ef141bbe25332",
+        "code of evaluation": "12375842f1078b3e",
         "code of fingerprint": "bfdda7c77f281b0e",
-        "code of networks": "aa59fbc63820b5eb",
-        "code of settings": "3c47ab64698993b6",
-        "code of training": "22ce8e6528446ec1"
+        "code of networks": "99baf1814f71f0ab",
+        "code of settings": "89aad6ffc8bbdb89",
+        "code of training": "84da7f4b11b5ef61"
     },
     "sac gymnasium": {
-        "code": "eb1002af4db79c8e",
-        "code of algorithms": "346b5508524d72d9",
-        "code of algorithms/sac": "9d8eb570d464d850",
-        "code of environments": "ed190bbbea6cac72",
+        "code": "4fcd8586daff7fa8",
+        "code of algorithms": "6832b5b365d4bb48",
+        "code of algorithms/sac": "9554b2095e91a287",
+        "code of environments": "0c9ac7fabcda740b",
         "code of environments/known": "ee058873a20cb3ad",
-        "code of evaluation": "c62ef141bbe25332",
+        "code of evaluation": "12375842f1078b3e",
         "code of fingerprint": "bfdda7c77f281b0e",
-        "code of networks": "aa59fbc63820b5eb",
-        "code of settings": "3c47ab64698993b6",
-        "code of training": "22ce8e6528446ec1"
+        "code of networks": "99baf1814f71f0ab",
+        "code of settings": "89aad6ffc8bbdb89",
+        "code of training": "84da7f4b11b5ef61"
     }
 }
