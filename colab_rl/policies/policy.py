@@ -25,27 +25,32 @@ if TYPE_CHECKING:
     from colab_rl.algorithms import Algorithm
     from colab_rl.environments.spaces import Spaces
 
-Function = Callable[[np.ndarray], np.ndarray]
+Function = Callable[..., np.ndarray]
 
 
 class Score(float):
     """The mean return of deterministic episodes on stock gymnasium.
 
     std: of their returns. episodes, seed: how many, and the first one's seed; None if that was not kept.
+    low, high: the 95 % interval of the mean. None if the episodes also chose the checkpoint, so that the score is not
+        confirmed.
     """
 
     std: float | None
     episodes: int | None
     seed: int | None
+    low: float | None
+    high: float | None
 
     def __new__(cls, mean: float, std: float | None = None, episodes: int | None = None,  # noqa: D102
-                seed: int | None = None) -> Score:
+                seed: int | None = None, low: float | None = None, high: float | None = None) -> Score:
         score = super().__new__(cls, mean)
-        score.std, score.episodes, score.seed = std, episodes, seed
+        score.std, score.episodes, score.seed, score.low, score.high = std, episodes, seed, low, high
         return score
 
     def __str__(self) -> str:
-        return card.score_text({"mean": float(self), "std": self.std, "episodes": self.episodes, "seed": self.seed})
+        return card.score_text({"mean": float(self), "std": self.std, "episodes": self.episodes, "seed": self.seed,
+                                "low": self.low, "high": self.high})
 
     __repr__ = __str__
 
@@ -58,10 +63,11 @@ class Policy:
     """
 
     def __init__(self, about: Mapping[str, Any], act: Function, algorithm: Callable[[], Algorithm],
-                 deterministic: bool):
+                 deterministic: bool, memory: int = 0):
         self.about, self.deterministic = about, deterministic
         self.score = Score(**about["score"]) if about["score"] else None
         self._act, self._make_algorithm = act, algorithm
+        self._memory_size, self._memory = memory, np.zeros((0, memory), np.float32)
         observation, spaces = about["spaces"]["observation"], about["spaces"]
         self._shape, self._dtype = tuple(observation["shape"]), np.dtype(observation["dtype"])
         self._spaces = {name: spaces[name] for name in ("discrete", "sample_dtype", "sample_low", "sample_high")}
@@ -72,14 +78,16 @@ class Policy:
         front (of each array in a Dict or Tuple).
 
         It has the form and the type that the environment's action space samples. deterministic: in place of the
-        policy's own. Raises UsageError for an observation of another shape or type, or one that is not finite.
+        policy's own. With memory, the rows of a batch are episodes beside each other, the same ones until `reset`.
+        Raises UsageError for an observation of another shape or type, or one that is not finite.
         """
         rows, alone = self._rows(obs)
+        remembered = {"memory": self._remembered(len(rows))} if self._memory_size else {}
         if self.deterministic if deterministic is None else deterministic:
-            actions = self._act(rows)
+            actions = self._act(rows, **remembered)
         else:
             with plain_torch(THREADS):
-                actions = self._algorithm.act(rows, deterministic=False)
+                actions = self._algorithm.act(rows, deterministic=False, **remembered)
         actions = as_sampled(actions, self._spaces)
         actions = actions[0] if alone else actions
         if self._nested[1] is None:
@@ -89,7 +97,10 @@ class Policy:
         return acted(from_outline(self._nested[1]), actions)
 
     def value(self, obs: Any) -> Any:
-        """The estimate for one observation, or (B,) for a batch; see Algorithm.values. It needs torch."""
+        """The estimate for one observation, or (B,) for a batch; see Algorithm.values. It needs torch.
+
+        With memory, a batch is the observations of one episode, from its first one on.
+        """
         rows, alone = self._rows(obs)
         with plain_torch(THREADS):
             values = self._algorithm.values(rows)
@@ -97,6 +108,7 @@ class Policy:
 
     def reset(self) -> None:
         """To call when an episode begins: a network with memory forgets the one before. Others have nothing to."""
+        self._memory = np.zeros((0, self._memory_size), np.float32)
 
     @cached_property
     def spaces(self) -> Spaces:
@@ -116,6 +128,15 @@ class Policy:
     @cached_property
     def _algorithm(self) -> Algorithm:
         return self._make_algorithm()
+
+    def _remembered(self, rows: int) -> np.ndarray:
+        """(rows, numbers) that the network carries, which a call overwrites."""
+        if not len(self._memory):
+            self._memory = np.zeros((rows, self._memory_size), np.float32)
+        if len(self._memory) != rows:
+            raise UsageError(f"the policy remembers {len(self._memory)} episodes, and this is a batch of {rows}: call "
+                             "policy.reset() when others begin")
+        return self._memory
 
     def _rows(self, obs: Any) -> tuple[np.ndarray, bool]:
         """The observations as a batch, and whether it was one alone."""
@@ -203,17 +224,28 @@ def load_policy(run: str | os.PathLike, *, checkpoint: str | int = "best", deter
         card.facts(about)
         if ONNX in files:
             outputs = session(files[ONNX])
-            return Policy(about, lambda rows: outputs(rows)[0], algorithm, deterministic)
+
+            def act(rows: np.ndarray, **memory: np.ndarray) -> np.ndarray:
+                found = outputs(rows, **memory)
+                if memory:
+                    memory["memory"][:] = found[1]
+                return found[0]
+
+            return Policy(about, act, algorithm, deterministic, about.get("memory", 0))
         from colab_rl.policies.load import acting_of
 
-        return Policy(about, acting_of(algorithm(), int(about["versions"]["threads"])), algorithm, deterministic)
+        return Policy(about, acting_of(algorithm(), int(about["versions"]["threads"])), algorithm, deterministic,
+                      about.get("memory", 0))
     except (KeyError, TypeError, ValueError, AttributeError) as error:  # whole, and not of this package's making
         raise ColabRLError(f"{folder} does not hold a policy of this format ({type(error).__name__}: {error}); export "
                            "it again") from error
 
 
-def session(model: bytes) -> Callable[[np.ndarray], list[np.ndarray]]:
-    """Gives all outputs of an ONNX graph for a batch. Raises ColabRLError if onnxruntime is missing."""
+def session(model: bytes) -> Callable[..., list[np.ndarray]]:
+    """Gives all outputs of an ONNX graph for a batch, and for what else the graph takes, by name.
+
+    Raises ColabRLError if onnxruntime is missing.
+    """
     try:
         import onnxruntime
     except ModuleNotFoundError:
@@ -226,4 +258,4 @@ def session(model: bytes) -> Callable[[np.ndarray], list[np.ndarray]]:
     except Exception as error:  # onnxruntime has many of its own
         raise ColabRLError(f"this onnxruntime cannot read policy.onnx: {' '.join(str(error).split())[:200]}; "
                            "install a newer one") from error
-    return lambda rows: opened.run(None, {"obs": rows})
+    return lambda rows, **more: opened.run(None, {"obs": rows, **more})

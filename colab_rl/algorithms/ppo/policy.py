@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from colab_rl.algorithms.action_range import ActionRange
 from colab_rl.environments.spaces import Spaces
-from colab_rl.networks.base import Function, Network, Pullback, accumulate
+from colab_rl.networks.base import Function, Network, Pullback, Sequences, accumulate
 from colab_rl.networks.distributions import Categorical, Categoricals, ClippedNormal
 
 Sampler = Callable[[np.ndarray, np.ndarray], np.ndarray]  # actions for (B, *obs_shape) obs and noise
@@ -33,7 +33,7 @@ class CategoricalPolicy(nn.Module):
         """Of (B, A) outputs."""
         return Categorical(logits)
 
-    def vjp(self, obs: Tensor) -> tuple[tuple[Tensor], Pullback]:
+    def vjp(self, obs: Any) -> tuple[tuple[Tensor], Pullback]:
         """What `distribution` is made of, and the pullback of a loss's gradient by it. See Network."""
         logits, pullback = self.logits.vjp(obs)
         return (logits,), pullback
@@ -102,7 +102,7 @@ class GaussianPolicy(nn.Module):
         """Of (B, A) outputs and the (A,) parameter."""
         return ClippedNormal(mean, log_std.exp(), self._limit)
 
-    def vjp(self, obs: Tensor) -> tuple[tuple[Tensor, Tensor], Callable[[Tensor, Tensor], None]]:
+    def vjp(self, obs: Any) -> tuple[tuple[Tensor, Tensor], Callable[[Tensor, Tensor], None]]:
         """What `distribution` is made of, and the pullback of a loss's gradient by each. See Network."""
         mean, pullback_mean = self.mean.vjp(obs)
 
@@ -155,13 +155,19 @@ class ValueNetwork(nn.Module):
         super().__init__()
         self.value = network(1, 1.0)
 
-    def forward(self, obs: Tensor) -> Tensor:
+    def forward(self, obs: Any) -> Tensor:
         """(B,) values of (B, *obs_shape) observations."""
         return self.value(obs).squeeze(-1)
 
-    def vjp(self, obs: Tensor) -> tuple[Tensor, Pullback]:
+    def vjp(self, obs: Any) -> tuple[Tensor, Pullback]:
         """(B, 1) values and the pullback. See Network."""
         return self.value.vjp(obs)
+
+    def unroll(self, sequences: Sequences) -> tuple[Tensor, Tensor]:
+        """(T, n) values, and the state after the last step. See RecurrentNetwork."""
+        network: Any = self.value
+        values, state = network.unroll(sequences)
+        return values.squeeze(-1), state
 
     def dead_units(self, obs: Tensor) -> float | None:
         """See Network."""
