@@ -35,7 +35,7 @@ from colab_rl.runs.places import Places
 pytestmark = pytest.mark.usefixtures("one_core")
 
 STATUS = {"run", "env_id", "algorithm", "backend", "seed", "iteration", "step", "total_steps", "finished", "exact",
-          "score", "best_score", "state_sha256", "checkpoints", "pending"}
+          "score", "best_score", "state_sha256", "checkpoints", "pending", "confirmed"}
 CHECKPOINT = {"generation", "step", "score", "state_sha256", "local", "store"}
 EVALUATION = {"mean", "std", "min", "max", "mean_length", "episodes"}
 

@@ -59,8 +59,11 @@ class ObservationSpec:
     def unpack(self, rows: Any) -> dict[str, Any]:
         """By name the (..., *part.shape) parts of (..., nbytes) rows, an array or a tensor: views, not copies.
 
-        Empty if the rows are not packed. A network of packed observations begins with it.
+        Empty if the rows are not packed. A network of packed observations begins with it. What is unpacked already
+        stays as it is: a Q network gets parts, with the actions among the numbers.
         """
+        if isinstance(rows, dict):
+            return dict(rows)
         found, start = {}, 0
         for part in self.parts:
             taken = rows[..., start:start + part.nbytes]

@@ -15,7 +15,15 @@ from colab_rl.algorithms import Algorithm
 from colab_rl.algorithms.registry import algorithm_class, register_algorithm
 from colab_rl.arguments import checked
 from colab_rl.checkpoints import Manifest, Replicator, Tier
-from colab_rl.checkpoints.recovery import Checkpoint, bring_segments, newest_whole, read_segments, restore_locally
+from colab_rl.checkpoints.confirmation import Confirmation, confirmation_of
+from colab_rl.checkpoints.recovery import (
+    Checkpoint,
+    bring_segments,
+    load_from_any,
+    newest_whole,
+    read_segments,
+    restore_locally,
+)
 from colab_rl.checkpoints.retention import best, sweep
 from colab_rl.checkpoints.segments import Rows
 from colab_rl.checkpoints.serialization import deserialize
@@ -29,6 +37,7 @@ from colab_rl.errors import ColabRLError, Divergence, EnvironmentFault, StorageE
 from colab_rl.evaluation.evaluator import Evaluator
 from colab_rl.machine import available_device, plain_torch, versions
 from colab_rl.networks.registry import register_network
+from colab_rl.policies.load import load_algorithm
 from colab_rl.progress import Dispensable, Watcher, say
 from colab_rl.runs.identity import Identity, check_run_name, write_identity
 from colab_rl.runs.lock import locked
@@ -37,7 +46,9 @@ from colab_rl.runs.push import finish, replicating
 from colab_rl.training.code import differences
 from colab_rl.training.metrics import Row, from_csv
 from colab_rl.training.request import Request, checkpoint_of
+from colab_rl.training.scoring import Scorer
 from colab_rl.training.stopping import StopRequest
+from colab_rl.training.target import Target
 from colab_rl.training.tensorboard import TensorBoardView
 from colab_rl.training.trainer import Recorder, Trainer
 
@@ -46,7 +57,9 @@ from colab_rl.training.trainer import Recorder, Trainer
 class TrainingResult:
     """How a session of training ended.
 
-    best_score: mean return of the best checkpoint (see `best_by`) that this machine or the store holds.
+    best_score: mean return of the best checkpoint (see `best_by`) that this machine or the store holds: of `confirmed`
+        if the run has ended, else of the evaluation that training made there.
+    confirmed: the score that the run ended with, None before its end.
     signal_number: the signal that stopped it early, None where none did.
     pending: checkpoints that the store does not hold yet; store_error: why.
     """
@@ -59,6 +72,7 @@ class TrainingResult:
     generation: int
     state_sha256: str
     best_score: float | None
+    confirmed: Confirmation | None
     signal_number: int | None
     pending: int
     store_error: str | None
@@ -72,20 +86,23 @@ class TrainingResult:
     def summary(self) -> str:
         """How it ended, in a line."""
         how = "finished" if self.finished else "stopped, the same command goes on from here"
-        score = "" if self.best_score is None else f", best score {self.best_score:.1f}"
+        score = "" if self.best_score is None else f", best evaluation {self.best_score:.1f}, not confirmed"
+        score = f", score {self.confirmed.summary()}" if self.confirmed else score
         return (f"{self.run}: {how}; step {self.step:,} of {self.total_steps:,}, "
                 f"generation {self.generation} saved{score}")
 
 
 @checked
-def train(run: str, *, env: EnvironmentSource | None = None, algo: str | type[Algorithm] | None = None,
-          total_steps: int | str | None = None, seed: int | str | None = None, backend: str = "auto",
-          device: str = "auto", settings: Mapping[str, Any] | None = None, origin: str | None = None,
+def train(run: str, *, env: EnvironmentSource | None = None, env_kwargs: Mapping[str, Any] | None = None,
+          algo: str | type[Algorithm] | None = None, total_steps: int | str | None = None,
+          seed: int | str | None = None, backend: str = "auto", device: str = "auto",
+          settings: Mapping[str, Any] | None = None, origin: str | None = None,
           root: str | os.PathLike | None = None, store: str | os.PathLike | None = None,
           watcher: Watcher | None = None, source: str | None = None) -> TrainingResult:
     """Starts the run, or continues it where its newest whole checkpoint left it.
 
     env: a Gymnasium id, or a function that makes an environment (it may be defined in a notebook's cell).
+    env_kwargs: keyword arguments for gymnasium.make, or for the function.
     algo: a name, `module:Class`, or an Algorithm class of your own.
     settings: fields of the algorithm's config, over those of the tuned preset. `network` may be a Network class, or a
         function that makes a torch module.
@@ -102,6 +119,7 @@ def train(run: str, *, env: EnvironmentSource | None = None, algo: str | type[Al
     origin = source if origin is None else origin
     algo = register_algorithm(algo) if isinstance(algo, type) else algo
     request = Request(run=run, env=env, algo=algo, backend=backend, device=device, origin=origin,
+                      env_kwargs=env_kwargs,
                       settings=_merged(_named(settings or {}), total_steps=total_steps, seed=seed))
     places = Places(root, store, make_store=True)
     identity = places.find(run)
@@ -160,7 +178,8 @@ class _Session:
             with contextlib.closing(TensorBoardView(self.places.tensorboard(self.identity.name), rows)) as tensorboard:
                 if self.watcher:
                     self.watcher.goal(total_steps)
-                if checkpoint and checkpoint.manifest.finished and checkpoint.manifest.total_steps == total_steps:
+                if checkpoint and checkpoint.manifest.finished and checkpoint.manifest.total_steps == total_steps \
+                        and checkpoint.manifest.confirmed != {}:
                     newest = checkpoint.manifest
                 else:
                     newest = self._train(total_steps, checkpoint, tensorboard, replicator, stop)
@@ -170,6 +189,11 @@ class _Session:
                     raise ColabRLError(f"{replicator.overtaken}; this one has stopped; kept here: generation "
                                        f"{newest.generation}, step {newest.step:,}; nothing of the other was changed")
             return _result(self.identity.name, newest, self.local, replicator, stop.signal_number)
+
+    def _policy(self, manifest: Manifest) -> Algorithm:
+        """The algorithm of an earlier checkpoint, on the CPU, from whichever place has it whole."""
+        tiers = [tier for tier in (self.local, self.remote) if tier]
+        return load_algorithm(self.identity, load_from_any(tiers, manifest), self.spaces)
 
     def _shown(self, rows: Iterable[Row]) -> Iterator[Row]:
         """The rows, each shown to the watcher as it passes: a long run's are not held in memory."""
@@ -209,10 +233,15 @@ class _Session:
                 describe_channels(self.environment) if alone else None))
             lent = envs if alone and isinstance(envs, GymnasiumVectorEnvironment) else None
             evaluator = stack.enter_context(contextlib.closing(Evaluator(
-                self.environment, self.spaces, config.eval_episodes, lent)))
+                self.environment, self.spaces, max(config.eval_episodes, config.score_episodes), lent)))
             algorithm = algorithm_class(identity.algorithm)(config, self.spaces, torch.device(device))
+            target = Target(config.target_score, self.spaces, evaluator,
+                            self.environment if self.backend == "envpool" else None
+                            ) if config.target_score is not None else None
             trainer = Trainer(identity.name, config, total_steps, algorithm, envs, evaluator,
-                              Recorder(identity.run_id, self.local, replicator, tensorboard, here, self.watcher))
+                              Recorder(identity.run_id, self.local, replicator, tensorboard, here, self.watcher),
+                              Scorer(identity.env_id, config.best_by, config.score_episodes, evaluator, self._policy),
+                              target)
             start = self._start(checkpoint)
             remembers = [] if checkpoint else envs.check_repeats()
             if start:
@@ -278,7 +307,9 @@ def _merged(settings: Mapping[str, Any], **options: Any) -> dict[str, Any]:
 
 def _result(run: str, newest: Manifest, local: Tier, replicator: Replicator | None,
             signal_number: int | None) -> TrainingResult:
-    best_one = best([*local.manifests(), *(replicator.held if replicator else ())])
+    manifests = [newest, *local.manifests(), *(replicator.held if replicator else ())]
+    best_one, confirmed = best(manifests), confirmation_of(manifests)
+    score = confirmed.mean if confirmed else best_one.score if best_one else None
     return TrainingResult(run, newest.iteration, newest.step, newest.total_steps, newest.finished, newest.generation,
-                          newest.state_sha256, best_one.score if best_one else None, signal_number,
+                          newest.state_sha256, score, confirmed, signal_number,
                           replicator.pending if replicator else 0, replicator.error if replicator else None)
