@@ -87,6 +87,11 @@ def to_json(config: Config) -> dict[str, Any]:
     return json.loads(json.dumps(dataclasses.asdict(config)))
 
 
+def one_setting(kind: type[Config], name: str, value: Any) -> Any:
+    """A value of one setting as a config of that kind has it. Raises UsageError for a wrong type or range."""
+    return _checked(next(field for field in dataclasses.fields(kind) if field.name == name), value, kind)
+
+
 def parse_settings(assignments: list[str]) -> dict[str, str]:
     """`["gamma=0.9"]` as a dict; the values stay text, and the config turns them into their types."""
     settings = {}

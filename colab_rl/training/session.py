@@ -107,7 +107,7 @@ def train(run: str, *, env: EnvironmentSource | None = None, env_kwargs: Mapping
     settings: fields of the algorithm's config, over those of the tuned preset. `network` may be a Network class, or a
         function that makes a torch module.
     origin: `OTHER` or `OTHER:CHECKPOINT` (a generation, `best` or `latest`), to start a new run from a checkpoint of
-        another one. source: what version 0.1.0 calls it.
+        another one; or a sweep, to begin with its best trial's settings. source: what version 0.1.0 calls it.
     root, store: see Places.
     watcher: is told how it goes, in place of the progress bar.
 
@@ -209,7 +209,7 @@ class _Session:
         origin = self.identity.origin
         if checkpoint:
             return checkpoint, read_segments(checkpoint.manifest, self.local, self.remote)
-        if origin is None:
+        if origin is None or "sweep" in origin:
             return None
         other, checkpoint = checkpoint_of("{run}:{generation}".format(**origin), self.places)
         if checkpoint.manifest.state_sha256 != origin["state_sha256"]:
