@@ -5,7 +5,7 @@
 
 PROVEN: dict[str, dict[str, str]] = {
     "ppo envpool": {
-        "code": "34371d620f14c39c",
+        "code": "01e95991d47c4fd5",
         "code of algorithms": "4fa1c7db58e76459",
         "code of algorithms/ppo": "a3db19730444b1c6",
         "code of environments": "0c9ac7fabcda740b",
@@ -13,11 +13,11 @@ PROVEN: dict[str, dict[str, str]] = {
         "code of evaluation": "12375842f1078b3e",
         "code of fingerprint": "bfdda7c77f281b0e",
         "code of networks": "290b5183bac47ab9",
-        "code of settings": "2f8ab9fe2e74ad8c",
+        "code of settings": "89aad6ffc8bbdb89",
         "code of training": "84da7f4b11b5ef61"
     },
     "ppo gymnasium": {
-        "code": "34371d620f14c39c",
+        "code": "01e95991d47c4fd5",
         "code of algorithms": "4fa1c7db58e76459",
         "code of algorithms/ppo": "a3db19730444b1c6",
         "code of environments": "0c9ac7fabcda740b",
@@ -25,11 +25,11 @@ PROVEN: dict[str, dict[str, str]] = {
         "code of evaluation": "12375842f1078b3e",
         "code of fingerprint": "bfdda7c77f281b0e",
         "code of networks": "290b5183bac47ab9",
-        "code of settings": "2f8ab9fe2e74ad8c",
+        "code of settings": "89aad6ffc8bbdb89",
         "code of training": "84da7f4b11b5ef61"
     },
     "sac envpool": {
-        "code": "0d2734df6bc3800b",
+        "code": "4fcd8586daff7fa8",
         "code of algorithms": "6832b5b365d4bb48",
         "code of algorithms/sac": "9554b2095e91a287",
         "code of environments": "0c9ac7fabcda740b",
@@ -37,11 +37,11 @@ PROVEN: dict[str, dict[str, str]] = {
         "code of evaluation": "12375842f1078b3e",
         "code of fingerprint": "bfdda7c77f281b0e",
         "code of networks": "99baf1814f71f0ab",
-        "code of settings": "2f8ab9fe2e74ad8c",
+        "code of settings": "89aad6ffc8bbdb89",
         "code of training": "84da7f4b11b5ef61"
     },
     "sac gymnasium": {
-        "code": "0d2734df6bc3800b",
+        "code": "4fcd8586daff7fa8",
         "code of algorithms": "6832b5b365d4bb48",
         "code of algorithms/sac": "9554b2095e91a287",
         "code of environments": "0c9ac7fabcda740b",
@@ -49,7 +49,7 @@ PROVEN: dict[str, dict[str, str]] = {
         "code of evaluation": "12375842f1078b3e",
         "code of fingerprint": "bfdda7c77f281b0e",
         "code of networks": "99baf1814f71f0ab",
-        "code of settings": "2f8ab9fe2e74ad8c",
+        "code of settings": "89aad6ffc8bbdb89",
         "code of training": "84da7f4b11b5ef61"
     }
 }
