@@ -327,7 +327,7 @@ class Trainer:
     def _record_no_more(self, error: Exception) -> None:
         """Training goes on without telemetry, which only shows it."""
         self._recorded = 0
-        say(f"no telemetry is recorded any more: {' '.join(str(error).split())}; training goes on without it")
+        say(f"no telemetry is recorded any more: {' '.join(str(error).split())}; training continues without it")
 
     def _where(self) -> str:
         """The newest checkpoint, where it is, and what is wrong with the store."""

@@ -4,7 +4,7 @@
     compare     2 to 4 policies side by side on the same seed; who ends earlier waits, dimmed
     evolution   the first seconds of each of several checkpoints, one after the other
 
-Frames are made one at a time: each environment plays its recorded episode again, and is rendered where a frame is due.
+Frames are made one at a time: each environment plays its recorded episode again, and is rendered if a frame is due.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ class Style:
 class Camera:
     """An environment that renders, and steps a second as it means them.
 
-    Raises EnvironmentFault where it has no `rgb_array` rendering.
+    Raises EnvironmentFault if it has no `rgb_array` rendering.
     """
 
     def __init__(self, source: EnvironmentSource):
@@ -152,7 +152,7 @@ class Sequel(Reel):
 
 
 class SideBySide(Reel):
-    """Takes at the same time, in two columns, or three where there are three."""
+    """Takes at the same time, in two columns, or three if there are three."""
 
     in_turn = False
 
