@@ -2,8 +2,8 @@
 
     python benchmarks/memory.py --seeds 1000 1001 1002 --json memory.json
 
-A velocity is what two observations tell together, so that an MLP cannot balance the pole. The score is that of `evaluate`
-with 100 episodes, 500 at most, of the best checkpoint.
+A velocity is what two observations tell together, so that an MLP cannot balance the pole. The score is that of
+`evaluate` with 100 episodes, 500 at most, of the best checkpoint.
 """
 
 from __future__ import annotations
