@@ -171,6 +171,8 @@ def _copied(what: str, store_error: str | None) -> int:
 @_command(
     "start a run, or continue it", RUN,
     _argument("--env", metavar="ID", help=ENVIRONMENT),
+    _argument("--env-set", metavar="KEY=VALUE", nargs="+", action="extend",
+              help="keyword arguments of gymnasium.make, such as continuous=False"),
     _argument("--algo", help="ppo (the default), or for continuous actions sac or tqc"),
     _argument("--total-steps", metavar="N", help="environment steps; a larger number extends a run"),
     _argument("--seed", metavar="S"),
@@ -181,11 +183,13 @@ def _copied(what: str, store_error: str | None) -> int:
     _argument("--from", metavar="OTHER[:CHECKPOINT]", dest="origin",
               help="start a new run from another run's checkpoint: a generation, best or latest"))
 def _train(options: argparse.Namespace) -> int:
-    from colab_rl.settings import parse_settings
+    from colab_rl.settings import parse_keywords, parse_settings
     from colab_rl.training.session import train
 
-    result = train(options.run, env=options.env, algo=options.algo, total_steps=options.total_steps,
-                   seed=options.seed, backend=options.backend, device=options.device,
+    result = train(options.run, env=options.env,
+                   env_kwargs=None if options.env_set is None else parse_keywords(options.env_set),
+                   algo=options.algo, total_steps=options.total_steps, seed=options.seed, backend=options.backend,
+                   device=options.device,
                    settings=parse_settings(options.set), origin=options.origin, **_places(options))
     print(result.summary())
     if result.problem:
@@ -292,7 +296,7 @@ def _push(options: argparse.Namespace) -> int:
 
 @_command(
     "log in to Google Drive in a browser, and save that for --store drive:FOLDER",
-    _argument("client_secrets", metavar="CLIENT_SECRETS", help="an OAuth client's JSON file (docs/drive.md)"))
+    _argument("client_secrets", metavar="CLIENT_SECRETS", help="an OAuth client's JSON file (docs/guides/drive.md)"))
 def _login(options: argparse.Namespace) -> int:
     from colab_rl.storage.drive.login import save_login
 

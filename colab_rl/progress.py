@@ -1,4 +1,8 @@
-"""Telling a person what goes on: lines and bars on standard error, at most once a second."""
+"""Telling a person what goes on: lines and bars, at most once a second.
+
+They go to standard error, which leaves standard output to results. A notebook shows standard error in red, as an error:
+there they go to standard output.
+"""
 
 from __future__ import annotations
 
@@ -11,29 +15,34 @@ if TYPE_CHECKING:
     from tqdm.auto import tqdm  # a worker process needs none, and it takes a sixth of its start
 
 
-class _StandardError:
-    """Standard error as it is by now. What it does not take is dropped: a closed terminal must not end a training."""
+class _Aside:
+    """The stream as it is by now. What it does not take is dropped: a closed terminal must not end a training."""
 
     def write(self, text: str) -> None:
         with contextlib.suppress(AttributeError, OSError, ValueError):
-            sys.stderr.write(text)
+            aside().write(text)
 
     def flush(self) -> None:
         with contextlib.suppress(AttributeError, OSError, ValueError):
-            sys.stderr.flush()
+            aside().flush()
 
     def __getattr__(self, name: str) -> Any:
-        return getattr(sys.stderr, name)
+        return getattr(aside(), name)
 
 
-STANDARD_ERROR = _StandardError()
+def aside() -> Any:
+    """Where what is only said goes: standard output in a notebook's cell, standard error elsewhere."""
+    return sys.stdout if type(sys.stdout).__module__.startswith("ipykernel") else sys.stderr
+
+
+ASIDE = _Aside()
 
 
 def say(line: str) -> None:
-    """Prints a line above whatever bar is shown. Standard output is left to results."""
+    """Prints a line above whatever bar is shown."""
     from tqdm.auto import tqdm
 
-    tqdm.write(line, file=STANDARD_ERROR)
+    tqdm.write(line, file=ASIDE)
 
 
 def progress_bar(total: int, description: str, unit: str, **options: Any) -> tqdm:
@@ -41,14 +50,14 @@ def progress_bar(total: int, description: str, unit: str, **options: Any) -> tqd
     from tqdm.auto import tqdm
 
     return tqdm(**{"total": total, "desc": description, "unit": unit, "delay": 2, "mininterval": 1,
-                   "maxinterval": 2, "dynamic_ncols": True, "file": STANDARD_ERROR, **options})
+                   "maxinterval": 2, "dynamic_ncols": True, "file": ASIDE, **options})
 
 
 @runtime_checkable
 class Watcher(Protocol):
     """Who is told how training goes on, instead of a progress bar: a notebook's live plot.
 
-    A row is one iteration's metrics (docs/metrics.md). What these calls take is taken from training.
+    A row is one iteration's metrics (docs/reference/metrics.md). What these calls take is taken from training.
     """
 
     def past(self, row: Mapping[str, float]) -> None:

@@ -1,4 +1,4 @@
-"""A folder imports only from the floors below its own (docs/architecture.md); files of one folder import each other."""
+"""A folder imports only from floors below its own (docs/design/architecture.md)."""
 
 import ast
 import re
@@ -30,7 +30,7 @@ FLOOR_OF = {name: number for number, names in enumerate(reversed(FLOORS)) for na
 
 
 def drawing():
-    """The floors as docs/architecture.md shows them."""
+    """The floors as docs/design/architecture.md shows them."""
     lines = []
     for number, parts in zip(reversed(range(len(FLOORS))), FLOORS, strict=True):
         for name, purpose in parts.items():
@@ -73,5 +73,5 @@ def test_every_part_has_its_floor():
 
 
 def test_the_document_draws_these_floors():
-    text = (PACKAGE.parent / "docs" / "architecture.md").read_text()
-    assert drawing() in text, f"put this into docs/architecture.md:\n{drawing()}"
+    text = (PACKAGE.parent / "docs" / "design" / "architecture.md").read_text()
+    assert drawing() in text, f"put this into docs/design/architecture.md:\n{drawing()}"

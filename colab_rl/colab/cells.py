@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import html
 import os
 import shlex
@@ -11,7 +12,7 @@ import sys
 import tempfile
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,8 +20,12 @@ import colab_rl
 from colab_rl.arguments import checked
 from colab_rl.checkpoints.retention import best
 from colab_rl.colab import install, session
+from colab_rl.colab.names import run_to_train
+from colab_rl.environments import EnvironmentSource
+from colab_rl.environments.threshold import score_threshold
 from colab_rl.errors import ColabRLError, StorageError
 from colab_rl.example import EXAMPLE, unpack_example
+from colab_rl.machine import on_colab
 from colab_rl.progress import Dispensable
 from colab_rl.runs.identity import TENSORBOARD
 from colab_rl.runs.places import Places
@@ -75,6 +80,64 @@ def show_video(video: Video) -> None:
                      f'src="data:video/mp4;base64,{content}"></video>'))
 
 
+def offer_film(run: str, store: str | os.PathLike | None, root: str | os.PathLike | None) -> None:
+    """A button that films how the policy came about and shows the film below it; nothing if there are no widgets."""
+    try:
+        import ipywidgets
+    except ImportError:
+        return
+    from IPython.display import display
+
+    button = ipywidgets.Button(description="Film how it learned", layout={"width": "auto"})
+    below = ipywidgets.Output()
+
+    def film(_button: object) -> None:
+        button.disabled = True
+        try:
+            below.clear_output()
+            with below:
+                try:
+                    show_video(colab_rl.render(run, form="evolution", overwrite=True, store=store, root=root))
+                except ColabRLError as error:  # a widget's callback would hide it in the kernel's log
+                    print(f"error: {error}")
+        finally:
+            button.disabled = False
+
+    button.on_click(film)
+    display(button, below)
+
+
+@checked
+def show_report(run: str, checkpoint: str | int = "best", compare: str = "", store: str | os.PathLike | None = None,
+                root: str | os.PathLike | None = None) -> None:
+    """Writes the report, shows the scores in it as a table, and offers the file for download.
+
+    compare: as in `show_dashboards`.
+    """
+    from IPython.display import HTML, FileLink, display
+
+    from colab_rl.views.report import write_report
+
+    written = write_report(_named_runs(run, compare), checkpoint=checkpoint, store=store, root=root)
+    display(HTML(written.scores.html()))
+    if not on_colab():
+        display(FileLink(str(written.path), result_html_prefix="The report, to open or save: "))
+        return
+    print(f"the report is {written.path}")
+    with contextlib.suppress(ImportError):
+        import ipywidgets
+        from google.colab import files
+
+        button = ipywidgets.Button(description="Download the report", layout={"width": "auto"})
+        button.on_click(lambda _button: files.download(str(written.path)))
+        display(button)
+
+
+def _named_runs(run: str, compare: str) -> list[str]:
+    """A run, and those of a list separated by commas."""
+    return [run, *(name.strip() for name in compare.split(",") if name.strip())]
+
+
 @checked
 def show_dashboards(run: str, checkpoint: str | int = "best", compare: str = "",
                     store: str | os.PathLike | None = None, root: str | os.PathLike | None = None) -> None:
@@ -98,7 +161,7 @@ def show_dashboards(run: str, checkpoint: str | int = "best", compare: str = "",
         except ColabRLError as error:  # a widget's callback would hide it in the kernel's log
             handle.update({"text/html": f"<p>{html.escape(str(error))}</p>"}, raw=True)
 
-    first = framed([run, *(name.strip() for name in compare.split(",") if name.strip())])
+    first = framed(_named_runs(run, compare))
     pickers = _pickers(run, Places(root, store), show)
     if pickers is not None:
         display(pickers)
@@ -228,31 +291,41 @@ def show_runs(store: str | os.PathLike | None = None, root: str | os.PathLike | 
 def choose_run(run: str, store: str = "", root: str | os.PathLike | None = None) -> tuple[str, str]:
     """Shows the runs there are; returns the one to look at and its store.
 
-    That is the run of that name; where there is no run at all, the trained example that comes with the package.
-    Raises UsageError where there are runs and none of that name.
+    That is the run of that name, or the one that was saved last if `run` is empty. If there is no run at all, it is the
+    trained example that comes with the package. Raises UsageError if there are runs and none of that name.
     """
     place = session.connect(store) or ""
-    show_runs(place or None, root)
+    names = show_runs(place or None, root)
     places = Places(root, place or None)
-    if set(places.names()) <= {EXAMPLE}:
+    own = [name for name in names if name != EXAMPLE]
+    if not own and set(places.names()) <= {EXAMPLE}:
         unpack_example(places.root)
         print(f"so this shows {EXAMPLE}: not a run of yours but a trained example that comes with colab_rl")
         return EXAMPLE, "none"
+    run = run or (own or names)[0]
     places.require(run)
+    print(f"shown below: {run}")
     return run, place
 
 
 @checked
-def train_live(run: str, store: str = "", root: str | os.PathLike | None = None, **options: Any) -> TrainingResult:
+def train_live(run: str, store: str = "", root: str | os.PathLike | None = None, *,
+               env: EnvironmentSource | None = None, algo: str | None = None, seed: int | None = None,
+               settings: Mapping[str, Any] | None = None, **options: Any) -> TrainingResult:
     """`train` with a live plot in the cell's output; says how it ended and what to do next.
 
-    options: of `train`.
+    run: empty for a name made of the environment, the algorithm and the seed. options: of `train`.
     """
+    from colab_rl.training.request import DEFAULT_ENVIRONMENT
     from colab_rl.training.session import train
 
-    plot = Dispensable(LivePlot(run), "the live plot")
+    settings = settings or {}
+    run = run_to_train(run, Places(root, store or None, make_store=True), env, algo, seed)
+    goal = settings.get("target_score") or score_threshold(env or DEFAULT_ENVIRONMENT)
+    plot = Dispensable(LivePlot(run, goal=float(goal) if goal is not None else None), "the live plot")
     try:
-        result = train(run, store=store or None, root=root, watcher=plot, **options)
+        result = train(run, store=store or None, root=root, watcher=plot, env=env, algo=algo, seed=seed,
+                       settings=settings, **options)
     except BaseException:
         plot.close()
         raise
@@ -260,7 +333,11 @@ def train_live(run: str, store: str = "", root: str | os.PathLike | None = None,
     print(result.summary())
     if result.problem:
         print(result.problem)
-    print("Next: 02_analyze.ipynb shows how it learned and how it walks, 03_render.ipynb films it; a larger "
-          "TOTAL_STEPS trains it further." if result.finished else "Next: Run all goes on from here.")
+    if result.finished:
+        print("Next: 02_analyze.ipynb shows how it learned and how it walks, 03_render.ipynb films it; a larger "
+              "TOTAL_STEPS trains it further.")
+        offer_film(run, store or None, root)
+    else:
+        print("Next: Run all goes on from here.")
     print(f"state_sha256={result.state_sha256}")
     return result

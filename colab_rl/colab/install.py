@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING
 
 from colab_rl.errors import ColabRLError
 from colab_rl.machine import installed
+from colab_rl.progress import aside
 from colab_rl.requirements import EXPORT, NAME, SOURCES, checkout, needs
 
 if TYPE_CHECKING:
@@ -128,8 +129,8 @@ def same_wheel(one: bytes, other: bytes) -> bool:
 
 
 def _say(line: str) -> None:
-    """On standard error; not by progress.say, whose tqdm may be among what is missing."""
-    print(line, file=sys.stderr, flush=True)
+    """Not by progress.say, whose tqdm may be among what is missing."""
+    print(line, file=aside(), flush=True)
 
 
 def _isolation() -> tuple[str, ...]:

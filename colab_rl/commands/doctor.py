@@ -70,6 +70,8 @@ def examine(root: str | os.PathLike | None = None, store: str | os.PathLike | No
             found.append(look())
         except ModuleNotFoundError as error:
             unseen.add((error.name or str(error)).partition(".")[0])
+    if placeholder := _placeholder():
+        found.append(placeholder)
     if unseen:
         found.append(Finding(BAD, f"not all was looked at: {', '.join(sorted(unseen))} cannot be imported",
                              f"pip install {' '.join(sorted(unseen))}, and run doctor again"))
@@ -161,6 +163,16 @@ def _film() -> Finding:
     except ColabRLError as error:
         return Finding(NOTE, f"no videos: {error}")
     return Finding(GOOD, "FFmpeg: videos can be made")
+
+
+def _placeholder() -> Finding | None:
+    """What to do if the notebooks of this copy link to nobody's repository."""
+    folder = requirements.checkout()
+    notebook = folder / "notebooks" / "01_train.ipynb" if folder else None
+    if notebook is None or not notebook.is_file() or "YOUR_NAME/" not in notebook.read_text():
+        return None
+    return Finding(NOTE, "the notebooks' links and first cells name no repository (YOUR_NAME/colab_rl)",
+                   f"run make notebooks REPO=owner/name in {folder}, with the owner and the name of yours on GitHub")
 
 
 def _disk(given: str | os.PathLike | None) -> Finding:

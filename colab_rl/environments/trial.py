@@ -44,7 +44,7 @@ def try_out(environment: gymnasium.Env, name: str) -> None:
         with guarded(name):
             stepper = Stepper(layer, observation)
             stepper.begin(SEED)
-            stepper.step(actions.sample())
+            stepper.step(actions.sample(), sampled=True)
     if type(bare).__module__.startswith("gymnasium.") or time.perf_counter() - began > SECONDS:
         return
     try:

@@ -120,13 +120,13 @@ class Evaluator:
 
         def receive(group: slice, live: np.ndarray) -> None:
             step = envs.receive(group)
-            returns[running[live]] += step.rewards[live - group.start]
+            returns[running[live]] += envs.own_rewards[live]
             lengths[running[live]] += 1
             if lengths[running[live]].max(initial=0) > LONGEST_EPISODE:
                 raise endless()
             for slot in self._recorded(live):
                 recording = self._recordings[slot]
-                recording.step(actions[slot], step.rewards[slot - group.start])
+                recording.step(actions[slot], envs.own_rewards[slot])
                 if envs.ended[slot]:
                     recording.state(envs.channels[slot], envs.observations[slot])
                     recorded[int(running[slot])] = recording.finish(

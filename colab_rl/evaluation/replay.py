@@ -42,8 +42,8 @@ def record_episode(environment: gymnasium.Env, spaces: Spaces, act: Function, va
     for _ in range(LONGEST_EPISODE):
         action = act(observation[None], **remembered)[0]
         with guarded(name):
-            reward, terminated, truncated = stepper.step(action)
-            recording.step(action, reward)
+            _, terminated, truncated = stepper.step(action)
+            recording.step(action, stepper.own_reward)
             look()
         if terminated or truncated:
             return recording.finish(terminated, values, terrain)
@@ -61,7 +61,8 @@ def replay(environment: gymnasium.Env, episode: Episode) -> Iterator[int]:
     yield 0
     for t, action in enumerate(episode.actions):
         with guarded(episode.environment):
-            reward = stepper.step(action)[0]
+            stepper.step(action)
+        reward = stepper.own_reward
         if reward != episode["reward"][t]:
             raise EnvironmentFault(f"{episode.environment} does not repeat the episode of seed {episode.seed}: step "
                                    f"{t} gave {reward}, and {episode['reward'][t]} when it was recorded")

@@ -31,7 +31,7 @@ obs, _ = environment.reset(seed=seed)
 total, done = 0.0, False
 {remember}while not done:
     # A batch of one: normalisation, scaling and clipping are in the graph.
-    {outputs} = session.run({names}, {{"obs": np.asarray(obs, np.{dtype})[None]{memory}}})
+    {outputs} = session.run({names}, {{"obs": np.asarray({seen}, np.{dtype})[None]{memory}}})
     obs, reward, terminated, truncated, _ = environment.step(actions[0])
     total += float(reward)
     done = terminated or truncated
@@ -105,15 +105,27 @@ def html_card(about: About) -> str:
 
 def example(about: About, onnx: bool) -> str:
     """example.py."""
-    name = about["environment"]
-    make = f"gymnasium.make({name!r})" if not about["function"] else (
+    from colab_rl.environments.wrappers import REWARD_ONLY, parsed  # an exported folder is read without gymnasium
+
+    name, keywords = about["environment"], about.get("env_kwargs") or {}
+    given = "".join(f", {key}={value!r}" if key.isidentifier() else f", **{{{key!r}: {value!r}}}"
+                    for key, value in keywords.items())
+    make = f"gymnasium.make({name!r}{given})" if not about["function"] else (
         f"...  # put here what makes the environment: {name.removeprefix('custom:')!a} did")
+    for text in about["settings"].get("wrappers", ()):
+        wrapper, positional, named = parsed(text)
+        if wrapper not in REWARD_ONLY:  # which a policy does not see, and a score leaves out
+            arguments = "".join([*(f", {value!r}" for value in positional),
+                                 *(f", {key}={value!r}" for key, value in named.items())])
+            make += f"\nenvironment = gymnasium.wrappers.{wrapper}(environment{arguments})"
+    flat = about["spaces"].get("observation_space") is not None
+    seen = "gymnasium.spaces.flatten(environment.observation_space, obs)" if flat else "obs"
     parts = {"remember": "", "outputs": "[actions]", "names": '["action"]', "memory": ""}
     if size := about.get("memory"):
         parts = {"remember": f"memory = np.zeros((1, {size}), np.float32)  # of this episode\n",
                  "outputs": "actions, memory", "names": '["action", "next_memory"]', "memory": ', "memory": memory'}
-    return (EXAMPLE_CODE if onnx else TORCH_CODE).format(
-        make=make, dtype=about["spaces"]["observation"]["dtype"], **parts)
+    return (EXAMPLE_CODE if onnx else TORCH_CODE).format(make=make, seen=seen, **parts,
+                                                         dtype=about["spaces"]["observation"]["dtype"])
 
 
 def model_card(about: About, video: str | None) -> str:
@@ -179,11 +191,14 @@ def _memory(about: About) -> str:
 
 
 def _numbers(observation: Mapping[str, Any]) -> str:
-    shape, unit = observation["shape"], "numbers" if observation["dtype"] == "float32" else observation["dtype"]
-    return f"{' x '.join(map(str, shape))} {unit}"
+    parts = observation.get("parts") or [["", observation["shape"], observation["dtype"]]]
+    return ", ".join(f"{' x '.join(map(str, shape))} {'numbers' if dtype == 'float32' else dtype} {name}".strip()
+                     for name, shape, dtype in parts)
 
 
 def _actions(spaces: Mapping[str, Any]) -> str:
+    if spaces.get("choices"):
+        return f"one of each of {', '.join(map(str, spaces['choices']))} choices"
     if spaces["discrete"]:
         first = spaces["first_action"]
         return f"one of {spaces['action_dim']} choices, {first} to {first + spaces['action_dim'] - 1}"

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import gymnasium
 import numpy as np
 
 from colab_rl.algorithms import Algorithm
@@ -27,6 +28,7 @@ from colab_rl.runs.identity import Identity
 
 EPISODES, SEED = 100, 0     # those of `evaluate`; no training sees these seeds
 COMPARED = 100_000          # observations
+COMPARED_BYTES = 2**28
 LARGEST_DIFFERENCE = 1e-5   # of an action, of its range
 HUGE = 1e30                 # squares of it overflow, sums of its products do not
 CHUNK = 2000
@@ -50,7 +52,7 @@ def contents_of(identity: Identity, checkpoint: Checkpoint, source: EnvironmentS
     algorithm = load_algorithm(identity, checkpoint, spaces)
     with plain_torch(identity.threads):
         score, seen = evaluated(algorithm, source, spaces)
-        graph, onnx, difference = _graph(algorithm, spaces, observations(source, spaces, seen))
+        graph, onnx, difference = _graph(algorithm, spaces, lambda: observations(source, spaces, seen))
     about = {**describe_policy(identity, checkpoint.manifest, spaces, score), "function": identity.trains_on_function,
              "channels": _channels(source), "license": "unknown", "onnx": onnx, "memory": algorithm.memory,
              "max_difference": difference}
@@ -83,12 +85,17 @@ def evaluated(algorithm: Algorithm, source: EnvironmentSource, spaces: Spaces) -
 
 
 def observations(source: EnvironmentSource, spaces: Spaces, seen: np.ndarray) -> np.ndarray:
-    """COMPARED of them: of episodes, near those, at the space's bounds, huge, and zero."""
-    environment = make_environment(source)
-    low, high = (np.clip(bound, -HUGE, HUGE) for bound in (environment.observation_space.low,  # type: ignore[attr-defined]
-                                                           environment.observation_space.high))  # type: ignore[attr-defined]
-    close_environment(environment)
+    """COMPARED of them: of episodes, near those, at the space's bounds, huge, and zero. Of images as many as
+    COMPARED_BYTES hold: of episodes, random, and black.
+    """
     rng, spec, tenth = np.random.default_rng(0), spaces.observation, COMPARED // 10
+    if spec.dtype == "uint8":
+        seen = seen[:COMPARED_BYTES // 2 // spec.zeros().nbytes]
+        return np.concatenate([seen, rng.integers(0, 256, seen.shape, np.uint8), spec.zeros(1)])
+    environment = make_environment(source)
+    box: Any = gymnasium.spaces.flatten_space(environment.observation_space)
+    low, high = (np.clip(bound, -HUGE, HUGE) for bound in (box.low, box.high))
+    close_environment(environment)
     shape = (tenth, *spec.shape)
     corners = np.where(rng.random(shape) < 0.5, low, high)
     huge = rng.choice([-1, 1], shape) * 10.0 ** rng.uniform(0, np.log10(HUGE), shape)
@@ -137,7 +144,7 @@ def newest_video(folder: Path) -> Path | None:
 
 
 def _graph(algorithm: Algorithm, spaces: Spaces,
-           rows: np.ndarray) -> tuple[bytes | None, dict[str, Any], float | None]:
+           observations_of: Callable[[], np.ndarray]) -> tuple[bytes | None, dict[str, Any], float | None]:
     """The ONNX file, what policy.json says of it, and the largest difference of an action. Without a file, why."""
     from colab_rl.policies.graph import MEMORY, NEXT_MEMORY, OPSET, NotDrawable, draw
 
@@ -145,6 +152,7 @@ def _graph(algorithm: Algorithm, spaces: Spaces,
         model, scored = draw(algorithm.acting(), spaces, algorithm.memory)
     except NotDrawable as error:
         return None, {"file": None, "missing": f"ONNX cannot hold {error}"}, None
+    rows = observations_of()
     difference = difference_of(model, scored, algorithm.acting(), spaces, rows, algorithm.memory)
     if not difference <= LARGEST_DIFFERENCE:
         return None, {"file": None, "missing": f"its actions differ by {difference:.1e} of their range"}, difference

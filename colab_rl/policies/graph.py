@@ -176,6 +176,10 @@ def draw(acting: Callable[..., Any], spaces: Spaces, memory: int = 0) -> tuple[b
     largest, None if there are none.
     Raises NotDrawable that names the operation.
     """
+    if spaces.observation.dtype == "uint8" and spaces.observation_space is not None:
+        raise NotDrawable("images that a Dict or Tuple brings")
+    if spaces.action_space is not None:
+        raise NotDrawable(f"actions of a {next(iter(spaces.action_space))}")
     graph = Graph(spaces.observation)
     try:
         observed = Symbol(graph, OBSERVATION, np.dtype(spaces.observation.dtype))

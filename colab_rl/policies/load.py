@@ -117,7 +117,8 @@ def acting_of(algorithm: Algorithm, threads: int) -> Callable[..., np.ndarray]:
 def describe_policy(identity: Identity, manifest: Manifest, spaces: Spaces,
                     score: Mapping[str, Any] | None) -> dict[str, Any]:
     """What is known of a policy, as policy.json has it."""
-    return {"run": identity.name, "environment": identity.env_id, "algorithm": identity.algorithm,
+    return {"run": identity.name, "environment": identity.env_id, "env_kwargs": identity.env_kwargs,
+            "algorithm": identity.algorithm,
             "settings": identity.config, "spaces": spaces.to_json(), "score": score,
             "provenance": {"run_id": identity.run_id, "generation": manifest.generation, "step": manifest.step,
                            "iteration": manifest.iteration, "state_sha256": manifest.state_sha256,

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Callable, Mapping
 from functools import cached_property
@@ -65,11 +66,13 @@ class Policy:
         observation, spaces = about["spaces"]["observation"], about["spaces"]
         self._shape, self._dtype = tuple(observation["shape"]), np.dtype(observation["dtype"])
         self._spaces = {name: spaces[name] for name in ("discrete", "sample_dtype", "sample_low", "sample_high")}
+        self._nested = [spaces.get(which) for which in ("observation_space", "action_space")]  # see Spaces
 
     def __call__(self, obs: Any, deterministic: bool | None = None) -> Any:
-        """The action for one observation, (*obs_shape,), or actions for a batch, (B, *obs_shape).
+        """The action for one observation, as the environment gives it, or actions for a batch, with a dimension in
+        front (of each array in a Dict or Tuple).
 
-        It has the shape and the type that the environment's action space samples. deterministic: in place of the
+        It has the form and the type that the environment's action space samples. deterministic: in place of the
         policy's own. With memory, the rows of a batch are episodes beside each other, the same ones until `reset`.
         Raises UsageError for an observation of another shape or type, or one that is not finite.
         """
@@ -81,7 +84,12 @@ class Policy:
             with plain_torch(THREADS):
                 actions = self._algorithm.act(rows, deterministic=False, **remembered)
         actions = as_sampled(actions, self._spaces)
-        return actions[0] if alone else actions
+        actions = actions[0] if alone else actions
+        if self._nested[1] is None:
+            return actions
+        from colab_rl.environments.nested import acted, from_outline
+
+        return acted(from_outline(self._nested[1]), actions)
 
     def value(self, obs: Any) -> Any:
         """The estimate for one observation, or (B,) for a batch; see Algorithm.values. It needs torch.
@@ -127,6 +135,8 @@ class Policy:
 
     def _rows(self, obs: Any) -> tuple[np.ndarray, bool]:
         """The observations as a batch, and whether it was one alone."""
+        if self._nested[0] is not None:
+            return self._packed(obs)
         try:
             rows = np.asarray(obs)
         except ValueError:  # lists of several lengths
@@ -148,6 +158,26 @@ class Policy:
             raise UsageError(f"an observation holds {rows[~np.isfinite(rows)][0]}, which {self._dtype} numbers of "
                              "an environment never are")
         return rows, alone
+
+
+    def _packed(self, obs: Any) -> tuple[np.ndarray, bool]:
+        """See `_rows`, of observations that are not arrays of the rows' shape."""
+        from colab_rl.environments.nested import Observed, batched, from_outline
+
+        space = from_outline(self._nested[0])
+        observed = Observed(space)
+        for alone, observations_of in ((True, lambda: [obs]), (False, lambda: batched(space, obs))):
+            with contextlib.suppress(TypeError, ValueError, LookupError):
+                observations = observations_of()
+                rows = observed.spec.zeros(len(observations))
+                for observation, row in zip(observations, rows, strict=True):
+                    observed.write(observation, row)
+                if not np.isfinite(observed.spec.numbers(rows)).all():
+                    raise UsageError("an observation holds a number that is not finite, which those of an environment "
+                                     "always are")
+                return rows, alone
+        raise UsageError(f"an observation of {self.about['environment']} is one of {space}, or a batch of them; "
+                         f"this {type(obs).__name__} is neither")
 
 
 def as_sampled(actions: Any, spaces: Mapping[str, Any]) -> Any:

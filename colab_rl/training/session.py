@@ -78,14 +78,16 @@ class TrainingResult:
 
 
 @checked
-def train(run: str, *, env: EnvironmentSource | None = None, algo: str | type[Algorithm] | None = None,
-          total_steps: int | str | None = None, seed: int | str | None = None, backend: str = "auto",
-          device: str = "auto", settings: Mapping[str, Any] | None = None, origin: str | None = None,
+def train(run: str, *, env: EnvironmentSource | None = None, env_kwargs: Mapping[str, Any] | None = None,
+          algo: str | type[Algorithm] | None = None, total_steps: int | str | None = None,
+          seed: int | str | None = None, backend: str = "auto", device: str = "auto",
+          settings: Mapping[str, Any] | None = None, origin: str | None = None,
           root: str | os.PathLike | None = None, store: str | os.PathLike | None = None,
           watcher: Watcher | None = None, source: str | None = None) -> TrainingResult:
     """Starts the run, or continues it where its newest whole checkpoint left it.
 
     env: a Gymnasium id, or a function that makes an environment (it may be defined in a notebook's cell).
+    env_kwargs: keyword arguments for gymnasium.make, or for the function.
     algo: a name, `module:Class`, or an Algorithm class of your own.
     settings: fields of the algorithm's config, over those of the tuned preset. `network` may be a Network class, or a
         function that makes a torch module.
@@ -102,6 +104,7 @@ def train(run: str, *, env: EnvironmentSource | None = None, algo: str | type[Al
     origin = source if origin is None else origin
     algo = register_algorithm(algo) if isinstance(algo, type) else algo
     request = Request(run=run, env=env, algo=algo, backend=backend, device=device, origin=origin,
+                      env_kwargs=env_kwargs,
                       settings=_merged(_named(settings or {}), total_steps=total_steps, seed=seed))
     places = Places(root, store, make_store=True)
     identity = places.find(run)

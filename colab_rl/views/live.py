@@ -10,10 +10,10 @@ import html
 import math
 import time
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from colab_rl.views.palette import BLUE, RED
+from colab_rl.views.palette import BLUE, GREEN, GREY, RED
 from colab_rl.views.values import LARGEST, text_of, value_range
 
 FREQUENT = 600.0          # seconds for which an update may come each second
@@ -54,12 +54,19 @@ class LivePlot:
     """A progress.Watcher that shows what it is told.
 
     show: takes a MIME bundle and replaces what was shown before; by default a cell's output.
-    clock: seconds.
+    clock: seconds. goal: the return that counts as solved, drawn as a line.
+    beside: another run's name and its (step, return), drawn as a second line.
     """
 
     def __init__(self, run: str, show: Callable[[dict[str, str]], None] | None = None,
-                 clock: Callable[[], float] = time.monotonic):
+                 clock: Callable[[], float] = time.monotonic, goal: float | None = None,
+                 beside: tuple[str, Iterable[tuple[float, float]]] = ("", ())):
         self.run = run
+        self._goal_score = goal
+        self._other, other_points = beside
+        self._others = Series(MOST_POINTS)
+        for point in other_points:
+            self._others.add(*point)
         self._show = show or _in_place()
         self._clock = clock
         self._began = clock()
@@ -144,10 +151,11 @@ class LivePlot:
 
     def svg(self) -> str:
         """Return and scores over the steps, from 0 to all of them."""
-        lines = [self._returns.points, self._scores.points]
+        lines = [self._returns.points, self._scores.points, self._others.points]
         if not any(lines):
             return ""
-        low, high = value_range([y for points in lines for _, y in points])
+        goal = [] if self._goal_score is None else [self._goal_score]
+        low, high = value_range([*goal, *(y for points in lines for _, y in points)])
         most = max(self._total, max(x for points in lines for x, _ in points), 1)
 
         heights = ticks(low, high, 5)
@@ -167,12 +175,20 @@ class LivePlot:
         for value in ticks(0, most, 5):
             x, _ = place(value, 0)
             parts.append(f'<text x="{x:.0f}" y="{HEIGHT - 6}" text-anchor="middle">{short(value)}</text>')
-        line = " ".join("{:.1f},{:.1f}".format(*place(*point)) for point in self._returns.points)
-        parts.append(f'<polyline points="{line}" fill="none" stroke="{BLUE}" stroke-width="1.8"/>')
+        for goal_score in goal:
+            _, y = place(0, goal_score)
+            parts.append(f'<path d="M{left} {y:.1f}H{WIDTH - RIGHT}" stroke="{GREEN}" stroke-width="1.5" '
+                         f'stroke-dasharray="6 4"/>')
+        for points, color in ((self._others.points, GREY), (self._returns.points, BLUE)):
+            line = " ".join("{:.1f},{:.1f}".format(*place(*point)) for point in points)
+            parts.append(f'<polyline points="{line}" fill="none" stroke="{color}" stroke-width="1.8"/>' if line else "")
         parts += [f'<circle cx="{x:.1f}" cy="{y:.1f}" r="3" fill="{RED}"/>'
                   for x, y in (place(*point) for point in self._scores.points)]
-        key = (f'<span style="color:{BLUE}">— return of training episodes</span> &nbsp; '
-               f'<span style="color:{RED}">● score of evaluations</span> &nbsp; over steps')
+        words = [(BLUE, "—", "return of training episodes"), (RED, "●", "score of evaluations")]
+        words += [(GREY, "—", f"return of {self._other}")] if self._other else []
+        words += [(GREEN, "- -", f"solved at {text_of(goal_score, 0)}") for goal_score in goal]
+        key = " &nbsp; ".join(f'<span style="color:{color}">{sign}</span> {html.escape(name)}'
+                              for color, sign, name in words) + " &nbsp; over steps"
         return (f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" width="100%" role="img" aria-label="return over steps" '
                 f'font-size="11" fill="currentColor">{"".join(parts)}</svg><div style="font-size:11px">{key}</div>')
 

@@ -59,7 +59,8 @@ class Machine:
         chosen = {"RUN_NAME": "book", "STORE": self.store, **parameters}
         cell.source += "".join(f"\n{name} = {value!r}" for name, value in chosen.items())
         first = next(cell for cell in book.cells if cell.cell_type == "code")
-        first.source = first.source.replace("YOUR_NAME/colab_rl", self.repository)
+        first.source = first.source.replace('"YOUR_NAME/colab_rl"', repr(self.repository)).replace(
+            "/content/drive", str(self.drive))
         return nbclient.NotebookClient(book, timeout=240, kernel_name="machine",
                                        resources={"metadata": {"path": self.disk}})
 
@@ -156,6 +157,7 @@ def test_the_suite_on_colab_from_a_bare_machine_twice(colab, tmp_path):
         assert len(live_plots(client)) == 1 and "600" in live_plots(client)[0]
         analyzed = colab.run("02_analyze")
         assert "book: CartPole-v1, ppo" in text_of(analyzed) and any("<iframe" in shown for shown in html_of(analyzed))
+        assert any("contenders" in shown for shown in html_of(analyzed)) and "report is" in text_of(analyzed)
         filmed = colab.run("03_render", SECONDS=0.5)
         assert [shown[:6] for shown in html_of(filmed)] == ["<video"]
     assert trained[0] == trained[1]
@@ -174,7 +176,10 @@ def test_the_suite_in_plain_jupyter(jupyter, tmp_path):
     assert "finished" in text_of(again) and "installing" not in text_of(again)
     assert len(live_plots(again)) == 1 and "<polyline" in live_plots(again)[0]
     assert "book: CartPole-v1, ppo" in text_of(jupyter.run("00_setup"))
-    analyzed = jupyter.run("02_analyze")
+    analyzed = jupyter.run("02_analyze", RUN_NAME="")
+    assert any("100" in shown and "contenders" in shown for shown in html_of(analyzed))
+    assert any("book-report.html" in shown for shown in html_of(analyzed))
+    assert not [output for output in outputs_of(first) + outputs_of(analyzed) if output.get("name") == "stderr"]
     for _ in range(2):
         filmed = jupyter.run("03_render", SECONDS=0.5, OUTPUT="film.mp4")
         assert "return" in text_of(filmed) and (jupyter.disk / "film.mp4").exists()
@@ -271,6 +276,21 @@ def test_who_has_no_run_sees_the_example(colab):
     assert not (colab.drive / "MyDrive" / "colab_rl" / "example-walker").exists()
 
 
+def test_a_changed_form_names_another_run_and_one_thing_can_be_changed(jupyter):
+    jupyter.store = "none"
+    form = {**RUN, "RUN_NAME": "", "TOTAL_STEPS": 600}
+    client = jupyter.run("01_train", **form)
+    assert "cartpole-ppo-3: finished" in text_of(client)
+    client = jupyter.open("01_train", **{**form, "RUN_NAME": "cartpole-ppo-3", "ENV_ID": "Acrobot-v1"})
+    change = next(cell for cell in client.nb.cells if cell.id == "change")
+    change.source = change.source.replace('CHANGE = ""', 'CHANGE = "learning_rate=1e-2"')
+    client.execute()
+    other = "cartpole-ppo-3-acrobot-ppo-3"
+    assert f"{other}: finished" in text_of(client) and f"{other}-learning_rate-1e-2 scores" in text_of(client)
+    assert "95 % interval" in text_of(client) and "is gone" not in text_of(client)
+    assert f"return of {other}" in live_plots(client)[-1] and "solved at -100" in live_plots(client)[-1]
+
+
 def test_an_error_is_one_line_and_no_traceback(jupyter):
     jupyter.store = "none"
     client = jupyter.open("01_train", TOTAL_STEPS=-5, **RUN)
@@ -293,12 +313,15 @@ class BareMachine:
         subprocess.run([self.python, "-m", "pip", "uninstall", "-q", "-y", "colab-rl"], check=True)
         cell = next(cell for cell in nbformat.read(HOME / "notebooks" / "00_setup.ipynb", as_version=4).cells
                     if cell.cell_type == "code")
-        source, _, last = cell.source.replace("YOUR_NAME/colab_rl", repository).rpartition("\n")
-        assert "prepare()" in last
-        environment = {"PYTHONPATH": "", "COLAB_RL_MOUNT": str(folder / "content" / "drive"), "COLAB_RL_STORE": "",
+        source = cell.source.replace('"YOUR_NAME/colab_rl"', repr(repository)).replace(
+            "/content/drive", str(folder / "content" / "drive"))
+        call = 'importlib.import_module("colab_rl.colab.install").prepare()'
+        assert call in source
+        source = source.replace(call, "print(importlib.import_module('colab_rl').__file__)")
+        environment = {"PYTHONPATH": "", "COLAB_RL_STORE": "",
                        "HTTPS_PROXY": "http://127.0.0.1:9", "PIP_RETRIES": "0", "PIP_CONFIG_FILE": os.devnull,
                        "TMPDIR": str(folder), **environment}
-        return subprocess.run([self.python, "-c", f"{source}\nimport colab_rl; print(colab_rl.__file__)"],
+        return subprocess.run([self.python, "-c", source],
                               cwd=folder / "content", capture_output=True, text=True, timeout=120,
                               env={**os.environ, **environment})
 
@@ -318,9 +341,13 @@ def wheel(tmp_path_factory):
 
 def test_without_network_the_first_cell_says_what_to_do(tmp_path, bare):
     done = bare.first_cell(tmp_path, "some-one/walkers")
-    assert done.returncode == 1 and "Traceback" not in done.stderr
-    assert "could not be installed from https://github.com/some-one/walkers" in done.stderr
-    assert done.stderr.endswith("look at REPOSITORY and the network\n")
+    assert done.returncode == 1 and "Traceback" not in done.stderr and "github.com" in done.stderr
+    assert done.stderr.endswith("type owner/name at REPOSITORY above\n")
+
+
+def test_the_placeholder_is_never_fetched(tmp_path, bare):
+    done = bare.first_cell(tmp_path, "YOUR_NAME/colab_rl")
+    assert (done.returncode, done.stdout, done.stderr) == (1, "", "type owner/name at REPOSITORY above\n")
 
 
 @pytest.mark.parametrize("repository", ["", "."])
@@ -332,7 +359,7 @@ def test_a_folder_that_is_no_copy_of_the_package_is_not_installed_from(tmp_path,
     (tmp_path / "content" / "colab_rl").mkdir()
     before = snapshot(tmp_path)
     done = bare.first_cell(tmp_path, repository)
-    assert done.returncode == 1 and "look at REPOSITORY" in done.stderr and "Traceback" not in done.stderr
+    assert done.returncode == 1 and "at REPOSITORY above" in done.stderr and "Traceback" not in done.stderr
     assert snapshot(tmp_path) == before
 
 

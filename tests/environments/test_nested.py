@@ -16,7 +16,8 @@ from colab_rl.environments.spaces import ObservationSpec
 IMAGE = Box(0, 255, (6, 5, 3), np.uint8)
 NUMBERS = [
     Box(-1, 1, (3,)), Box(-1, 1, (3, 4), np.float64), Box(-1, 1, ()), Box(0, 255, (7,), np.uint8),
-    Discrete(5, start=-2), MultiDiscrete([[2, 3], [4, 5]], start=[[1, 1], [0, -3]]), MultiBinary((2, 3)), MultiBinary(4),
+    Discrete(5, start=-2), MultiDiscrete([[2, 3], [4, 5]], start=[[1, 1], [0, -3]]), MultiBinary((2, 3)),
+    MultiBinary(4),
     Dict(b=Discrete(3), a=Tuple((Box(0, 1, (2,)), MultiBinary(3), Dict(z=Box(-9, 9, (1, 2), np.int64)))))]
 MIXED = Dict(camera=IMAGE, robot=Dict(arm=Box(-1, 1, (2,)), eye=IMAGE, mode=Discrete(3)))
 

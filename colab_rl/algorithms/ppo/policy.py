@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Callable
 from typing import Any
@@ -13,7 +14,7 @@ from torch import Tensor, nn
 from colab_rl.algorithms.action_range import ActionRange
 from colab_rl.environments.spaces import Spaces
 from colab_rl.networks.base import Function, Network, Pullback, Sequences, accumulate
-from colab_rl.networks.distributions import Categorical, ClippedNormal
+from colab_rl.networks.distributions import Categorical, Categoricals, ClippedNormal
 
 Sampler = Callable[[np.ndarray, np.ndarray], np.ndarray]  # actions for (B, *obs_shape) obs and noise
 MakeNetwork = Callable[[int, float], Network]  # by the number of its outputs, and their gain at the start
@@ -28,7 +29,7 @@ class CategoricalPolicy(nn.Module):
         self.first_action = spaces.first_action
         self.logits = network(spaces.action_dim, 0.01)
 
-    def distribution(self, logits: Tensor) -> Categorical:
+    def distribution(self, logits: Any) -> Categorical:
         """Of (B, A) outputs."""
         return Categorical(logits)
 
@@ -44,12 +45,12 @@ class CategoricalPolicy(nn.Module):
     def sampler(self) -> Sampler:
         """Gives (B,) int64 choices, with the parameters of now."""
         logits = self.logits.acting()
-        return lambda obs, noise: Categorical(logits(obs)).sample(noise)
+        return lambda obs, noise: self.distribution(logits(obs)).sample(noise)
 
     def mode(self) -> Function:
         """Gives (B,) int64 the likeliest choices, with the parameters of now."""
         logits = self.logits.acting()
-        return lambda obs: Categorical(logits(obs)).mode()
+        return lambda obs: self.distribution(logits(obs)).mode()
 
     def dead_units(self, obs: Tensor) -> float | None:
         """See Network."""
@@ -62,6 +63,23 @@ class CategoricalPolicy(nn.Module):
     def std(self) -> float:
         """There is none: nan."""
         return math.nan
+
+
+class CategoricalsPolicy(CategoricalPolicy):
+    """A softmax over each of several lists of choices. Actions are (B, K) int64, each counted from 0."""
+
+    def __init__(self, spaces: Spaces, network: MakeNetwork):
+        choices = spaces.choices
+        super().__init__(dataclasses.replace(spaces, action_dim=sum(choices)), network)
+        self.choices, self.first_choices = choices, np.array(spaces.first_choices)
+
+    def distribution(self, logits: Any) -> Any:
+        """Of (B, sum of choices) outputs."""
+        return Categoricals(logits, self.choices)
+
+    def to_environment(self, actions: np.ndarray) -> np.ndarray:
+        """(B, K) int64 choices as the environment counts them."""
+        return actions + self.first_choices
 
 
 class GaussianPolicy(nn.Module):
@@ -125,6 +143,8 @@ Policy = CategoricalPolicy | GaussianPolicy
 
 def make_policy(spaces: Spaces, network: MakeNetwork, log_std_init: float) -> Policy:
     """The policy for an action space: the one place where it is looked at."""
+    if spaces.choices:
+        return CategoricalsPolicy(spaces, network)
     return CategoricalPolicy(spaces, network) if spaces.discrete else GaussianPolicy(spaces, network, log_std_init)
 
 

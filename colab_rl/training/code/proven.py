@@ -5,51 +5,51 @@
 
 PROVEN: dict[str, dict[str, str]] = {
     "ppo envpool": {
-        "code": "6559c3f8af8a5966",
-        "code of algorithms": "4fa1c7db58e76459",
-        "code of algorithms/ppo": "d147ed7d9867315e",
-        "code of environments": "6a9f03768ee1dc2a",
+        "code": "419d8afdbcd112c2",
+        "code of algorithms": "5a5b0501be91fb95",
+        "code of algorithms/ppo": "a6cede70a6baca24",
+        "code of environments": "e927936471d534f5",
         "code of environments/known": "d379d98dfd66d758",
-        "code of evaluation": "6c67fe7fc1bf3aca",
+        "code of evaluation": "f15cf6225f4a694c",
         "code of fingerprint": "bfdda7c77f281b0e",
-        "code of networks": "5c5f59a4e2f27470",
-        "code of settings": "17b3e1727c9f8e4e",
-        "code of training": "43acec788d1784a2"
+        "code of networks": "aada8f3f33e268aa",
+        "code of settings": "24d82d0d9058143b",
+        "code of training": "516ad5f55b44b767"
     },
     "ppo gymnasium": {
-        "code": "27f34afb4b6573de",
-        "code of algorithms": "4fa1c7db58e76459",
-        "code of algorithms/ppo": "d147ed7d9867315e",
-        "code of environments": "d02dd90dc42ac3d9",
+        "code": "ff47dc5d12b0708c",
+        "code of algorithms": "5a5b0501be91fb95",
+        "code of algorithms/ppo": "a6cede70a6baca24",
+        "code of environments": "c0998cf6d349c777",
         "code of environments/known": "d379d98dfd66d758",
-        "code of evaluation": "6c67fe7fc1bf3aca",
+        "code of evaluation": "f15cf6225f4a694c",
         "code of fingerprint": "bfdda7c77f281b0e",
-        "code of networks": "5c5f59a4e2f27470",
-        "code of settings": "17b3e1727c9f8e4e",
-        "code of training": "43acec788d1784a2"
+        "code of networks": "aada8f3f33e268aa",
+        "code of settings": "24d82d0d9058143b",
+        "code of training": "516ad5f55b44b767"
     },
     "sac envpool": {
-        "code": "2b24dbf0d594f584",
-        "code of algorithms": "6832b5b365d4bb48",
-        "code of algorithms/sac": "9554b2095e91a287",
-        "code of environments": "6a9f03768ee1dc2a",
+        "code": "cdf05adf9a0b55a4",
+        "code of algorithms": "346b5508524d72d9",
+        "code of algorithms/sac": "9d8eb570d464d850",
+        "code of environments": "e927936471d534f5",
         "code of environments/known": "d379d98dfd66d758",
-        "code of evaluation": "6c67fe7fc1bf3aca",
+        "code of evaluation": "f15cf6225f4a694c",
         "code of fingerprint": "bfdda7c77f281b0e",
-        "code of networks": "f581cebca94e3561",
-        "code of settings": "17b3e1727c9f8e4e",
-        "code of training": "43acec788d1784a2"
+        "code of networks": "aada8f3f33e268aa",
+        "code of settings": "24d82d0d9058143b",
+        "code of training": "516ad5f55b44b767"
     },
     "sac gymnasium": {
-        "code": "f2260c082302e222",
-        "code of algorithms": "6832b5b365d4bb48",
-        "code of algorithms/sac": "9554b2095e91a287",
-        "code of environments": "d02dd90dc42ac3d9",
+        "code": "2724da0d73bc7e93",
+        "code of algorithms": "346b5508524d72d9",
+        "code of algorithms/sac": "9d8eb570d464d850",
+        "code of environments": "c0998cf6d349c777",
         "code of environments/known": "d379d98dfd66d758",
-        "code of evaluation": "6c67fe7fc1bf3aca",
+        "code of evaluation": "f15cf6225f4a694c",
         "code of fingerprint": "bfdda7c77f281b0e",
-        "code of networks": "f581cebca94e3561",
-        "code of settings": "17b3e1727c9f8e4e",
-        "code of training": "43acec788d1784a2"
+        "code of networks": "aada8f3f33e268aa",
+        "code of settings": "24d82d0d9058143b",
+        "code of training": "516ad5f55b44b767"
     }
 }

@@ -1,7 +1,7 @@
 """Where each column of a run's metrics is shown: in which plot, under which name, in which unit.
 
-A new column (docs/metrics.md) needs a line here, and nothing else. A column that stands nowhere here gets a plot under
-its own name if it begins with one of `FURTHER`.
+A new column (docs/reference/metrics.md) needs a line here, and nothing else. A column that stands nowhere here gets
+a plot under its own name if it begins with one of `FURTHER`.
 """
 
 from __future__ import annotations

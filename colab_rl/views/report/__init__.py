@@ -1,5 +1,5 @@
 """The dashboards as one HTML file: `report` writes it."""
 
-from colab_rl.views.report.build import build_page, report
+from colab_rl.views.report.build import WrittenReport, build_page, report, write_report
 
-__all__ = ["build_page", "report"]
+__all__ = ["WrittenReport", "build_page", "report", "write_report"]

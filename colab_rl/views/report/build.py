@@ -2,25 +2,25 @@
 
 from __future__ import annotations
 
-import contextlib
 import datetime
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
-import gymnasium
 import numpy as np
 
 from colab_rl.arguments import checked
 from colab_rl.checkpoints.layout import REPORTS
 from colab_rl.checkpoints.recovery import Checkpoint
 from colab_rl.environments import EnvironmentSource, describe
+from colab_rl.environments.threshold import score_threshold
 from colab_rl.errors import ColabRLError, StorageError, UsageError
 from colab_rl.evaluation.evaluator import EvaluationResult
 from colab_rl.policies.load import evaluate_checkpoint, find_checkpoint
 from colab_rl.progress import say
 from colab_rl.runs.places import Location, Places
 from colab_rl.storage import absolute_path
-from colab_rl.views.dashboards import Contender
+from colab_rl.views.dashboards import Contender, Table, comparison
 from colab_rl.views.files import check_file_name, copy_to_store, fitting_name, write_whole
 from colab_rl.views.history import History
 from colab_rl.views.report.page import page
@@ -41,29 +41,45 @@ def report(runs: str | Sequence[str], *, out: Location = None, checkpoint: str |
     checkpoint: of runs that are given without one. episodes: behind each score; 0 leaves the scores out.
     Raises UsageError for what is not there, StorageError where the copy fails; the file is written by then.
     """
+    return write_report(runs, out=out, checkpoint=checkpoint, episodes=episodes, env=env, root=root, store=store).path
+
+
+class WrittenReport(NamedTuple):
+    """Where a report lies, and the table of scores in it."""
+
+    path: Path
+    scores: Table
+
+
+def write_report(runs: str | Sequence[str], *, out: Location = None, checkpoint: str | int = "best",
+                 episodes: int = 100, env: EnvironmentSource | None = None, root: Location = None,
+                 store: Location = None) -> WrittenReport:
+    """See `report`."""
     names = [runs] if isinstance(runs, str) else list(runs)
     named = Path(out or fitting_name("-".join(name.replace(":", "-") for name in names), "-report.html"))
     target = absolute_path(named, "out")
     _check_target(target)
     places = Places(root, store)
-    data = _page_of(names, places, checkpoint, episodes, env).encode(errors="replace")
+    text, contenders = _page_of(names, places, checkpoint, episodes, env)
+    data = text.encode(errors="replace")
     write_whole(target, data)
     identity = places.require(names[0].partition(":")[0])
     try:
         copy_to_store(places, identity, REPORTS + target.name, data)
     except ColabRLError as error:
         raise StorageError(f"the report is in {target}, but no copy of it is in the store: {error}") from error
-    return named if named.exists() else target
+    return WrittenReport(named if named.exists() else target, comparison(contenders))
 
 
 def build_page(names: Sequence[str], *, checkpoint: str | int = "best", episodes: int = 100,
                env: EnvironmentSource | None = None, root: Location = None, store: Location = None) -> str:
     """The page of `report`, as text."""
-    return _page_of(names, Places(root, store), checkpoint, episodes, env)
+    return _page_of(names, Places(root, store), checkpoint, episodes, env)[0]
 
 
 def _page_of(names: Sequence[str], places: Places, checkpoint: str | int, episodes: int, env: EnvironmentSource | None
-             ) -> str:
+             ) -> tuple[str, list[Contender]]:
+    """The page, and what it compares."""
     if not 1 <= len(set(names)) <= MOST_CONTENDERS or len(set(names)) < len(names):
         raise UsageError(f"one to {MOST_CONTENDERS} different runs can be looked at beside each other")
     if not 0 <= episodes <= 1_000_000:
@@ -83,7 +99,8 @@ def _page_of(names: Sequence[str], places: Places, checkpoint: str | int, episod
     missing += [sentence for subject in subjects for sentence in subject.history.missing if sentence not in missing]
     made = datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d %H:%M UTC")
     title = " and ".join(name for name, _ in named.values()) if len(named) > 1 else subjects[0].identity.name
-    return page(title, facts_of(subjects), sections, list(dict.fromkeys(missing)), f"{MARK}, {made}")
+    text = page(title, facts_of(subjects), sections, list(dict.fromkeys(missing)), f"{MARK}, {made}")
+    return text, contenders
 
 
 def _subject_of(name: str, checkpoint: str | int, env: EnvironmentSource | None, places: Places) -> Subject:
@@ -118,11 +135,8 @@ def _contend(subject: Subject, episodes: int, missing: list[str]) -> Contender:
                                          min(RECORDINGS, episodes))
         except ColabRLError as error:
             missing.append(f"{subject.label} could not be evaluated: {error}")
-    goal = None
-    with contextlib.suppress(gymnasium.error.Error, ImportError):
-        goal = gymnasium.spec(identity.env_id).reward_threshold
     return Contender(subject.label, result.returns, result.episodes, subject.history.curves,
-                     subject.manifest.step if subject.manifest else 0, goal)
+                     subject.manifest.step if subject.manifest else 0, score_threshold(identity.env_id))
 
 
 def _check_target(target: Path) -> None:

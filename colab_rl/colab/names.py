@@ -1,0 +1,34 @@
+"""Which run a notebook's form means."""
+
+from __future__ import annotations
+
+import re
+
+from colab_rl.environments import EnvironmentSource, environment_name
+from colab_rl.runs.places import Places
+from colab_rl.training.request import DEFAULT_ENVIRONMENT
+
+
+def derived_name(env: EnvironmentSource | None, algo: str | None, seed: int | None) -> str:
+    """A run's name from what it trains: `bipedalwalker-ppo-0`."""
+    name = environment_name(env or DEFAULT_ENVIRONMENT)
+    env_words = re.sub(r"-v\d+$", "", name.rpartition(":")[2].rpartition(".")[2])
+    algo_words = (algo or "ppo").rpartition(":")[2]
+    return re.sub("[^a-z0-9]+", "-", f"{env_words}-{algo_words}-{seed or 0}".lower()).strip("-")
+
+
+def run_to_train(run: str, places: Places, env: EnvironmentSource | None, algo: str | None, seed: int | None) -> str:
+    """The run that a form means: the one it names, or `derived_name` if it names none.
+
+    A form whose environment or algorithm was changed, and whose name was left, means another run: the derived name is
+    added to its own, and a line says so.
+    """
+    derived = derived_name(env, algo, seed)
+    if not run:
+        return derived
+    identity = places.find(run)
+    if identity is None or ((env in (None, identity.env_id) or callable(env)) and algo in (None, identity.algorithm)):
+        return run
+    other = f"{run}-{derived}"
+    print(f"{run} is {identity.algorithm} on {identity.env_id} and was left as it is: this run is called {other}")
+    return other
