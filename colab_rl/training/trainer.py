@@ -11,7 +11,6 @@ import datetime
 import math
 import time
 from collections.abc import Iterable
-from functools import partial
 from typing import Any, NamedTuple
 
 from colab_rl.algorithms import Algorithm
@@ -273,8 +272,8 @@ class Trainer:
         judged = self.algorithm.on_cpu()
 
         def evaluate(episodes: int, seed: int, record: int = 0) -> EvaluationResult:
-            return self.evaluator.evaluate(partial(judged.act, deterministic=True), episodes, seed,
-                                           record=record, values=judged.values, memory=judged.memory)
+            return self.evaluator.evaluate(judged.acting(), episodes, seed, record=record, values=judged.values,
+                                           memory=judged.memory)
 
         lent = self.envs.snapshot() if self.evaluator.lent is self.envs else None
         episodes, target = self.config.eval_episodes, self.config.target_score
