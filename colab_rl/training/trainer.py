@@ -12,7 +12,6 @@ import datetime
 import math
 import time
 from collections.abc import Iterable
-from functools import partial
 from typing import Any, NamedTuple
 
 from colab_rl.algorithms import Algorithm
@@ -300,7 +299,13 @@ class Trainer:
     def _evaluate(self) -> EvaluationResult:
         judged = self.algorithm.on_cpu()
 
+<<<<<<< HEAD
         evaluate = partial(self.evaluator.evaluate, partial(judged.act, deterministic=True), memory=judged.memory)
+=======
+        def evaluate(episodes: int, seed: int, record: int = 0) -> EvaluationResult:
+            return self.evaluator.evaluate(judged.acting(), episodes, seed, record=record, values=judged.values,
+                                           memory=judged.memory)
+>>>>>>> nets
 
         lent = self.envs.snapshot() if self.evaluator.lent is self.envs else None
         episodes = self.config.eval_episodes
