@@ -299,13 +299,7 @@ class Trainer:
     def _evaluate(self) -> EvaluationResult:
         judged = self.algorithm.on_cpu()
 
-<<<<<<< HEAD
-        evaluate = partial(self.evaluator.evaluate, partial(judged.act, deterministic=True), memory=judged.memory)
-=======
-        def evaluate(episodes: int, seed: int, record: int = 0) -> EvaluationResult:
-            return self.evaluator.evaluate(judged.acting(), episodes, seed, record=record, values=judged.values,
-                                           memory=judged.memory)
->>>>>>> nets
+        evaluate = partial(self.evaluator.evaluate, judged.acting(), memory=judged.memory)
 
         lent = self.envs.snapshot() if self.evaluator.lent is self.envs else None
         episodes = self.config.eval_episodes
