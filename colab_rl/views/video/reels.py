@@ -23,6 +23,7 @@ from colab_rl.environments import EnvironmentSource, close_environment, environm
 from colab_rl.environments.guard import guarded
 from colab_rl.environments.make import metadata_of
 from colab_rl.environments.spaces import Spaces
+from colab_rl.environments.wrappers import steps_at_once
 from colab_rl.errors import EnvironmentFault
 from colab_rl.evaluation.replay import replay
 from colab_rl.views.video.overlay import Overlay, free_share
@@ -65,6 +66,7 @@ class Camera:
         self.fps = UNTIMED
         if isinstance(fps, int | float | np.number) and LEAST_FPS <= fps <= GREATEST_FPS:
             self.fps = float(fps)
+        self.fps /= steps_at_once(self.environment)
 
     def frame(self) -> np.ndarray:
         """(H, W, 3) uint8 of where the environment stands."""
