@@ -70,10 +70,12 @@ class Config:
     keep_every: int = setting(10, "every so many generations one is kept for good (a milestone)", low=1)
     eval_every: int = setting(20, "iterations between evaluations", low=1)
     eval_episodes: int = setting(20, "episodes of an evaluation", low=1, high=10_000)
+    score_episodes: int = setting(100, "fresh episodes that score the best checkpoint when the run ends; 0 leaves "
+                                  "that out", low=0, high=10_000)
     best_by: str = setting("mean", "which return of an evaluation's episodes makes a checkpoint the best",
                            choices=("mean", "median", "min"))
-    target_score: float | None = setting(None, "stop when the mean of 100 evaluation episodes less two "
-                                         "standard errors reaches it (20 are evaluated first)")
+    target_score: float | None = setting(None, "stop when the mean return reaches it for sure: by the lower "
+                                         "bound over 100 or 200 fresh episodes")
 
     def __post_init__(self) -> None:
         for field in dataclasses.fields(self):
@@ -83,6 +85,11 @@ class Config:
 def to_json(config: Config) -> dict[str, Any]:
     """The config as plain JSON values; `make_config` reads it back."""
     return json.loads(json.dumps(dataclasses.asdict(config)))
+
+
+def one_setting(kind: type[Config], name: str, value: Any) -> Any:
+    """A value of one setting as a config of that kind has it. Raises UsageError for a wrong type or range."""
+    return _checked(next(field for field in dataclasses.fields(kind) if field.name == name), value, kind)
 
 
 def parse_settings(assignments: list[str]) -> dict[str, str]:

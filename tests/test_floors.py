@@ -13,6 +13,7 @@ FLOORS = [
     {"cli": "the command line", "colab": "the notebooks' cells; Colab's mount, consent and end; installing"},
     {"commands": "status, verify, evaluate, record, export, bench, doctor"},
     {"views": "dashboards, report, video, history, live plot: they read a run, and never train"},
+    {"sweeps": "a plan of many runs, its search, its runners, its statistics"},
     {"training": "what was asked, a session of a run, the loop, metrics"},
     {"policies": "a policy: out of its run, as a function, as a folder with ONNX"},
     {"runs": "names, run.json, places, lock; bringing a run to its store"},

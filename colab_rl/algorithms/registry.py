@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from colab_rl.algorithms.base import Algorithm
@@ -49,15 +49,19 @@ def algorithm_class(name: str) -> type[Algorithm]:
     return ALGORITHMS[name]
 
 
-def make_config(algorithm: str, settings: Mapping[str, Any]) -> Config:
-    """A checked config. Raises UsageError that names the nearest settings if one is unknown."""
-    kind = algorithm_class(algorithm).config_class
-    names = [field.name for field in dataclasses.fields(kind)]
+def check_names(algorithm: str, settings: Iterable[str]) -> None:
+    """Raises UsageError that names the nearest settings if the algorithm has none of a name."""
+    names = [field.name for field in dataclasses.fields(algorithm_class(algorithm).config_class)]
     for name in settings:
         if name not in names:
             raise UsageError(f"unknown setting {name!r} of {algorithm}{nearest(name, names)} "
                              f"(all of them: python -m colab_rl presets)")
-    return kind(**settings)
+
+
+def make_config(algorithm: str, settings: Mapping[str, Any]) -> Config:
+    """A checked config. Raises UsageError that names the nearest settings if one is unknown."""
+    check_names(algorithm, settings)
+    return algorithm_class(algorithm).config_class(**settings)
 
 
 def preset(env_id: str, algorithm: str) -> dict[str, Any]:

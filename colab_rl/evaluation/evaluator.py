@@ -7,7 +7,7 @@ in this one, and `replay` all give the same, to the last bit. `check_repeats` fi
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -27,21 +27,20 @@ class EvaluationResult:
     """Returns (E,) float64 and lengths (E,) int64 of the episodes with seeds seed, seed + 1, ...
 
     episodes: the recordings of the first of them, as many as were asked for.
+    mishap: what an episode that went wrong is called (Channels.mishap). mishaps: (E,) bool, whether one did.
     """
 
     returns: np.ndarray
     lengths: np.ndarray
     episodes: tuple[Episode, ...] = ()
+    mishap: str = ""
+    mishaps: np.ndarray = field(default_factory=lambda: np.zeros(0, bool))
 
     def and_then(self, more: EvaluationResult) -> EvaluationResult:
         """These episodes and those that follow them."""
         return EvaluationResult(np.concatenate([self.returns, more.returns]),
-                                np.concatenate([self.lengths, more.lengths]), self.episodes + more.episodes)
-
-    @property
-    def standard_error(self) -> float:
-        """Of the mean of the returns; there are two at least."""
-        return float(self.returns.std(ddof=1) / np.sqrt(len(self.returns)))
+                                np.concatenate([self.lengths, more.lengths]), self.episodes + more.episodes,
+                                self.mishap, np.concatenate([self.mishaps, more.mishaps]))
 
     def summary(self) -> dict[str, float | int]:
         """What `evaluate --json` prints."""
@@ -95,7 +94,7 @@ class Evaluator:
         self._record, self._recordings = record, {}
         running[:] = -1
         self._memories = np.zeros((envs.num_envs, memory), np.float32)
-        returns, lengths = np.zeros(episodes), np.zeros(episodes, np.int64)
+        returns, lengths, mishaps = np.zeros(episodes), np.zeros(episodes, np.int64), np.zeros(episodes, bool)
         recorded: dict[int, Episode] = {}
         actions: np.ndarray = np.zeros((envs.num_envs, *envs.spaces.action_shape), envs.spaces.action_dtype)
 
@@ -124,6 +123,9 @@ class Evaluator:
             lengths[running[live]] += 1
             if lengths[running[live]].max(initial=0) > LONGEST_EPISODE:
                 raise endless()
+            if channels.mishap:
+                mishaps[running[live]] = (step.terminated[live - group.start]
+                                          & (envs.own_rewards[live] <= channels.mishap_reward))
             for slot in self._recorded(live):
                 recording = self._recordings[slot]
                 recording.step(actions[slot], envs.own_rewards[slot])
@@ -149,7 +151,8 @@ class Evaluator:
             raise
         finally:
             envs.seeds = lenders_seeds
-        return EvaluationResult(returns, lengths, tuple(recorded[i] for i in sorted(recorded)))
+        recordings = tuple(recorded[i] for i in sorted(recorded))
+        return EvaluationResult(returns, lengths, recordings, channels.mishap, mishaps)
 
     def _recorded(self, slots: np.ndarray) -> list[int]:
         return [int(slot) for slot in slots if slot in self._recordings] if self._recordings else []

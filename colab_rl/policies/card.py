@@ -79,13 +79,17 @@ def facts(about: About) -> dict[str, str]:
 
 
 def score_text(score: Mapping[str, Any] | None) -> str:
-    """A score with its spread and its episodes."""
+    """A score with its spread, its episodes and its interval, or that it is not confirmed."""
     if score is None:
         return "not evaluated yet"
     spread = "" if score["std"] is None else f" +- {score['std']:.2f}"
     episodes, seed = score["episodes"], score["seed"]
     over = "" if episodes is None else f" over {episodes} episodes, seeds {seed} to {seed + episodes - 1}"
-    return f"{score['mean']:.2f}{spread}{over}"
+    interval = ""
+    if "low" in score:  # the first version did not keep it
+        interval = (", not confirmed: evaluate scores it on fresh ones" if score["low"] is None else
+                    f", 95 % interval {score['low']:.2f} to {score['high']:.2f}")
+    return f"{score['mean']:.2f}{spread}{over}{interval}"
 
 
 def line(about: About) -> str:
@@ -124,8 +128,8 @@ def example(about: About, onnx: bool) -> str:
     if size := about.get("memory"):
         parts = {"remember": f"memory = np.zeros((1, {size}), np.float32)  # of this episode\n",
                  "outputs": "actions, memory", "names": '["action", "next_memory"]', "memory": ', "memory": memory'}
-    return (EXAMPLE_CODE if onnx else TORCH_CODE).format(make=make, seen=seen, **parts,
-                                                         dtype=about["spaces"]["observation"]["dtype"])
+    return (EXAMPLE_CODE if onnx else TORCH_CODE).format(
+        make=make, seen=seen, dtype=about["spaces"]["observation"]["dtype"], **parts)
 
 
 def model_card(about: About, video: str | None) -> str:

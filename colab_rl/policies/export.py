@@ -18,6 +18,7 @@ from colab_rl.environments import EnvironmentSource, channels_of, close_environm
 from colab_rl.environments.spaces import Spaces
 from colab_rl.errors import ColabRLError
 from colab_rl.evaluation.evaluator import Evaluator
+from colab_rl.evaluation.intervals import bootstrap_interval
 from colab_rl.machine import plain_torch
 from colab_rl.policies import card
 from colab_rl.policies.folder import CARD, EXAMPLE, ONNX, STATE
@@ -79,9 +80,10 @@ def evaluated(algorithm: Algorithm, source: EnvironmentSource, spaces: Spaces) -
         return acting(obs, **memory)
 
     with contextlib.closing(Evaluator(source, spaces)) as evaluator:
-        summary = evaluator.evaluate(act, EPISODES, SEED, progress=True, memory=algorithm.memory).summary()
-    return ({"mean": summary["mean"], "std": summary["std"], "episodes": summary["episodes"], "seed": SEED},
-            np.concatenate(seen))
+        result = evaluator.evaluate(act, EPISODES, SEED, progress=True, memory=algorithm.memory)
+    summary, (low, high) = result.summary(), bootstrap_interval(result.returns)
+    return ({"mean": summary["mean"], "std": summary["std"], "episodes": summary["episodes"], "seed": SEED,
+             "low": low, "high": high}, np.concatenate(seen))
 
 
 def observations(source: EnvironmentSource, spaces: Spaces, seen: np.ndarray) -> np.ndarray:

@@ -16,6 +16,7 @@ import colab_rl
 from colab_rl.algorithms import Algorithm
 from colab_rl.algorithms.registry import algorithm_class, make_config
 from colab_rl.checkpoints import Damaged, Manifest
+from colab_rl.checkpoints.confirmation import Confirmation, read_confirmation
 from colab_rl.checkpoints.layout import METRICS
 from colab_rl.checkpoints.recovery import Checkpoint, load_from_any, load_generation, manifests_in, newest_whole
 from colab_rl.checkpoints.retention import best
@@ -96,7 +97,8 @@ def policy_of(run: str, which: str | int, deterministic: bool, env: EnvironmentS
     checkpoint = find_checkpoint(identity, places, which)
     spaces = Spaces.from_json(identity.spaces) or describe(identity.environment(env, "load_policy"))
     algorithm = load_algorithm(identity, checkpoint, spaces)
-    return Policy(describe_policy(identity, checkpoint.manifest, spaces, score_of(identity, checkpoint)),
+    score = score_of(identity, checkpoint, read_confirmation(filter(None, places.tiers(identity))))
+    return Policy(describe_policy(identity, checkpoint.manifest, spaces, score),
                   acting_of(algorithm, identity.threads), lambda: algorithm, deterministic, algorithm.memory)
 
 
@@ -125,13 +127,16 @@ def describe_policy(identity: Identity, manifest: Manifest, spaces: Spaces,
             "versions": {"colab_rl": colab_rl.__version__, **manifest.versions}}
 
 
-def score_of(identity: Identity, checkpoint: Checkpoint) -> dict[str, Any] | None:
-    """What training's evaluation at a checkpoint gave, as Score takes it; None if there was none.
+def score_of(identity: Identity, checkpoint: Checkpoint, confirmed: Confirmation | None) -> dict[str, Any] | None:
+    """A checkpoint's score, as Score takes it: the one that its run ended with, else what training's evaluation there
+    gave, without an interval; None if there was none.
 
-    The checkpoint's own table holds the rest. Version 0.1.0 did not keep there how many episodes there were, which is
-    known unless the run had a target score.
+    The checkpoint's own table holds the rest of that. Version 0.1.0 did not keep there how many episodes there were,
+    which is known unless the run had a target score.
     """
     manifest = checkpoint.manifest
+    if confirmed and confirmed.is_of(manifest):
+        return {name: getattr(confirmed, name) for name in ("mean", "std", "episodes", "seed", "low", "high")}
     if manifest.score is None:
         return None
     table = next(data for name, data in checkpoint.contents.items() if name.startswith(METRICS))
@@ -139,7 +144,7 @@ def score_of(identity: Identity, checkpoint: Checkpoint) -> dict[str, Any] | Non
     usual = None if identity.config.get("target_score") else identity.config.get("eval_episodes")
     return {"mean": manifest.score, "std": float(row["evaluation/std"]) if "evaluation/std" in row else None,
             "episodes": int(row["evaluation/episodes"]) if "evaluation/episodes" in row else usual,
-            "seed": EVALUATION_SEED}
+            "seed": EVALUATION_SEED, "low": None, "high": None}
 
 
 def algorithm_of(about: Mapping[str, Any], files: Mapping[str, bytes]) -> Algorithm:

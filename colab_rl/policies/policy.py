@@ -32,20 +32,25 @@ class Score(float):
     """The mean return of deterministic episodes on stock gymnasium.
 
     std: of their returns. episodes, seed: how many, and the first one's seed; None if that was not kept.
+    low, high: the 95 % interval of the mean. None if the episodes also chose the checkpoint, so that the score is not
+        confirmed.
     """
 
     std: float | None
     episodes: int | None
     seed: int | None
+    low: float | None
+    high: float | None
 
     def __new__(cls, mean: float, std: float | None = None, episodes: int | None = None,  # noqa: D102
-                seed: int | None = None) -> Score:
+                seed: int | None = None, low: float | None = None, high: float | None = None) -> Score:
         score = super().__new__(cls, mean)
-        score.std, score.episodes, score.seed = std, episodes, seed
+        score.std, score.episodes, score.seed, score.low, score.high = std, episodes, seed, low, high
         return score
 
     def __str__(self) -> str:
-        return card.score_text({"mean": float(self), "std": self.std, "episodes": self.episodes, "seed": self.seed})
+        return card.score_text({"mean": float(self), "std": self.std, "episodes": self.episodes, "seed": self.seed,
+                                "low": self.low, "high": self.high})
 
     __repr__ = __str__
 

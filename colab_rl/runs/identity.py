@@ -42,7 +42,8 @@ class Identity:
     """What run.json says of a run: what it is, and what the machine that began it chose.
 
     name: of its folder; in run.json, the one that it was begun under.
-    origin: another run's checkpoint that it started from, `{"run", "run_id", "generation", "state_sha256"}`, or None.
+    origin: another run's checkpoint that it started from, `{"run", "run_id", "generation", "state_sha256"}`; or a
+        sweep's best trial with whose settings it began, `{"sweep", "trial"}`; or None.
     env_is_function: whether env_id is the name of a function; None if version 0.1.0 began the run.
     env_kwargs: the keyword arguments that gymnasium.make, or the function, is given.
     """

@@ -23,6 +23,7 @@ from colab_rl.machine import THREADS, check_device, choose_device, versions
 from colab_rl.networks.registry import own_network
 from colab_rl.policies.load import find_checkpoint
 from colab_rl.progress import say
+from colab_rl.runs.best_settings import BestSettings, best_settings
 from colab_rl.runs.identity import Identity
 from colab_rl.runs.places import Places
 from colab_rl.settings import Config, to_json
@@ -36,7 +37,8 @@ LABELS = ("best", "latest")
 class Request:
     """The options of `train`; None is what a person did not say.
 
-    origin: `OTHER` or `OTHER:CHECKPOINT`, the checkpoint of another run that a new run starts from.
+    origin: `OTHER` or `OTHER:CHECKPOINT`, the checkpoint of another run that a new run starts from; or a sweep, with
+        the settings of whose best trial it begins.
     settings: fields of the config, total_steps and seed among them.
     env_kwargs: keyword arguments for gymnasium.make, or for the function.
     env_code: of `env` if that is a function, as it is before anything calls it.
@@ -95,10 +97,11 @@ class Request:
         if other := self._other_environment(identity):
             contradictions.insert(0, f"env is {identity.env_id}, not {other}")
         if self.origin is not None:
-            origin, (name, which) = identity.origin, parse_origin(self.origin)
-            # A run keeps its origin, whatever is the best or the latest of the other run by now.
-            if not origin or name != origin["run"] or which not in (*LABELS, str(origin["generation"])):
-                have = "{run}:{generation}".format(**origin) if origin else "nothing"
+            origin, (name, which) = identity.origin or {}, parse_origin(self.origin)
+            # A run keeps its origin, whatever is the best or the latest of the other run, or of the sweep, by now.
+            if self.origin != origin.get("sweep") and (
+                    name != origin.get("run") or which not in (*LABELS, str(origin["generation"]))):
+                have = origin.get("sweep") or ("{run}:{generation}".format(**origin) if origin else "nothing")
                 contradictions.append(f"from is {have}, not {self.origin}")
         if "total_steps" in self.settings and asked.total_steps < is_.total_steps:
             contradictions.append(f"total_steps is {is_.total_steps} and can only grow, not {asked.total_steps}")
@@ -130,7 +133,9 @@ class Request:
         return self._identity(env, algorithm, config, spaces, self.backend, None), spaces
 
     def branch(self, origin: str, places: Places) -> tuple[Identity, Spaces]:
-        """The same from another run's checkpoint."""
+        """The same from another run's checkpoint, or with the settings of a sweep's best trial."""
+        if ":" not in origin and places.find(origin) is None and (best := best_settings(places, origin)):
+            return self._begin_with(best)
         other, checkpoint = checkpoint_of(origin, places)
         if asked := self._other_environment(other):
             raise UsageError(f"{other.name} trains on {other.env_id}, not {asked}")
@@ -155,6 +160,22 @@ class Request:
         return self._identity(env, other.algorithm, config, spaces, backend, {
             "run": other.name, "run_id": other.run_id, "generation": manifest.generation,
             "state_sha256": manifest.state_sha256}), spaces
+
+    def _begin_with(self, best: BestSettings) -> tuple[Identity, Spaces]:
+        """A new run with a sweep's best settings, and what its environment looks like."""
+        asked = environment_name(self.env) if self.env is not None else best.env_id
+        if (asked, callable(self.env)) != (best.env_id, best.env_is_function):
+            given = f", a function: give it from Python with train(..., env=that function), not {asked}" \
+                if best.env_is_function else f", not {asked}"
+            raise UsageError(f"{best.sweep} trained on {best.env_id.removeprefix('custom:')}{given}")
+        if self.algo not in (None, best.algorithm):
+            raise UsageError(f"{best.sweep}'s best trial was trained by {best.algorithm}, not {self.algo}")
+        env: EnvironmentSource = best.env_id if self.env is None else self.env
+        config = make_config(best.algorithm, {**preset(best.env_id, best.algorithm), **best.settings, **self.settings})
+        say(f"{best.sweep}: trial {best.trial} is the best so far, with score {best.score:.1f}")
+        spaces = describe(env, try_out)
+        return self._identity(env, best.algorithm, config, spaces, self.backend, {
+            "sweep": best.sweep, "trial": best.trial}), spaces
 
     def _identity(self, env: EnvironmentSource, algorithm: str, config: Config, spaces: Spaces, backend: str,
                   origin: dict[str, Any] | None) -> Identity:

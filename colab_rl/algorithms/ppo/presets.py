@@ -1,7 +1,7 @@
 """Tuned settings of PPO by environment; what is not named here is the config's default.
 
 They began as rl-baselines3-zoo's hyperparameters, with larger minibatches and more environments for two CPU cores
-(docs/results.md).
+(docs/lab/walker-ppo.md).
 """
 
 from __future__ import annotations

@@ -5,51 +5,51 @@
 
 PROVEN: dict[str, dict[str, str]] = {
     "ppo envpool": {
-        "code": "419d8afdbcd112c2",
-        "code of algorithms": "5a5b0501be91fb95",
-        "code of algorithms/ppo": "a6cede70a6baca24",
-        "code of environments": "e927936471d534f5",
-        "code of environments/known": "d379d98dfd66d758",
-        "code of evaluation": "f15cf6225f4a694c",
+        "code": "01e95991d47c4fd5",
+        "code of algorithms": "4fa1c7db58e76459",
+        "code of algorithms/ppo": "a3db19730444b1c6",
+        "code of environments": "0c9ac7fabcda740b",
+        "code of environments/known": "ee058873a20cb3ad",
+        "code of evaluation": "12375842f1078b3e",
         "code of fingerprint": "bfdda7c77f281b0e",
-        "code of networks": "aada8f3f33e268aa",
-        "code of settings": "24d82d0d9058143b",
-        "code of training": "516ad5f55b44b767"
+        "code of networks": "290b5183bac47ab9",
+        "code of settings": "89aad6ffc8bbdb89",
+        "code of training": "84da7f4b11b5ef61"
     },
     "ppo gymnasium": {
-        "code": "ff47dc5d12b0708c",
-        "code of algorithms": "5a5b0501be91fb95",
-        "code of algorithms/ppo": "a6cede70a6baca24",
-        "code of environments": "c0998cf6d349c777",
-        "code of environments/known": "d379d98dfd66d758",
-        "code of evaluation": "f15cf6225f4a694c",
+        "code": "01e95991d47c4fd5",
+        "code of algorithms": "4fa1c7db58e76459",
+        "code of algorithms/ppo": "a3db19730444b1c6",
+        "code of environments": "0c9ac7fabcda740b",
+        "code of environments/known": "ee058873a20cb3ad",
+        "code of evaluation": "12375842f1078b3e",
         "code of fingerprint": "bfdda7c77f281b0e",
-        "code of networks": "aada8f3f33e268aa",
-        "code of settings": "24d82d0d9058143b",
-        "code of training": "516ad5f55b44b767"
+        "code of networks": "290b5183bac47ab9",
+        "code of settings": "89aad6ffc8bbdb89",
+        "code of training": "84da7f4b11b5ef61"
     },
     "sac envpool": {
-        "code": "cdf05adf9a0b55a4",
-        "code of algorithms": "346b5508524d72d9",
-        "code of algorithms/sac": "9d8eb570d464d850",
-        "code of environments": "e927936471d534f5",
-        "code of environments/known": "d379d98dfd66d758",
-        "code of evaluation": "f15cf6225f4a694c",
+        "code": "4fcd8586daff7fa8",
+        "code of algorithms": "6832b5b365d4bb48",
+        "code of algorithms/sac": "9554b2095e91a287",
+        "code of environments": "0c9ac7fabcda740b",
+        "code of environments/known": "ee058873a20cb3ad",
+        "code of evaluation": "12375842f1078b3e",
         "code of fingerprint": "bfdda7c77f281b0e",
-        "code of networks": "aada8f3f33e268aa",
-        "code of settings": "24d82d0d9058143b",
-        "code of training": "516ad5f55b44b767"
+        "code of networks": "99baf1814f71f0ab",
+        "code of settings": "89aad6ffc8bbdb89",
+        "code of training": "84da7f4b11b5ef61"
     },
     "sac gymnasium": {
-        "code": "2724da0d73bc7e93",
-        "code of algorithms": "346b5508524d72d9",
-        "code of algorithms/sac": "9d8eb570d464d850",
-        "code of environments": "c0998cf6d349c777",
-        "code of environments/known": "d379d98dfd66d758",
-        "code of evaluation": "f15cf6225f4a694c",
+        "code": "4fcd8586daff7fa8",
+        "code of algorithms": "6832b5b365d4bb48",
+        "code of algorithms/sac": "9554b2095e91a287",
+        "code of environments": "0c9ac7fabcda740b",
+        "code of environments/known": "ee058873a20cb3ad",
+        "code of evaluation": "12375842f1078b3e",
         "code of fingerprint": "bfdda7c77f281b0e",
-        "code of networks": "aada8f3f33e268aa",
-        "code of settings": "24d82d0d9058143b",
-        "code of training": "516ad5f55b44b767"
+        "code of networks": "99baf1814f71f0ab",
+        "code of settings": "89aad6ffc8bbdb89",
+        "code of training": "84da7f4b11b5ef61"
     }
 }
