@@ -104,7 +104,8 @@ def main() -> None:
             options.json.write_text(json.dumps({"summary": summary(rows, target), "runs": rows}, indent=1))
     found = summary(rows, target)
     print("interquartile mean {interquartile_mean:.1f} (95 % interval {low:.1f} to {high:.1f}) over {seeds} seeds; "
-          "worst {worst:.1f}, seed {worst_seed}; median {median_seconds:.0f} s, worst {worst_seconds:.0f} s".format(**found)
+          "worst {worst:.1f}, seed {worst_seed}; "
+          "median {median_seconds:.0f} s, worst {worst_seconds:.0f} s".format(**found)
           + (f"; {found['at_target']} of {found['seeds']} at {target:g} and more" if target is not None else ""))
     peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
     print(f"largest single process {peak:.0f} MB")
