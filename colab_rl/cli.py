@@ -292,7 +292,7 @@ def _verify(options: argparse.Namespace) -> int:
     _argument("--checkpoint", default="best", metavar="WHICH", help=CHECKPOINT),
     _argument("--against", metavar="RUN[:WHICH]", nargs="+", action="extend", default=[],
               help="1 to 3 others for compare (default: the run's first checkpoint)"),
-    _argument("--seed", type=int, default=0, help="the episode's, as in evaluate"),
+    _argument("--seed", type=int, help="the episode's, as in evaluate (default: the median one of the run's score)"),
     _argument("--out", metavar="FILE", help=".mp4 or .gif (default: in the run's videos/)"),
     _argument("--gif", action="store_true", help="a GIF in the run's videos/, for a README"),
     _argument("--overlay", default="all", metavar="PANELS",
