@@ -12,6 +12,7 @@ import datetime
 import math
 import time
 from collections.abc import Iterable
+from functools import partial
 from typing import Any, NamedTuple
 
 from colab_rl.algorithms import Algorithm
