@@ -6,6 +6,7 @@ import html
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Protocol
 
 import plotly.graph_objects as go
 from plotly.offline import get_plotlyjs
@@ -82,13 +83,20 @@ POLICY = ("default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inl
           "font-src data:; base-uri 'none'; form-action 'none'")
 
 
+class HasHtml(Protocol):
+    """What is shown as an element of the page."""
+
+    def html(self) -> str:
+        """The element."""
+
+
 @dataclass(frozen=True)
 class Section:
     """A heading, a sentence on what is seen, and figures under it. All text is escaped."""
 
     title: str
     sentence: str
-    figures: Sequence[go.Figure | Table] = field(default_factory=list)
+    figures: Sequence[go.Figure | Table | HasHtml] = field(default_factory=list)
 
 
 def page(title: str, facts: Sequence[tuple[str, str]], sections: Sequence[Section], missing: Sequence[str] = (),
@@ -106,7 +114,7 @@ def page(title: str, facts: Sequence[tuple[str, str]], sections: Sequence[Sectio
     for i, section in enumerate(sections):
         parts.append(f'<h2 id="section{i}">{html.escape(section.title)}</h2><p>{html.escape(section.sentence)}</p>')
         for figure in section.figures:
-            if isinstance(figure, Table):
+            if not isinstance(figure, go.Figure):
                 parts.append(figure.html())
                 continue
             # Of all of JSON only "<" could end the element that holds it.
