@@ -292,6 +292,7 @@ def _explained(trials: Sequence[TrialCurves], name: str) -> float:
     else:
         kinds = sorted({str(value) for value in values})
         groups = np.array([kinds.index(str(value)) for value in values])
+    scores = scores / (np.abs(scores).max() or 1.0)  # so that no square overflows
     total = scores.var()
     means = np.array([scores[groups == group].mean() for group in groups])
     return float(means.var() / total) if total else 0.0

@@ -58,10 +58,11 @@ document.querySelectorAll(".trials th").forEach((head, column) => head.addEventL
     (typeof one === typeof other ? one < other : String(one) < String(other)) === down ? 1 : -1);
   body.append(...rows.map(([, row]) => row));
 }));
-document.querySelectorAll(".figure").forEach(holder => {   // once it is drawn
-  new MutationObserver((_, watcher) => { if (holder.on) { watcher.disconnect();
-    holder.on("plotly_click", event => showTrial(event.points[0].customdata)); } }).observe(holder, {childList: true});
-});
+new MutationObserver((_, watcher) => {   // the page says when all figures are drawn
+  watcher.disconnect();
+  document.querySelectorAll(".figure").forEach(holder =>
+    holder.on("plotly_click", event => showTrial(event.points[0].customdata)));
+}).observe(document.body, {attributeFilter: ["data-drawn"]});
 """
 
 
