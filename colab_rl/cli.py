@@ -239,11 +239,12 @@ def _sweep(options: argparse.Namespace) -> int:
 @_command("list all runs, or the checkpoints of one, here and in the store", _argument("run", nargs="?"), JSON)
 def _status(options: argparse.Namespace) -> int:
     from colab_rl.commands.status import status_in
-    from colab_rl.commands.sweep import sweep_status
     from colab_rl.runs.places import Places
+    from colab_rl.sweeps.trials import record_of
 
     places = Places(**_places(options))
-    if options.run and (standing := sweep_status(options.run, places)):
+    if options.run and (record := record_of(options.run, places)):
+        standing = record.result()
         _print_json(standing.to_json()) if options.json else print(standing.summary(), standing.table(), sep="\n")
         return 0
     found = status_in(places, options.run)
