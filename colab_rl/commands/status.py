@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import InitVar, dataclass
 
 from colab_rl.arguments import checked
 from colab_rl.checkpoints import Manifest, Tier
@@ -10,7 +10,7 @@ from colab_rl.checkpoints.layout import RUN_JSON, manifest_generation
 from colab_rl.checkpoints.retention import best
 from colab_rl.commands.result import Result
 from colab_rl.errors import StorageError
-from colab_rl.progress import say
+from colab_rl.progress import how_far, say
 from colab_rl.runs.identity import Identity
 from colab_rl.runs.places import Location, Places
 from colab_rl.runs.survey import Checkpoints, survey
@@ -38,6 +38,7 @@ class RunStatus(Result):
     """A run, and its checkpoints, the newest first.
 
     iteration, step, state_sha256: of the newest checkpoint. score: of the newest that has one; best_score: of the best.
+    title: what people call the environment.
     pending: how many checkpoints are whole on this machine and not in the store.
     """
 
@@ -56,13 +57,17 @@ class RunStatus(Result):
     state_sha256: str | None
     checkpoints: list[CheckpointStatus]
     pending: int
+    title: InitVar[str] = ""
+
+    def __post_init__(self, title: str) -> None:
+        super().__post_init__()
+        object.__setattr__(self, "_title", title or self.env_id)
 
     def summary(self) -> str:
         """The run, in a line."""
         score = "none yet" if self.best_score is None else f"{self.best_score:.1f}"
-        state = "finished" if self.finished else f"{100 * self.step / self.total_steps:.0f} %"
-        return (f"{self.run}: {self.env_id}, {self.algorithm} on {self.backend}, seed {self.seed}; "
-                f"step {self.step:,} of {self.total_steps:,} ({state}), best score {score}"
+        return (f"{self.run}: {vars(self)['_title']}, {self.algorithm} on {self.backend}, seed {self.seed}; "
+                f"{how_far(self.step, self.total_steps, self.finished)}, best score {score}"
                 f"{'' if self.exact else ', not bit-exact'}; {self.pending} pending for the store")
 
     def table(self) -> str:
@@ -71,7 +76,8 @@ class RunStatus(Result):
         for row in self.checkpoints:
             score = "" if row.score is None else f"{row.score:.1f}"
             step = "" if row.step is None else f"{row.step:,}"
-            lines.append(f"{row.generation:>10} {step:>12} {score:>9}  {row.local:9} {row.store:9}")
+            local, store = (state.replace("absent", "-") for state in (row.local, row.store))
+            lines.append(f"{row.generation:>10} {step:>12} {score:>9}  {local:9} {store:9}".rstrip())
         return "\n".join(lines)
 
 
@@ -117,7 +123,7 @@ def _row(identity: Identity, here: Checkpoints, there: Checkpoints, places: Plac
         finished=bool(newest and newest.finished), exact=newest.exact if newest else True,
         score=scored.score if scored else None, best_score=best_one.score if best_one else None,
         state_sha256=newest.state_sha256 if newest else None, checkpoints=rows,
-        pending=len(missing) if places.store else 0)
+        pending=len(missing) if places.store else 0, title=identity.title)
 
 
 def _checkpoints(tier: Tier | None) -> Checkpoints:

@@ -5,51 +5,51 @@
 
 PROVEN: dict[str, dict[str, str]] = {
     "ppo envpool": {
-        "code": "cb8b88a8fcc4f644",
+        "code": "7c9603215ca9b26b",
         "code of algorithms": "cbaf4ee247643562",
         "code of algorithms/ppo": "0c45291d7b7cbf8e",
-        "code of environments": "8e6a10cb47fc4e01",
+        "code of environments": "9079ac7ffc979f1a",
         "code of environments/known": "6300044bba42d252",
         "code of evaluation": "f80cce6750a68140",
         "code of fingerprint": "bfdda7c77f281b0e",
         "code of networks": "aa59fbc63820b5eb",
-        "code of settings": "fa43baf3cbebcac0",
+        "code of settings": "80395bc37803608b",
         "code of training": "516ad5f55b44b767"
     },
     "ppo gymnasium": {
-        "code": "3fd37a874b21c6fa",
+        "code": "cd4e96035442afde",
         "code of algorithms": "cbaf4ee247643562",
         "code of algorithms/ppo": "0c45291d7b7cbf8e",
-        "code of environments": "c6419efab89a8a95",
+        "code of environments": "8cc8d712f21180a3",
         "code of environments/known": "6300044bba42d252",
         "code of evaluation": "f80cce6750a68140",
         "code of fingerprint": "bfdda7c77f281b0e",
         "code of networks": "aa59fbc63820b5eb",
-        "code of settings": "fa43baf3cbebcac0",
+        "code of settings": "80395bc37803608b",
         "code of training": "516ad5f55b44b767"
     },
     "sac envpool": {
-        "code": "c29239601eb0e90a",
+        "code": "dcc95c9884932f80",
         "code of algorithms": "b5428adf75943d2f",
         "code of algorithms/sac": "5bab4e4b7f6f2a96",
-        "code of environments": "8e6a10cb47fc4e01",
+        "code of environments": "9079ac7ffc979f1a",
         "code of environments/known": "6300044bba42d252",
         "code of evaluation": "f80cce6750a68140",
         "code of fingerprint": "bfdda7c77f281b0e",
         "code of networks": "aa59fbc63820b5eb",
-        "code of settings": "fa43baf3cbebcac0",
+        "code of settings": "80395bc37803608b",
         "code of training": "516ad5f55b44b767"
     },
     "sac gymnasium": {
-        "code": "f1f974a1dc45a949",
+        "code": "fe8d16151b1727a0",
         "code of algorithms": "b5428adf75943d2f",
         "code of algorithms/sac": "5bab4e4b7f6f2a96",
-        "code of environments": "c6419efab89a8a95",
+        "code of environments": "8cc8d712f21180a3",
         "code of environments/known": "6300044bba42d252",
         "code of evaluation": "f80cce6750a68140",
         "code of fingerprint": "bfdda7c77f281b0e",
         "code of networks": "aa59fbc63820b5eb",
-        "code of settings": "fa43baf3cbebcac0",
+        "code of settings": "80395bc37803608b",
         "code of training": "516ad5f55b44b767"
     }
 }

@@ -64,11 +64,11 @@ def sections_of(subjects: Sequence[Subject], contenders: Sequence[dashboards.Con
 def facts_of(subjects: Sequence[Subject]) -> list[tuple[str, str]]:
     """What is said at the top: names and values."""
     if len(subjects) > 1:
-        return [(subject.label, f"{subject.identity.env_id}, {subject.identity.algorithm}, "
+        return [(subject.label, f"{subject.identity.title}, {subject.identity.algorithm}, "
                  f"seed {subject.identity.config.get('seed')}") for subject in subjects]
     identity, history, manifest = subjects[0].identity, subjects[0].history, subjects[0].manifest
     newest, best_one = history.newest, best(history.checkpoints)
-    facts = [("Environment", identity.env_id), ("Algorithm", identity.algorithm),
+    facts = [("Environment", identity.title), ("Algorithm", identity.algorithm),
              ("Seed", str(identity.config.get("seed")))]
     if newest:
         facts += [("Steps", f"{newest.step:,} of {newest.total_steps:,}"),
