@@ -16,6 +16,7 @@ from colab_rl.checkpoints.layout import METRICS, TELEMETRY
 from colab_rl.checkpoints.recovery import load_from_any, manifests_in, read_whole
 from colab_rl.checkpoints.retention import best
 from colab_rl.environments import EnvironmentSource
+from colab_rl.environments.threshold import score_threshold
 from colab_rl.errors import ColabRLError, StorageError
 from colab_rl.evaluation.episode import Episode, from_npz
 from colab_rl.evaluation.evaluator import EVALUATION_SEED
@@ -54,7 +55,7 @@ class History:
             self.missing.append(f"{identity.name} has no checkpoint yet.")
         self.curves = Curves(identity.name, table_of(self._rows()), [
             Mark(manifest.generation, manifest.iteration, manifest.step, manifest.seconds, manifest.score)
-            for manifest in self.checkpoints])
+            for manifest in self.checkpoints], identity.config.get("target_score") or score_threshold(identity.env_id))
         if self.checkpoints and not self.curves.has("evaluation/score"):
             self.missing.append(f"{identity.name} was not evaluated yet: evaluations come every "
                                 f"{identity.config['eval_every']} iterations.")

@@ -14,6 +14,7 @@ from colab_rl.views.dashboards.gradients import optimizer
 from colab_rl.views.dashboards.health import diagnose
 from colab_rl.views.dashboards.learning import learning
 from colab_rl.views.dashboards.phases import phase_portraits
+from colab_rl.views.dashboards.strides import stride_cycle
 
 __all__ = ["Contender", "Curves", "Mark", "Table", "bootstrap_interval", "comparison", "diagnose", "gait", "learning",
-           "optimizer", "phase_portraits", "scores", "table_of"]
+           "optimizer", "phase_portraits", "scores", "stride_cycle", "table_of"]

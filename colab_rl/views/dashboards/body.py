@@ -30,7 +30,7 @@ class Stage:
         for number, name in enumerate(episode.outlines):
             groups[name[-1] if name[-2:] in ("_1", "_2") else ""].append(number)
         self.groups = {end: members for end, members in groups.items() if members}
-        self.colors = {end: color or {"1": RED, "": "#6B7280", "2": BLUE}[end] for end in self.groups}
+        self.colors = {end: color or {"1": RED, "": GREY, "2": BLUE}[end] for end in self.groups}
         self.camera = self._camera()
 
     def traces(self, t: int) -> list[dict[str, Any]]:

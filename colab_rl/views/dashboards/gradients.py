@@ -34,7 +34,7 @@ def optimizer(runs: Curves | Sequence[Curves]) -> go.Figure:
         if lines:
             plots.append(Plot(about.title, about.unit, lines, log=about.log, note=key,
                               axes={} if about.log else {"y": {"rangemode": "tozero"}}))
-    return with_x_buttons(plots, [run.label for run in runs], _sentences(runs))
+    return with_x_buttons(plots, runs, _sentences(runs))
 
 
 def _lines(runs: Sequence[Curves], columns: dict[str, str], dashes: dict[str, str]) -> list[Line]:

@@ -9,8 +9,8 @@ import plotly.graph_objects as go
 
 from colab_rl.views.dashboards.curves import X_AXES, Curves
 from colab_rl.views.dashboards.metric_plots import FURTHER, LEARNING, NOT_SHOWN, RETURN, SPEED, TIMES, MetricPlot
-from colab_rl.views.dashboards.plots import DASHES, Line, Plot, drawn_points, stacked
-from colab_rl.views.dashboards.style import BUTTONS, empty, legend, rounded
+from colab_rl.views.dashboards.plots import DASHES, Line, Plot, drawn_points, stacked, suffix
+from colab_rl.views.dashboards.style import BUTTONS, empty, rounded
 from colab_rl.views.palette import BLUE, COLORS, CYAN, GREEN, GREY, RED, YELLOW
 from colab_rl.views.values import LARGEST, text_of, value_range
 
@@ -34,22 +34,27 @@ def learning(runs: Curves | Sequence[Curves]) -> go.Figure:
             small = {"tickformat": "~e"} if 0 < _largest_in(lines) < 0.01 else {}
             plots.append(Plot(about.title, about.unit, lines, axes={"y": small}))
     plots += _times(runs) + _speeds(runs)
-    return with_x_buttons(plots, [run.label for run in runs])
+    return with_x_buttons(plots, runs)
 
 
-def with_x_buttons(plots: Sequence[Plot], labels: Sequence[str], above: Sequence[str] = ()) -> go.Figure:
+def with_x_buttons(plots: Sequence[Plot], runs: Sequence[Curves], above: Sequence[str] = ()) -> go.Figure:
     """The plots, whose lines `Curves.line` made, under buttons that switch all of them to another unit of x.
 
-    labels: of the runs; several are explained over the plots, and `above` are lines of text under that.
+    x goes from 0 to the end of the longest run, in every figure of these runs. above: lines of text over the plots.
     """
-    figure = stacked(plots, X_AXES["Steps"], top=44, above=[*(legend(labels) if len(labels) > 1 else []), *above])
+    ranges = [(0.0, 1.01 * max(float(np.nanmax(run.xs()[i], initial=0.0)) for run in runs) or 1.0)
+              for i in range(len(X_AXES))]
+    figure = stacked(plots, X_AXES["Steps"], top=44, above=above, x_range=ranges[0],
+                     keys=[run.label for run in runs] if len(runs) > 1 else [])
     lines = [line for plot in plots for line in plot.lines]
     every = [[rounded(x[drawn_points(line)], 7) for x in line.other_x] for line in lines]
-    last = "" if len(plots) == 1 else str(len(plots))
+    axes = [f"xaxis{suffix(number)}" for number in range(1, len(plots) + 1)]
     buttons = [{"label": label, "method": "update",
                 "args": [{"x": [xs[i] for xs in every]},
-                         {f"xaxis{last}.title.text": title, "xaxis.autorange": True}]}
-               for i, (label, title) in enumerate(X_AXES.items())]
+                         {f"{axes[-1]}.title.text": x_axis.title, "xaxis.range": rounded(x_range),
+                          **{f"{axis}.ticksuffix": f" {x_axis.unit}" for axis in axes},
+                          **{f"{axis}.unifiedhovertitle.text": x_axis.hover for axis in axes}}]}
+               for i, ((label, x_axis), x_range) in enumerate(zip(X_AXES.items(), ranges, strict=True))]
     margin = figure.layout.margin
     figure.update_layout(updatemenus=[{**BUTTONS, "buttons": buttons, "pad": {"t": 4, "l": 0}, "y": 1 + (
         margin.t - 4) / (figure.layout.height - margin.t - margin.b)}])
@@ -82,8 +87,20 @@ def _returns(runs: Sequence[Curves]) -> Plot:
                                          for score, spread in zip(scores, spreads, strict=True)]))
         lines += _checkpoint_marks(run, mark_color, alone)
         lines += _resume_marks(run, lines)
+    lines += _goals(runs)
     return Plot(RETURN.title, RETURN.unit, lines, height=260,
                 note="" if alone else "line: training, dots: evaluation, diamonds: checkpoints")
+
+
+def _goals(runs: Sequence[Curves]) -> list[Line]:
+    """A line at each return that counts as solved."""
+    found = []
+    for goal in dict.fromkeys(run.goal for run in runs if run.goal is not None):
+        longest = max(runs, key=lambda run: run.xs()[0].max(initial=0.0))
+        ends = tuple(np.array([0.0, x.max(initial=0.0)]) for x in longest.xs())
+        found.append(Line(f"solved at {text_of(goal, 0)}", ends[0], np.full(2, goal), color=GREY, dash="dash",
+                          width=1.4, other_x=ends))
+    return found
 
 
 def _checkpoint_marks(run: Curves, color: str, alone: bool) -> list[Line]:

@@ -26,7 +26,7 @@ from colab_rl.views.history import History
 from colab_rl.views.report.page import page
 from colab_rl.views.report.sections import Subject, facts_of, sections_of
 
-MOST_CONTENDERS = 6   # colours that are told apart
+MOST_CONTENDERS = 10   # colours that are told apart
 RECORDINGS = 5        # episodes behind speed, energy and stride frequency
 MARK = "made by colab_rl report"
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import plotly.graph_objects as go
@@ -12,13 +12,14 @@ from colab_rl.checkpoints import Manifest
 from colab_rl.checkpoints.recovery import Checkpoint
 from colab_rl.checkpoints.retention import best
 from colab_rl.environments import EnvironmentSource
+from colab_rl.evaluation.episode import Episode
 from colab_rl.runs.identity import Identity
 from colab_rl.views import dashboards
 from colab_rl.views.history import History
 from colab_rl.views.report.page import Section
 from colab_rl.views.values import text_of
 
-MOST_CHECKPOINTS = 6  # on the slider of the gait
+MOST_CHECKPOINTS = 10  # on the slider of the gait
 
 
 class Subject(NamedTuple):
@@ -95,7 +96,8 @@ def _gait_of_one(subject: Subject) -> Section:
         f"{'on the same terrain' if walks else 'from the same seed'}. Play it, drag the time through all "
         f"curves, and drag the checkpoint to see how {'the gait' if walks else 'what the policy does'} came about."
         + _value_note(subject.identity),
-        [dashboards.gait(episodes, _gamma(subject), first=first), dashboards.phase_portraits(episodes, first=first)])
+        [dashboards.gait(episodes, _gamma(subject), first=first), *_cycles(episodes, first),
+         dashboards.phase_portraits(episodes, first=first)])
 
 
 def _gait_of_several(subjects: Sequence[Subject]) -> Section:
@@ -106,8 +108,14 @@ def _gait_of_several(subjects: Sequence[Subject]) -> Section:
     return Section(
         "Gait" if all(episode.outlines for episode in episodes.values()) else "Episode",
         "One evaluation episode each, in the colours of the table above." + "".join(map(_value_note, identities)),
-        [dashboards.gait(episodes, _gamma(subjects[0]), overlay=True),
+        [dashboards.gait(episodes, _gamma(subjects[0]), overlay=True), *_cycles(episodes),
          dashboards.phase_portraits(episodes, overlay=True)])
+
+
+def _cycles(episodes: Mapping[str, Episode], only: str | None = None) -> list[go.Figure]:
+    """The stride cycle of what strides; `only` of one of the episodes, if there is one of that label."""
+    figure = dashboards.stride_cycle(episodes.get(only or "", episodes))
+    return [figure] if figure else []
 
 
 def _gamma(subject: Subject) -> float:
