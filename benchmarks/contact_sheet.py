@@ -2,8 +2,8 @@
 
     python benchmarks/contact_sheet.py walker lander cart --together walker other --root runs --out sheet.png
 
-Each run has a report of its own, and `--together` names runs of one more. Prints the size of each page, how long it takes
-until it is complete, and the lowest contrast of a text on it.
+Each run has a report of its own, and `--together` names runs of one more. Prints the size of each page, how long it
+takes until it is complete, and the lowest contrast of a text on it.
 """
 
 from __future__ import annotations

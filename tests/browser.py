@@ -94,7 +94,8 @@ TEXTS = """(() => {
     return [255, 255, 255];
   };
   const found = [];
-  for (const element of document.querySelectorAll("h1, h2, p, dt, dd, li, a, button, span, td, th, footer, text, tspan")) {
+  const kinds = "h1, h2, p, dt, dd, li, a, button, span, td, th, footer, text, tspan";
+  for (const element of document.querySelectorAll(kinds)) {
     const own = [...element.childNodes].filter(node => node.nodeType === 3 && node.data.trim()).map(node => node.data);
     const style = getComputedStyle(element), box = element.getBoundingClientRect();
     if (!own.length || !box.width || style.visibility === "hidden" || parseFloat(style.opacity) === 0) continue;

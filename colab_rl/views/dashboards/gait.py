@@ -24,6 +24,7 @@ from colab_rl.views.values import value_range, words_of
 
 LONGEST_FRAME = 60_000  # ms, while an animation plays
 MOST_FRAMES = 300     # of an animation; a longer episode is shown in larger strides
+MOST_ACTIONS = 6      # that one plot shows
 MOST_CHANNELS = 32    # of an environment that is not described
 PART_COLORS = (BLUE, YELLOW, RED, GREY, PURPLE, CYAN)  # the return's own is green
 WINDOW = 3.0          # s that the curves show at a time
@@ -248,12 +249,12 @@ def _contacts(episode: Episode) -> Plot:
 def _actions(episode: Episode, steps: np.ndarray) -> Plot:
     """What was done: numbers as lines, choices as stairs between their names."""
     names = episode.action_names
-    title = "Actions" if len(names) <= len(COLORS) else f"Actions, the first {len(COLORS)} of {len(names)}"
+    title = "Actions" if len(names) <= MOST_ACTIONS else f"Actions, the first {MOST_ACTIONS} of {len(names)}"
     discrete = all(np.issubdtype(episode[name].dtype, np.integer) for name in names)
     colors, dashes = colors_of(names), _dashes_of(names)
     lines = [Line(words_of(name.removeprefix("action_")), steps, episode[name].astype(float), color=color, dash=dash,
                   width=1.4, kind="stairs" if discrete else "line")
-             for name, color, dash in zip(names[:len(COLORS)], colors, dashes, strict=False)]
+             for name, color, dash in zip(names[:MOST_ACTIONS], colors, dashes, strict=False)]
     if not discrete:
         return Plot(title, episode.units.get(names[0], ""), lines, height=120)
     words = episode.shown.choices

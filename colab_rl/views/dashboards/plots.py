@@ -169,8 +169,9 @@ def trace_of(line: Line, number: int, unit: str) -> dict[str, Any]:
     even = len(chosen) == len(line.x) > 2 and np.allclose(np.diff(line.x), line.x[1] - line.x[0])
     place: dict[str, Any] = ({"x0": rounded(line.x[0], 7)[0], "dx": rounded(line.x[1] - line.x[0], 7)[0]}
                              if even and not line.other_x else {"x": rounded(line.x[chosen], 7)})
+    digits = 3 if line.most > MOST_DRAWN else 4  # so many numbers would fill the page
     trace: dict[str, Any] = {
-        "type": "scatter", **place, "y": rounded(line.y[chosen]), "name": plain(line.name),
+        "type": "scatter", **place, "y": rounded(line.y[chosen], digits), "name": plain(line.name),
         "xaxis": f"x{suffix(number)}", "yaxis": f"y{suffix(number)}", "opacity": line.opacity, "showlegend": False,
         "legendgroup": line.group,
         "mode": "markers" if line.kind == "points" else "lines", "connectgaps": line.kind == "line",
