@@ -24,11 +24,13 @@ import sys
 import tempfile
 import time
 
+CONTINUOUS = ("BipedalWalker-v3", "LunarLanderContinuous-v3", "Pendulum-v1")
 ENVIRONMENTS = {"ppo": ("BipedalWalker-v3", "BipedalWalkerHardcore-v3", "LunarLander-v3", "CartPole-v1"),
-                "sac": ("BipedalWalker-v3", "LunarLanderContinuous-v3", "Pendulum-v1")}
+                "sac": CONTINUOUS, "tqc": CONTINUOUS}
 SETTINGS = ("num_envs=6", "num_steps=64", "minibatch_size=96", "checkpoint_every=1", "keep_last=2", "keep_every=7",
             "eval_every=9", "eval_episodes=2")
-SETTINGS_OF = {"ppo": (), "sac": ("hidden_sizes=64,64", "replay_ratio=0.02", "learning_starts=1000")}
+OFF_POLICY = ("hidden_sizes=64,64", "replay_ratio=0.02", "learning_starts=1000")
+SETTINGS_OF = {"ppo": (), "sac": OFF_POLICY, "tqc": OFF_POLICY}
 
 
 def command(run: str, env: str, options: argparse.Namespace, root: pathlib.Path, store: bool) -> list[str]:
@@ -131,7 +133,7 @@ def measure(env: str, options: argparse.Namespace, root: pathlib.Path) -> dict:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--env", action="append", help="may be given several times (default: each of the algorithm's)")
-    parser.add_argument("--algo", choices=("ppo", "sac"), default="ppo")
+    parser.add_argument("--algo", choices=("ppo", "sac", "tqc"), default="ppo")
     parser.add_argument("--set", nargs="+", default=[], metavar="KEY=VALUE", help="such as buffer_size=300000")
     parser.add_argument("--backend", choices=("gymnasium", "envpool"), default="gymnasium")
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")

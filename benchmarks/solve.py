@@ -50,7 +50,7 @@ def measure(env: str, algorithm: str, backend: str, seed: int, settings: list[st
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--env", default="BipedalWalker-v3")
-    parser.add_argument("--algo", choices=("ppo", "sac"), default="ppo")
+    parser.add_argument("--algo", choices=("ppo", "sac", "tqc"), default="ppo")
     parser.add_argument("--backend", choices=("gymnasium", "envpool"), default="gymnasium")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--set", nargs="+", default=[], metavar="KEY=VALUE")

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from colab_rl.commands.evaluate import evaluate, record
     from colab_rl.commands.export import Export, export
     from colab_rl.commands.status import status
+    from colab_rl.commands.sweep import sweep
     from colab_rl.commands.verify import verify
     from colab_rl.environments.channels import Channels, Drawing
     from colab_rl.errors import ColabRLError, UsageError
@@ -24,13 +25,15 @@ if TYPE_CHECKING:
     from colab_rl.networks.base import Network
     from colab_rl.policies.policy import Policy, load_policy
     from colab_rl.runs.push import push
+    from colab_rl.sweeps.trials import SweepResult
     from colab_rl.training.session import TrainingResult, train
     from colab_rl.views import dashboards
     from colab_rl.views.report import report
     from colab_rl.views.video.film import Video, render
 
 _HOMES = {"train": "training.session", "TrainingResult": "training.session", "status": "commands.status",
-          "verify": "commands.verify", "evaluate": "commands.evaluate", "record": "commands.evaluate",
+          "verify": "commands.verify", "sweep": "commands.sweep", "SweepResult": "sweeps.trials",
+          "evaluate": "commands.evaluate", "record": "commands.evaluate",
           "bench": "commands.bench", "export": "commands.export", "Export": "commands.export",
           "load_policy": "policies.policy", "Policy": "policies.policy", "push": "runs.push",
           "Channels": "environments.channels", "Drawing": "environments.channels",

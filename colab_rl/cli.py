@@ -190,7 +190,9 @@ def _copied(what: str, store_error: str | None) -> int:
 @_command(
     "start a run, or continue it", RUN,
     _argument("--env", metavar="ID", help=ENVIRONMENT),
-    _argument("--algo", help="ppo (the default), or sac, for continuous actions"),
+    _argument("--env-set", metavar="KEY=VALUE", nargs="+", action="extend",
+              help="keyword arguments of gymnasium.make, such as continuous=False"),
+    _argument("--algo", help="ppo (the default), or for continuous actions sac or tqc"),
     _argument("--total-steps", metavar="N", help="environment steps; a larger number extends a run"),
     _argument("--seed", metavar="S"),
     _argument("--backend", default="auto", help="who steps the environments: auto, gymnasium, envpool"),
@@ -198,13 +200,16 @@ def _copied(what: str, store_error: str | None) -> int:
     _argument("--set", metavar="KEY=VALUE", nargs="+", action="extend", default=[],
               help="settings; see the command presets"),
     _argument("--from", metavar="OTHER[:CHECKPOINT]", dest="origin",
-              help="start a new run from another run's checkpoint: a generation, best or latest"))
+              help="start a new run from another run's checkpoint (a generation, best or latest), or with the "
+              "settings of a sweep's best trial"))
 def _train(options: argparse.Namespace) -> int:
-    from colab_rl.settings import parse_settings
+    from colab_rl.settings import parse_keywords, parse_settings
     from colab_rl.training.session import train
 
-    result = train(options.run, env=options.env, algo=options.algo, total_steps=options.total_steps,
-                   seed=options.seed, backend=options.backend, device=options.device,
+    result = train(options.run, env=options.env,
+                   env_kwargs=None if options.env_set is None else parse_keywords(options.env_set),
+                   algo=options.algo, total_steps=options.total_steps, seed=options.seed, backend=options.backend,
+                   device=options.device,
                    settings=parse_settings(options.set), origin=options.origin, **_places(options))
     print(result.summary())
     if result.problem:
@@ -216,12 +221,51 @@ def _train(options: argparse.Namespace) -> int:
     return 1 if result.pending else 0
 
 
+@_command(
+    "train many runs: seeds, a grid or a search; or continue them", _argument("sweep"),
+    _argument("--env", metavar="ID", help=ENVIRONMENT),
+    _argument("--algo", metavar="NAME", nargs="+", help="one or more to compare (default ppo)"),
+    _argument("--seeds", metavar="0-4", help="of every trial, such as 0-4 or 0,3,7 (default 0)"),
+    _argument("--set", metavar="KEY=VALUE", nargs="+", action="extend", default=[], help="settings of all trials"),
+    _argument("--vary", metavar="KEY=V1,V2", nargs="+", action="extend", default=[],
+              help="a grid: a trial for each combination of these values"),
+    _argument("--search", metavar="KEY=LOW:HIGH[:log]", nargs="+", action="extend", default=[],
+              help="a Bayesian search in these ranges, or among values: KEY=V1,V2"),
+    _argument("--trials", metavar="N", type=int, help="of a search (default 20); more extend it"),
+    _argument("--prune", action="store_true", default=None, help="stop trials that fall behind the median"),
+    _argument("--total-steps", metavar="N", help="environment steps of each run"),
+    _argument("--workers", metavar="N", type=int, help="runs at a time (default: as many as cores)"),
+    _argument("--on", default="local", metavar="WHERE", help="local (the default), ray, ray:ADDRESS"),
+    _argument("--yes", action="store_true", help="begin even more than 10,000 runs"), JSON)
+def _sweep(options: argparse.Namespace) -> int:
+    from colab_rl.commands.sweep import sweep
+    from colab_rl.settings import parse_settings
+
+    result = sweep(options.sweep, env=options.env, algo=options.algo, seeds=options.seeds,
+                   settings=parse_settings(options.set), vary=options.vary, search=options.search,
+                   trials=options.trials, prune=options.prune, total_steps=options.total_steps,
+                   workers=options.workers, on=options.on, yes=options.yes, **_places(options))
+    if options.json:
+        _print_json(result.to_json())
+    else:
+        print(result.table(), result.summary(), sep="\n")
+    for problem in result.problems:
+        _tell(f"error: {problem}")
+    if result.signal_number is not None:
+        return 128 + result.signal_number
+    return 1 if result.problems else 0
+
+
 @_command("what runs there are and where their checkpoints lie", _argument("run", nargs="?"), JSON)
 def _status(options: argparse.Namespace) -> int:
     from colab_rl.commands.status import status_in
+    from colab_rl.commands.sweep import sweep_status
     from colab_rl.runs.places import Places
 
     places = Places(**_places(options))
+    if options.run and (standing := sweep_status(options.run, places)):
+        _print_json(standing.to_json()) if options.json else print(standing.summary(), standing.table(), sep="\n")
+        return 0
     found = status_in(places, options.run)
     if options.json:
         _print_json(found[0] if options.run else found)
@@ -330,7 +374,7 @@ def _delete(options: argparse.Namespace) -> int:
 
 @_command(
     "log in to Google Drive in a browser, and save that for --store drive:FOLDER",
-    _argument("client_secrets", metavar="CLIENT_SECRETS", help="an OAuth client's JSON file (docs/drive.md)"))
+    _argument("client_secrets", metavar="CLIENT_SECRETS", help="an OAuth client's JSON file (docs/guides/drive.md)"))
 def _login(options: argparse.Namespace) -> int:
     from colab_rl.storage.drive.login import save_login
 

@@ -65,7 +65,7 @@ def progress_bar(total: int, description: str, unit: str, **options: Any) -> tqd
 class Watcher(Protocol):
     """Who is told how training goes on, instead of a progress bar: a notebook's live plot.
 
-    A row is one iteration's metrics (docs/metrics.md). What these calls take is taken from training.
+    A row is one iteration's metrics (docs/reference/metrics.md). What these calls take is taken from training.
     """
 
     def past(self, row: Mapping[str, float]) -> None:

@@ -34,6 +34,7 @@ class Unexportable(Normed):
 KINDS = {"discrete": ("CartPole-v1", "ppo", TINY, {}),
          "continuous": ("Pendulum-v1", "ppo", [*TINY, "activation=elu"], {}),
          "sac": ("Pendulum-v1", "sac", SAC, {}),
+         "tqc": ("Pendulum-v1", "tqc", [*SAC, "quantiles=5"], {}),
          "own": ("Pendulum-v1", "ppo", TINY, {"network": Normed}),
          "unexportable": ("CartPole-v1", "ppo", TINY, {"network": Unexportable}),
          "wide": ("wide_environment:Wide-v0", "ppo", TINY, {})}

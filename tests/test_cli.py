@@ -37,7 +37,7 @@ from colab_rl.runs.places import Places
 pytestmark = pytest.mark.usefixtures("one_core")
 
 STATUS = {"run", "env_id", "algorithm", "backend", "seed", "iteration", "step", "total_steps", "finished", "exact",
-          "score", "best_score", "state_sha256", "checkpoints", "pending"}
+          "score", "best_score", "state_sha256", "checkpoints", "pending", "confirmed"}
 CHECKPOINT = {"generation", "step", "score", "state_sha256", "local", "store"}
 EVALUATION = {"mean", "std", "min", "max", "mean_length", "episodes"}
 
@@ -416,7 +416,6 @@ WRONG_USAGE = {
     "malformed environment": (["train", "new", "--env", "Bipedal Walker!"], "Bipedal Walker!"),
     "environment of no module": (["train", "new", "--env", "nosuchmodule:Env-v0"], "nosuchmodule"),
     "environment of an empty module": (["train", "new", "--env", ":CartPole-v1"], "names no module"),
-    "environment without a flat observation": (["train", "new", "--env", "Blackjack-v1"], "only flat Box observations"),
     "unknown algorithm": ([*TRAIN_POLE, "--algo", "pp"], "ppo"),
     "a setting of another library": ([*TRAIN_POLE, "--set", "lr=1e-3"], "did you mean 'learning_rate'"),
     "minibatches of another library": ([*TRAIN_POLE, "--set", "batch_size=64"], "did you mean 'minibatch_size'"),

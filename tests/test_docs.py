@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 HOME = Path(__file__).parents[1]
-PAGES = [HOME / "README.md", *sorted((HOME / "docs").glob("*.md"))]
+PAGES = [HOME / "README.md", *sorted((HOME / "docs").rglob("*.md"))]
 ELSE = "…"
 
 
@@ -25,9 +25,9 @@ def texts():
                 yield node.value
 
 
-def test_every_message_in_troubleshooting_is_one_that_the_product_prints():
+def test_every_message_of_the_reference_is_one_that_the_product_prints():
     printed = list(texts())
-    quoted = re.findall(r"^\| `(.+?)` \|", (HOME / "docs" / "troubleshooting.md").read_text(), re.MULTILINE)
+    quoted = re.findall(r"^\| `(.+?)` \|", (HOME / "docs" / "reference" / "messages.md").read_text(), re.MULTILINE)
     assert len(quoted) > 30
     for message in quoted:
         parts = [part.strip() for part in message.split(ELSE) if part.strip()]
@@ -40,7 +40,7 @@ def headings(page):
             for line in page.read_text().splitlines() if line.startswith("#")]
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(HOME).as_posix())
 def test_links_lead_somewhere(page):
     for target in re.findall(r"\]\(([^)#][^)]*)\)", page.read_text()):
         if "://" not in target:

@@ -1,4 +1,4 @@
-"""A folder imports only from the floors below its own (docs/architecture.md); files of one folder import each other."""
+"""A folder imports only from floors below its own (docs/design/architecture.md)."""
 
 import ast
 import re
@@ -13,11 +13,12 @@ FLOORS = [
     {"cli": "the command line", "colab": "the notebooks' cells; Colab's mount, consent and end; installing"},
     {"commands": "status, verify, evaluate, record, export, bench, doctor"},
     {"views": "dashboards, report, video, history, live plot: they read a run, and never train"},
+    {"sweeps": "a plan of many runs, its search, its runners, its statistics"},
     {"training": "what was asked, a session of a run, the loop, metrics"},
     {"policies": "a policy: out of its run, as a function, as a folder with ONNX"},
     {"runs": "names, run.json, places, lock; bringing a run to its store"},
     {"evaluation": "the score; episodes recorded, played again, and their files"},
-    {"algorithms": "PPO, SAC and what they share: mathematics without files or logging"},
+    {"algorithms": "PPO, SAC, TQC and what they share: mathematics without files or logging"},
     {"checkpoints": "a training state on disk that can be trusted, here and in the store",
      "networks": "from observations to outputs: the seam, MLP, distributions"},
     {"environments": "made, described, stepped together, saved and restored", "storage": "places for files"},
@@ -30,7 +31,7 @@ FLOOR_OF = {name: number for number, names in enumerate(reversed(FLOORS)) for na
 
 
 def drawing():
-    """The floors as docs/architecture.md shows them."""
+    """The floors as docs/design/architecture.md shows them."""
     lines = []
     for number, parts in zip(reversed(range(len(FLOORS))), FLOORS, strict=True):
         for name, purpose in parts.items():
@@ -73,5 +74,5 @@ def test_every_part_has_its_floor():
 
 
 def test_the_document_draws_these_floors():
-    text = (PACKAGE.parent / "docs" / "architecture.md").read_text()
-    assert drawing() in text, f"put this into docs/architecture.md:\n{drawing()}"
+    text = (PACKAGE.parent / "docs" / "design" / "architecture.md").read_text()
+    assert drawing() in text, f"put this into docs/design/architecture.md:\n{drawing()}"

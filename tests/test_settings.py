@@ -137,7 +137,7 @@ def test_a_preset_cannot_be_changed_by_who_asks():
 
 
 @pytest.mark.parametrize(("algorithm", "settings"), [
-    ("ppo", {}), ("sac", {}), *((algorithm, settings) for (_, algorithm), settings in PRESETS.items()),
+    ("ppo", {}), ("sac", {}), ("tqc", {}), *((algorithm, settings) for (_, algorithm), settings in PRESETS.items()),
     ("ppo", {"hidden_sizes": [], "target_score": 300, "target_kl": 0.015, "normalize_rewards": False}),
 ], ids=lambda value: value if isinstance(value, str) else str(len(value)))
 def test_a_config_comes_back_from_json(algorithm, settings):

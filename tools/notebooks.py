@@ -32,7 +32,7 @@ def main(home: Path, repository: str | None = None) -> None:
         for cell in book["cells"]:
             cell["source"] = [stamped(line, repository, version) for line in cell["source"]]
         path.write_text(json.dumps(book, indent=1, ensure_ascii=False) + "\n")
-    for path in (home / "README.md", *(home / "docs").glob("*.md")):
+    for path in (home / "README.md", *(home / "docs").rglob("*.md")):
         path.write_text(stamped(path.read_text(), repository, version))
 
 

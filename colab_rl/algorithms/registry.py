@@ -6,17 +6,18 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from colab_rl.algorithms.base import Algorithm
 from colab_rl.algorithms.ppo.ppo import PPO
 from colab_rl.algorithms.sac.sac import SAC
+from colab_rl.algorithms.tqc.tqc import TQC
 from colab_rl.arguments import imported
 from colab_rl.errors import UsageError, nearest
 from colab_rl.settings import Config
 
-ALGORITHMS: dict[str, type[Algorithm]] = {algorithm.name: algorithm for algorithm in (PPO, SAC)}
+ALGORITHMS: dict[str, type[Algorithm]] = {algorithm.name: algorithm for algorithm in (PPO, SAC, TQC)}
 OURS = tuple(ALGORITHMS)
 # What other libraries call a setting of ours; of several, an algorithm has one.
 OTHER_NAMES = {"lr": ("learning_rate",), "batch_size": ("minibatch_size",), "n_steps": ("num_steps",),
@@ -54,17 +55,21 @@ def algorithm_class(name: str) -> type[Algorithm]:
     return ALGORITHMS[name]
 
 
-def make_config(algorithm: str, settings: Mapping[str, Any]) -> Config:
-    """A checked config. Raises UsageError that names the nearest settings if one is unknown."""
-    kind = algorithm_class(algorithm).config_class
-    names = [field.name for field in dataclasses.fields(kind)]
+def check_names(algorithm: str, settings: Iterable[str]) -> None:
+    """Raises UsageError that names the nearest settings if the algorithm has none of a name."""
+    names = [field.name for field in dataclasses.fields(algorithm_class(algorithm).config_class)]
     for name in settings:
         if name not in names:
             ours = next((one for one in OTHER_NAMES.get(name.lower(), ()) if one in names), None)
             hint = f"; did you mean {ours!r}?" if ours else nearest(name, names)
             raise UsageError(f"unknown setting {name!r} of {algorithm}{hint} "
                              f"(all of them: python -m colab_rl presets)")
-    return kind(**settings)
+
+
+def make_config(algorithm: str, settings: Mapping[str, Any]) -> Config:
+    """A checked config. Raises UsageError that names the nearest settings if one is unknown."""
+    check_names(algorithm, settings)
+    return algorithm_class(algorithm).config_class(**settings)
 
 
 def preset(env_id: str, algorithm: str) -> dict[str, Any]:

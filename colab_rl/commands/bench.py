@@ -305,6 +305,8 @@ def random_actions(spaces: Spaces, num_envs: int, steps: int = 256) -> np.ndarra
     """(steps, num_envs, ...) actions, uniform within finite bounds, and near 0 where there are none."""
     rng = np.random.default_rng(0)
     shape = (steps, num_envs, *spaces.action_shape)
+    if spaces.choices:
+        return np.array(spaces.first_choices) + rng.integers(spaces.choices, size=shape)
     if spaces.discrete:
         return rng.integers(spaces.first_action, spaces.first_action + spaces.action_dim, shape)
     bounded = np.isfinite(spaces.action_low) & np.isfinite(spaces.action_high)

@@ -45,6 +45,5 @@ def make_vector_environment(backend: str, source: EnvironmentSource, spaces: Spa
     description: their channels, if they are lent to an evaluation too.
     """
     if backend == "envpool":
-        assert isinstance(source, str)
         return EnvPoolVectorEnvironment(source, spaces, num_envs, seed)
     return GymnasiumVectorEnvironment(source, spaces, num_envs, seed, description=description)

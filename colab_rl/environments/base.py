@@ -14,8 +14,8 @@ LARGEST = float(np.finfo(np.float32).max)
 
 
 def unusable(observations: np.ndarray, rewards: np.ndarray) -> tuple[int, str] | None:
-    """Where a step gave a number that no float32 holds, in (N, *obs_shape) observations or (N,) rewards: the first such
-    row, and in words such as `nan in a reward`. None where there is none.
+    """Where a step gave a number that no float32 holds, in (N, n) numbers of observations or (N,) rewards: the first
+    such row, and in words such as `nan in a reward`. None where there is none.
     """
     # One sum finds every NaN and infinity in a fraction of the time of isfinite().all().
     if math.isfinite(observations.sum(dtype=np.float64)) and np.abs(rewards).max() <= LARGEST:
@@ -47,7 +47,7 @@ class VectorEnvironment(ABC):
 
     backend: who steps them, as run.json names it.
     groups: the groups' slots, in ascending order.
-    observations: (N, *obs_shape) float32, what the next actions answer.
+    observations: (N, *obs_shape), what the next actions answer.
     ended: (N,) bool, True where the next step only resets.
     """
 

@@ -1,7 +1,7 @@
 """Making an environment, and checking that its spaces are supported.
 
-An environment is named by its Gymnasium id (`BipedalWalker-v3`, `module:Id-v0`) or given
-as a function that makes one; `make_environment` takes both.
+An environment is named by its Gymnasium id (`BipedalWalker-v3`, `module:Id-v0`) or given as a function that makes
+one; `configured` adds what a run makes of it. `make_environment` takes all three.
 """
 
 from __future__ import annotations
@@ -9,9 +9,12 @@ from __future__ import annotations
 import contextlib
 import importlib
 import inspect
+import itertools
+import json
 import sys
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import gymnasium
@@ -19,14 +22,34 @@ import numpy as np
 
 from colab_rl.environments.guard import in_one_line, prints_aside
 from colab_rl.environments.loaded_code import loaded_code
-from colab_rl.environments.spaces import ObservationSpec, Spaces
+from colab_rl.environments.nested import NotFlat, Observed, choices_of, count, leaves, outline
+from colab_rl.environments.spaces import Spaces
+from colab_rl.environments.wrappers import wrapped
 from colab_rl.errors import EnvironmentFault, UsageError, nearest
 
 EnvironmentSource = str | Callable[..., gymnasium.Env]
+OF_MAKE = ("max_episode_steps",)  # what gymnasium.make takes itself and a run leaves to a person
+OURS = ("render_mode", "disable_env_checker", "vectorization_mode")  # and what colab_rl sets
 # By wrapper the setting that takes its place.
 RUNNING_STATISTICS: dict[type[gymnasium.Wrapper], str] = {
     gymnasium.wrappers.NormalizeObservation: "normalize_observations",
     gymnasium.wrappers.NormalizeReward: "normalize_rewards (of ppo)"}
+
+
+@dataclass(frozen=True)
+class Configured:
+    """An id or a function, with what a run makes of it: a function of its own.
+
+    keywords: of gymnasium.make, or of the function, as JSON. wrappers: see wrappers.py.
+    """
+
+    bare: EnvironmentSource
+    keywords: str
+    wrappers: tuple[str, ...]
+
+    def __call__(self, render_mode: str | None = None) -> gymnasium.Env:
+        """A new environment; `make_environment` calls it."""
+        return wrapped(_made(self.bare, render_mode, keywords_of(self)), self.wrappers)
 
 
 @prints_aside()
@@ -38,25 +61,65 @@ def make_environment(source: EnvironmentSource, render_mode: str | None = None) 
         of that name. Raises EnvironmentFault where the environment does not have it.
     """
     try:
-        if not isinstance(source, str):
-            takes_it = render_mode and "render_mode" in inspect.signature(source).parameters
-            made = source(render_mode=render_mode) if takes_it else source()
-            return _rendering(_checked(made, source), source, render_mode)
-        name = import_module_of(source)
-        if name not in gymnasium.registry:
-            raise UsageError(f"unknown environment {source!r}{nearest(name, gymnasium.registry)}")
-        if render_mode is None:
-            return gymnasium.make(source, disable_env_checker=True)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of a mode that is not there, which is said below
-            return _rendering(gymnasium.make(source, disable_env_checker=True, render_mode=render_mode), source,
-                              render_mode)
+        return _made(source, render_mode, {})
     except gymnasium.error.DependencyNotInstalled as error:
-        raise EnvironmentFault(f"{source} needs a package that is missing: {error}") from error
+        raise EnvironmentFault(f"{environment_name(source)} needs a package that is missing: {error}") from error
     except (UsageError, EnvironmentFault):
         raise
     except (Exception, SystemExit) as error:  # a module may leave when it is imported
         raise EnvironmentFault(f"{environment_name(source)} could not be made: {in_one_line(error)}") from error
+
+
+def _made(source: EnvironmentSource, render_mode: str | None, keywords: Mapping[str, Any]) -> gymnasium.Env:
+    """See `make_environment`."""
+    if not isinstance(source, str):
+        _check_keywords(environment_name(source), source, keywords)
+        takes_it = render_mode and "render_mode" in inspect.signature(source).parameters
+        made = source(render_mode=render_mode, **keywords) if takes_it else source(**keywords)
+        return _rendering(_checked(made, source), source, render_mode)
+    name = import_module_of(source)
+    if name not in gymnasium.registry:
+        raise UsageError(f"unknown environment {source!r}{nearest(name, gymnasium.registry)}")
+    if keywords:
+        entry_point = gymnasium.registry[name].entry_point
+        _check_keywords(source, gymnasium.envs.registration.load_env_creator(entry_point)
+                        if isinstance(entry_point, str) else entry_point, keywords, OF_MAKE)
+    if render_mode is None:
+        return gymnasium.make(source, disable_env_checker=True, **keywords)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of a mode that is not there, which is said below
+        return _rendering(gymnasium.make(source, disable_env_checker=True, render_mode=render_mode, **keywords), source,
+                          render_mode)
+
+
+def _check_keywords(name: str, made_by: Any, keywords: Mapping[str, Any], more: tuple[str, ...] = ()) -> None:
+    """Raises UsageError that names an argument which is not taken, and those near it."""
+    parameters = inspect.signature(made_by).parameters
+    known = [*parameters, *more]
+    takes_any = any(one.kind is one.VAR_KEYWORD for one in parameters.values())
+    for given in keywords:
+        if given in OURS:
+            raise UsageError(f"colab_rl sets {given} itself: leave it out of env_kwargs (--env-set)")
+        if given not in known and not takes_any:
+            taken = ", ".join(one for one in known if one not in OURS) or "none"
+            raise UsageError(f"{name} takes no keyword argument {given!r}{nearest(given, known)} (it takes: {taken})")
+
+
+def configured(source: EnvironmentSource, keywords: Mapping[str, Any], wrappers: Sequence[str]) -> EnvironmentSource:
+    """An environment with these keyword arguments of gymnasium.make, or of the function, in these wrappers."""
+    if not keywords and not wrappers:
+        return source
+    return Configured(bare(source), json.dumps(dict(keywords), sort_keys=True), tuple(wrappers))
+
+
+def bare(source: EnvironmentSource) -> EnvironmentSource:
+    """The id, or the function."""
+    return source.bare if isinstance(source, Configured) else source
+
+
+def keywords_of(source: EnvironmentSource) -> dict[str, Any]:
+    """The keyword arguments that it is made with."""
+    return json.loads(source.keywords) if isinstance(source, Configured) else {}
 
 
 def describe(source: EnvironmentSource, trial: Callable[[gymnasium.Env, str], None] | None = None) -> Spaces:
@@ -68,7 +131,7 @@ def describe(source: EnvironmentSource, trial: Callable[[gymnasium.Env, str], No
     try:
         name = environment_name(source)
         _check_wrappers(environment, name)
-        spaces = _spaces_of(environment, name, loaded_code(environment, source))
+        spaces = _spaces_of(environment, name, loaded_code(environment, bare(source)))
         if trial:
             trial(environment, name)
         return spaces
@@ -77,28 +140,45 @@ def describe(source: EnvironmentSource, trial: Callable[[gymnasium.Env, str], No
 
 
 def _spaces_of(environment: gymnasium.Env, name: str, code: Mapping[str, str]) -> Spaces:
-    observations, actions = (getattr(environment, which, None) for which in ("observation_space", "action_space"))
+    observations: Any = getattr(environment, "observation_space", None)
+    actions: Any = getattr(environment, "action_space", None)
     for what, space in (("observation", observations), ("action", actions)):
         if not isinstance(space, gymnasium.Space):
             kind = "None" if space is None else f"a {type(space).__name__} of {type(space).__module__}"
             raise UsageError(f"{name} has {kind} as its {what}_space, which is no space of gymnasium: make one of "
                              "gymnasium.spaces")
-        if space.shape == (0,):
+    try:
+        observed = Observed(observations)
+        inner = [leaf for _, leaf in leaves(actions)]
+    except NotFlat as kind:
+        raise UsageError(f"{name} has {observations} and {actions} as its spaces, and {kind} has no fixed number of "
+                         "values: colab_rl takes Box, Discrete, MultiDiscrete, MultiBinary, and Dict and Tuple of "
+                         "them; gymnasium.wrappers.FlattenObservation makes one Box of a Text, TransformObservation "
+                         "and TransformAction of what you choose") from None
+    for what, empty in (("observation", 0 in observed.spec.shape), ("action", not sum(map(count, inner)))):
+        if empty:
             raise UsageError(f"{name} has {what}s of length 0: there is nothing to learn from")
-    if not isinstance(observations, gymnasium.spaces.Box) or len(observations.shape) != 1:
-        raise UsageError(f"{name} has observations {observations}: only flat Box observations are supported "
-                         "(gymnasium.wrappers.FlattenObservation makes them flat)")
-    observation, none = ObservationSpec(observations.shape), np.zeros(0, np.float32)
+    seen = None if observed.as_it_is else outline(observations)
+    none = np.zeros(0, np.float32)
     if isinstance(actions, gymnasium.spaces.Discrete):
-        return Spaces(observation, True, int(actions.n), int(actions.start), none, none, code, str(actions.dtype))
-    if isinstance(actions, gymnasium.spaces.Box) and len(actions.shape) == 1 \
-            and np.issubdtype(actions.dtype, np.floating):
+        return Spaces(observed.spec, True, int(actions.n), int(actions.start), none, none, code, str(actions.dtype),
+                      observation_space=seen)
+    if not any(isinstance(leaf, gymnasium.spaces.Box) for leaf in inner):
+        counts, firsts = (tuple(itertools.chain(*numbers)) for numbers in zip(*map(choices_of, inner), strict=True))
+        return Spaces(observed.spec, True, len(counts), 0, none, none, code, "int64", choices=counts,
+                      first_choices=firsts, observation_space=seen, action_space=outline(actions))
+    if all(isinstance(leaf, gymnasium.spaces.Box) and np.issubdtype(leaf.dtype, np.floating) for leaf in inner):
+        own = [np.concatenate([getattr(leaf, bound).ravel() for leaf in inner]) for bound in ("low", "high")]
         with np.errstate(all="ignore"):  # a bound beyond float32 is none
-            low, high = actions.low.astype(np.float32), actions.high.astype(np.float32)
-            exact = np.array_equal(low, actions.low) and np.array_equal(high, actions.high)
-        bounds = () if exact else (tuple(actions.low.tolist()), tuple(actions.high.tolist()))
-        return Spaces(observation, False, actions.shape[0], 0, low, high, code, str(actions.dtype), *bounds)
-    raise UsageError(f"{name} has actions {actions}: only Discrete and flat floating-point Box actions are supported")
+            low, high = (bound.astype(np.float32) for bound in own)
+            exact = np.array_equal(low, own[0]) and np.array_equal(high, own[1])
+        bounds = () if exact else (tuple(own[0].tolist()), tuple(own[1].tolist()))
+        flat = isinstance(actions, gymnasium.spaces.Box) and len(actions.shape) == 1
+        return Spaces(observed.spec, False, len(low), 0, low, high, code, str(own[0].dtype), *bounds,  # type: ignore[misc]
+                      observation_space=seen, action_space=None if flat else outline(actions))
+    raise UsageError(f"{name} has actions {actions}: colab_rl takes choices (Discrete, MultiDiscrete, MultiBinary) or "
+                     "numbers (Box of a float type), and Dict and Tuple of one kind, not both in one action; "
+                     "gymnasium.wrappers.TransformAction makes one of the other")
 
 
 def import_module_of(env_id: str) -> str:
@@ -143,6 +223,7 @@ def environment_title(environment: gymnasium.Env) -> str:
 
 def registered_as(source: EnvironmentSource) -> str:
     """What gymnasium's registry holds of an id; empty for a function."""
+    source = bare(source)
     return repr(gymnasium.registry.get(import_module_of(source))) if isinstance(source, str) else ""
 
 
@@ -155,6 +236,7 @@ def close_environment(environment: gymnasium.Env) -> None:
 
 def environment_name(source: EnvironmentSource) -> str:
     """The id, or a function's own name behind `custom:`."""
+    source = bare(source)
     if isinstance(source, str):
         return source
     return "custom:" + getattr(source, "__qualname__", type(source).__name__)

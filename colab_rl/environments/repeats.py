@@ -11,11 +11,11 @@ import time
 from collections.abc import Iterator
 
 import gymnasium
-import numpy as np
 
 from colab_rl.environments.guard import prints_aside
 from colab_rl.environments.known.registry import prepare
 from colab_rl.environments.make import EnvironmentSource, close_environment, environment_name, make_environment
+from colab_rl.environments.nested import Observed
 from colab_rl.environments.stepper import Stepper
 from colab_rl.progress import say
 
@@ -61,7 +61,7 @@ def say_unless_it_repeats(source: EnvironmentSource) -> None:
 def _play(environment: gymnasium.Env, seed: int, steps: int, seconds: float = math.inf) -> Iterator[tuple]:
     """What `reset` and each step gave; the type of what one raised, which ends it."""
     try:
-        observation = np.zeros(environment.observation_space.shape or (), np.float32)
+        observation = Observed(environment.observation_space).spec.zeros()
         stepper = Stepper(environment, observation)
         actions = copy.deepcopy(environment.action_space)
         actions.seed(seed)
@@ -69,7 +69,7 @@ def _play(environment: gymnasium.Env, seed: int, steps: int, seconds: float = ma
         stepper.begin(seed)
         yield (observation.tobytes(),)
         for _ in range(steps):
-            _, *ended = result = stepper.step(actions.sample())
+            _, *ended = result = stepper.step(actions.sample(), sampled=True)
             yield observation.tobytes(), *result
             if any(ended) or time.monotonic() > deadline:
                 return

@@ -13,24 +13,31 @@ import gymnasium
 import numpy as np
 
 from colab_rl.environments.guard import WrongReturn
+from colab_rl.environments.nested import Observed, acted
 from colab_rl.environments.seeds import begin_episode
+from colab_rl.environments.wrappers import own_reward_of
 
 
 class Stepper:
-    """An environment, and `observation`, the (*obs_shape,) array that takes its newest observation; one of objects
-    takes none.
+    """An environment, and `observation`, the (*obs_shape,) row that takes its newest observation (see nested.py).
+
+    None takes none: what the environment returns as one is not looked at.
+
+    own_reward: the newest step's, without what a run's wrappers make of it.
 
     Both calls raise what the environment raises, and WrongReturn if it returns what Gymnasium does not expect.
     """
 
-    def __init__(self, environment: gymnasium.Env, observation: np.ndarray):
+    def __init__(self, environment: gymnasium.Env, observation: np.ndarray | None):
         self.environment = environment
         self.observation = observation
-        self._is_seen = observation.dtype != object
-        space = environment.action_space
+        self.own_reward = 0.0
+        self._own = own_reward_of(environment)
+        self._observed = None if observation is None else Observed(environment.observation_space)
+        self._space = space = environment.action_space
         self._dtype = np.dtype(space.dtype)
         self._discrete = isinstance(space, gymnasium.spaces.Discrete)
-        self._as_it_is = not isinstance(space, (gymnasium.spaces.Discrete, gymnasium.spaces.Box))
+        self._is_flat_box = isinstance(space, gymnasium.spaces.Box) and len(space.shape) == 1
         self._plain: bool | None = None  # whether it takes Python's own int alone; None before its first step
         self._bounds: tuple[np.ndarray, np.ndarray] | None = None
         if isinstance(space, gymnasium.spaces.Box) and self._dtype.itemsize > 4:
@@ -54,14 +61,15 @@ class Stepper:
             raise self._wrong("reset", result, "observation and info")
         self._observe("reset", result[0])
 
-    def step(self, action: Any) -> tuple[float, bool, bool]:
-        """Takes a policy's action, () int64 or (action_dim,) float32; returns reward, terminated and truncated.
+    def step(self, action: Any, sampled: bool = False) -> tuple[float, bool, bool]:
+        """Takes a policy's action, () or (action_dim,) int64 or (action_dim,) float32; returns reward, terminated and
+        truncated.
 
-        An action of another space is passed on as it is.
+        sampled: whether the environment's action space gave it.
         """
         result: Any
         try:
-            result = self.environment.step(self._taken(action))
+            result = self.environment.step(self._taken(action, sampled))
         except Exception:
             if self._plain is not None or not self._discrete:
                 raise
@@ -82,35 +90,33 @@ class Stepper:
                 reward = float(reward.item() if getattr(reward, "ndim", 0) else reward)
             except (TypeError, ValueError, OverflowError):
                 raise self._wrong("step", reward, "a number", "a reward") from None
+        self.own_reward = self._own.take() if self._own else reward
         try:
             return reward, bool(terminated), bool(truncated)
         except (TypeError, ValueError):
             raise self._wrong("step", [terminated, truncated], "True or False", "terminated and truncated") from None
 
-    def _taken(self, action: Any) -> Any:
+    def _taken(self, action: Any, sampled: bool) -> Any:
         """The action as the space samples it: a number of its type, or an array that the environment may keep."""
         if self._discrete:
             return int(action) if self._plain else self._dtype.type(action)
-        if self._as_it_is:
-            return action
+        if not self._is_flat_box:
+            return action if sampled else acted(self._space, np.atleast_1d(action))
         taken = np.array(action, self._dtype)
         return taken if self._bounds is None else np.minimum(np.maximum(taken, self._bounds[0]), self._bounds[1])
 
     def _observe(self, method: str, observation: Any) -> None:
-        if not self._is_seen:
+        if self._observed is None or self.observation is None:
             return
-        shape = self.observation.shape
         try:
-            # NumPy would copy a single number into every place. Its own `shape` is looked at first: np.shape is slow.
-            if getattr(observation, "shape", None) != shape and np.shape(observation) != shape:
-                raise ValueError
-            self.observation[...] = observation
+            self._observed.write(observation, self.observation)
         except (FloatingPointError, RuntimeWarning):  # beyond float32, and the user has made an error of that
             with np.errstate(all="ignore"):
-                self.observation[...] = observation
-        except (TypeError, ValueError):
-            raise self._wrong(method, observation, f"an array of shape {shape}, as in its observation_space",
-                              "an observation") from None
+                self._observed.write(observation, self.observation)
+        except (TypeError, ValueError, LookupError):
+            expected = f"an array of shape {self.observation.shape}, as in its observation_space" \
+                if self._observed.as_it_is else f"one of its observation_space, {self.environment.observation_space}"
+            raise self._wrong(method, observation, expected, "an observation") from None
 
     def _wrong(self, method: str, returned: Any, expected: str, what: str = "") -> WrongReturn:
         return WrongReturn(self.environment, method, f"{method} returned {_in_words(returned)}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import os
 import time
@@ -10,10 +11,10 @@ import warnings
 from typing import Any
 
 import gymnasium
-import numpy as np
 from gymnasium.utils.env_checker import check_env
 
 from colab_rl.environments.guard import guarded, prints_aside
+from colab_rl.environments.nested import NotFlat, Observed
 from colab_rl.environments.stepper import Stepper
 from colab_rl.progress import say
 
@@ -37,12 +38,13 @@ def try_out(environment: gymnasium.Env, name: str) -> None:
             continue
         observations, actions = copy.deepcopy(spaces)
         actions.seed(SEED)
-        is_array = isinstance(observations, gymnasium.spaces.Box)
-        observation = np.zeros(observations.shape, observations.dtype) if is_array else np.zeros((), object)
+        observation = None
+        with contextlib.suppress(NotFlat):  # a wrapper makes something of it
+            observation = Observed(observations).spec.zeros()
         with guarded(name):
             stepper = Stepper(layer, observation)
             stepper.begin(SEED)
-            stepper.step(actions.sample())
+            stepper.step(actions.sample(), sampled=True)
     if type(bare).__module__.startswith("gymnasium.") or time.perf_counter() - began > SECONDS:
         return
     try:

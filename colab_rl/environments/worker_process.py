@@ -121,7 +121,7 @@ class WorkerHere:
     kill = close
 
 
-def changed_here(source: str, spaces: Spaces) -> str:
+def changed_here(source: EnvironmentSource, spaces: Spaces) -> str:
     """What of an environment, or of how its id is registered, is not what a new process has: in words, empty if nothing
     is. Starts a process.
     """
@@ -132,7 +132,7 @@ def changed_here(source: str, spaces: Spaces) -> str:
 
 
 @functools.lru_cache(maxsize=8)
-def _changed_here(source: str, layout: Layout, registered: str, code: frozenset[tuple[str, str]]) -> str:
+def _changed_here(source: EnvironmentSource, layout: Layout, registered: str, code: frozenset[tuple[str, str]]) -> str:
     memory = anonymous_file(layout.size())
     worker = WorkerProcess(packed(source), layout, 0, 1, memory)
     try:

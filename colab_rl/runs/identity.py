@@ -13,15 +13,14 @@ import contextlib
 import dataclasses
 import json
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from colab_rl.algorithms.registry import OURS, make_config
 from colab_rl.checkpoints import NewerFormat
 from colab_rl.checkpoints.layout import RUN_JSON
 from colab_rl.checkpoints.manifest import checksum
-from colab_rl.environments import EnvironmentSource
-from colab_rl.environments.make import named_source
+from colab_rl.environments.make import EnvironmentSource, configured, named_source
 from colab_rl.environments.spaces import Spaces
 from colab_rl.errors import ColabRLError, StorageError, UsageError
 from colab_rl.settings import Config
@@ -43,8 +42,10 @@ class Identity:
     """What run.json says of a run: what it is, and what the machine that began it chose.
 
     name: of its folder; in run.json, the one that it was begun under.
-    origin: another run's checkpoint that it started from, `{"run", "run_id", "generation", "state_sha256"}`, or None.
+    origin: another run's checkpoint that it started from, `{"run", "run_id", "generation", "state_sha256"}`; or a
+        sweep's best trial with whose settings it began, `{"sweep", "trial"}`; or None.
     env_is_function: whether env_id is the name of a function; None if version 0.1.0 began the run.
+    env_kwargs: the keyword arguments that gymnasium.make, or the function, is given.
     env_path: the `module:function` by which another process can import the function.
     env_title: what people call the environment that a function makes.
     """
@@ -62,6 +63,7 @@ class Identity:
     versions: dict[str, str]
     origin: dict[str, Any] | None = None
     env_is_function: bool | None = None
+    env_kwargs: dict[str, Any] = field(default_factory=dict)
     env_path: str | None = None
     env_title: str | None = None
 
@@ -84,17 +86,16 @@ class Identity:
 
     def environment(self, given: EnvironmentSource | None, call: str) -> EnvironmentSource:
         """What makes the run's environment: its id, or the function, which has to be given each time: nothing that a
-        file names is called.
+        file names is called. With its keyword arguments and wrappers.
 
         call: the function of ours that wants it. Raises UsageError if it is not given.
         """
-        if given is not None:
-            return named_source(given) if isinstance(given, str) else given
-        if self.trains_on_function:
+        if given is None and self.trains_on_function:
             path = f"give it with --env {self.env_path}, or" if self.env_path else "give it"
             raise UsageError(f"{self.name} trains on {self.title}, a function: {path} from Python with {call}(..., "
                              "env=that function)")
-        return self.env_id
+        source = self.env_id if given is None else named_source(given) if isinstance(given, str) else given
+        return configured(source, self.env_kwargs, self.config.get("wrappers", ()))
 
     def check_spaces(self, spaces: Spaces) -> None:
         """Raises UsageError if these are not the spaces that the run was begun with."""

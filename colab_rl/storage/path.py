@@ -35,7 +35,7 @@ def open_path(place: str, make: bool) -> FolderStorage:
                            "give another --store, or none") from error
     if make and not storage.proves and storage.witness is None:
         say(f"{folder} is a mount, which answers from this machine's cache, and nobody is logged in to Drive "
-            "itself: checkpoints there are `written` and never `verified` (docs/drive.md)")
+            "itself: checkpoints there are `written` and never `verified` (docs/guides/drive.md)")
     return storage
 
 

@@ -2,7 +2,7 @@
 
 A row is an iteration. `metrics/*.csv` in the run folder are the truth; TensorBoard's
 event files are rebuilt from them whenever a run is opened, so that they show the whole
-history and nothing twice. docs/metrics.md says what each column means.
+history and nothing twice. docs/reference/metrics.md says what each column means.
 """
 
 from __future__ import annotations

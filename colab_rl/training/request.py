@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import datetime
+import json
 import re
 import uuid
 from collections.abc import Mapping
@@ -16,7 +17,7 @@ from colab_rl.algorithms.registry import algorithm_class, make_config, preset
 from colab_rl.checkpoints.recovery import Checkpoint, check_segments, newest_whole
 from colab_rl.environments import EnvironmentSource, describe, environment_name
 from colab_rl.environments.backends import check_backend, choose_backend, why_not
-from colab_rl.environments.make import environment_title, import_path
+from colab_rl.environments.make import bare, configured, environment_title, import_path, keywords_of
 from colab_rl.environments.spaces import Spaces
 from colab_rl.environments.trial import try_out
 from colab_rl.errors import ColabRLError, UsageError
@@ -24,6 +25,7 @@ from colab_rl.machine import THREADS, check_device, choose_device, versions
 from colab_rl.networks.registry import own_network
 from colab_rl.policies.load import find_checkpoint
 from colab_rl.progress import say
+from colab_rl.runs.best_settings import BestSettings, best_settings
 from colab_rl.runs.identity import Identity
 from colab_rl.runs.places import Places
 from colab_rl.settings import Config, to_json
@@ -37,8 +39,10 @@ LABELS = ("best", "latest")
 class Request:
     """The options of `train`; None is what a person did not say.
 
-    origin: `OTHER` or `OTHER:CHECKPOINT`, the checkpoint of another run that a new run starts from.
+    origin: `OTHER` or `OTHER:CHECKPOINT`, the checkpoint of another run that a new run starts from; or a sweep, with
+        the settings of whose best trial it begins.
     settings: fields of the config, total_steps and seed among them.
+    env_kwargs: keyword arguments for gymnasium.make, or for the function.
     env_code: of `env` if that is a function, as it is before anything calls it.
     """
 
@@ -49,10 +53,17 @@ class Request:
     device: str = "auto"
     origin: str | None = None
     settings: Mapping[str, Any] = field(default_factory=dict)
+    env_kwargs: Mapping[str, Any] | None = None
     env_code: ObjectCode | None = field(init=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "env_code", own_code(self.env) if callable(self.env) else None)
+        try:
+            kept = None if self.env_kwargs is None else json.loads(json.dumps(dict(self.env_kwargs)))
+        except (TypeError, ValueError) as error:
+            raise UsageError(f"run.json keeps env_kwargs, and takes None, True, False, numbers, text, lists and names "
+                             f"with values: {error}; a function can make the environment from others") from error
+        object.__setattr__(self, "env_kwargs", kept)
         check_backend(self.backend)
         check_device(self.device)
         if self.algo is not None:
@@ -83,13 +94,16 @@ class Request:
         if self.backend not in ("auto", "gymnasium"):  # gymnasium may stand in for a backend that is missing here
             pairs.append(("backend", identity.backend, self.backend))
         contradictions = [f"{name} is {have}, not {want}" for name, have, want in pairs if have != want]
+        if self.env_kwargs is not None and self.env_kwargs != identity.env_kwargs:
+            contradictions.insert(0, _other_keywords(identity.env_kwargs, self.env_kwargs))
         if other := self._other_environment(identity):
             contradictions.insert(0, f"env is {identity.env_id}, not {other}")
         if self.origin is not None:
-            origin, (name, which) = identity.origin, parse_origin(self.origin)
-            # A run keeps its origin, whatever is the best or the latest of the other run by now.
-            if not origin or name != origin["run"] or which not in (*LABELS, str(origin["generation"])):
-                have = "{run}:{generation}".format(**origin) if origin else "nothing"
+            origin, (name, which) = identity.origin or {}, parse_origin(self.origin)
+            # A run keeps its origin, whatever is the best or the latest of the other run, or of the sweep, by now.
+            if self.origin != origin.get("sweep") and (
+                    name != origin.get("run") or which not in (*LABELS, str(origin["generation"]))):
+                have = origin.get("sweep") or ("{run}:{generation}".format(**origin) if origin else "nothing")
                 contradictions.append(f"from is {have}, not {self.origin}")
         if "total_steps" in self.settings and asked.total_steps < is_.total_steps:
             contradictions.append(f"total_steps is {is_.total_steps} and can only grow, not {asked.total_steps}")
@@ -121,14 +135,20 @@ class Request:
         env: EnvironmentSource = DEFAULT_ENVIRONMENT if self.env is None else self.env
         algorithm = self.algo or "ppo"
         config = make_config(algorithm, {**preset(environment_name(env), algorithm), **self.settings})
+        env = configured(env, self.env_kwargs or {}, config.wrappers)
         spaces, title = _tried_out(env)
         return self._identity(env, title, algorithm, config, spaces, self.backend, None), spaces
 
     def branch(self, origin: str, places: Places) -> tuple[Identity, Spaces]:
-        """The same from another run's checkpoint."""
+        """The same from another run's checkpoint, or with the settings of a sweep's best trial."""
+        if ":" not in origin and places.find(origin) is None and (best := best_settings(places, origin)):
+            return self._begin_with(best)
         other, checkpoint = checkpoint_of(origin, places)
         if asked := self._other_environment(other):
             raise UsageError(f"{other.name} trains on {other.env_id}, not {asked}")
+        if self.env_kwargs is not None and self.env_kwargs != other.env_kwargs:
+            raise UsageError(f"{other.name} is another environment: "
+                             f"{_other_keywords(other.env_kwargs, self.env_kwargs)}")
         if self.algo not in (None, other.algorithm):
             raise UsageError(f"{other.name} was trained by {other.algorithm}, not {self.algo}")
         config = make_config(other.algorithm, {**other.config, **self.settings})
@@ -148,6 +168,22 @@ class Request:
             "run": other.name, "run_id": other.run_id, "generation": manifest.generation,
             "state_sha256": manifest.state_sha256}), spaces
 
+    def _begin_with(self, best: BestSettings) -> tuple[Identity, Spaces]:
+        """A new run with a sweep's best settings, and what its environment looks like."""
+        asked = environment_name(self.env) if self.env is not None else best.env_id
+        if (asked, callable(self.env)) != (best.env_id, best.env_is_function):
+            given = f", a function: give it from Python with train(..., env=that function), not {asked}" \
+                if best.env_is_function else f", not {asked}"
+            raise UsageError(f"{best.sweep} trained on {best.env_id.removeprefix('custom:')}{given}")
+        if self.algo not in (None, best.algorithm):
+            raise UsageError(f"{best.sweep}'s best trial was trained by {best.algorithm}, not {self.algo}")
+        env: EnvironmentSource = best.env_id if self.env is None else self.env
+        config = make_config(best.algorithm, {**preset(best.env_id, best.algorithm), **best.settings, **self.settings})
+        say(f"{best.sweep}: trial {best.trial} is the best so far, with score {best.score:.1f}")
+        spaces, title = _tried_out(env)
+        return self._identity(env, title, best.algorithm, config, spaces, self.backend, {
+            "sweep": best.sweep, "trial": best.trial}), spaces
+
     def _identity(self, env: EnvironmentSource, title: str, algorithm: str, config: Config, spaces: Spaces,
                   backend: str, origin: dict[str, Any] | None) -> Identity:
         worth_a_gpu = algorithm_class(algorithm).worth_a_gpu(config)
@@ -161,8 +197,8 @@ class Request:
             env_id=environment_name(env), algorithm=algorithm, backend=backend, device=device, threads=threads,
             config=to_json(config), spaces=spaces.to_json(),
             versions={**versions(device, threads, backend), **self.code(algorithm, config.network, backend, env)},
-            origin=origin, env_is_function=callable(env), env_path=import_path(env),
-            env_title=title if callable(env) else None)
+            origin=origin, env_is_function=callable(bare(env)), env_kwargs=keywords_of(env),
+            env_path=import_path(bare(env)), env_title=title if callable(bare(env)) else None)
 
 
 def _tried_out(env: EnvironmentSource) -> tuple[Spaces, str]:
@@ -174,6 +210,14 @@ def _tried_out(env: EnvironmentSource) -> tuple[Spaces, str]:
         try_out(environment, name)
 
     return describe(env, look), titles[0]
+
+
+def _other_keywords(have: Mapping[str, Any], want: Mapping[str, Any]) -> str:
+    """Such as `env_kwargs continuous is True, not False`."""
+    texts = [{name: repr(value) for name, value in keywords.items()} for keywords in (have, want)]
+    there, asked = ({name: text.get(name, "left out") for name in (*have, *want)} for text in texts)
+    return "; ".join(f"env_kwargs {name} is {text}, not {asked[name]}" for name, text in there.items()
+                     if text != asked[name])
 
 
 def parse_origin(origin: str) -> tuple[str, str]:

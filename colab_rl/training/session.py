@@ -16,7 +16,15 @@ from colab_rl.algorithms import Algorithm
 from colab_rl.algorithms.registry import algorithm_class, register_algorithm
 from colab_rl.arguments import checked
 from colab_rl.checkpoints import Manifest, Replicator, Tier
-from colab_rl.checkpoints.recovery import Checkpoint, bring_segments, newest_whole, read_segments, restore_locally
+from colab_rl.checkpoints.confirmation import Confirmation, confirmation_of
+from colab_rl.checkpoints.recovery import (
+    Checkpoint,
+    bring_segments,
+    load_from_any,
+    newest_whole,
+    read_segments,
+    restore_locally,
+)
 from colab_rl.checkpoints.retention import best, sweep
 from colab_rl.checkpoints.segments import Rows
 from colab_rl.checkpoints.serialization import deserialize
@@ -31,6 +39,7 @@ from colab_rl.errors import ColabRLError, Divergence, EnvironmentFault, StorageE
 from colab_rl.evaluation.evaluator import Evaluator
 from colab_rl.machine import available_device, plain_torch, versions
 from colab_rl.networks.registry import register_network
+from colab_rl.policies.load import load_algorithm
 from colab_rl.progress import Dispensable, Watcher, how_far, say
 from colab_rl.runs.identity import Identity, check_run_name, write_identity
 from colab_rl.runs.lock import locked
@@ -40,7 +49,9 @@ from colab_rl.runs.removal import remove_if_untrained
 from colab_rl.training.code import differences
 from colab_rl.training.metrics import Row, from_csv
 from colab_rl.training.request import Request, checkpoint_of
+from colab_rl.training.scoring import Scorer
 from colab_rl.training.stopping import StopRequest
+from colab_rl.training.target import Target
 from colab_rl.training.tensorboard import TensorBoardView
 from colab_rl.training.trainer import Recorder, Trainer
 
@@ -49,7 +60,9 @@ from colab_rl.training.trainer import Recorder, Trainer
 class TrainingResult:
     """How a session of training ended.
 
-    best_score: mean return of the best checkpoint (see `best_by`) that this machine or the store holds.
+    best_score: mean return of the best checkpoint (see `best_by`) that this machine or the store holds: of `confirmed`
+        if the run has ended, else of the evaluation that training made there.
+    confirmed: the score that the run ended with, None before its end.
     signal_number: the signal that stopped it early, None where none did.
     pending: checkpoints that the store does not hold yet; store_error: why.
     folder, store: where the run lies on this machine and beyond it.
@@ -63,6 +76,7 @@ class TrainingResult:
     generation: int
     state_sha256: str
     best_score: float | None
+    confirmed: Confirmation | None
     signal_number: int | None
     pending: int
     store_error: str | None
@@ -78,7 +92,8 @@ class TrainingResult:
     def summary(self) -> str:
         """How it ended, in a line."""
         how = how_far(self.step, self.total_steps, self.finished)
-        score = "" if self.best_score is None else f", best score {self.best_score:.1f}"
+        score = "" if self.best_score is None else f", best evaluation {self.best_score:.1f}, not confirmed"
+        score = f", score {self.confirmed.summary()}" if self.confirmed else score
         on = "" if self.finished else "stopped, the same command goes on from here; "
         return f"{self.run}: {on}{how}; generation {self.generation} saved{score}"
 
@@ -90,20 +105,22 @@ class TrainingResult:
 
 
 @checked
-def train(run: str, *, env: EnvironmentSource | None = None, algo: str | type[Algorithm] | None = None,
-          total_steps: int | str | None = None, seed: int | str | None = None, backend: str = "auto",
-          device: str = "auto", settings: Mapping[str, Any] | None = None, origin: str | None = None,
+def train(run: str, *, env: EnvironmentSource | None = None, env_kwargs: Mapping[str, Any] | None = None,
+          algo: str | type[Algorithm] | None = None, total_steps: int | str | None = None,
+          seed: int | str | None = None, backend: str = "auto", device: str = "auto",
+          settings: Mapping[str, Any] | None = None, origin: str | None = None,
           root: str | os.PathLike | None = None, store: str | os.PathLike | None = None,
           watcher: Watcher | None = None) -> TrainingResult:
     """Starts the run, or continues it where its newest whole checkpoint left it.
 
     env: a Gymnasium id, `module:function`, or a function that makes an environment (it may be defined in a notebook's
         cell).
+    env_kwargs: keyword arguments for gymnasium.make, or for the function.
     algo: a name, `module:Class`, or an Algorithm class of your own.
     settings: fields of the algorithm's config, over those of the tuned preset. `network` may be a Network class, or a
         function that makes a torch module.
     origin: `OTHER` or `OTHER:CHECKPOINT` (a generation, `best` or `latest`), to start a new run from a checkpoint of
-        another one.
+        another one; or a sweep, to begin with its best trial's settings.
     root, store: see Places.
     watcher: is told how it goes, in place of the progress bar.
 
@@ -115,6 +132,7 @@ def train(run: str, *, env: EnvironmentSource | None = None, algo: str | type[Al
     env = named_source(env) if isinstance(env, str) else env
     algo = register_algorithm(algo) if isinstance(algo, type) else algo
     request = Request(run=run, env=env, algo=algo, backend=backend, device=device, origin=origin,
+                      env_kwargs=env_kwargs,
                       settings=_merged(_named(settings or {}), total_steps=total_steps, seed=seed))
     places = Places(root, store, make_store=True)
     identity = places.find(run)
@@ -192,7 +210,8 @@ class _Session:
             with contextlib.closing(TensorBoardView(self.places.tensorboard(self.identity.name), rows)) as tensorboard:
                 if self.watcher:
                     self.watcher.goal(total_steps)
-                if checkpoint and checkpoint.manifest.finished and checkpoint.manifest.total_steps == total_steps:
+                if checkpoint and checkpoint.manifest.finished and checkpoint.manifest.total_steps == total_steps \
+                        and checkpoint.manifest.confirmed != {}:
                     newest = checkpoint.manifest
                 else:
                     newest = self._train(total_steps, checkpoint, tensorboard, replicator, stop)
@@ -202,6 +221,11 @@ class _Session:
                     raise ColabRLError(f"{replicator.overtaken}; this one has stopped; kept here: generation "
                                        f"{newest.generation}, step {newest.step:,}; nothing of the other was changed")
             return _result(self.identity.name, newest, self.local, self.remote, replicator, stop.signal_number)
+
+    def _policy(self, manifest: Manifest) -> Algorithm:
+        """The algorithm of an earlier checkpoint, on the CPU, from whichever place has it whole."""
+        tiers = [tier for tier in (self.local, self.remote) if tier]
+        return load_algorithm(self.identity, load_from_any(tiers, manifest), self.spaces)
 
     def _shown(self, rows: Iterable[Row]) -> Iterator[Row]:
         """The rows, each shown to the watcher as it passes: a long run's are not held in memory."""
@@ -217,7 +241,7 @@ class _Session:
         origin = self.identity.origin
         if checkpoint:
             return checkpoint, read_segments(checkpoint.manifest, self.local, self.remote)
-        if origin is None:
+        if origin is None or "sweep" in origin:
             return None
         other, checkpoint = checkpoint_of("{run}:{generation}".format(**origin), self.places)
         if checkpoint.manifest.state_sha256 != origin["state_sha256"]:
@@ -241,10 +265,15 @@ class _Session:
                 describe_channels(self.environment) if alone else None))
             lent = envs if alone and isinstance(envs, GymnasiumVectorEnvironment) else None
             evaluator = stack.enter_context(contextlib.closing(Evaluator(
-                self.environment, self.spaces, config.eval_episodes, lent)))
+                self.environment, self.spaces, max(config.eval_episodes, config.score_episodes), lent)))
             algorithm = algorithm_class(identity.algorithm)(config, self.spaces, torch.device(device))
+            target = Target(config.target_score, self.spaces, evaluator,
+                            self.environment if self.backend == "envpool" else None
+                            ) if config.target_score is not None else None
             trainer = Trainer(identity.name, config, total_steps, algorithm, envs, evaluator,
-                              Recorder(identity.run_id, self.local, replicator, tensorboard, here, self.watcher))
+                              Recorder(identity.run_id, self.local, replicator, tensorboard, here, self.watcher),
+                              Scorer(identity.env_id, config.best_by, config.score_episodes, evaluator, self._policy),
+                              target)
             start = self._start(checkpoint)
             remembers = [] if checkpoint else envs.check_repeats()
             if start:
@@ -310,8 +339,10 @@ def _merged(settings: Mapping[str, Any], **options: Any) -> dict[str, Any]:
 
 def _result(run: str, newest: Manifest, local: Tier, remote: Tier | None, replicator: Replicator | None,
             signal_number: int | None) -> TrainingResult:
-    best_one = best([*local.manifests(), *(replicator.held if replicator else ())])
+    manifests = [newest, *local.manifests(), *(replicator.held if replicator else ())]
+    best_one, confirmed = best(manifests), confirmation_of(manifests)
+    score = confirmed.mean if confirmed else best_one.score if best_one else None
     return TrainingResult(run, newest.iteration, newest.step, newest.total_steps, newest.finished, newest.generation,
-                          newest.state_sha256, best_one.score if best_one else None, signal_number,
+                          newest.state_sha256, score, confirmed, signal_number,
                           replicator.pending if replicator else 0, replicator.error if replicator else None,
                           local.storage.place, remote.storage.place if remote else None)

@@ -1,4 +1,4 @@
-"""What every algorithm promises, and what is PPO's own; test_sac.py has SAC's."""
+"""What every algorithm promises, and what is PPO's own; test_sac.py has SAC's, test_tqc.py TQC's."""
 
 from __future__ import annotations
 
@@ -27,9 +27,11 @@ SETTINGS: dict[str, dict[str, Any]] = {
     # A buffer that wraps in its third iteration.
     "sac": {"num_envs": 3, "num_steps": 40, "minibatch_size": 32, "replay_ratio": 0.1, "hidden_sizes": (16, 16),
             "learning_starts": 100, "buffer_size": 300, "layer_norm": True, "random_hold": 3.0},
+    "tqc": {"num_envs": 3, "num_steps": 40, "minibatch_size": 32, "replay_ratio": 0.1, "hidden_sizes": (16, 16),
+            "learning_starts": 100, "buffer_size": 300, "layer_norm": True, "critics": 3},
 }
 ENVIRONMENTS = {"discrete": "CartPole-v1", "continuous": "Pendulum-v1"}
-CASES = [("ppo", "CartPole-v1"), ("ppo", "Pendulum-v1"), ("sac", "Pendulum-v1")]
+CASES = [("ppo", "CartPole-v1"), ("ppo", "Pendulum-v1"), ("sac", "Pendulum-v1"), ("tqc", "Pendulum-v1")]
 every_algorithm = pytest.mark.parametrize(("name", "env_id"), CASES)
 either_space = pytest.mark.parametrize("env_id", ENVIRONMENTS.values(), ids=ENVIRONMENTS)
 describe_once = functools.cache(describe)

@@ -673,16 +673,16 @@ FLAT, TWO = spaces.Box(-1, 1, (3,)), spaces.Discrete(2)
 
 
 @pytest.mark.parametrize(("observations", "actions", "reason"), [
-    (spaces.Dict({"a": FLAT}), TWO, "only flat Box observations"),
-    (spaces.Box(-1, 1, (3, 2)), TWO, "only flat Box observations"),
-    (spaces.Box(-1, 1, ()), TWO, "only flat Box observations"),
-    (spaces.Discrete(5), TWO, "only flat Box observations"),
+    (spaces.Text(5), TWO, "Text has no fixed number of values.*FlattenObservation"),
+    (spaces.Dict({"a": FLAT, "b": spaces.Sequence(TWO)}), TWO, "Sequence has no fixed"),
+    (spaces.Graph(FLAT, FLAT), TWO, "Graph has no fixed"),
+    (FLAT, spaces.Tuple([TWO, spaces.Text(3)]), "Text has no fixed"),
     (spaces.Box(-1, 1, (0,)), TWO, "observations of length 0"),
-    (FLAT, spaces.MultiDiscrete([2, 3]), "only Discrete and flat"),
-    (FLAT, spaces.MultiBinary(3), "only Discrete and flat"),
-    (FLAT, spaces.Box(-1, 1, (2, 2)), "only Discrete and flat"),
-    (FLAT, spaces.Box(0, 9, (2,), np.int64), "only Discrete and flat"),
+    (spaces.Box(0, 255, (0, 3), np.uint8), TWO, "observations of length 0"),
+    (FLAT, spaces.Box(0, 9, (2,), np.int64), "Box of a float type"),
+    (FLAT, spaces.Tuple([TWO, FLAT]), "not both in one action"),
     (FLAT, spaces.Box(-1, 1, (0,)), "actions of length 0"),
+    (FLAT, spaces.Dict(), "actions of length 0"),
 ], ids=str)
 def test_spaces_that_are_not_supported_are_refused_by_name(observations, actions, reason):
     with pytest.raises(UsageError, match=reason):

@@ -38,7 +38,7 @@ def copy(exported, tmp_path):
     return shutil.copytree(exported("discrete").path, tmp_path / "copy")
 
 
-@pytest.mark.parametrize("kind", ["discrete", "continuous", "sac", "own", "wide"])
+@pytest.mark.parametrize("kind", ["discrete", "continuous", "sac", "tqc", "own", "wide"])
 def test_onnx_acts_as_training_does(trained, exported, kind):
     found, about = exported(kind), about_of(exported(kind))
     assert found.files == FILES and found.missing is None

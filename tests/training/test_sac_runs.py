@@ -80,8 +80,11 @@ def check_nothing_is_left_over(*run_folders: Path) -> None:
         assert {f"replay/{path.name}" for path in folder.glob("replay/*.safetensors")} == named and named
 
 
-def test_a_run_that_is_killed_twice_and_loses_its_machine_ends_like_one_never_killed(tmp_path, run_cli, expected):
-    options = ["--env", "Pendulum-v1", "--algo", "sac", "--backend", "gymnasium", "--total-steps", str(STEPS),
+@pytest.mark.parametrize("algo", ["sac", "tqc"])
+def test_a_run_that_is_killed_twice_and_loses_its_machine_ends_like_one_never_killed(tmp_path, run_cli, expected, algo):
+    if algo != "sac":
+        expected = run(tmp_path / "undisturbed", algo=algo).state_sha256
+    options = ["--env", "Pendulum-v1", "--algo", algo, "--backend", "gymnasium", "--total-steps", str(STEPS),
                "--store", str(tmp_path / "store"), "--set", *OPTIONS]
     (tmp_path / "store").mkdir()
     chance = random.Random(0)

@@ -484,7 +484,8 @@ def test_a_page_draws_everything_and_answers_to_clicks_offline(tmp_path, walk, w
         "getComputedStyle(document.body).backgroundColor",
         # The legend of two runs: a click hides one, a double click shows one alone, a click on each shows all.
         """(async () => {
-          const f = document.querySelector('#figure4'), keys = f.previousElementSibling.querySelectorAll('.keys button');
+          const f = document.querySelector('#figure4');
+          const keys = f.previousElementSibling.querySelectorAll('.keys button');
           const shown = async () => {
             await new Promise(done => setTimeout(done, 300));
             return [...new Set(f.data.filter(t => t.meta && t.visible !== 'legendonly').map(t => t.meta))];

@@ -26,24 +26,33 @@ if TYPE_CHECKING:
     from colab_rl.algorithms.sac.sac import SAC
 
 # Of the code that this file differentiates. Whoever changes that code and follows here puts the new one.
-WRITTEN_FOR = "b9c5f6af82d286eb"
+WRITTEN_FOR = "daaf165f6368e21c"
+METHODS = ("soft_targets", "critic_loss", "actor_loss", "temperature_loss", "gradient_step")
 
 
 def applies(algorithm: SAC) -> bool:
     """Whether these are the gradients of what the algorithm learns by."""
-    return (losses_are_ours(type(algorithm))
-            and type(algorithm.policy) is SquashedGaussianPolicy and type(algorithm.policy.mean_and_log_std) is MLP
-            and type(algorithm.critic) is TwinCritic)
+    return losses_are_ours(type(algorithm)) and policy_is_ours(algorithm) and type(algorithm.critic) is TwinCritic
 
 
 def losses_are_ours(kind: type[SAC]) -> bool:
     """Whether its losses and its distribution are the ones that these gradients were written for."""
     from colab_rl.algorithms.sac.sac import SAC
 
-    ours = (SAC.soft_targets, SAC.critic_loss, SAC.actor_loss, SAC.temperature_loss, SAC.gradient_step)
-    return (all(getattr(kind, method.__name__) is method for method in ours)
-            and fingerprint(loss.soft_targets, loss.critic_loss, loss.actor_loss, loss.temperature_loss, *ours,
-                            SquashedNormal, SquashedGaussianPolicy.distribution) == WRITTEN_FOR)
+    return learns_by(kind, SAC, WRITTEN_FOR, loss.soft_targets, loss.critic_loss, loss.actor_loss,
+                     loss.temperature_loss)
+
+
+def learns_by(kind: type[SAC], ours: type[SAC], written_for: str, *losses: Callable) -> bool:
+    """Whether a class has the methods of one of ours, and the code of all that they use is still `written_for`."""
+    methods = [getattr(ours, name) for name in METHODS]
+    return (all(getattr(kind, name) is method for name, method in zip(METHODS, methods, strict=True))
+            and fingerprint(*losses, *methods, SquashedNormal, SquashedGaussianPolicy.distribution) == written_for)
+
+
+def policy_is_ours(algorithm: SAC) -> bool:
+    """Whether its policy is the one that these gradients were written for."""
+    return type(algorithm.policy) is SquashedGaussianPolicy and type(algorithm.policy.mean_and_log_std) is MLP
 
 
 def burst(sac: SAC, obs: Tensor, actions: Tensor, rewards: Tensor, terminated: Tensor, next_obs: Tensor,
@@ -51,34 +60,33 @@ def burst(sac: SAC, obs: Tensor, actions: Tensor, rewards: Tensor, terminated: T
     """A gradient step on each of G minibatches of B transitions; what SAC.gradient_step returns, (G, ...) by name.
 
     noise: (G, 2, B, A) for the policy's actions after the transitions and before them.
-    Nothing leaves the device before all steps are taken.
+    Nothing leaves the device before all steps are taken. What a step calls are the functions of the algorithm's own
+    `written_out`: this file, or that of an algorithm with other critics.
     """
-    groups, size = rewards.shape
-    values = torch.empty(groups, 2, size, device=sac.device)
-    targets, log_probs, own_values = torch.empty(3, groups, size, device=sac.device)
+    traces: dict[str, list[Tensor]] = {"values": [], "targets": [], "log_probs": [], "own_values": []}
     discounts = sac.config.gamma * ~terminated
-    optimizers, temperature = sac.optimizers, sac.temperature.log_alpha
-    for g in range(groups):
+    optimizers, temperature, written_out = sac.optimizers, sac.temperature.log_alpha, sac.written_out
+    for g in range(len(rewards)):
         alpha = temperature.exp()
-        soft_targets(sac, rewards[g], discounts[g], next_obs[g], noise[g, 0], alpha, targets[g])
-        values[g] = critic_gradient(sac.critic, obs[g], actions[g], targets[g])
+        targets = written_out.soft_targets(sac, rewards[g], discounts[g], next_obs[g], noise[g, 0], alpha)
+        values = written_out.critic_gradient(sac.critic, obs[g], actions[g], targets)
         optimizers["critic"].step()
-        log_probs[g], own_values[g] = actor_gradient(sac, obs[g], noise[g, 1], alpha)
+        log_probs, own_values = written_out.actor_gradient(sac, obs[g], noise[g, 1], alpha)
         optimizers["policy"].step()
         # d(-log alpha (log pi + target)) / d log alpha
-        optimizers["temperature"].gradient[0] -= sac.target_entropy + log_probs[g].mean()
+        optimizers["temperature"].gradient[0] -= sac.target_entropy + log_probs.mean()
         optimizers["temperature"].step()
         sac.target_flat.lerp_(optimizers["critic"].flat, sac.config.tau)
-    return {"values": values, "targets": targets, "log_probs": log_probs, "own_values": own_values}
+        for name, trace in zip(traces, (values, targets, log_probs, own_values), strict=True):
+            traces[name].append(trace)
+    return {name: torch.stack(each) for name, each in traces.items()}
 
 
-def soft_targets(sac: SAC, rewards: Tensor, discounts: Tensor, next_obs: Tensor, noise: Tensor, alpha: Tensor,
-                 out: Tensor) -> None:
-    """Fills `out`, (B,), with `loss.soft_targets`."""
-    mean, log_std = sac.policy.mean_and_log_std(next_obs).split(sac.policy.action_dim, -1)
-    actions, log_prob = squashed(mean, log_std.clamp(LOG_STD_LOW, LOG_STD_HIGH), noise)
-    value = sac.target(next_obs, actions).amin(0).sub_(log_prob.mul_(alpha))
-    torch.addcmul(rewards, discounts, value, out=out)
+def soft_targets(sac: SAC, rewards: Tensor, discounts: Tensor, next_obs: Tensor, noise: Tensor,
+                 alpha: Tensor) -> Tensor:
+    """(B,) `loss.soft_targets`."""
+    actions, log_prob = drawn(sac.policy, next_obs, noise)
+    return torch.addcmul(rewards, discounts, sac.target(next_obs, actions).amin(0).sub_(log_prob.mul_(alpha)))
 
 
 def critic_gradient(critic: Critic, obs: Tensor, actions: Tensor, target: Tensor) -> Tensor:
@@ -98,6 +106,12 @@ def actor_gradient(sac: SAC, obs: Tensor, noise: Tensor, alpha: Tensor) -> tuple
     by_actions = pullback_values(torch.stack([share, -1 / len(obs) - share]), of_actions=True)
     pullback(by_actions, alpha / len(obs))
     return log_prob, torch.where(smaller, values[0], values[1])
+
+
+def drawn(policy: SquashedGaussianPolicy, obs: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:
+    """(B, A) actions and (B,) their log-density."""
+    mean, log_std = policy.mean_and_log_std(obs).split(policy.action_dim, -1)
+    return squashed(mean, log_std.clamp(LOG_STD_LOW, LOG_STD_HIGH), noise)
 
 
 def sampled(policy: SquashedGaussianPolicy, obs: Tensor,

@@ -16,6 +16,8 @@ from __future__ import annotations
 import itertools
 import math
 from functools import partial
+from types import ModuleType
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -55,15 +57,15 @@ class SAC(OffPolicyAlgorithm):
     config_class = SACConfig
     presets = PRESETS
     entropy_bonus = True
+    written_out: ClassVar[ModuleType] = fused
     config: SACConfig
     policy: SquashedGaussianPolicy
 
     def __init__(self, config: SACConfig, spaces: Spaces, device: torch.device):
         super().__init__(config, spaces, device)
-        critic = (config, spaces, self.make_network, self.generator)
-        self.policy = SquashedGaussianPolicy(spaces, self.make_network).to(device)
-        self.critic = make_critic(*critic).to(device)
-        self.target = make_critic(*critic).to(device)
+        self.policy = SquashedGaussianPolicy(spaces, partial(self.make_network, layer_norm=False)).to(device)
+        self.critic = self.make_critic().to(device)
+        self.target = self.make_critic().to(device)
         self.target.load_state_dict(self.critic.state_dict())
         self.temperature = Temperature(config.initial_temperature).to(device)
         self.target_entropy = -float(spaces.action_dim) if config.target_entropy is None else config.target_entropy
@@ -72,7 +74,7 @@ class SAC(OffPolicyAlgorithm):
         self.optimizers = {name: ClippedAdam(self.networks[name], config.learning_rate, math.inf)
                            for name in ("policy", "critic", "temperature")}
         self.target_flat = flattened(self.target)
-        self._fused = fused.applies(self)
+        self._fused = self.written_out.applies(self)
         self._graph = Graph(partial(fused.burst, self), [*self.optimizers.values()], self.target_flat) \
             if self._fused and device.type == "cuda" else None
 
@@ -80,7 +82,16 @@ class SAC(OffPolicyAlgorithm):
     def worth_a_gpu(cls, config: SACConfig) -> bool:
         """See Algorithm. With other losses or networks there is no graph, and a CPU core is as fast as an H100."""
         multiplications = config.minibatch_size * sum(a * b for a, b in itertools.pairwise(config.hidden_sizes))
-        return config.network == "mlp" and multiplications >= GPU_FROM and fused.losses_are_ours(cls)
+        return (config.network in ("auto", "mlp") and multiplications >= GPU_FROM
+                and cls.written_out.losses_are_ours(cls))
+
+    def make_critic(self) -> Any:
+        """Q networks, of which a run has two: those that learn, and those that follow them."""
+        return make_critic(self.config, self.spaces, self.make_network, self.generator)
+
+    def judged(self, values: Tensor) -> Tensor:
+        """(..., B) what the policy is to raise, of the (..., 2, B) values of its actions: the smaller."""
+        return values.amin(-2)
 
     def soft_targets(self, batch: Minibatch, alpha: Tensor) -> Tensor:
         """(B,) what the Q networks' values should be."""
@@ -127,10 +138,10 @@ class SAC(OffPolicyAlgorithm):
         self.optimizers["temperature"].step()
         self.target_flat.lerp_(self.optimizers["critic"].flat, self.config.tau)
         return {"values": values.detach(), "targets": targets, "log_probs": log_prob.detach(),
-                "own_values": own_values.detach().amin(0)}
+                "own_values": self.judged(own_values.detach())}
 
     def metrics(self, traces: dict[str, Tensor]) -> dict[str, Tensor]:
-        """See OffPolicyAlgorithm. (G, 2, B) values, and (G, B) of the rest."""
+        """See OffPolicyAlgorithm. (G, N, B) values of N Q networks, and (G, B) of the rest."""
         values, targets, log_probs, own_values = (traces[name] for name in
                                                   ("values", "targets", "log_probs", "own_values"))
         alpha = self.temperature.log_alpha.exp()
@@ -139,7 +150,7 @@ class SAC(OffPolicyAlgorithm):
             "loss/critic": (values - targets.unsqueeze(1)).square().mean(),
             "policy/entropy": -log_probs.mean(), "entropy/temperature": alpha,
             "q/mean": values.mean(), "q/std": values.std(), "q/max": values.max(),
-            "q/spread": (values[:, 0] - values[:, 1]).abs().mean(),
+            "q/spread": (values.amax(1) - values.amin(1)).mean(),
             "q/target": targets.mean(), "q/target_std": targets.std(), "q/policy": own_values.mean()}
 
     def network_metrics(self, batch: Minibatch) -> dict[str, float]:
@@ -152,7 +163,7 @@ class SAC(OffPolicyAlgorithm):
         """See Algorithm: the smaller Q of the deterministic action."""
         rows = self.observation_normalizer(obs)
         actions = torch.from_numpy(self.policy.mode()(rows)).to(self.device)
-        return self.critic(torch.from_numpy(rows).to(self.device), actions).amin(0).numpy(force=True)
+        return self.judged(self.critic(torch.from_numpy(rows).to(self.device), actions)).numpy(force=True)
 
     def _noise(self, batch: Minibatch) -> Tensor:
         return torch.from_numpy(self.policy.noise(batch.rewards.shape, self.generator)).to(self.device)

@@ -11,6 +11,7 @@ import numpy as np
 from colab_rl.environments.channels import Channels, Shown
 from colab_rl.environments.known import bipedal_walker, classic, lunar_lander
 from colab_rl.environments.make import EnvironmentSource, close_environment, make_environment
+from colab_rl.environments.nested import Observed
 
 MOST_OBSERVATIONS = 64  # channels of an environment that nobody describes
 
@@ -64,9 +65,10 @@ def channels_of(environment: gymnasium.Env) -> Channels:
     for entry in known(environment):
         if entry.describes(environment):
             return entry.channels
-    count = min(int(np.prod(environment.observation_space.shape or ())), MOST_OBSERVATIONS)
+    spec = Observed(environment.observation_space).spec
+    count = min(spec.numbers(spec.zeros()).size, MOST_OBSERVATIONS)
     return Channels({f"observation_{i}": "" for i in range(count)},
-                    read=lambda unwrapped, observation: np.ravel(observation)[:count])
+                    read=lambda unwrapped, observation: spec.numbers(observation)[:count])
 
 
 def describe_channels(source: EnvironmentSource) -> Channels:

@@ -18,7 +18,7 @@ ANSWERS = (HttpError, OSError, httplib2.HttpLib2Error, http.client.HTTPException
            ValueError, KeyError, TypeError, AttributeError)
 PASSES = {408, 425, 429}
 RATES = {"rateLimitExceeded", "userRateLimitExceeded", "backendError", "internalError"}
-LOG_IN = "the login to Drive has ended or was withdrawn; log in again (docs/drive.md)"
+LOG_IN = "the login to Drive has ended or was withdrawn; log in again (docs/guides/drive.md)"
 READ_ONLY = "this login may read the folder and not write to it; ask its owner to be an editor"
 ADVICE = {
     "storageQuotaExceeded": "Drive is full; free space there and empty its trash (a service account has no space of "
@@ -28,8 +28,8 @@ ADVICE = {
     "numChildrenInNonRootLimitExceeded": "the folder holds as many files as it may",
     "insufficientFilePermissions": READ_ONLY,
     "insufficientParentPermissions": READ_ONLY,
-    "insufficientPermissions": "this login was not given access to Drive; log in again (docs/drive.md)",
-    "accessNotConfigured": "the login's project has no Drive API; enable it there (docs/drive.md)",
+    "insufficientPermissions": "this login was not given access to Drive; log in again (docs/guides/drive.md)",
+    "accessNotConfigured": "the login's project has no Drive API; enable it there (docs/guides/drive.md)",
     "domainPolicy": "the account's administrators do not allow apps to use Drive",
 }
 

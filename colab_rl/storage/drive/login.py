@@ -20,7 +20,7 @@ from colab_rl.errors import StorageRefused, UsageError
 SCOPES = ("https://www.googleapis.com/auth/drive",)
 ENDPOINT = "COLAB_RL_DRIVE_ENDPOINT"
 UNREADABLE = (OSError, ValueError, TypeError, AttributeError, RecursionError)  # JSON of whatever kind is no login
-HOW = "log in first (docs/drive.md tells how), or give a folder or none as --store"
+HOW = "log in first (docs/guides/drive.md tells how), or give a folder or none as --store"
 
 
 def endpoint() -> str | None:
@@ -77,15 +77,15 @@ def save_login(client_secrets: str | os.PathLike) -> Path:
 
     path = Path(client_secrets)
     if not path.is_file():
-        raise UsageError(f"there is no file {path}; docs/drive.md tells how to get one")
+        raise UsageError(f"there is no file {path}; docs/guides/drive.md tells how to get one")
     auth = GoogleAuth(settings_file=None, settings={
         "client_config_backend": "file", "client_config_file": str(path), "oauth_scope": list(SCOPES),
         "save_credentials": False, "get_refresh_token": True})
     try:
         auth.LocalWebserverAuth()
     except (InvalidConfigError, InvalidClientSecretsError, ValueError) as error:
-        raise UsageError(f"{path} is not an OAuth client of the kind desktop app; docs/drive.md tells how to get "
-                         "one") from error
+        raise UsageError(f"{path} is not an OAuth client of the kind desktop app; docs/guides/drive.md tells how to "
+                         "get one") from error
     except (AuthError, FlowExchangeError, OSError) as error:
         raise StorageRefused("nobody logged in; nothing was saved") from error
     found = auth.credentials

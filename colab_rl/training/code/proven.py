@@ -5,51 +5,51 @@
 
 PROVEN: dict[str, dict[str, str]] = {
     "ppo envpool": {
-        "code": "7c9603215ca9b26b",
-        "code of algorithms": "cbaf4ee247643562",
-        "code of algorithms/ppo": "0c45291d7b7cbf8e",
-        "code of environments": "9079ac7ffc979f1a",
-        "code of environments/known": "6300044bba42d252",
-        "code of evaluation": "f80cce6750a68140",
+        "code": "8f2be9dd5bb66621",
+        "code of algorithms": "4fa1c7db58e76459",
+        "code of algorithms/ppo": "a3db19730444b1c6",
+        "code of environments": "7b796c516ea80c07",
+        "code of environments/known": "ee058873a20cb3ad",
+        "code of evaluation": "12375842f1078b3e",
         "code of fingerprint": "bfdda7c77f281b0e",
-        "code of networks": "aa59fbc63820b5eb",
-        "code of settings": "80395bc37803608b",
-        "code of training": "516ad5f55b44b767"
+        "code of networks": "290b5183bac47ab9",
+        "code of settings": "15d07575449e5de2",
+        "code of training": "84da7f4b11b5ef61"
     },
     "ppo gymnasium": {
-        "code": "cd4e96035442afde",
-        "code of algorithms": "cbaf4ee247643562",
-        "code of algorithms/ppo": "0c45291d7b7cbf8e",
-        "code of environments": "8cc8d712f21180a3",
-        "code of environments/known": "6300044bba42d252",
-        "code of evaluation": "f80cce6750a68140",
+        "code": "8f2be9dd5bb66621",
+        "code of algorithms": "4fa1c7db58e76459",
+        "code of algorithms/ppo": "a3db19730444b1c6",
+        "code of environments": "7b796c516ea80c07",
+        "code of environments/known": "ee058873a20cb3ad",
+        "code of evaluation": "12375842f1078b3e",
         "code of fingerprint": "bfdda7c77f281b0e",
-        "code of networks": "aa59fbc63820b5eb",
-        "code of settings": "80395bc37803608b",
-        "code of training": "516ad5f55b44b767"
+        "code of networks": "290b5183bac47ab9",
+        "code of settings": "15d07575449e5de2",
+        "code of training": "84da7f4b11b5ef61"
     },
     "sac envpool": {
-        "code": "dcc95c9884932f80",
-        "code of algorithms": "b5428adf75943d2f",
-        "code of algorithms/sac": "5bab4e4b7f6f2a96",
-        "code of environments": "9079ac7ffc979f1a",
-        "code of environments/known": "6300044bba42d252",
-        "code of evaluation": "f80cce6750a68140",
+        "code": "e8df2acd6d828b74",
+        "code of algorithms": "6832b5b365d4bb48",
+        "code of algorithms/sac": "9554b2095e91a287",
+        "code of environments": "7b796c516ea80c07",
+        "code of environments/known": "ee058873a20cb3ad",
+        "code of evaluation": "12375842f1078b3e",
         "code of fingerprint": "bfdda7c77f281b0e",
-        "code of networks": "aa59fbc63820b5eb",
-        "code of settings": "80395bc37803608b",
-        "code of training": "516ad5f55b44b767"
+        "code of networks": "99baf1814f71f0ab",
+        "code of settings": "15d07575449e5de2",
+        "code of training": "84da7f4b11b5ef61"
     },
     "sac gymnasium": {
-        "code": "fe8d16151b1727a0",
-        "code of algorithms": "b5428adf75943d2f",
-        "code of algorithms/sac": "5bab4e4b7f6f2a96",
-        "code of environments": "8cc8d712f21180a3",
-        "code of environments/known": "6300044bba42d252",
-        "code of evaluation": "f80cce6750a68140",
+        "code": "e8df2acd6d828b74",
+        "code of algorithms": "6832b5b365d4bb48",
+        "code of algorithms/sac": "9554b2095e91a287",
+        "code of environments": "7b796c516ea80c07",
+        "code of environments/known": "ee058873a20cb3ad",
+        "code of evaluation": "12375842f1078b3e",
         "code of fingerprint": "bfdda7c77f281b0e",
-        "code of networks": "aa59fbc63820b5eb",
-        "code of settings": "80395bc37803608b",
-        "code of training": "516ad5f55b44b767"
+        "code of networks": "99baf1814f71f0ab",
+        "code of settings": "15d07575449e5de2",
+        "code of training": "84da7f4b11b5ef61"
     }
 }

@@ -7,7 +7,8 @@
 All interaction is inside the figures, so that they work wherever Plotly shows one.
 """
 
-from colab_rl.views.dashboards.comparison import Contender, Table, bootstrap_interval, comparison, scores
+from colab_rl.evaluation.intervals import bootstrap_interval
+from colab_rl.views.dashboards.comparison import Contender, Table, comparison, scores
 from colab_rl.views.dashboards.curves import Curves, Mark, table_of
 from colab_rl.views.dashboards.gait import gait
 from colab_rl.views.dashboards.gradients import optimizer

@@ -9,13 +9,13 @@ import numpy as np
 import plotly.graph_objects as go
 
 from colab_rl.evaluation.episode import Episode
+from colab_rl.evaluation.intervals import bootstrap_interval
 from colab_rl.views.dashboards import measures
 from colab_rl.views.dashboards.curves import Curves
 from colab_rl.views.dashboards.style import PHONE, empty, figure_of, plain, rounded, text_at, wrapped
 from colab_rl.views.palette import COLORS, css_name
 from colab_rl.views.values import text_of
 
-RESAMPLES = 10_000
 NONE = "-"
 TABLE_STYLE = """
 .contenders { overflow-x: auto; margin-bottom: 18px; }
@@ -70,14 +70,6 @@ class Table:
     def _repr_html_(self) -> str:
         """For a notebook's cell."""
         return self.html()
-
-
-def bootstrap_interval(returns: np.ndarray, share: float = 0.95) -> tuple[float, float]:
-    """The percentile interval of the mean (Efron 1979), from resamples that are the same each time."""
-    generator = np.random.default_rng(0)
-    means = generator.choice(returns, (RESAMPLES, len(returns))).mean(1)
-    low, high = np.quantile(means, [(1 - share) / 2, (1 + share) / 2])
-    return float(low), float(high)
 
 
 def solved(contender: Contender) -> tuple[float, float]:

@@ -30,7 +30,7 @@ class Mark:
 class Curves:
     """A run's metrics, under the name that the figures give it.
 
-    table: a (rows,) float64 array for each column (docs/metrics.md), NaN where a cell is empty.
+    table: a (rows,) float64 array for each column (docs/reference/metrics.md), NaN where a cell is empty.
     goal: the return that counts as solved, drawn as a line.
     """
 

@@ -1,7 +1,7 @@
 """Where each column of a run's metrics is shown: in which plot, under which name, in which unit.
 
-A new column (docs/metrics.md) needs a line here, and nothing else. A column that stands nowhere here gets a plot under
-its own name if it begins with one of `FURTHER`.
+A new column (docs/reference/metrics.md) needs a line here, and nothing else. A column that stands nowhere here gets
+a plot under its own name if it begins with one of `FURTHER`.
 """
 
 from __future__ import annotations
@@ -35,7 +35,8 @@ LEARNING = (
     MetricPlot("Q of sampled transitions", "reward", {"q/mean": "Q", "q/target": "target",
                                                       "q/policy": "of the policy's actions", "q/max": "largest"}),
     MetricPlot("Spread of Q", "reward", {"q/std": "over transitions", "q/target_std": "of the targets",
-                                         "q/spread": "between both networks"}),
+                                         "q/spread": "between networks",
+                                         "q/quantile_std": "over a network's quantiles"}),
     MetricPlot("Temperature", "weight of the entropy", {"entropy/temperature": ""}),
     MetricPlot("Replay buffer", "transitions", {"replay/transitions": ""}),
     MetricPlot("Gradient steps for each environment step", "ratio", {"replay/ratio": ""}),

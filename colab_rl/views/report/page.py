@@ -7,17 +7,24 @@ import json
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Protocol
 
 import plotly.graph_objects as go
 from plotly.offline import get_plotlyjs
 
-from colab_rl.views.dashboards.comparison import Table
 from colab_rl.views.report.look import STYLE
 from colab_rl.views.report.script import SCRIPT
 
 # Nothing is fetched from anywhere, whatever a name in the page says.
 POLICY = ("default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src data: blob:; "
-          "font-src data:; base-uri 'none'; form-action 'none'")
+          "media-src data:; font-src data:; base-uri 'none'; form-action 'none'")
+
+
+class Element(Protocol):
+    """What is no figure, such as a table."""
+
+    def html(self) -> str:
+        """As an element of a page."""
 
 
 @dataclass(frozen=True)
@@ -26,7 +33,7 @@ class Section:
 
     title: str
     sentence: str
-    figures: Sequence[go.Figure | Table] = field(default_factory=list)
+    figures: Sequence[go.Figure | Element] = field(default_factory=list)
 
 
 def _file_name(*words: object) -> str:
@@ -35,9 +42,9 @@ def _file_name(*words: object) -> str:
 
 
 def page(title: str, facts: Sequence[tuple[str, str]], sections: Sequence[Section], missing: Sequence[str] = (),
-         footer: str = "") -> str:
-    """The page as text."""
-    parts = [f"<h1>{html.escape(title)}</h1>", "<dl>"]
+         footer: str = "", opening: Sequence[Element] = ()) -> str:
+    """The page as text. opening: stands first, under the title."""
+    parts = [f"<h1>{html.escape(title)}</h1>", *(element.html() for element in opening), "<dl>"]
     parts += [f"<div><dt>{html.escape(name)}</dt><dd>{html.escape(value)}</dd></div>" for name, value in facts]
     parts.append("</dl>")
     if missing:
@@ -49,7 +56,7 @@ def page(title: str, facts: Sequence[tuple[str, str]], sections: Sequence[Sectio
     for i, section in enumerate(sections):
         parts.append(f'<h2 id="section{i}">{html.escape(section.title)}</h2><p>{html.escape(section.sentence)}</p>')
         for figure in section.figures:
-            if isinstance(figure, Table):
+            if not isinstance(figure, go.Figure):
                 parts.append(figure.html())
                 continue
             # Of all of JSON only "<" could end the element that holds it.

@@ -1,0 +1,338 @@
+"""`sweep`: trains every trial of a plan with every seed, and continues where it was if given again."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import torch
+
+from colab_rl.algorithms import Algorithm
+from colab_rl.algorithms.registry import algorithm_class, register_algorithm
+from colab_rl.arguments import checked
+from colab_rl.commands.sweep_table import TerminalTable
+from colab_rl.environments import EnvironmentSource, describe, environment_name
+from colab_rl.environments.backends import check_backend, choose_backend, make_vector_environment
+from colab_rl.environments.likeness import packed
+from colab_rl.environments.spaces import Spaces
+from colab_rl.environments.trial import try_out
+from colab_rl.errors import ColabRLError, UsageError, nearest
+from colab_rl.machine import THREADS, cores, plain_torch
+from colab_rl.networks.registry import register_network
+from colab_rl.progress import Dispensable, say
+from colab_rl.runs.identity import check_run_name
+from colab_rl.runs.lock import locked
+from colab_rl.runs.places import Location, Places, store_name
+from colab_rl.settings import Config
+from colab_rl.storage import FolderStorage
+from colab_rl.sweeps.choices import Range, parse_search, parse_seeds, parse_vary
+from colab_rl.sweeps.driver import Driver, SweepWatcher
+from colab_rl.sweeps.folder import LOGS, SweepFolder
+from colab_rl.sweeps.plan import Plan, agreed, check, grid_size, normalized
+from colab_rl.sweeps.runners import Runner
+from colab_rl.sweeps.search import optuna
+from colab_rl.sweeps.trials import Record, SweepResult
+from colab_rl.training.request import DEFAULT_ENVIRONMENT
+from colab_rl.training.stopping import StopRequest
+from colab_rl.views.live import duration
+
+MANY = 10_000         # runs that are not begun without being asked twice
+TRIALS = 20          # of a search
+MOST_WORKERS = 1024
+MEASURED = 1.0       # seconds in which the speed of a run is measured
+
+
+@checked
+def sweep(sweep: str, *, env: EnvironmentSource | None = None,
+          algo: str | type[Algorithm] | Sequence[str] | None = None, seeds: str | int | Sequence[int] | None = None,
+          settings: Mapping[str, Any] | None = None, vary: Mapping[str, Any] | Sequence[str] | None = None,
+          search: Mapping[str, Any] | Sequence[str] | None = None, trials: int | None = None,
+          prune: bool | None = None, total_steps: int | str | None = None, workers: int | None = None,
+          on: str = "local", backend: str = "auto", yes: bool = False, root: Location = None,
+          store: Location = None, watcher: SweepWatcher | None = None) -> SweepResult:
+    """Trains every trial with every seed, each as an ordinary run `SWEEP-t<trial>-s<seed>`; continues if given again.
+
+    sweep: its name. env, settings, total_steps, root, store: see `train`. algo: a name or a class, or several names.
+    seeds: `"0-4"`, `"0,3,7-9"`, a number or numbers (default 0).
+    vary: a grid, `{"learning_rate": [3e-4, 1e-3]}`. search: what a Bayesian search may choose,
+        `{"learning_rate": (1e-4, 3e-3, "log"), "num_steps": [128, 256]}`. trials: how many it tries (default 20).
+    prune: stops trials that fall behind the median of those before. workers: runs at a time (default: cores).
+    on: `local`, `ray` or `ray:ADDRESS`. yes: begins more than 10,000 runs without asking.
+    watcher: is told how it goes, in place of the lines on standard error.
+
+    On a sweep that exists, more seeds or trials extend it. What contradicts it raises UsageError and changes nothing.
+    Ctrl-C and SIGTERM let every run save, and return. A trial that fails does not end the others.
+    """
+    check_run_name(sweep)
+    check_backend(backend)
+    if workers is not None and not 1 <= workers <= MOST_WORKERS:
+        raise UsageError(f"workers is between 1 and {MOST_WORKERS}, not {workers}")
+    places = Places(root, store, make_store=True)
+    folder = SweepFolder(places, sweep)
+    before = folder.plan()
+    own = _OwnCode()
+    asked = _asked(env, algo, seeds, settings, vary, search, trials, prune, total_steps, own)
+    make_runner = _runner_of(on, workers, places, folder)
+    algorithms = asked.get("algorithms") or (before.algorithms if before else ("ppo",))
+    asked = _with_values(algorithms, asked)
+    plan = agreed(before, asked) if before else _new_plan(sweep, asked, workers)
+    if plan.searches:
+        optuna()
+    source = _source_of(plan, env)
+    if plan != before:
+        spaces = describe(source, try_out)
+        with plain_torch(THREADS):
+            runs = plan.total_runs - (before.total_runs if before else 0)
+            _say_how_long(plan, runs, source, spaces, backend, workers or cores(), yes)
+            check(plan, spaces)
+        _check_names(plan, before, places)
+    with locked(folder.local), StopRequest() as stop, contextlib.closing(folder):
+        lines = folder.journal()
+        folder.begin_journal(lines)
+        folder.write_plan(plan)
+        record = Record(plan, lines)
+        record.forget_unfinished(_folders(places))
+        if (standing := record.result()).finished:
+            return standing
+        table: SweepWatcher = Dispensable(watcher, "the watcher") if watcher else TerminalTable(plan)
+        with contextlib.closing(make_runner()) as runner, contextlib.closing(table):
+            for note in [f"{sweep}: {_size(plan)}, {runner.words}", *runner.notes()]:
+                say(note)
+            options = {"backend": backend, "root": str(places.root), "store": _store_of(places, store)}
+            driver = Driver(plan, folder, record, runner, options, packed(own.of(source)), table)
+            return driver.run(stop)
+
+
+def sweep_status(name: str, places: Places) -> SweepResult | None:
+    """How a sweep stands, from its journal. None if there is no sweep of that name."""
+    found = standing_of(name, places)
+    return found.result() if found else None
+
+
+def standing_of(name: str, places: Places) -> Record | None:
+    """What is written of a sweep. None if there is none of that name."""
+    check_run_name(name)
+    folder = SweepFolder(places, name)
+    plan = folder.plan()
+    return Record(plan, folder.journal()) if plan else None
+
+
+class _OwnCode:
+    """The person's own algorithms and networks, which the runs' processes are given."""
+
+    def __init__(self) -> None:
+        self.algorithms: list[Any] = []
+        self.networks: list[Any] = []
+
+    def algorithm(self, given: Any) -> str:
+        """The name of an algorithm."""
+        if isinstance(given, type):
+            self.algorithms.append(given)
+            return register_algorithm(given)
+        algorithm_class(given)
+        return given
+
+    def named(self, settings: Mapping[str, Any]) -> dict[str, Any]:
+        """Settings, or lists of them, with networks by their names."""
+        found = dict(settings)
+        if "network" in found:
+            values = found["network"] if isinstance(found["network"], list) else [found["network"]]
+            names = [one if isinstance(one, str) else self._network(one) for one in values]
+            found["network"] = names if isinstance(found["network"], list) else names[0]
+        return found
+
+    def of(self, source: EnvironmentSource) -> Any:
+        """What `packed` takes."""
+        return source, self.algorithms, self.networks
+
+    def _network(self, make: Any) -> str:
+        name = register_network(make)
+        self.networks.append(make)
+        return name
+
+
+def _asked(env: Any, algo: Any, seeds: Any, settings: Any, vary: Any, search: Any, trials: Any, prune: Any,
+           total_steps: Any, own: _OwnCode) -> dict[str, Any]:
+    """The parts of a plan that a person named."""
+    found: dict[str, Any] = {}
+    if env is not None:
+        found |= {"env_id": environment_name(env), "env_is_function": callable(env)}
+    if algo is not None:
+        names = tuple(own.algorithm(one) for one in (algo if isinstance(algo, (list, tuple)) else [algo]))
+        if not names or len(set(names)) < len(names):
+            raise UsageError(f"algo names one or more different algorithms, not {algo!r}")
+        found["algorithms"] = names
+    if seeds is not None:
+        found["seeds"] = parse_seeds(seeds)
+    if settings or total_steps is not None:
+        merged = own.named(settings or {})
+        if total_steps is not None and str(merged.setdefault("total_steps", total_steps)) != str(total_steps):
+            raise UsageError(f"total_steps is given twice, as {merged['total_steps']} and as {total_steps}")
+        found["settings"] = merged
+    if vary:
+        found["grid"] = own.named(parse_vary(vary))
+    if search:
+        found["space"] = own.named(parse_search(search))
+    if trials is not None:
+        if trials < 1:
+            raise UsageError(f"trials is at least 1, not {trials}")
+        found["trials"] = trials
+    if prune is not None:
+        found["prune"] = prune
+    _check_together(found)
+    return found
+
+
+def _check_together(asked: Mapping[str, Any]) -> None:
+    """Raises UsageError for options that contradict each other."""
+    grid, space, settings = (asked.get(name, {}) for name in ("grid", "space", "settings"))
+    if grid and space:
+        raise UsageError("a sweep is a grid (vary) or a search, and not both; a search takes values too: key=v1,v2")
+    varied = {**grid, **space}
+    if "seed" in {**varied, **settings}:
+        raise UsageError("seeds have an option of their own: --seeds 0-4")
+    if twice := sorted(varied.keys() & settings.keys()):
+        raise UsageError(f"{twice[0]} is given twice, as a setting of all trials and as one that varies")
+    if len(asked.get("algorithms", ())) > 1 and space:
+        raise UsageError("a search takes one algorithm: begin a sweep for each")
+
+
+def _with_values(algorithms: tuple[str, ...], asked: Mapping[str, Any]) -> dict[str, Any]:
+    """With every value as a config has it, so that plans compare. Raises UsageError for a wrong one."""
+    found = dict(asked)
+    if "settings" in asked:
+        found["settings"] = normalized(algorithms, asked["settings"])
+    for part in ("grid", "space"):
+        if part in asked:
+            found[part] = {name: _values_of(algorithms, name, one) for name, one in asked[part].items()}
+    return found
+
+
+def _values_of(algorithms: tuple[str, ...], name: str, said: Range | list[Any]) -> Range | list[Any]:
+    if isinstance(said, Range):
+        low, high = (normalized(algorithms, {name: end})[name] for end in (said.low, said.high))
+        if isinstance(low, bool) or not isinstance(low, (int, float)):
+            raise UsageError(f"search cannot take {name} from a range: give it values, {name}=v1,v2")
+        return Range(low, high, said.log)
+    values = [normalized(algorithms, {name: value})[name] for value in said]
+    if len({json.dumps(value) for value in values}) < len(values):
+        raise UsageError(f"{name} has the same value twice: {said!r}")
+    return values
+
+
+def _new_plan(name: str, asked: Mapping[str, Any], workers: int | None) -> Plan:
+    algorithms, seeds = asked.get("algorithms", ("ppo",)), asked.get("seeds", (0,))
+    space, at_a_time = asked.get("space", {}), workers or cores()
+    if "trials" in asked and not space:
+        raise UsageError("trials is of a search, and a grid has as many trials as its values make: give --search, or "
+                         "leave --trials out")
+    trials = asked.get("trials", TRIALS) if space else grid_size(algorithms, asked.get("grid", {}))
+    return Plan(**{"env_id": DEFAULT_ENVIRONMENT, "env_is_function": False, **asked, "sweep": name,
+                   "algorithms": algorithms, "seeds": seeds, "trials": trials,
+                   "at_once": -(-at_a_time // len(seeds)), "judges": min(len(seeds), at_a_time)})
+
+
+def _source_of(plan: Plan, env: EnvironmentSource | None) -> EnvironmentSource:
+    """What makes the environment: its id, or the function, which is given each time."""
+    if env is not None:
+        return env
+    if plan.env_is_function:
+        raise UsageError(f"{plan.sweep} trains on {plan.env_id.removeprefix('custom:')}, a function: give it from "
+                         "Python with sweep(..., env=that function)")
+    return plan.env_id
+
+
+def _check_names(plan: Plan, before: Plan | None, places: Places) -> None:
+    """Raises UsageError if a run that is not of the sweep has a name that the plan needs."""
+    there = _folders(places)
+    if plan.sweep in there and places.find(plan.sweep):
+        raise UsageError(f"a run is called {plan.sweep}; nothing was started; give the sweep another name")
+    known = {before.run_name(trial, seed) for trial in range(before.trials) for seed in before.seeds} \
+        if before else set()
+    for name in sorted(there - known):
+        if name.startswith(f"{plan.sweep}-t") and name in {
+                run for trial in range(plan.trials) for run in plan.runs_of(trial)}:
+            raise UsageError(f"a run {name} is there and is not of this sweep; nothing was started; give the sweep "
+                             "another name, or move the run away")
+
+
+def _folders(places: Places) -> set[str]:
+    """The folders here and in the store, runs among them."""
+    found: set[str] = set()
+    for storage in filter(None, (FolderStorage(places.root), places.store)):
+        found |= set(storage.folders())
+    return found
+
+
+def _say_how_long(plan: Plan, runs: int, source: EnvironmentSource, spaces: Spaces, backend: str,
+                  slots: int, yes: bool) -> None:
+    """Says how long the sweep will take. Raises UsageError if it has very many runs and nobody said yes."""
+    own = plan.settings_of(0) if not plan.searches else {
+        name: one.low if isinstance(one, Range) else one[0] for name, one in plan.space.items()}
+    words = _counted(runs, "run")
+    try:
+        config = plan.config_of(own)
+        speed = _speed(plan.training_of(own)[0], config, source, spaces, choose_backend(backend, source, spaces))
+    except ColabRLError:  # `check` says it
+        speed = None
+    else:
+        words += f" of {config.total_steps:,} steps"
+    if speed:
+        words += (f", about {duration(runs * config.total_steps / speed / min(slots, cores()))}, {slots} at a "
+                  f"time, at the {speed:,.0f} steps/s that this machine trains now (evaluations not counted)")
+    if runs > MANY and not yes:
+        raise UsageError(f"{plan.sweep}: {words}; nothing was started; give --yes to begin")
+    say(f"{plan.sweep}: {words}")
+
+
+def _speed(algorithm: str, config: Config, source: EnvironmentSource, spaces: Spaces, backend: str) -> float | None:
+    """Steps a second of a run, as the command bench measures them. None for SAC, whose first steps learn nothing."""
+    kind = algorithm_class(algorithm)
+    if kind.off_policy:
+        return None
+    kind.check(config, spaces)
+    with plain_torch(THREADS), make_vector_environment(backend, source, spaces, config.num_envs, 0) as envs:
+        learner, done = kind(config, spaces, torch.device("cpu")), 0
+        envs.reset()
+        began = time.perf_counter()
+        while (elapsed := time.perf_counter() - began) < MEASURED or not done:
+            done += learner.collect(envs)
+            learner.update(progress=0.0)
+    return done / elapsed
+
+
+def _runner_of(on: str, workers: int | None, places: Places, folder: SweepFolder) -> Callable[[], Runner]:
+    """What makes the runner. Raises UsageError for another word."""
+    if on == "local":
+        from colab_rl.sweeps.runners.local import LocalRunner
+
+        return lambda: LocalRunner(workers, folder.root / LOGS)
+    where, colon, address = on.partition(":")
+    if where == "ray" and (address or not colon):
+        from colab_rl.sweeps.runners.ray import RayRunner, ray
+
+        ray()
+        if address and places.store is None:
+            raise UsageError("the nodes of a cluster share runs through a store: give --store a folder that all of "
+                             "them see, or drive:FOLDER; nothing was started")
+        return lambda: RayRunner(address, workers, folder.root / LOGS)
+    raise UsageError(f"on takes local, ray or ray:ADDRESS, not {on!r}{nearest(on, ['local', 'ray'])}")
+
+
+def _store_of(places: Places, store: Location) -> str:
+    """The store's name for another process, whatever its working folder is."""
+    if places.store is None:
+        return "none"
+    return str(places.store.root) if isinstance(places.store, FolderStorage) else store_name(store)
+
+
+def _size(plan: Plan) -> str:
+    """`8 trials of 3 seeds`."""
+    return f"{_counted(plan.trials, 'trial')} of {_counted(len(plan.seeds), 'seed')}"
+
+
+def _counted(number: int, word: str) -> str:
+    return f"{number:,} {word}{'' if number == 1 else 's'}"

@@ -1,0 +1,39 @@
+"""What a sweep found best, for a run that begins with it: `train NAME --from SWEEP`."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from dataclasses import dataclass
+from typing import Any
+
+from colab_rl.errors import StorageError
+from colab_rl.runs.places import Places
+from colab_rl.storage import NotFound
+
+SWEEPS = "sweeps"        # the folder of all sweeps, in the root and in the store
+BEST_JSON = "best.json"  # of each
+
+
+@dataclass(frozen=True, kw_only=True)
+class BestSettings:
+    """The settings of a sweep's best trial.
+
+    score: the interquartile mean of its runs' scores. settings: those over the preset's, without the seed.
+    """
+
+    sweep: str
+    trial: int
+    score: float
+    env_id: str
+    env_is_function: bool
+    algorithm: str
+    settings: dict[str, Any]
+
+
+def best_settings(places: Places, sweep: str) -> BestSettings | None:
+    """Of a sweep, from here or the store. None if there is no sweep of that name, or no trial of it has finished."""
+    for storage in filter(None, (places.local(f"{SWEEPS}/{sweep}"), places.remote(f"{SWEEPS}/{sweep}"))):
+        with contextlib.suppress(NotFound, StorageError, ValueError, TypeError):
+            return BestSettings(**json.loads(storage.get(BEST_JSON)))
+    return None

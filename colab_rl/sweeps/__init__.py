@@ -1,0 +1,1 @@
+"""Sweeps: seeds, grids and searches as sets of ordinary runs."""

@@ -1,0 +1,228 @@
+"""How a sweep stands: what its journal says of its trials and their runs."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Container, Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from colab_rl.sweeps.folder import Line
+from colab_rl.sweeps.plan import Plan
+from colab_rl.sweeps.pruning import Curve, Judgement
+from colab_rl.sweeps.search import Told
+from colab_rl.sweeps.statistics import iqm, iqm_interval
+
+WAITING, RUNNING, FINISHED, PRUNED, FAILED = "waiting", "running", "finished", "pruned", "failed"
+ENDED = (FINISHED, PRUNED, FAILED)
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunRecord:
+    """How a run of a sweep ended.
+
+    score: of its last evaluation. curve: (step, seconds of training, score) of each evaluation.
+    reason: why it failed. final: whether nothing is left to do. If not, the next session continues it: it may not fail
+        again, or its copy is not in the store yet.
+    """
+
+    run: str
+    state: str
+    score: float | None = None
+    step: int = 0
+    seconds: float = 0.0
+    state_sha256: str = ""
+    curve: Curve = ()
+    reason: str = ""
+    final: bool = True
+
+    def to_line(self) -> Line:
+        """As the journal has it."""
+        return dataclasses.asdict(self)
+
+
+@dataclass(frozen=True)
+class TrialResult:
+    """A trial.
+
+    settings: what sets it apart. state: `waiting`, `running`, `finished`, `pruned` or `failed`.
+    scores: of the last evaluation of each run, None if it has not finished.
+    iqm, low, high: the interquartile mean of the scores and its 95 % interval. None before the trial has finished;
+        the interval is None with one seed.
+    """
+
+    trial: int
+    settings: dict[str, Any]
+    state: str
+    runs: list[str]
+    scores: list[float | None]
+    iqm: float | None = None
+    low: float | None = None
+    high: float | None = None
+
+    def words(self) -> str:
+        """Its settings, in a line."""
+        return " ".join(f"{name}={_plain(value)}" for name, value in self.settings.items()) or "the preset"
+
+    def line(self) -> str:
+        """A row of the table."""
+        score = "" if self.iqm is None else f"{self.iqm:.1f}"
+        between = "" if self.low is None else f"[{self.low:.1f}, {self.high:.1f}]"
+        return f"t{self.trial:03d}  {self.state:9} {score:>9} {between:>20}  {self.words()}"
+
+
+HEAD = f"{'trial':5} {'state':9} {'score':>9} {'95 % interval':>20}  settings"
+
+
+@dataclass(frozen=True)
+class SweepResult:
+    """A sweep, and how it stands.
+
+    best_trial: the finished one with the highest interquartile mean, None before there is one.
+    best_command: begins a run with its settings; preset_line: they as the command `presets` prints them.
+    signal_number: of the signal that stopped this session. problems: what is left undone, and why.
+    """
+
+    sweep: str
+    finished: bool
+    trials: list[TrialResult]
+    best_trial: int | None
+    best_command: str = ""
+    preset_line: str = ""
+    signal_number: int | None = None
+    problems: list[str] = field(default_factory=list)
+
+    def to_json(self) -> dict[str, Any]:
+        """What `--json` prints."""
+        return {"sweep": self.sweep, "finished": self.finished,
+                "trials": [dataclasses.asdict(trial) for trial in self.trials], "best_trial": self.best_trial}
+
+    def counts(self) -> str:
+        """How many trials there are in each state."""
+        states = [trial.state for trial in self.trials]
+        return ", ".join(f"{states.count(state)} {state}" for state in (FINISHED, RUNNING, WAITING, PRUNED, FAILED)
+                         if state in states)
+
+    def summary(self) -> str:
+        """How it stands, in two lines, and what to do with the best."""
+        state = "finished" if self.finished else "not finished, the same command goes on"
+        lines = [f"{self.sweep}: {state}; trials: {self.counts()}"]
+        if self.best_trial is not None:
+            lines += [f"best: {self.trials[self.best_trial].line()}", self.best_command, self.preset_line]
+        return "\n".join(filter(None, lines))
+
+    def table(self, most: int = 50) -> str:
+        """The trials, the best first, a line each."""
+        ranked = sorted(self.trials, key=lambda one: (one.iqm is None, -(one.iqm or 0), one.trial))
+        lines = [HEAD, *(trial.line() for trial in ranked[:most])]
+        if len(ranked) > most:
+            lines.append(f"... and {len(ranked) - most:,} more; --json prints all")
+        return "\n".join(lines)
+
+
+class Record:
+    """What a journal says, and what has happened since.
+
+    runs: how they ended, by name. proposed: settings of a search's trials. pruned: by trial.
+    """
+
+    def __init__(self, plan: Plan, lines: Iterable[Line]):
+        self.plan = plan
+        self.runs: dict[str, RunRecord] = {}
+        self.proposed: dict[int, dict[str, Any]] = {}
+        self.pruned: dict[int, Judgement] = {}
+        for line in lines:
+            if "run" in line:
+                self.runs[line["run"]] = RunRecord(**line)
+            elif "trial" in line:
+                self.proposed[line["trial"]] = line["settings"]
+            elif "pruned" in line:
+                self.pruned[line["pruned"]] = Judgement(line["step"], line["score"])
+
+    def settings_of(self, trial: int) -> dict[str, Any] | None:
+        """What sets a trial apart; None if the search has not proposed it yet."""
+        return self.proposed.get(trial) if self.plan.searches else self.plan.settings_of(trial)
+
+    def state_of(self, trial: int, running: Container[str] = ()) -> str:
+        """See TrialResult. running: the runs that train now."""
+        names = self.plan.runs_of(trial)
+        states = [self.runs[name].state for name in names if name in self.runs]
+        if trial in self.pruned:
+            return PRUNED
+        if len(states) == len(names):
+            return FAILED if FAILED in states else FINISHED
+        return RUNNING if states or any(name in running for name in names) else WAITING
+
+    def curves_of(self, trial: int) -> list[Curve]:
+        """Of the runs of a finished trial that judged it (`Plan.judges`)."""
+        return [self.runs[name].curve for name in self.plan.runs_of(trial)[:self.plan.judges]]
+
+    def forget_unfinished(self, is_there: Container[str]) -> None:
+        """Leaves out what has to be done again: what is not final, and runs whose folder is gone."""
+        self.runs = {name: run for name, run in self.runs.items()
+                     if run.final and (name in is_there or run.state == FAILED)}
+
+    def told(self, trial: int) -> Told:
+        """A trial that has ended, for the search."""
+        settings = self.settings_of(trial) or {}
+        if trial in self.pruned:
+            return Told(settings, PRUNED, self.pruned[trial].score, self.pruned[trial].step)
+        score = self.iqm_of(trial)
+        return Told(settings, FAILED if score is None else FINISHED, score)
+
+    def iqm_of(self, trial: int) -> float | None:
+        """The interquartile mean of a finished trial's scores; None of another."""
+        scores = self._scores_of(trial)
+        return None if scores is None else float(iqm(np.array(scores)))
+
+    def result(self, running: Iterable[str] = ()) -> SweepResult:
+        """All trials."""
+        running = set(running)
+        trials = [self.trial(number, running) for number in range(self.plan.trials)]
+        scored = [trial for trial in trials if trial.iqm is not None]
+        best = max(scored, key=lambda trial: (trial.iqm, -trial.trial), default=None)
+        failed = [run for run in self.runs.values() if run.state == FAILED]
+        problems = [f"all {len(trials)} trials failed; the first with: {failed[0].reason}"] \
+            if failed and all(trial.state == FAILED for trial in trials) else []
+        return SweepResult(
+            self.plan.sweep, all(trial.state in ENDED for trial in trials), trials, best.trial if best else None,
+            f"python -m colab_rl train NAME --from {self.plan.sweep} begins a run with its settings" if best else "",
+            self._preset_line(best) if best else "", problems=problems)
+
+    def best_content(self, trial: int, score: float) -> Line:
+        """best.json, if a trial is the best one (runs/best_settings.py)."""
+        plan = self.plan
+        algorithm, settings = plan.training_of(self.settings_of(trial) or {})
+        return {"sweep": plan.sweep, "trial": trial, "score": score, "env_id": plan.env_id,
+                "env_is_function": plan.env_is_function, "algorithm": algorithm, "settings": settings}
+
+    def trial(self, number: int, running: Container[str] = ()) -> TrialResult:
+        """One trial. running: the runs that train now."""
+        names, scores = self.plan.runs_of(number), self._scores_of(number)
+        found: Sequence[float | None] = (None, None, None)
+        if scores is not None:
+            found = [None if np.isnan(one) else float(one) for one in iqm_interval(np.array(scores)[:, None])]
+        # Of a pruned trial, which run had ended by then is chance.
+        each = [self.runs[name].score if name in self.runs and number not in self.pruned else None for name in names]
+        return TrialResult(number, self.settings_of(number) or {}, self.state_of(number, running), names, each, *found)
+
+    def _scores_of(self, trial: int) -> list[float] | None:
+        """Of all runs of a finished trial; None of another."""
+        if self.state_of(trial) != FINISHED:
+            return None
+        scores = [self.runs[name].score for name in self.plan.runs_of(trial)]
+        known = [score for score in scores if score is not None]
+        return known if len(known) == len(scores) else None
+
+    def _preset_line(self, best: TrialResult) -> str:
+        algorithm, settings = self.plan.training_of(best.settings)
+        words = " ".join(f"{name}={_plain(value)}" for name, value in settings.items())
+        return f"{self.plan.env_id}, {algorithm}: {words}" if words else ""
+
+
+def _plain(value: Any) -> str:
+    if isinstance(value, (list, tuple)):
+        return ",".join(map(str, value))
+    return str(value).lower() if isinstance(value, bool) or value is None else f"{value}"

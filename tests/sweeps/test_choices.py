@@ -1,0 +1,45 @@
+"""Seeds, grids and searches as people write them."""
+
+import pytest
+
+from colab_rl import UsageError
+from colab_rl.sweeps.choices import Range, parse_search, parse_seeds, parse_vary
+
+
+@pytest.mark.parametrize("said, seeds", [("0-4", (0, 1, 2, 3, 4)), ("0, 3,7-9", (0, 3, 7, 8, 9)), (5, (5,)),
+                                         ([2, 0], (2, 0)), ("7", (7,))])
+def test_seeds(said, seeds):
+    assert parse_seeds(said) == seeds
+
+
+@pytest.mark.parametrize("said", ["", "4-1", "a", "1,,2", "0-99999999", "1,1", [], [True], [-1], 2**31, "-3", "1.5"])
+def test_what_are_no_seeds(said):
+    with pytest.raises(UsageError, match="seed"):
+        parse_seeds(said)
+
+
+def test_a_grid_from_a_command_line_and_from_python():
+    said = ["learning_rate=3e-4,1e-3", "hidden_sizes=[64,64],[128,128]"]
+    assert parse_vary(said) == {"learning_rate": ["3e-4", "1e-3"], "hidden_sizes": ["[64,64]", "[128,128]"]}
+    assert parse_vary({"gamma": [0.9, 0.99]}) == {"gamma": [0.9, 0.99]}
+
+
+@pytest.mark.parametrize("said", [["gamma"], ["gamma="], ["=1"], ["gamma=1,,2"], ["gamma=1", "gamma=2"],
+                                  ["gamma=0.9,0.9"], {"gamma": []}, {"gamma": 3}])
+def test_what_is_no_grid(said):
+    with pytest.raises(UsageError, match="vary"):
+        parse_vary(said)
+
+
+def test_a_search_has_ranges_and_values():
+    found = parse_search(["learning_rate=1e-4:3e-3:log", "num_steps=128,256", "gamma=.9:1", "network=mine:Net,mlp"])
+    assert found == {"learning_rate": Range(1e-4, 3e-3, True), "num_steps": ["128", "256"], "gamma": Range(0.9, 1.0),
+                     "network": ["mine:Net", "mlp"]}
+    assert parse_search({"learning_rate": (1e-4, 3e-3, "log"), "num_steps": [128, 256], "gamma": "0.9:1"}) == {
+        "learning_rate": Range(1e-4, 3e-3, True), "num_steps": [128, 256], "gamma": Range(0.9, 1.0)}
+
+
+@pytest.mark.parametrize("said", ["1:0.1", "0:1:log", "1:1", "1:2:3", "1:x", "0.1:inf"])
+def test_what_is_no_range(said):
+    with pytest.raises(UsageError, match="search"):
+        parse_search({"gamma": said})

@@ -1,0 +1,171 @@
+"""Trials in their order, with runs that die, diverge, fall behind and are stopped."""
+
+import json
+
+import pytest
+from formula_runner import TOTAL, FormulaRunner, Killed, drive
+
+from colab_rl import ColabRLError, UsageError
+from colab_rl.runs.best_settings import best_settings
+from colab_rl.runs.places import Places
+from colab_rl.sweeps.driver import MOST_DEATHS, MOST_REFUSALS
+from colab_rl.sweeps.folder import SweepFolder, sweeps_in
+from colab_rl.sweeps.plan import DamagedPlan, Plan, agreed
+from colab_rl.sweeps.runners import Ended
+
+
+def plan_of(**parts):
+    return Plan(**{"sweep": "walk", "env_id": "CartPole-v1", "env_is_function": False, "algorithms": ("ppo",),
+                   "settings": {"total_steps": TOTAL}, "grid": {"gamma": [0.9, 0.95, 0.99]}, "trials": 3,
+                   "seeds": (0, 1), "judges": 2, **parts})
+
+
+def score(settings, share):
+    return 100 * share * settings["gamma"] + settings["seed"]
+
+
+@pytest.fixture
+def folder(tmp_path):
+    return SweepFolder(Places(tmp_path / "runs", "none"), "walk")
+
+
+class Mishaps(FormulaRunner):
+    """Some runs end otherwise, each time they are begun."""
+
+    def __init__(self, ends, **options):
+        super().__init__(score, **options)
+        self._ends = ends
+
+    def submit(self, task):
+        super().submit(task)
+        if task.run in self._ends:
+            self._stopping.add(task.run)
+
+    def events(self, timeout):
+        found = super().events(timeout)
+        return [Ended(one.run, *self._ends[one.run]) if isinstance(one, Ended) and one.run in self._ends else one
+                for one in found]
+
+
+def test_seeds_of_a_trial_are_trained_together_and_the_best_is_kept(folder, tmp_path):
+    result = drive(plan_of(), folder, runner := FormulaRunner(score))
+    assert runner.submitted == [f"walk-t00{trial}-s{seed}" for trial in range(3) for seed in range(2)]
+    assert result.finished and result.best_trial == 2
+    assert result.trials[2].scores == [99.0, 100.0] and result.trials[2].iqm == 99.5
+    assert result.trials[2].low == 99.0 and result.trials[2].high == 100.0
+    best = best_settings(Places(tmp_path / "runs", "none"), "walk")
+    assert (best.trial, best.settings) == (2, {"total_steps": TOTAL, "gamma": 0.99})
+    assert sweeps_in(Places(tmp_path / "runs", "none")) == ["walk"]
+
+
+def test_a_driver_that_is_killed_leaves_no_run_out_and_none_twice(folder):
+    submitted, sessions = [], 0
+    while True:
+        sessions += 1
+        try:
+            runner = FormulaRunner(score, salt=sessions, kill_after=25)
+            result = drive(plan_of(), folder, runner)
+            break
+        except Killed:
+            submitted += runner.submitted
+    lines = [line["run"] for line in folder.journal() if "run" in line]
+    assert sessions > 2 and sorted(lines) == sorted({run for trial in result.trials for run in trial.runs})
+
+
+def test_a_line_that_a_kill_cut_off_is_left_out(folder):
+    drive(plan_of(), folder, FormulaRunner(score))
+    path = folder.root / "journal.jsonl"
+    whole = path.read_bytes()
+    path.write_bytes(whole[:-40])
+    result = drive(plan_of(), folder, runner := FormulaRunner(score))
+    assert len(runner.submitted) == 1 and result.finished
+    assert sorted(path.read_bytes().splitlines()) == sorted(whole.splitlines())
+
+
+def test_a_run_that_diverges_fails_its_trial_and_no_other(folder, capsys):
+    result = drive(plan_of(), folder, Mishaps({"walk-t001-s0": ("failed", "loss is nan")}))
+    assert [trial.state for trial in result.trials] == ["finished", "failed", "finished"]
+    assert result.finished and not result.problems and "walk-t001-s0 failed: loss is nan" in capsys.readouterr().err
+
+
+def test_if_all_fail_it_says_so(folder):
+    ends = {run: ("failed", "loss is nan") for trial in range(3) for run in plan_of().runs_of(trial)}
+    result = drive(plan_of(), folder, Mishaps(ends))
+    assert result.best_trial is None
+    assert result.problems == ["all 3 trials failed; the first with: loss is nan"]
+
+
+def test_a_process_that_always_dies_is_given_up_and_tried_again_by_the_next_session(folder):
+    result = drive(plan_of(), folder, runner := Mishaps({"walk-t000-s1": ("died", "killed by signal 9")}))
+    assert runner.submitted.count("walk-t000-s1") == MOST_DEATHS
+    assert [trial.state for trial in result.trials] == ["failed", "finished", "finished"]
+    lines = folder.journal()
+    assert [line for line in lines if line.get("run") == "walk-t000-s1"][-1]["final"] is False
+
+
+def test_trouble_that_all_runs_have_ends_the_sweep(folder):
+    plan = plan_of(seeds=tuple(range(10)))
+    ends = {run: ("refused", "no space left") for trial in range(3) for run in plan.runs_of(trial)}
+    with pytest.raises(ColabRLError, match=f"{MOST_REFUSALS} runs failed one after another.*no space left"):
+        drive(plan, folder, Mishaps(ends))
+
+
+@pytest.mark.parametrize("slots", [1, 2, 5])
+def test_pruning_decides_the_same_whichever_run_is_the_fastest(folder, tmp_path, slots):
+    gammas = [0.9, 0.95, 0.91, 0.96, 0.92, 0.5, 0.97, 0.6, 0.98, 0.93]
+    plan = plan_of(grid={"gamma": gammas}, trials=10, prune=True, at_once=-(-slots // 2), judges=min(slots, 2))
+    results = []
+    for salt in range(3):
+        folder = SweepFolder(Places(tmp_path / str(salt), "none"), "walk")
+        results.append(drive(plan, folder, FormulaRunner(score, slots, salt)))
+    assert all(result.to_json() == results[0].to_json() for result in results)
+    states = [trial.state for trial in results[0].trials]
+    assert states[7] == "pruned" and results[0].best_trial == 8
+    journal = {line["pruned"]: line["step"] for line in folder.journal() if "pruned" in line}
+    assert journal[7] == TOTAL // 5  # at the first rung
+
+
+def test_a_plan_is_read_back_and_a_damaged_one_is_refused(folder):
+    plan = plan_of()
+    folder.write_plan(plan)
+    assert folder.plan() == plan
+    path = folder.root / "plan.json"
+    path.write_text(path.read_text().replace("0.95", "0.94"))
+    with pytest.raises(DamagedPlan, match=r"plan.json is damaged.*nothing was changed"):
+        folder.plan()
+
+
+def test_more_seeds_extend_a_plan_and_what_differs_is_named():
+    plan = plan_of()
+    assert agreed(plan, {"seeds": (0, 1, 2)}).seeds == (0, 1, 2)
+    assert agreed(plan, {"seeds": (1,), "settings": {"total_steps": TOTAL}}) == plan
+    with pytest.raises(UsageError, match=r"exists and differs: env is CartPole-v1, not Pendulum-v1; vary is "
+                                         "gamma=0.9,0.95,0.99, not gamma=0.9; nothing was changed"):
+        agreed(plan, {"env_id": "Pendulum-v1", "grid": {"gamma": [0.9]}, "seeds": (0,)})
+    with pytest.raises(UsageError, match="trials is 3"):
+        agreed(plan, {"trials": 4})
+
+
+def test_a_grid_is_every_combination_the_last_setting_fastest():
+    plan = plan_of(algorithms=("ppo", "sac"), grid={"gamma": [0.9, 0.99], "num_envs": [1, 2, 3]}, trials=12)
+    found = [plan.settings_of(trial) for trial in range(12)]
+    assert found[0] == {"algo": "ppo", "gamma": 0.9, "num_envs": 1} and found[1]["num_envs"] == 2
+    assert found[11] == {"algo": "sac", "gamma": 0.99, "num_envs": 3}
+    assert list(found[0]) == ["algo", "gamma", "num_envs"]
+    assert len({json.dumps(settings) for settings in found}) == 12
+    assert plan.training_of(found[11]) == ("sac", {"total_steps": TOTAL, "gamma": 0.99, "num_envs": 3})
+
+
+def test_the_journal_and_the_plan_travel_to_the_store(tmp_path):
+    (tmp_path / "store").mkdir()
+    here = SweepFolder(Places(tmp_path / "one", tmp_path / "store"), "walk")
+    with pytest.raises(Killed):
+        drive(plan_of(), here, FormulaRunner(score, kill_after=25))
+    here.close()
+    elsewhere = SweepFolder(Places(tmp_path / "two", tmp_path / "store"), "walk")
+    assert elsewhere.plan() == plan_of() and elsewhere.journal() == here.journal() != []
+    result = drive(plan_of(), elsewhere, runner := FormulaRunner(score))
+    elsewhere.close()
+    assert result.finished and not {line["run"] for line in here.journal() if "run" in line} - {
+        run for trial in result.trials for run in trial.runs}
+    assert len(runner.submitted) < 6

@@ -1,0 +1,168 @@
+"""`sweep` from the command line and from Python: killed, resumed, extended, branched from, and given wrong input."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import gymnasium
+import pytest
+from helpers import TINY, comes
+
+from colab_rl import UsageError, status, sweep, train
+from colab_rl.cli import main
+from colab_rl.commands import sweep as command
+from colab_rl.settings import parse_settings
+
+SETTINGS = parse_settings(TINY)
+ARGUMENTS = ["sweep", "walk", "--env", "CartPole-v1", "--vary", "learning_rate=3e-4,1e-3", "--set", *TINY,
+             "--total-steps", "300"]
+
+
+def begin(tmp_path, *arguments):
+    """The command line in a process of its own."""
+    env = {**os.environ, "COLAB_RL_ROOT": str(tmp_path / "runs"), "COLAB_RL_STORE": "none",
+           "PYTHONPATH": str(Path(__file__).parents[2])}
+    return subprocess.Popen([sys.executable, "-m", "colab_rl", *arguments], env=env, cwd=tmp_path, text=True,
+                            stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+
+
+def children_of(pid):
+    """Processes that a driver began; they lead sessions of their own."""
+    found = []
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            fields = stat.read_text().rpartition(")")[2].split()
+        except OSError:
+            continue
+        if int(fields[1]) == pid:
+            found.append(int(stat.parent.name))
+    return found
+
+
+def test_a_sweep_whose_driver_is_killed_goes_on_exactly_and_trains_no_run_twice(tmp_path):
+    root = tmp_path / "runs"
+    driver = begin(tmp_path, *ARGUMENTS)
+    assert comes(lambda: len(list(root.glob("walk-t*/checkpoints/*.json"))) >= 3)
+    processes = children_of(driver.pid)
+    driver.send_signal(signal.SIGKILL)
+    driver.wait()
+    assert processes and comes(lambda: not any(Path(f"/proc/{one}").exists() for one in processes))
+    began = {path.parent.name: json.loads(path.read_text())["run_id"] for path in root.glob("walk-t*/run.json")}
+
+    done = begin(tmp_path, *ARGUMENTS)
+    out, err = done.communicate(timeout=240)
+    assert done.returncode == 0, err
+    assert "walk: finished; trials: 2 finished" in out and "train NAME --from walk" in out
+    found = {path.parent.name: json.loads(path.read_text())["run_id"] for path in root.glob("walk-t*/run.json")}
+    assert sorted(found) == ["walk-t000-s0", "walk-t001-s0"] and began.items() <= found.items()
+    for run, rate in (("walk-t000-s0", 3e-4), ("walk-t001-s0", 1e-3)):
+        alone = train("alone-" + run, env="CartPole-v1", total_steps=300, settings={**SETTINGS, "learning_rate": rate},
+                      root=tmp_path / "alone", store="none")
+        assert status(run, root=root, store="none")[0].state_sha256 == alone.state_sha256
+
+    # Given again it says so, and trains nothing. `--from` begins with the best settings, and goes on with them.
+    again = begin(tmp_path, "sweep", "walk", "--json")
+    told = json.loads(again.communicate(timeout=60)[0])
+    assert set(told) == {"sweep", "finished", "trials", "best_trial"} and told["finished"]
+    assert set(told["trials"][0]) == {"trial", "settings", "state", "runs", "scores", "iqm", "low", "high"}
+    best = told["trials"][told["best_trial"]]
+    for _ in range(2):
+        result = train("best", origin="walk", root=root, store="none")
+    rate = json.loads((root / "best" / "run.json").read_text())["config"]["learning_rate"]
+    assert rate == best["settings"]["learning_rate"]
+    assert result.state_sha256 == status(best["runs"][0], root=root, store="none")[0].state_sha256
+    with pytest.raises(UsageError, match="from is walk, not other"):
+        train("best", origin="other", root=root, store="none")
+    with pytest.raises(UsageError, match="trained on CartPole-v1, not Pendulum-v1"):
+        train("best2", origin="walk", env="Pendulum-v1", root=root, store="none")
+
+
+def test_functions_work_ctrl_c_saves_and_more_seeds_extend(tmp_path, monkeypatch):
+    class Stops:
+        """Sends Ctrl-C when the first run has taken a step."""
+
+        sent = False
+
+        def show(self, picture):
+            if not self.sent and any(live.step for live in picture.live):
+                self.sent = True
+                os.kill(os.getpid(), signal.SIGINT)
+
+        def ended(self, trial, record):
+            pass
+
+        def close(self):
+            pass
+
+    def short():
+        return gymnasium.make("CartPole-v1", max_episode_steps=50)
+
+    options = {"env": short, "settings": {**SETTINGS, "total_steps": 300}, "root": tmp_path / "runs", "store": "none",
+               "workers": 1}
+    stopped = sweep("own", watcher=Stops(), **options)
+    assert stopped.signal_number == signal.SIGINT and not stopped.finished
+    assert list((tmp_path / "runs" / "own-t000-s0" / "checkpoints").glob("*.json"))
+    with pytest.raises(UsageError, match=r"trains on .*short, a function: give it from Python"):
+        sweep("own", **{**options, "env": None})
+    result = sweep("own", **options, seeds="0-1")
+    assert result.finished and result.trials[0].runs == ["own-t000-s0", "own-t000-s1"]
+    assert all(0 < score <= 50 for score in result.trials[0].scores)
+    assert result.to_json() == sweep("own", **options).to_json()
+
+
+@pytest.mark.parametrize("arguments, said", [
+    (["--vary", "learning_rat=1,2"], "unknown setting 'learning_rat' of ppo; did you mean 'learning_rate'"),
+    (["--vary", "learning_rate=0.1,2"], "learning_rate = 2.0 is out of range"),
+    (["--vary", "num_envs=1,8", "num_steps=4,8"], "trial 0: num_envs .* num_steps = 4"),
+    (["--search", "gamma=0.9:2"], "gamma = 2.0 is out of range"),
+    (["--search", "num_envs=1.5:3"], "num_envs takes a whole number, not 1.5"),
+    (["--search", "activation=1:3"], "activation"),
+    (["--algo", "ppo", "sac", "--env", "CartPole-v1"], "trial 1: sac learns continuous actions"),
+    (["--algo", "ppo", "ppo"], "different algorithms"),
+    (["--algo", "pop"], "unknown algorithm 'pop'; did you mean 'ppo'"),
+    (["--env", "Nope-v1"], "unknown environment 'Nope-v1'"),
+    (["--set", "seed=3"], "seeds have an option of their own"),
+    (["--set", "gamma=0.9", "--vary", "gamma=0.9,0.99"], "gamma is given twice"),
+    (["--vary", "gamma=0.9,0.99", "--search", "num_envs=1,2"], "a grid .* or a search"),
+    (["--vary", "gamma=0.9,0.99", "--trials", "4"], "trials is of a search"),
+    (["--seeds", "4-1"], "seeds are numbers and ranges"),
+    (["--workers", "0"], "workers is between"),
+    (["--on", "mars"], "on takes local, ray or ray:ADDRESS"),
+    (["--seeds", "0-999", "--vary", "gamma=" + ",".join(str(i / 1000) for i in range(1000))],
+     r"1,000,000 runs of 100,000 steps, about .*nothing was started; give --yes"),
+])
+def test_wrong_input_is_one_line_before_anything_starts(tmp_path, monkeypatch, capsys, arguments, said):
+    monkeypatch.setattr(command, "MEASURED", 0.01)
+    if "--search" in arguments and "--vary" not in arguments:
+        pytest.importorskip("optuna", reason="searches need the package optuna")
+    env = [] if "--env" in arguments else ["--env", "CartPole-v1"]
+    code = main(["sweep", "walk", *env, *arguments, "--root", str(tmp_path), "--store", "none"])
+    error = capsys.readouterr().err.strip().splitlines()[-1]
+    assert code == 2
+    assert re.search(said, error), error
+    assert not list(tmp_path.iterdir())
+
+
+def test_names_that_are_taken_are_refused(tmp_path):
+    places = {"root": tmp_path, "store": "none"}
+    train("walk-t000-s0", env="CartPole-v1", total_steps=64, settings=SETTINGS, **places)
+    with pytest.raises(UsageError, match="a run walk-t000-s0 is there and is not of this sweep"):
+        sweep("walk", env="CartPole-v1", **places)
+    with pytest.raises(UsageError, match="a run is called walk-t000-s0"):
+        sweep("walk-t000-s0", env="CartPole-v1", **places)
+    assert not (tmp_path / "sweeps").exists()
+
+
+def test_without_the_packages_it_says_which(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "optuna", None)
+    monkeypatch.setitem(sys.modules, "ray", None)
+    with pytest.raises(UsageError, match=r"--search needs the package optuna.*pip install"):
+        sweep("walk", env="CartPole-v1", search={"gamma": (0.9, 0.99)}, root=tmp_path, store="none")
+    with pytest.raises(UsageError, match=r"--on ray needs the package ray.*pip install"):
+        sweep("walk", env="CartPole-v1", on="ray", root=tmp_path, store="none")
+    with pytest.raises(UsageError, match="no run 'nothing'"):
+        train("new", origin="nothing", root=tmp_path, store="none")
