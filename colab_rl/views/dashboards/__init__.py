@@ -1,6 +1,7 @@
 """Figures of a run: plain functions from tables and episodes to `plotly.graph_objects.Figure`; `comparison` to a table.
 
     from colab_rl import dashboards, record
+    dashboards.learning("walker").show()
     dashboards.gait(record("walker")).show()
     dashboards.learning(dashboards.Curves("mine", {"step": steps, "episode/return": returns})).show()
 

@@ -15,8 +15,10 @@ import numpy as np
 import plotly.graph_objects as go
 
 from colab_rl.evaluation.episode import Episode
+from colab_rl.runs.places import Location
 from colab_rl.views.dashboards.body import Stage
 from colab_rl.views.dashboards.measures import contact_names, contact_sentence, gait_sentence
+from colab_rl.views.dashboards.named import Episodes, episodes_of
 from colab_rl.views.dashboards.plots import DASHES, Line, Plot, XAxis, stacked, suffix, title_of
 from colab_rl.views.dashboards.style import BUTTONS, CURRENT_VALUE, SLIDER, checkpoint_slider, empty, rounded
 from colab_rl.views.palette import BLUE, COLORS, CYAN, GREEN, GREY, PURPLE, RED, YELLOW, colors_of, limb
@@ -33,14 +35,15 @@ SPEEDS = {"▶ play": 1.0, "half speed": 0.5, "double": 2.0}
 
 
 @np.errstate(all="ignore")
-def gait(episodes: Episode | Mapping[str, Episode], gamma: float = 0.99, overlay: bool = False,
-         first: str | None = None) -> go.Figure:
+def gait(episodes: Episodes, gamma: float = 0.99, overlay: bool = False, first: str | None = None, *,
+         root: Location = None, store: Location = None) -> go.Figure:
     """Episodes by label: one at a time with a slider between them, or all over each other.
 
+    episodes: one, several by label, or a run's name: one of each of its checkpoints. root, store: see Places.
     gamma: the discount of the return that is held against the value estimate.
     first: the label of the episode that is shown before the slider is touched; the last one if not given.
     """
-    episodes = {"": episodes} if isinstance(episodes, Episode) else dict(episodes)
+    episodes = episodes_of(episodes, root, store)
     if not episodes:
         return empty("There is no telemetry: it comes with a checkpoint that was evaluated.")
     found = {label: {plot.title: plot for plot in episode_plots(episode, gamma)} for label, episode in episodes.items()}

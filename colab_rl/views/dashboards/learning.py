@@ -7,8 +7,10 @@ from collections.abc import Sequence
 import numpy as np
 import plotly.graph_objects as go
 
+from colab_rl.runs.places import Location
 from colab_rl.views.dashboards.curves import X_AXES, Curves
 from colab_rl.views.dashboards.metric_plots import FURTHER, LEARNING, NOT_SHOWN, RETURN, SPEED, TIMES, MetricPlot
+from colab_rl.views.dashboards.named import Runs, curves_of
 from colab_rl.views.dashboards.plots import DASHES, Line, Plot, drawn_points, stacked, suffix
 from colab_rl.views.dashboards.style import BUTTONS, empty, rounded
 from colab_rl.views.palette import BLUE, COLORS, CYAN, GREEN, GREY, RED, YELLOW
@@ -18,23 +20,23 @@ TIME_COLORS = (BLUE, RED, GREEN, YELLOW)  # in the order of TIMES
 
 
 @np.errstate(all="ignore")
-def learning(runs: Curves | Sequence[Curves]) -> go.Figure:
+def learning(runs: Runs, *, root: Location = None, store: Location = None) -> go.Figure:
     """How a run learned, or several, overlaid in a colour each; buttons switch the x axis.
 
+    runs: a run's name or its metrics, or several of them. root, store: see Places.
     Columns that a table lacks leave their plot out.
     """
-    runs = [runs] if isinstance(runs, Curves) else list(runs)
-    runs = [run for run in runs if run.rows]
-    if not runs:
+    found = [run for run in curves_of(runs, root, store) if run.rows]
+    if not found:
         return empty("There are no metrics yet: the first row comes with the first checkpoint after an iteration.")
-    plots = [_returns(runs)]
-    for about in (*LEARNING, *_further_plots(runs)):
-        lines = _lines(runs, about.columns)
+    plots = [_returns(found)]
+    for about in (*LEARNING, *_further_plots(found)):
+        lines = _lines(found, about.columns)
         if lines:
             small = {"tickformat": "~e"} if 0 < _largest_in(lines) < 0.01 else {}
             plots.append(Plot(about.title, about.unit, lines, axes={"y": small}))
-    plots += _times(runs) + _speeds(runs)
-    return with_x_buttons(plots, runs)
+    plots += _times(found) + _speeds(found)
+    return with_x_buttons(plots, found)
 
 
 def with_x_buttons(plots: Sequence[Plot], runs: Sequence[Curves], above: Sequence[str] = ()) -> go.Figure:

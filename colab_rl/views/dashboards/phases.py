@@ -9,6 +9,8 @@ import numpy as np
 import plotly.graph_objects as go
 
 from colab_rl.evaluation.episode import Episode
+from colab_rl.runs.places import Location
+from colab_rl.views.dashboards.named import Episodes, episodes_of
 from colab_rl.views.dashboards.plots import suffix
 from colab_rl.views.dashboards.strides import strides_of
 from colab_rl.views.dashboards.style import checkpoint_slider, empty, figure_of, plain, rounded, text_at, wrapped
@@ -24,13 +26,14 @@ Portrait = tuple[str, list[tuple[str, str, str, str]]]  # title; (x channel, y c
 
 
 @np.errstate(all="ignore")
-def phase_portraits(episodes: Episode | Mapping[str, Episode], overlay: bool = False,
-                    first: str | None = None) -> go.Figure:
+def phase_portraits(episodes: Episodes, overlay: bool = False, first: str | None = None, *,
+                    root: Location = None, store: Location = None) -> go.Figure:
     """Up to four portraits of episodes by label: one at a time with a slider, or all over each other.
 
+    episodes, root, store: as in `gait`.
     first: the label of the episode shown before the slider is touched, the last one where not given.
     """
-    shown = {"": episodes} if isinstance(episodes, Episode) else dict(episodes)
+    shown = episodes_of(episodes, root, store)
     portraits = _portraits(list(shown.values())) if shown else []
     if not portraits:
         return empty("These episodes have no angles and speeds to hold against each other.")

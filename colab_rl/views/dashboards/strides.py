@@ -13,7 +13,9 @@ import numpy as np
 import plotly.graph_objects as go
 
 from colab_rl.evaluation.episode import Episode
+from colab_rl.runs.places import Location
 from colab_rl.views.dashboards.measures import contact_names, distance, touchdowns
+from colab_rl.views.dashboards.named import Episodes, episodes_of
 from colab_rl.views.dashboards.plots import Line, Plot, XAxis, stacked
 from colab_rl.views.palette import COLORS, colors_of, limb
 from colab_rl.views.values import words_of
@@ -39,12 +41,13 @@ def strides_of(episode: Episode, channel: str) -> np.ndarray:
 
 
 @np.errstate(all="ignore")
-def stride_cycle(episodes: Episode | Mapping[str, Episode]) -> go.Figure | None:
+def stride_cycle(episodes: Episodes, *, root: Location = None, store: Location = None) -> go.Figure | None:
     """The mean over strides of joints and actions, with its deviation as a band; None if nobody strides.
 
     One episode: a colour for each leg. Several, by label: a colour for each, the second leg dotted.
+    episodes, root, store: as in `gait`.
     """
-    shown = {"": episodes} if isinstance(episodes, Episode) else dict(episodes)
+    shown = episodes_of(episodes, root, store)
     walking = {label: episode for label, episode in shown.items() if _strides(episode)}
     if not walking:
         return None

@@ -19,14 +19,12 @@ from colab_rl.errors import ColabRLError
 from colab_rl.evaluation.episode import Episode
 from colab_rl.runs.identity import Identity
 from colab_rl.views import dashboards
-from colab_rl.views.history import History
+from colab_rl.views.history import MOST_EPISODES, History
 from colab_rl.views.report.films import films_of
 from colab_rl.views.report.page import Section
 from colab_rl.views.report.settings_table import made_of
 from colab_rl.views.report.verdict import Judged, Verdict, verdict_of
 from colab_rl.views.values import text_of
-
-MOST_CHECKPOINTS = 10  # on the slider of the gait
 
 
 class Subject(NamedTuple):
@@ -129,7 +127,7 @@ def facts_of(subjects: Sequence[Subject]) -> list[tuple[str, str]]:
 def _gait_of_one(subject: Subject) -> Section:
     """How one run's gait came about."""
     history, manifest = subject.history, subject.manifest
-    shown = history.spread(MOST_CHECKPOINTS)
+    shown = history.spread(MOST_EPISODES)
     if manifest and manifest not in shown:
         shown = sorted([*shown[:1], *shown[2:], manifest], key=lambda one: one.generation)
     episodes = history.episodes(shown, subject.source)
