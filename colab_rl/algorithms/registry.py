@@ -60,7 +60,7 @@ def check_names(algorithm: str, settings: Iterable[str]) -> None:
     names = [field.name for field in dataclasses.fields(algorithm_class(algorithm).config_class)]
     for name in settings:
         if name not in names:
-            ours = next((one for one in OTHER_NAMES.get(name.lower(), ()) if one in names), None)
+            ours = next((one for one in OTHER_NAMES.get(str(name).lower(), ()) if one in names), None)
             hint = f"; did you mean {ours!r}?" if ours else nearest(name, names)
             raise UsageError(f"unknown setting {name!r} of {algorithm}{hint} "
                              f"(all of them: python -m colab_rl presets)")

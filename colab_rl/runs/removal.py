@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 from dataclasses import dataclass
 
 from colab_rl.arguments import checked
+from colab_rl.checkpoints import NewerFormat
 from colab_rl.checkpoints.layout import RUN_JSON
 from colab_rl.errors import ColabRLError, StorageError
 from colab_rl.progress import progress_bar
-from colab_rl.runs.identity import Identity, check_run_name
+from colab_rl.runs.identity import DamagedIdentity, Identity, check_run_name
 from colab_rl.runs.lock import locked
 from colab_rl.runs.places import Location, Places
-from colab_rl.storage import FolderStorage, Storage
+from colab_rl.storage import FolderStorage, NotFound, Storage
 
 TRASH = ".trash"  # no run can have that name, so that nothing lists what lies in it
 
@@ -57,18 +59,29 @@ def delete(run: str, *, root: Location = None, store: Location = None) -> Remova
 
 
 def remove_if_untrained(identity: Identity, places: Places) -> bool:
-    """Removes a run that has completed no iteration, and says whether it did: its one checkpoint is its beginning."""
+    """Removes a run that has completed no iteration, and says whether it did: its one checkpoint is its beginning.
+
+    A folder that another run has taken meanwhile is left alone.
+    """
     local, remote = places.tiers(identity)
+    tiers = [tier for tier in (remote, local) if tier]
     try:
-        if any(manifest.generation > 1 for tier in (local, remote) if tier for manifest in tier.manifests()):
+        if not _is_of(identity, local.storage) or any(one.generation > 1 for tier in tiers for one in tier.manifests()):
             return False
-        for storage in (remote.storage if remote else None, places.local(identity.name)):
-            if storage:
-                _clear(storage)
+        for tier in tiers:
+            if _is_of(identity, tier.storage):
+                _clear(tier.storage)
     except StorageError:
         return False
     _remove_empty_folders(places.local(identity.name))
     return True
+
+
+def _is_of(identity: Identity, storage: Storage) -> bool:
+    """Whether a folder is that run's."""
+    with contextlib.suppress(NotFound, DamagedIdentity, NewerFormat):
+        return Identity.from_bytes(storage.get(RUN_JSON), storage.place).run_id == identity.run_id
+    return False
 
 
 def _move(storage: Storage, target: Storage) -> None:

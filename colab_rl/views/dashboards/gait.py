@@ -72,7 +72,7 @@ class _Animation:
         self.longest = max(episode.length for episode in episodes.values())
         self.stride = -(-self.longest // MOST_FRAMES)
         self.times = range(0, self.longest + 1, self.stride)
-        self.stages = [Stage(label, episode, COLORS[i % len(COLORS)] if overlay else None)
+        self.stages = [Stage(label, episode, COLORS[i % len(COLORS)] if overlay else None, not (overlay and i))
                        for i, (label, episode) in enumerate(episodes.items())]
         if not all(stage.has_body for stage in self.stages):
             self.stages = []
