@@ -95,6 +95,6 @@ class Dispensable:
             except Exception as error:
                 self._works = False
                 reason = " ".join(f"{type(error).__name__}: {error}".split())
-                say(f"{self._name} shows nothing more of this session ({reason}); training goes on without it")
+                say(f"{self._name} shows nothing more of this session ({reason}); training continues without it")
 
         return call

@@ -50,6 +50,10 @@ class Confirmation:
         """Whether it is this checkpoint's score."""
         return self.state_sha256 == manifest.state_sha256
 
+    def brief(self) -> str:
+        """The score and its interval alone."""
+        return f"{self.mean:.1f} ({self.low:.1f} to {self.high:.1f})"
+
     def summary(self) -> str:
         """The score in words."""
         return (f"{self.mean:.1f} (95 % interval {self.low:.1f} to {self.high:.1f}, "

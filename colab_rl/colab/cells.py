@@ -275,7 +275,7 @@ def show_runs(store: str | os.PathLike | None = None, root: str | os.PathLike | 
         saved = (newest or identity).created[:16].replace("T", " ")
         far = how_far(newest.step, newest.total_steps, newest.finished) if newest else "nothing saved yet"
         confirmed = confirmation_of(manifests)
-        score = (f"score {confirmed.summary()}" if confirmed else f"best evaluation {best_one.score:.1f}, not confirmed"
+        score = (f"score {confirmed.brief()}" if confirmed else f"best evaluation {best_one.score:.1f}, not confirmed"
                  if best_one and best_one.score is not None else "not evaluated")
         where = ("" if places.store is None else ", in the store" if newest and newest.name in stored else
                  ", comes with colab_rl" if identity.name == EXAMPLE else ", not in the store yet")
@@ -334,7 +334,7 @@ def train_live(run: str, store: str = "", root: str | os.PathLike | None = None,
         raise
     confirmed = result.confirmed
     plot.close(f"checkpoint {result.generation}" + (f", {result.pending} pending" if result.pending else ""),
-               f"{confirmed.mean:.1f} ({confirmed.low:.1f} to {confirmed.high:.1f})" if confirmed else "")
+               confirmed.brief() if confirmed else "")
     print(result.summary())
     if result.problem:
         print(result.problem)

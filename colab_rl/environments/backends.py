@@ -31,6 +31,8 @@ def choose_backend(name: str, source: EnvironmentSource, spaces: Spaces) -> str:
     Raises UsageError where EnvPool is asked for and cannot step it.
     """
     reason = why_not_envpool(source, spaces) if name != "gymnasium" else None
+    if name == "auto" and reason is None and spaces.observation.dtype == "uint8":
+        reason = "it draws its pictures otherwise (--backend envpool takes it all the same)"
     if name == "envpool" and reason:
         raise UsageError(f"no EnvPool here: {reason}; use --backend gymnasium")
     if name == "auto" and reason:

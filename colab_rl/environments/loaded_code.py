@@ -18,7 +18,7 @@ from typing import Any
 import gymnasium
 import numpy as np
 
-LONGEST = 40  # characters of a constant that is told as it is
+LONGEST = 40  # characters of a constant that a message shows as it is
 LARGE = 100_000  # numbers in one that is left out
 PLAIN = (int, float, complex, bool, str, bytes, types.NoneType, types.EllipsisType, range)
 MAIN = "__main__"

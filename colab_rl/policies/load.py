@@ -7,7 +7,6 @@ import csv
 import io
 import re
 from collections.abc import Callable, Mapping
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -46,7 +45,7 @@ def evaluate_checkpoint(identity: Identity, checkpoint: Checkpoint, episodes: in
         algorithm = load_algorithm(identity, checkpoint, spaces)
         for reason in evaluator.check_repeats():
             say(f"{reason}: the same seed may give another return another time")
-        return evaluator.evaluate(partial(algorithm.act, deterministic=True), episodes, seed, progress=True,
+        return evaluator.evaluate(algorithm.acting(), episodes, seed, progress=True,
                                   record=recordings, values=algorithm.values, memory=algorithm.memory)
 
 
@@ -57,7 +56,7 @@ def record_checkpoint(identity: Identity, checkpoint: Checkpoint, seed: int, sou
     try:
         with plain_torch(identity.threads):
             algorithm = load_algorithm(identity, checkpoint, spaces)
-            return record_episode(environment, spaces, partial(algorithm.act, deterministic=True),
+            return record_episode(environment, spaces, algorithm.acting(),
                                   algorithm.values, seed, identity.env_id, algorithm.memory)
     finally:
         close_environment(environment)

@@ -1,7 +1,8 @@
 """The score that a run ends with: its best checkpoints, on episodes that chose none of them.
 
     candidates   the CANDIDATES checkpoints with the highest scores (checkpoints/retention.py)
-    choosing     CHOOSING_EPISODES for each, from CHOOSING_SEED on; the highest is the best
+    choosing     CHOOSING_EPISODES for each, from CHOOSING_SEED on; the highest is the best. They are EnvPool's if that
+                 steps training: it takes a third of the time
     scoring      `score_episodes` of the best, from SCORING_SEED on: its score, with the 95 % interval of the mean.
                  They are the episodes of the command `evaluate`, which gives the same score again
 
@@ -13,10 +14,10 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Callable, Mapping, Sequence
-from functools import partial
 from typing import Any
 
 import gymnasium
+import numpy as np
 
 from colab_rl.algorithms import Algorithm
 from colab_rl.checkpoints import Manifest
@@ -24,6 +25,7 @@ from colab_rl.checkpoints.confirmation import Confirmation
 from colab_rl.errors import ColabRLError
 from colab_rl.evaluation.evaluator import EvaluationResult, Evaluator
 from colab_rl.evaluation.intervals import bootstrap_interval
+from colab_rl.evaluation.pool import Pool
 from colab_rl.progress import say
 
 CHOOSING_EPISODES = 20
@@ -39,15 +41,17 @@ class Scorer:
     """Scores candidates of one run.
 
     load: gives the algorithm of a checkpoint, on the CPU. Raises ColabRLError if no place has it whole.
+    pool: plays episodes in EnvPool if that steps training, else None.
     """
 
     def __init__(self, environment: str, best_by: str, episodes: int, evaluator: Evaluator,
-                 load: Callable[[Manifest], Algorithm]):
+                 load: Callable[[Manifest], Algorithm], pool: Pool | None):
         self._environment = environment
         self._best_by = best_by
         self._episodes = min(episodes, CHOOSING_EPISODES), episodes
         self._evaluator = evaluator
         self._load = load
+        self._pool = pool
 
     def score(self, candidates: Sequence[Manifest], own: Mapping[str, Algorithm], is_stopping: Callable[[], bool]
               ) -> Confirmation:
@@ -71,12 +75,12 @@ class Scorer:
         say(f"scoring {others} on {many} episodes that chose nothing")
         chosen, table = candidates[0], []
         if len(candidates) > 1:
-            results = [self._play(algorithms[candidate.state_sha256], few, CHOOSING_SEED, is_stopping)
+            results = [self._chosen_by(algorithms[candidate.state_sha256], few, is_stopping)
                        for candidate in candidates]
             criteria = [result.criterion(self._best_by) for result in results]
             chosen = candidates[criteria.index(max(criteria))]
             table = [{"generation": candidate.generation, "step": candidate.step, "mean": float(result.returns.mean()),
-                      "episodes": few, "seed": CHOOSING_SEED}
+                      "episodes": few, "seed": CHOOSING_SEED, "backend": "envpool" if self._pool else "gymnasium"}
                      for candidate, result in zip(candidates, results, strict=True)]
         result = self._play(algorithms[chosen.state_sha256], many, SCORING_SEED, is_stopping)
         summary: dict[str, Any] = result.summary()
@@ -88,13 +92,21 @@ class Scorer:
             created=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"), mishap=result.mishap,
             mishaps=result.mishaps.nonzero()[0].tolist(), returns=result.returns.tolist(), candidates=table)
 
+    def _chosen_by(self, algorithm: Algorithm, episodes: int, is_stopping: Callable[[], bool]) -> EvaluationResult:
+        if self._pool is None:
+            return self._play(algorithm, episodes, CHOOSING_SEED, is_stopping)
+        if is_stopping():
+            raise Stopped
+        returns = self._pool.play(algorithm, episodes, CHOOSING_SEED)
+        return EvaluationResult(returns, np.zeros(episodes, np.int64))
+
     def _play(self, algorithm: Algorithm, episodes: int, seed: int, is_stopping: Callable[[], bool]
               ) -> EvaluationResult:
         result: EvaluationResult | None = None
         for done in range(0, episodes, AT_ONCE):
             if is_stopping():
                 raise Stopped
-            part = self._evaluator.evaluate(partial(algorithm.act, deterministic=True), min(AT_ONCE, episodes - done),
+            part = self._evaluator.evaluate(algorithm.acting(), min(AT_ONCE, episodes - done),
                                             seed + done, progress=True, memory=algorithm.memory)
             result = result.and_then(part) if result else part
         assert result is not None

@@ -37,6 +37,7 @@ from colab_rl.environments.spaces import Spaces
 from colab_rl.environments.trial import try_out
 from colab_rl.errors import ColabRLError, Divergence, EnvironmentFault, StorageError, UsageError, near
 from colab_rl.evaluation.evaluator import Evaluator
+from colab_rl.evaluation.pool import Pool
 from colab_rl.machine import available_device, plain_torch, versions
 from colab_rl.networks.registry import register_network
 from colab_rl.policies.load import load_algorithm
@@ -265,15 +266,14 @@ class _Session:
                 describe_channels(self.environment) if alone else None))
             lent = envs if alone and isinstance(envs, GymnasiumVectorEnvironment) else None
             evaluator = stack.enter_context(contextlib.closing(Evaluator(
-                self.environment, self.spaces, max(config.eval_episodes, config.score_episodes), lent)))
+                self.environment, self.spaces, config.eval_episodes, lent)))
             algorithm = algorithm_class(identity.algorithm)(config, self.spaces, torch.device(device))
-            target = Target(config.target_score, self.spaces, evaluator,
-                            self.environment if self.backend == "envpool" else None
-                            ) if config.target_score is not None else None
+            pool = Pool(self.environment, self.spaces) if self.backend == "envpool" else None
+            sought = config.target_score
             trainer = Trainer(identity.name, config, total_steps, algorithm, envs, evaluator,
                               Recorder(identity.run_id, self.local, replicator, tensorboard, here, self.watcher),
-                              Scorer(identity.env_id, config.best_by, config.score_episodes, evaluator, self._policy),
-                              target)
+                              Scorer(identity.env_id, config.best_by, config.score_episodes, evaluator, self._policy,
+                                     pool), Target(sought, evaluator, pool) if sought is not None else None)
             start = self._start(checkpoint)
             remembers = [] if checkpoint else envs.check_repeats()
             if start:

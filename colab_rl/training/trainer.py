@@ -288,17 +288,19 @@ class Trainer:
 
         Near by the score before, or by training's return: its noisy actions fall where the score's do not.
         """
-        every = self.config.eval_every
-        if self.target:
-            nearest = max(self.algorithm.episodes.metrics().get("episode/return", -math.inf),
-                          -math.inf if self.score is None else self.score)
-            every = self._between_looks if self.target.is_near(nearest) else every
-        return self.iteration % every == 0 or self.finished
+        if self.finished or self.iteration % self.config.eval_every == 0:
+            return True
+        if self.target is None or self.iteration % self._between_looks:
+            return False
+        nearest = max(self.algorithm.episodes.metrics().get("episode/return", -math.inf),
+                      -math.inf if self.score is None else self.score)
+        return self.target.is_near(nearest) and self.target.is_worth_a_look(
+            self.algorithm.on_cpu(), self.iteration)
 
     def _evaluate(self) -> EvaluationResult:
         judged = self.algorithm.on_cpu()
 
-        evaluate = partial(self.evaluator.evaluate, partial(judged.act, deterministic=True), memory=judged.memory)
+        evaluate = partial(self.evaluator.evaluate, judged.acting(), memory=judged.memory)
 
         lent = self.envs.snapshot() if self.evaluator.lent is self.envs else None
         episodes = self.config.eval_episodes
@@ -325,7 +327,7 @@ class Trainer:
     def _record_no_more(self, error: Exception) -> None:
         """Training goes on without telemetry, which only shows it."""
         self._recorded = 0
-        say(f"no telemetry is recorded any more: {' '.join(str(error).split())}; training goes on without it")
+        say(f"no telemetry is recorded any more: {' '.join(str(error).split())}; training continues without it")
 
     def _where(self) -> str:
         """The newest checkpoint, where it is, and what is wrong with the store."""

@@ -69,7 +69,7 @@ def test_a_function_and_an_id_of_one_name_are_two_environments(custom, capsys):
     with pytest.raises(UsageError, match=r"trains on custom:make, not the id custom:make"):
         go(custom, "branch", env="custom:make", origin="function", total_steps=200)
     assert main(["train", "function", "--root", str(custom), "--store", "none"]) == 2
-    assert "trains on make, a function: give it with --env test_identity:make, or from Python with train(..., env=that" \
+    assert "on make, a function: give it with --env test_identity:make, or from Python with train(..., env=that" \
         in capsys.readouterr().err
 
 

@@ -24,7 +24,8 @@ SETTINGS = {**parse_settings(TINY), "eval_every": 1, "keep_last": 2, "keep_every
 
 
 def trained(root: Path, total: int = 640, **options):
-    return train("run", env="CartPole-v1", total_steps=total, settings=SETTINGS, root=root, **options)
+    return train("run", env="CartPole-v1", backend="gymnasium", total_steps=total, settings=SETTINGS, root=root,
+                 **options)
 
 
 def manifests(root: Path) -> list[Manifest]:

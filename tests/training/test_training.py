@@ -474,7 +474,7 @@ def test_a_branch_from_the_newest_checkpoint_takes_other_settings_but_not_anothe
                             ({"env": "Pendulum-v1", "total_steps": 9999}, "not Pendulum-v1")):
         with pytest.raises(UsageError, match=reason):
             train("other", origin="walker", root=here.root, store="none", **{"env": here.env, **options})
-    with pytest.raises(UsageError, match="generation 4 is not there; there is: 1, "):
+    with pytest.raises(UsageError, match="generation 4 not found; available: 1, "):
         train("other", origin="walker:4", total_steps=9999, env=here.env, root=here.root, store="none")
     assert snapshot(here.root) == before
 
@@ -729,7 +729,7 @@ def test_a_file_in_the_place_of_tensorboards_folder_and_a_disk_without_locks_sto
     capsys.readouterr()
     assert machine.train().state_sha256 == expected
     errors = capsys.readouterr().err
-    assert errors.count("cannot be written (Not a directory); training goes on without it") == 1
+    assert errors.count("cannot be written (Not a directory); training continues without it") == 1
     assert "walker cannot be locked (Operation not supported): train it in one session at a time" in errors
     assert (machine.root / "tensorboard").read_text() == "a person's notes"
 

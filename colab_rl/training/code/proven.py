@@ -5,51 +5,51 @@
 
 PROVEN: dict[str, dict[str, str]] = {
     "ppo envpool": {
-        "code": "8f2be9dd5bb66621",
+        "code": "f3cd02e994efbab5",
         "code of algorithms": "4fa1c7db58e76459",
         "code of algorithms/ppo": "a3db19730444b1c6",
-        "code of environments": "7b796c516ea80c07",
-        "code of environments/known": "ee058873a20cb3ad",
-        "code of evaluation": "12375842f1078b3e",
+        "code of environments": "0d5f5c8d19e3d394",
+        "code of environments/known": "440d79e703653765",
+        "code of evaluation": "2d5d876763e5a773",
         "code of fingerprint": "bfdda7c77f281b0e",
-        "code of networks": "290b5183bac47ab9",
+        "code of networks": "41b7a5dc83c5720f",
         "code of settings": "15d07575449e5de2",
-        "code of training": "84da7f4b11b5ef61"
+        "code of training": "0182a080095b8284"
     },
     "ppo gymnasium": {
-        "code": "8f2be9dd5bb66621",
+        "code": "f3cd02e994efbab5",
         "code of algorithms": "4fa1c7db58e76459",
         "code of algorithms/ppo": "a3db19730444b1c6",
-        "code of environments": "7b796c516ea80c07",
-        "code of environments/known": "ee058873a20cb3ad",
-        "code of evaluation": "12375842f1078b3e",
+        "code of environments": "0d5f5c8d19e3d394",
+        "code of environments/known": "440d79e703653765",
+        "code of evaluation": "2d5d876763e5a773",
         "code of fingerprint": "bfdda7c77f281b0e",
-        "code of networks": "290b5183bac47ab9",
+        "code of networks": "41b7a5dc83c5720f",
         "code of settings": "15d07575449e5de2",
-        "code of training": "84da7f4b11b5ef61"
+        "code of training": "0182a080095b8284"
     },
     "sac envpool": {
-        "code": "e8df2acd6d828b74",
+        "code": "4cc59e6acbd6d6a3",
         "code of algorithms": "6832b5b365d4bb48",
         "code of algorithms/sac": "9554b2095e91a287",
-        "code of environments": "7b796c516ea80c07",
-        "code of environments/known": "ee058873a20cb3ad",
-        "code of evaluation": "12375842f1078b3e",
+        "code of environments": "0d5f5c8d19e3d394",
+        "code of environments/known": "440d79e703653765",
+        "code of evaluation": "2d5d876763e5a773",
         "code of fingerprint": "bfdda7c77f281b0e",
-        "code of networks": "99baf1814f71f0ab",
+        "code of networks": "e6478a16f96a4592",
         "code of settings": "15d07575449e5de2",
-        "code of training": "84da7f4b11b5ef61"
+        "code of training": "0182a080095b8284"
     },
     "sac gymnasium": {
-        "code": "e8df2acd6d828b74",
+        "code": "4cc59e6acbd6d6a3",
         "code of algorithms": "6832b5b365d4bb48",
         "code of algorithms/sac": "9554b2095e91a287",
-        "code of environments": "7b796c516ea80c07",
-        "code of environments/known": "ee058873a20cb3ad",
-        "code of evaluation": "12375842f1078b3e",
+        "code of environments": "0d5f5c8d19e3d394",
+        "code of environments/known": "440d79e703653765",
+        "code of evaluation": "2d5d876763e5a773",
         "code of fingerprint": "bfdda7c77f281b0e",
-        "code of networks": "99baf1814f71f0ab",
+        "code of networks": "e6478a16f96a4592",
         "code of settings": "15d07575449e5de2",
-        "code of training": "84da7f4b11b5ef61"
+        "code of training": "0182a080095b8284"
     }
 }

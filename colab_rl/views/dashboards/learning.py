@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import plotly.graph_objects as go
@@ -16,6 +17,7 @@ from colab_rl.views.dashboards.style import BUTTONS, empty, rounded
 from colab_rl.views.palette import BLUE, COLORS, CYAN, GREEN, GREY, RED, YELLOW
 from colab_rl.views.values import LARGEST, text_of, value_range
 
+FEW_RUNS, COARSE = 4, 250  # runs whose lines are drawn in full, and points of a line of more runs
 TIME_COLORS = (BLUE, RED, GREEN, YELLOW)  # in the order of TIMES
 
 
@@ -46,6 +48,8 @@ def with_x_buttons(plots: Sequence[Plot], runs: Sequence[Curves], above: Sequenc
     """
     ranges = [(0.0, 1.01 * max(float(np.nanmax(run.xs()[i], initial=0.0)) for run in runs) or 1.0)
               for i in range(len(X_AXES))]
+    if len(runs) > FEW_RUNS:  # the page holds each line's x in three units
+        plots = [replace(plot, lines=[replace(line, most=COARSE) for line in plot.lines]) for plot in plots]
     figure = stacked(plots, X_AXES["Steps"], top=44, above=above, x_range=ranges[0],
                      keys=[run.label for run in runs] if len(runs) > 1 else [])
     lines = [line for plot in plots for line in plot.lines]

@@ -217,7 +217,7 @@ def _axes_of(plot: Plot, number: int, domain: Sequence[float], x_axis: XAxis, la
     """The axes of plot `number` in the layout."""
     x: dict[str, Any] = {"anchor": f"y{suffix(number)}", "domain": [0, 1],
                          "title": {"text": x_axis.title if last else "", "standoff": 6},
-                         "ticksuffix": f" {x_axis.unit}", "showticksuffix": "first",
+                         "ticksuffix": f" {x_axis.unit}", "showticksuffix": "first", "showexponent": "all",
                          "unifiedhovertitle": {"text": x_axis.hover}}
     y: dict[str, Any] = {"anchor": f"x{suffix(number)}", "domain": list(domain),
                          "title": {"text": plain(plot.unit), "standoff": 2, "font": {"size": 11}}}

@@ -98,7 +98,7 @@ def _page_of(names: Sequence[str], places: Places, checkpoint: str | int, episod
     if len(environments) > 1:
         missing.append(f"These runs have different environments ({', '.join(environments)}): their scores are not of "
                        "one kind, and only channels that all of them have are compared.")
-    judged = [_contend(subject, episodes, missing) for subject in subjects]
+    judged = [_contend(subject, episodes, missing, alone=len(subjects) == 1) for subject in subjects]
     subjects, contenders = [subject for subject, _ in judged], [contender for _, contender in judged]
     sections = sections_of(subjects, contenders)
     missing += [sentence for subject in subjects for sentence in subject.history.missing if sentence not in missing]
@@ -130,8 +130,11 @@ def _subject_of(name: str, checkpoint: str | int, env: EnvironmentSource | None,
     return Subject(history, found, source)
 
 
-def _contend(subject: Subject, episodes: int, missing: list[str]) -> tuple[Subject, Contender]:
-    """Judges a checkpoint by the episodes that its run ended with, else by those of the command `evaluate`."""
+def _contend(subject: Subject, episodes: int, missing: list[str], alone: bool) -> tuple[Subject, Contender]:
+    """Judges a checkpoint by the episodes that its run ended with, else by those of the command `evaluate`.
+
+    alone: whether it is the only one, of which the most telling episodes are recorded too.
+    """
     identity, checkpoint, source = subject.identity, subject.checkpoint, subject.source
     returns, recordings = np.zeros(0), list[Episode]()
     if checkpoint and episodes:
@@ -151,7 +154,7 @@ def _contend(subject: Subject, episodes: int, missing: list[str]) -> tuple[Subje
             if known:
                 returns = np.array(known.returns)
                 subject = subject._replace(judged=_judged(known))
-            if source is not None and subject.judged:
+            if alone and source is not None and subject.judged:
                 subject = subject._replace(telling=record_telling(identity, checkpoint, source, subject.judged))
         except ColabRLError as error:
             missing.append(f"{subject.label} could not be evaluated: {error}")

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
+from colab_rl.checkpoints.confirmation import Confirmation
 from colab_rl.checkpoints.recovery import Checkpoint
 from colab_rl.environments import EnvironmentSource, describe
 from colab_rl.evaluation.episode import Episode
@@ -68,15 +69,15 @@ def record_telling(identity: Identity, checkpoint: Checkpoint, source: Environme
     return found
 
 
-def films_of(identity: Identity, checkpoint: Checkpoint, source: EnvironmentSource, episodes: Mapping[str, Episode]
-             ) -> Films:
+def films_of(identity: Identity, checkpoint: Checkpoint, source: EnvironmentSource, episodes: Mapping[str, Episode],
+             confirmed: Confirmation | None) -> Films:
     """Films of the episodes. Raises ColabRLError if the environment does not render, or FFmpeg is missing."""
     films = []
     for words, episode in progress_bar(len(episodes), "filming episodes", "film", iterable=episodes.items()):
         duration = episode.length * (episode.step_seconds or 0.0)
         step_fps = 1 / episode.step_seconds if episode.step_seconds else 30.0
         stride, fps = stride_and_fps(step_fps, max(1.0, duration / LONGEST), ".gif")  # 25 frames a second do
-        reel = Sequel([Take(identity.name, checkpoint.manifest, episode)], describe(source), source,
+        reel = Sequel([Take(identity.name, checkpoint.manifest, episode, confirmed)], describe(source), source,
                       Style(PANELS, WIDTH, None, stride, fps))
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "film.mp4"

@@ -26,8 +26,8 @@ body { margin: 0 auto; max-width: 1080px; padding: 20px 14px 60px; background: v
 h1 { font-size: 24px; margin: 0 0 4px; overflow-wrap: anywhere; }
 h2 { font-size: 18px; margin: 40px 0 2px; padding-top: 14px; border-top: 1px solid var(--line); }
 p { margin: 0 0 10px; color: var(--soft); max-width: 75ch; overflow-wrap: anywhere; }
-dl { display: grid; grid-template-columns: repeat(auto-fit, minmax(116px, 1fr)); gap: 8px; margin: 14px 0; }
-dl div { background: var(--card); border-radius: 8px; padding: 8px 10px; min-width: 0; }
+dl { display: flex; flex-wrap: wrap; gap: 8px; margin: 14px 0; }
+dl div { background: var(--card); border-radius: 8px; padding: 8px 10px; flex: 1 1 auto; max-width: 100%; }
 dt { font-size: 12px; color: var(--soft); overflow-wrap: anywhere; }
 dd { margin: 0; font-weight: 600; font-size: 14px; overflow-wrap: anywhere; }
 ul.missing { background: var(--card); border-left: 4px solid var(--c84700F); border-radius: 4px;
@@ -45,5 +45,6 @@ nav { margin: 12px 0; } nav a { color: var(--c3B6EA8); margin-right: 16px; overf
 .keys button[aria-pressed="false"] { color: var(--soft); text-decoration: line-through; }
 .files button { color: var(--soft); }
 footer { margin-top: 40px; font-size: 12px; color: var(--soft); }
+@media (max-width: 700px) { .keys { max-height: 4.8em; overflow-y: auto; } }
 @media print { .tools { position: static; } .files { display: none; } }
 """

@@ -20,6 +20,7 @@ from colab_rl.evaluation.episode import Episode
 from colab_rl.runs.identity import Identity
 from colab_rl.views import dashboards
 from colab_rl.views.history import MOST_EPISODES, History
+from colab_rl.views.live import duration
 from colab_rl.views.report.films import films_of
 from colab_rl.views.report.page import Section
 from colab_rl.views.report.settings_table import made_of
@@ -74,9 +75,7 @@ def sections_of(subjects: Sequence[Subject], contenders: Sequence[dashboards.Con
                 [made_of(list({one.identity.name: (one.identity, one.history.newest) for one in subjects}.values()))])]
     if not evaluated and len(subjects) == 1:
         del sections[0]
-    for subject in subjects:
-        sections[:0] = _films(subject)
-    return sections
+    return [*_films(subjects[0]), *sections]
 
 
 def _films(subject: Subject) -> list[Section]:
@@ -84,7 +83,8 @@ def _films(subject: Subject) -> list[Section]:
     if not (subject.telling and subject.checkpoint and subject.source is not None):
         return []
     try:
-        films = films_of(subject.identity, subject.checkpoint, subject.source, subject.telling)
+        films = films_of(subject.identity, subject.checkpoint, subject.source, subject.telling,
+                         confirmation_of(subject.history.checkpoints))
     except ColabRLError as error:
         subject.history.missing.append(f"{subject.label} is not filmed: {error}")
         return []
@@ -92,13 +92,15 @@ def _films(subject: Subject) -> list[Section]:
 
 
 def verdicts_of(subjects: Sequence[Subject]) -> list[Verdict]:
-    """The verdict on one run that was evaluated; several are compared instead."""
-    subject = subjects[0]
-    if len(subjects) > 1 or subject.manifest is None or subject.judged is None:
-        return []
-    newest = subject.history.newest or subject.manifest
-    return [verdict_of(subject.identity.name, subject.identity.env_id, subject.manifest, newest, subject.judged,
-                       score_threshold(subject.identity.env_id))]
+    """The verdict on each checkpoint that was evaluated; of several only what it comes to."""
+    found = []
+    for subject in subjects:
+        if subject.manifest is not None and subject.judged is not None:
+            identity, newest = subject.identity, subject.history.newest or subject.manifest
+            verdict = verdict_of(identity.name, identity.env_id, subject.manifest, newest, subject.judged,
+                                 score_threshold(identity.env_id))
+            found.append(verdict if len(subjects) == 1 else verdict.brief(subject.label))
+    return found
 
 
 def facts_of(subjects: Sequence[Subject]) -> list[tuple[str, str]]:
@@ -112,11 +114,12 @@ def facts_of(subjects: Sequence[Subject]) -> list[tuple[str, str]]:
     facts = [("Environment", identity.title), ("Algorithm", identity.algorithm),
              ("Seed", str(identity.config.get("seed")))]
     if newest:
-        facts += [("Steps", f"{newest.step:,} of {newest.total_steps:,}"),
-                  ("Trained for", f"{newest.seconds / 60:.1f} minutes"),
+        early = ", target reached" if newest.step < newest.total_steps else ""
+        steps = f"{newest.step:,}{early}" if newest.finished else f"{newest.step:,} of {newest.total_steps:,}"
+        facts += [("Steps", steps), ("Trained for", duration(newest.seconds)),
                   ("Saved", newest.created[:16].replace("T", " ") + " UTC")]
     if confirmed:
-        facts.append(("Score", f"{text_of(confirmed.mean)} ({text_of(confirmed.low)} to {text_of(confirmed.high)})"))
+        facts.append(("Score", confirmed.brief()))
     elif best_one and best_one.score is not None:
         facts.append(("Best evaluation, not confirmed", text_of(best_one.score)))
     if manifest:

@@ -46,6 +46,10 @@ class Verdict:
     kind: str
     sentences: Sequence[str]
 
+    def brief(self, label: str) -> Verdict:
+        """What it comes to, of a checkpoint among others."""
+        return Verdict(self.kind, [f"{label}: {self.sentences[0]}"])
+
     def html(self) -> str:
         """As an element of a page."""
         lines = "".join(f"<p>{_with_code(sentence)}</p>" for sentence in self.sentences)
