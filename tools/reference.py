@@ -136,7 +136,7 @@ def python() -> str:
             lines += described(name, value)
             kind = re.sub(r"^list\[(.*)\]$", r"\1", str(value.__annotations__["return"]))
             found = inspect.unwrap(value).__globals__.get(kind)
-            if kind not in public and inspect.isclass(found) and found is not Path:
+            if kind not in public and inspect.isclass(found) and found.__module__.startswith("colab_rl"):
                 returned[kind] = found
     lines += ["# Classes", ""]
     for name, value in public.items():

@@ -43,7 +43,7 @@ class Video:
 
     path: the file. frames, fps, size: of it, (width, height) in pixels.
     returns: of each episode in it, by run and generation, such as `{"walker:12": 312.4}`; those of `evaluate`.
-    store: where its copy lies in the store, None if there is none; store_error: why not.
+    store: where its copy is in the store, None if there is none; store_error: why not.
     store_state: of the copy: `verified`, `written` (to a mount, which proves no more) or `absent`.
     """
 
