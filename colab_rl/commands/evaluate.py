@@ -36,7 +36,7 @@ def evaluate(run: str, *, checkpoint: str | int = "best", episodes: int = 100, s
 @checked
 def record(run: str, *, checkpoint: str | int = "best", seed: int = 0, env: EnvironmentSource | None = None,
            root: Location = None, store: Location = None) -> Episode:
-    """One deterministic episode of a checkpoint's policy, recorded; its return is that of `evaluate` for this seed.
+    """Records one deterministic episode of a checkpoint's policy. Its return is that of `evaluate` for this seed.
 
     Arguments and errors are those of `evaluate`.
     """

@@ -34,7 +34,7 @@ class Removal:
 
 @checked
 def delete(run: str, *, root: Location = None, store: Location = None) -> Removal:
-    """Moves a run to the trash folder of this machine's runs, and to that of the store if it lies there too.
+    """Moves a run to the trash folder of this machine's runs, and in the store if it has the run too.
 
     Raises UsageError for an unknown run, ColabRLError if a session on this machine trains it.
     """

@@ -41,12 +41,13 @@ MARK = "made by colab_rl report"
 @checked
 def report(runs: str | Sequence[str], *, out: Location = None, checkpoint: str | int = "best", episodes: int = 100,
            env: EnvironmentSource | None = None, root: Location = None, store: Location = None) -> Path:
-    """Writes the dashboards as one HTML file that opens offline; a copy goes to `reports/` of the (first) run's store.
+    """Writes the dashboards as one HTML file that opens offline, and copies it to `reports/` of the first run's store.
 
-    runs: names, or `NAME:CHECKPOINT` (best, latest or a generation); several are compared. Or the name of a sweep.
-    out: the file, `NAME-report.html` in the current folder if not given.
-    checkpoint: of runs that are given without one. episodes: behind each score; 0 leaves the scores out.
-    Raises UsageError for what is not there, StorageError if the copy fails; the file is written by then.
+    runs: one or more of `NAME` and `NAME:CHECKPOINT` (best, latest or a generation). Or the name of a sweep.
+    out: the file. By default `NAME-report.html` in the current folder.
+    checkpoint: of runs that you name without one. episodes: behind each score; 0 leaves the scores out.
+
+    Raises UsageError for an unknown run or checkpoint. Raises StorageError if the copy fails, after it wrote the file.
     """
     return write_report(runs, out=out, checkpoint=checkpoint, episodes=episodes, env=env, root=root, store=store).path
 
