@@ -338,7 +338,7 @@ def test_gait_measures():
 def test_the_comparison_shows_the_numbers_of_its_returns(walk):
     returns = np.random.default_rng(1).normal(300, 10, 100)
     run = curves("a", **{"evaluation/episodes": np.full(400, 25.0)})
-    contender = dashboards.Contender("a:3", returns, [walk], run, 1_300_000, 290.0)
+    contender = dashboards.Contender("a:3", returns, [walk], run, 1_500_000, 290.0)
     low, high = dashboards.bootstrap_interval(returns)
     assert low < returns.mean() < high and high - low == pytest.approx(2 * 1.96 * returns.std() / 10, rel=0.15)
     table = dashboards.comparison([contender, dashboards.Contender("b", np.zeros(0))])
