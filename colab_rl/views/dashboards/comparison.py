@@ -75,7 +75,7 @@ class Table:
 def solved(contender: Contender) -> tuple[float, float]:
     """Steps and seconds until an evaluation first reached `solved_at` by the lower end of its 95 % interval.
 
-    NaN if none did up to the checkpoint. An evaluation that does not say its episodes counts as one of a single episode.
+    NaN if none did up to the checkpoint. An evaluation that does not say its episodes counts as a single episode.
     """
     curves, goal = contender.curves, contender.solved_at
     steps, episodes = curves.column("step"), np.nan_to_num(curves.column("evaluation/episodes"), nan=1.0)
