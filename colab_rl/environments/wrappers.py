@@ -68,6 +68,18 @@ def own_reward_of(environment: gymnasium.Env) -> OwnReward | None:
     return None
 
 
+def steps_at_once(environment: gymnasium.Env) -> int:
+    """How many of its own steps an environment takes in one of what is around it."""
+    steps = 1
+    while isinstance(environment, gymnasium.Wrapper):
+        if isinstance(environment, gymnasium.wrappers.MaxAndSkipObservation):
+            steps *= environment._skip
+        elif isinstance(environment, gymnasium.wrappers.RepeatAction):
+            steps *= environment.num_repeats
+        environment = environment.env
+    return steps
+
+
 def wrapped(environment: gymnasium.Env, wrappers: Sequence[str]) -> gymnasium.Env:
     """The environment in wrappers. Raises UsageError for one that is unknown, or does not fit."""
     calls = [parsed(text) for text in wrappers]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import itertools
 import math
 from typing import Any
@@ -42,17 +43,36 @@ class Body(nn.Module):
         return self._hidden(obs)[-1]
 
     def acting(self) -> Function:
-        """(B, 1, width) of (B, *obs_shape), from and to arrays; see Network. Hidden layers are NumPy's, as in MLP."""
-        encode = self.encoder.acting() if self.encoder else None
+        """(B, 1, width) of (B, *obs_shape), from and to arrays, with the parameters of now. See Network.
+
+        Of numbers it is NumPy's, as in MLP. Of images it is torch's, row by row: NumPy would share the products of so
+        many features among threads. Channels last takes a fifth less time there.
+        """
+        if self.encoder:
+            return self._acting_in_torch()
         layers = [in_numpy(layer) for layer in self.layers]
         activate, layer_norm = self._activate_in_numpy, self._layer_norm
 
         def features(rows: Any) -> Any:
-            x = (encode(rows) if encode else rows)[:, None]
+            x = rows[:, None]
             for weight, bias in layers:
                 x = x @ weight + bias
                 x = activate(normalized_in_numpy(x, len(bias)) if layer_norm else x)
             return x
+
+        return features
+
+    def _acting_in_torch(self) -> Function:
+        copied: Any = copy.deepcopy(self)
+        copied.to(memory_format=torch.channels_last)
+        device = next(self.parameters()).device
+
+        def features(rows: Any) -> Any:
+            if not isinstance(rows, np.ndarray):
+                return rows.through(self)[:, None]  # an export's symbols
+            with torch.no_grad():
+                found = [copied(row) for row in torch.from_numpy(rows).to(device).split(1)]
+            return torch.cat(found).numpy(force=True)[:, None]
 
         return features
 
@@ -88,20 +108,6 @@ class Joined(nn.Module):
         parts = self._unpack(rows)
         images = [image(parts.pop(name)) for name, image in zip(self.names, self.images, strict=True)]
         return torch.cat([*parts.values(), *images], 1)
-
-    def acting(self) -> Function:
-        """`forward` from and to arrays, row by row."""
-        convolutions: Any = self.images
-        acting = [image.acting() for image in convolutions]
-
-        def features(rows: Any) -> Any:
-            if not isinstance(rows, np.ndarray):
-                return rows.through(self)
-            parts = self._unpack(rows)
-            images = [image(parts.pop(name)) for name, image in zip(self.names, acting, strict=True)]
-            return np.concatenate([*parts.values(), *images], 1)
-
-        return features
 
 
 class Layered(Network):

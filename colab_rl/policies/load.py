@@ -7,7 +7,6 @@ import csv
 import io
 import re
 from collections.abc import Callable, Mapping
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -46,7 +45,7 @@ def evaluate_checkpoint(identity: Identity, checkpoint: Checkpoint, episodes: in
         algorithm = load_algorithm(identity, checkpoint, spaces)
         for reason in evaluator.check_repeats():
             say(f"{reason}: the same seed may give another return another time")
-        return evaluator.evaluate(partial(algorithm.act, deterministic=True), episodes, seed, progress=True,
+        return evaluator.evaluate(algorithm.acting(), episodes, seed, progress=True,
                                   record=recordings, values=algorithm.values, memory=algorithm.memory)
 
 
@@ -57,7 +56,7 @@ def record_checkpoint(identity: Identity, checkpoint: Checkpoint, seed: int, sou
     try:
         with plain_torch(identity.threads):
             algorithm = load_algorithm(identity, checkpoint, spaces)
-            return record_episode(environment, spaces, partial(algorithm.act, deterministic=True),
+            return record_episode(environment, spaces, algorithm.acting(),
                                   algorithm.values, seed, identity.env_id, algorithm.memory)
     finally:
         close_environment(environment)
@@ -67,8 +66,8 @@ def find_checkpoint(identity: Identity, places: Places, which: str | int,
                     tell: Callable[[str], None] = say) -> Checkpoint:
     """A run's `best` or `latest` whole checkpoint, or that of a generation, verified.
 
-    Before the first evaluation, `best` is the latest. tell: is told what could not be read on the way to it.
-    Raises UsageError for one that is not there, ColabRLError where it, or each of them, is not whole.
+    Before the first evaluation, `best` is the latest. tell: gets a line about what could not be read on the way to it.
+    Raises UsageError for one that is not there, ColabRLError if it, or each of them, is not whole.
     """
     local, remote = places.tiers(identity)
     if re.fullmatch("[0-9]+", str(which)):
@@ -158,7 +157,7 @@ def algorithm_of(about: Mapping[str, Any], files: Mapping[str, bytes]) -> Algori
 
 def load_algorithm(identity: Identity, checkpoint: Checkpoint, spaces: Spaces) -> Algorithm:
     """The run's algorithm as the checkpoint left it, on the CPU. Raises UsageError for an environment of other spaces,
-    ColabRLError where the state cannot be loaded.
+    ColabRLError if the state cannot be loaded.
     """
     identity.check_spaces(spaces)
     return restored(identity.algorithm, identity.make_config(), spaces, checkpoint.state,

@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Callable, Mapping, Sequence
-from functools import partial
 from typing import Any
 
 import gymnasium
@@ -107,7 +106,7 @@ class Scorer:
         for done in range(0, episodes, AT_ONCE):
             if is_stopping():
                 raise Stopped
-            part = self._evaluator.evaluate(partial(algorithm.act, deterministic=True), min(AT_ONCE, episodes - done),
+            part = self._evaluator.evaluate(algorithm.acting(), min(AT_ONCE, episodes - done),
                                             seed + done, progress=True, memory=algorithm.memory)
             result = result.and_then(part) if result else part
         assert result is not None

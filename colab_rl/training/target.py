@@ -18,7 +18,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from functools import partial
 from statistics import NormalDist
 
 import numpy as np
@@ -60,7 +59,7 @@ class Target:
 
         look: a number that no other look of the run has. looks: how many there can be in it.
         """
-        act = partial(algorithm.act, deterministic=True)
+        act = algorithm.acting()
         first, level, pool = FIRST_SEED + SEEDS_OF_A_LOOK * look, ERROR / (2 * looks), self._pool
 
         def on_gymnasium(episodes: int, done: int) -> np.ndarray:

@@ -409,7 +409,7 @@ def test_one_generation_can_be_asked_for(folder, tmp_path):
     flip(folder / line[2].manifest.state_file)
     with pytest.raises(ColabRLError, match=r"generation 3 cannot be used: .*other content"):
         load_generation(local, remote, 3)
-    with pytest.raises(UsageError, match=r"generation 4 is not there; there is: 1, 2, 3$"):
+    with pytest.raises(UsageError, match=r"generation 4 not found; available: 1, 2, 3$"):
         load_generation(local, None, 4)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -72,6 +73,15 @@ NETWORKS: dict[str, tuple[dict[str, Any], ObservationSpec]] = {
     "plain module": ({"network": register_network(Plain)}, MIXED),
 }
 every_network = pytest.mark.parametrize("name", NETWORKS)
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> Iterator[None]:
+    """As in a run: how sums are split among threads decides their last bits."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
 
 
 def make(name: str, outputs: int = 3, seed: int = 0, gain: Any = 1.0) -> Any:

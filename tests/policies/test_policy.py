@@ -78,7 +78,7 @@ def test_which_checkpoint(trained):
     number = latest.about["provenance"]["generation"]
     assert load_policy(**options, checkpoint=number).about == latest.about
     assert latest.about["provenance"]["step"] >= load_policy(**options).about["provenance"]["step"]
-    with pytest.raises(UsageError, match="generation 99 is not there"):
+    with pytest.raises(UsageError, match="generation 99 not found"):
         load_policy(**options, checkpoint=99)
 
 

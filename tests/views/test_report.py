@@ -231,7 +231,7 @@ def test_a_run_without_evaluation_or_iteration_shows_what_there_is(tmp_path):
 
 @pytest.mark.parametrize(("call", "error", "words"), [
     ({"runs": "frist"}, UsageError, "did you mean 'first'"),
-    ({"runs": "first:99"}, UsageError, "generation 99 is not there; there is: 1"),
+    ({"runs": "first:99"}, UsageError, "generation 99 not found; available: 1"),
     ({"runs": "first", "checkpoint": "good"}, UsageError, "best, latest"),
     ({"runs": ["first", "first"]}, UsageError, "different"),
     ({"runs": "first", "episodes": -1}, UsageError, "episodes"),

@@ -18,7 +18,7 @@ from colab_rl.views.values import value_range, words_of
 
 MOST_TRACES = 3
 MOST_ACTIONS = 8
-# Where not all can be shown: what the picture shows least comes first.
+# If not all can be shown: what the picture shows least comes first.
 UNITS_FIRST = ("rad", "m/s", "rad/s", "m")
 _NOT_TRACED = re.compile(r"action_|reward|value$|contact|lidar|.*torque")
 

@@ -42,7 +42,7 @@ class Video:
 
     path: the file. frames, fps, size: of it, (width, height) in pixels.
     returns: of each episode in it, by run and generation, such as `{"walker:12": 312.4}`; those of `evaluate`.
-    store: where its copy lies in the store, None where there is none; store_error: why not.
+    store: where its copy lies in the store, None if there is none; store_error: why not.
     store_state: of the copy: `verified`, `written` (to a mount, which proves no more) or `absent`.
     """
 
@@ -80,16 +80,16 @@ def render(run: str, *, form: str = "episode", checkpoint: str | int = "best", a
 
     form: `episode`; `compare` puts it beside those of `against`; `evolution` goes through the run's checkpoints from
         the first to `checkpoint`.
-    against: 1 to 3 of `RUN` or `RUN:CHECKPOINT`; where none is given, the run's first checkpoint.
+    against: 1 to 3 of `RUN` or `RUN:CHECKPOINT`; if none is given, the run's first checkpoint.
     seed: of the episodes, which are those of `evaluate`. If not given, that of the median among the episodes of the
         score that the run ended with, and 0 before.
-    out: the file, .mp4 or .gif; in the run's own videos/ where not given, as GIF with `gif`.
+    out: the file, .mp4 or .gif; in the run's own videos/ if not given, as GIF with `gif`.
     overlay: `all`, `none`, or some of caption, numbers, traces, actions, progress, with commas between.
     size: width in pixels, even. speed: 1 is the environment's own.
-    seconds: shown of each episode, at most; evolution shows 6 where not given.
-    overwrite: whether a file that is there may be replaced.
-    env: needed where the run trains on a function; it makes the environment with render_mode="rgb_array".
-    Raises UsageError for what contradicts itself or is out of range, ColabRLError where no video can be made; then no
+    seconds: shown of each episode, at most; evolution shows 6 if not given.
+    overwrite: whether it may replace an existing file.
+    env: needed if the run trains on a function; it makes the environment with render_mode="rgb_array".
+    Raises UsageError for what contradicts itself or is out of range, ColabRLError if no video can be made; then no
     file is there under its name.
     """
     _check_options(form, against, seed, size, speed, seconds)
@@ -117,7 +117,7 @@ def render(run: str, *, form: str = "episode", checkpoint: str | int = "best", a
     name = _name(form, takes[-1 if form == "evolution" else 0].manifest, seed, words, suffix)
     path = out if out is not None else places.local(run).root / VIDEOS / name
     if path.exists():
-        say(f"{path} is there from before, and will be replaced")
+        say(f"{path} exists already, and will be replaced")
     with VideoWriter(path, reel.size, fps, json.dumps({"colab_rl": {**words, "returns": returns}})) as writer:
         for frame in progress_bar(len(reel), f"filming {path.name}", "frame", iterable=reel):
             writer.write(frame)
@@ -165,7 +165,7 @@ def _check_possible(source: EnvironmentSource, out: Path | None, overwrite: bool
         if out.is_dir():
             raise UsageError(f"{out} is a folder: name a file in it")
         if out.exists() and not overwrite:
-            raise ColabRLError(f"{out} is there already; nothing was changed; give another name, or --overwrite")
+            raise ColabRLError(f"{out} exists already; nothing was changed; give another name, or --overwrite")
         check_writable(out.parent)
     return camera.fps
 
