@@ -60,7 +60,7 @@ KINDS = {
                   MultiDiscrete([2, 2]), lambda x: (x[0], x[1]), "Pixels")}
 CNN = {"cnn_size": "impala", "activation": "relu", "layer_norm": True, "learning_rate": 2e-3}
 KINDS |= {"image-cnn": KINDS["image"]._replace(network="cnn", settings=CNN),
-          "mixed-cnn": KINDS["mixed"]._replace(network="auto", settings={**CNN, "shared_trunk": True}),
+          "mixed-cnn": KINDS["mixed"]._replace(network="auto", settings={**CNN, "learning_rate": 5e-3}),
           "gru": KINDS["multi-binary"]._replace(network="gru"),
           "shared-gru": KINDS["multi-discrete"]._replace(network="gru", settings={"shared_trunk": True})}
 
