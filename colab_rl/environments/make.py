@@ -11,6 +11,7 @@ import importlib
 import inspect
 import itertools
 import json
+import sys
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -53,11 +54,11 @@ class Configured:
 
 @prints_aside()
 def make_environment(source: EnvironmentSource, render_mode: str | None = None) -> gymnasium.Env:
-    """A new environment. Raises UsageError for an unknown id or a function that makes none, EnvironmentFault where
+    """A new environment. Raises UsageError for an unknown id or a function that makes none, EnvironmentFault if
     making it fails.
 
-    render_mode: what its `render` shall give. A function is given it where it takes an argument
-        of that name. Raises EnvironmentFault where the environment does not have it.
+    render_mode: what its `render` shall give. A function is given it if it takes an argument
+        of that name. Raises EnvironmentFault if the environment does not have it.
     """
     try:
         return _made(source, render_mode, {})
@@ -86,7 +87,7 @@ def _made(source: EnvironmentSource, render_mode: str | None, keywords: Mapping[
     if render_mode is None:
         return gymnasium.make(source, disable_env_checker=True, **keywords)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of a mode that is not there, which is said below
+        warnings.simplefilter("ignore")  # of a missing mode: `_rendering` raises for it
         return _rendering(gymnasium.make(source, disable_env_checker=True, render_mode=render_mode, **keywords), source,
                           render_mode)
 
@@ -194,6 +195,30 @@ def import_module_of(env_id: str) -> str:
     except ModuleNotFoundError as error:
         raise UsageError(f"environment {env_id!r}: no module named {error.name!r} is found") from error
     return name
+
+
+@prints_aside()
+def named_source(name: str) -> EnvironmentSource:
+    """The function that `module:function` names; the name itself if it is an id, or if there is no such function."""
+    module, _, attribute = name.rpartition(":")
+    if not module or not attribute.isidentifier():
+        return name
+    with contextlib.suppress(Exception, SystemExit):  # make_environment says what is wrong with the module
+        import_module_of(name)
+    function = getattr(sys.modules.get(module), attribute, None)
+    return function if callable(function) and attribute not in gymnasium.registry else name
+
+
+def import_path(source: EnvironmentSource) -> str | None:
+    """The `module:function` by which another process finds a function; None if there is none, as for a lambda."""
+    module, name = getattr(source, "__module__", None), getattr(source, "__qualname__", "")
+    found = getattr(sys.modules.get(module or ""), name, None)
+    return f"{module}:{name}" if callable(source) and found is source and module != "__main__" else None
+
+
+def environment_title(environment: gymnasium.Env) -> str:
+    """What people call an environment: its id, or the name of its class."""
+    return environment.spec.id if environment.spec else type(environment.unwrapped).__name__
 
 
 def registered_as(source: EnvironmentSource) -> str:

@@ -43,7 +43,7 @@ class Places:
         self.root = absolute_path(root or os.environ.get("COLAB_RL_ROOT") or "runs", "root")
         self.store = open_store(store_name(store), make_store)
         if isinstance(self.store, FolderStorage) and os.path.realpath(self.store.root) == os.path.realpath(self.root):
-            raise UsageError(f"the store {self.store.place} is the folder of the runs itself, where a copy would be no "
+            raise UsageError(f"the store {self.store.place} is the folder of the runs itself; a copy there would be no "
                              "second one; nothing was changed; choose another folder, or --store none")
 
     def local(self, name: str) -> FolderStorage:
@@ -92,7 +92,8 @@ class Places:
         if identity is None:
             names = self.names()
             where = f"{self.root}" + (f" or {self.store.place}" if self.store else "")
-            listed = f" (there is: {', '.join(names[:10])})" if names else ""
+            more = f" and {len(names) - 10} more" if len(names) > 10 else ""
+            listed = f" (there is: {', '.join(names[:10])}{more})" if names else ""
             raise UsageError(f"no run {name!r} in {where}{nearest(name, names)}{listed}")
         return identity
 
@@ -136,7 +137,7 @@ class Copies(NamedTuple):
 def read_copies(copies: Iterable[tuple[str, Callable[[], bytes]]]) -> Copies:
     """Reads the copies of a run.json. Each is its place, and what gets it or raises NotFound.
 
-    Raises StorageError if the first one cannot be read: a store's trouble is told by the thread that fills it.
+    Raises StorageError if the first one cannot be read: the thread that fills the store tells its trouble.
     """
     found = Copies([], [])
     for place, get in copies:

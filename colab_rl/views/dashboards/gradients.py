@@ -8,10 +8,12 @@ from collections.abc import Sequence
 import numpy as np
 import plotly.graph_objects as go
 
+from colab_rl.runs.places import Location
 from colab_rl.views.dashboards.curves import Curves
 from colab_rl.views.dashboards.health import FEWEST_ROWS, diagnose, judged_rows
 from colab_rl.views.dashboards.learning import with_x_buttons
 from colab_rl.views.dashboards.metric_plots import NETWORKS, RATIO, UPDATE
+from colab_rl.views.dashboards.named import Runs, curves_of
 from colab_rl.views.dashboards.plots import DASH_WORDS, DASHES, Line, Plot
 from colab_rl.views.dashboards.style import empty, wrapped
 from colab_rl.views.palette import COLORS, GREEN, GREY, RED, YELLOW
@@ -20,21 +22,23 @@ HEALTHY, FEW = "Nothing unhealthy in the last fifth of the run", "Too few rows y
 
 
 @np.errstate(all="ignore")
-def optimizer(runs: Curves | Sequence[Curves]) -> go.Figure:
-    """The optimizer of a run, or of several, by network; what is unhealthy is said above and marked broadly."""
-    runs = [runs] if isinstance(runs, Curves) else list(runs)
-    runs = [run for run in runs if run.networks]
-    if not runs:
+def optimizer(runs: Runs, *, root: Location = None, store: Location = None) -> go.Figure:
+    """The optimizer of a run, or of several, by network; what is unhealthy is said above and marked broadly.
+
+    Arguments are those of `learning`.
+    """
+    found = [run for run in curves_of(runs, root, store) if run.networks]
+    if not found:
         return empty("There are no optimizer metrics yet: they come with the first iteration.")
-    dashes = dict(zip(dict.fromkeys(network for run in runs for network in run.networks), itertools.cycle(DASHES)))
-    key = ", ".join(f"{DASH_WORDS[dash]} {network}" for network, dash in dashes.items()) if len(runs) > 1 else ""
+    dashes = dict(zip(dict.fromkeys(network for run in found for network in run.networks), itertools.cycle(DASHES)))
+    key = ", ".join(f"{DASH_WORDS[dash]} {network}" for network, dash in dashes.items()) if len(found) > 1 else ""
     plots = []
     for about in NETWORKS:
-        lines = _lines(runs, about.columns, dashes)
+        lines = _lines(found, about.columns, dashes)
         if lines:
             plots.append(Plot(about.title, about.unit, lines, log=about.log, note=key,
                               axes={} if about.log else {"y": {"rangemode": "tozero"}}))
-    return with_x_buttons(plots, [run.label for run in runs], _sentences(runs))
+    return with_x_buttons(plots, found, _sentences(found))
 
 
 def _lines(runs: Sequence[Curves], columns: dict[str, str], dashes: dict[str, str]) -> list[Line]:
@@ -45,13 +49,14 @@ def _lines(runs: Sequence[Curves], columns: dict[str, str], dashes: dict[str, st
     lines = []
     alone = len(runs) == 1
     for number, run in enumerate(runs):
-        unhealthy = {symptom.column for symptom in diagnose(run)}
+        unhealthy = {symptom.column for symptom in diagnose(run) if symptom.alarm}
         for i, network in enumerate(run.networks):
             for column, words in list(columns.items())[:None if alone else 1]:
                 judged = (UPDATE if column == RATIO else column).replace("*", network)
                 values = run.ratio(network) if column == RATIO else run.column(judged)
-                if not np.isfinite(values).any():
-                    continue
+                if not np.isfinite(values).any() or (words and np.array_equal(
+                        values, run.column(f"optimizer/{network}/gradient_norm"), equal_nan=True)):
+                    continue  # where nothing is clipped, the norm after clipping says nothing more
                 name = " ".join(filter(None, ("" if alone else run.label, network, words)))
                 dash = "dot" if words else "solid" if alone else dashes[network]
                 lines.append(run.line(name, values, color=COLORS[(i if alone else number) % len(COLORS)], dash=dash,
@@ -69,11 +74,14 @@ def _sentences(runs: Sequence[Curves]) -> list[str]:
     if len(runs) == 1:
         if runs[0].rows < FEWEST_ROWS:
             return wrapped(FEW + ".")
-        found = [_signed(RED, "<b>!</b>", symptom.sentence) for symptom in diagnose(runs[0])]
-        return [line for lines in found or [_signed(GREEN, "✓", HEALTHY + ".")] for line in lines]
+        found = diagnose(runs[0])
+        said = [_signed(RED, "<b>!</b>", symptom.sentence) for symptom in found if symptom.alarm]
+        said = said or [_signed(GREEN, "✓", HEALTHY + ".")]
+        said += [_signed(GREY, "·", symptom.sentence) for symptom in found if not symptom.alarm]
+        return [line for lines in said for line in lines]
     groups: dict[str, list[str]] = {HEALTHY: [], FEW: []}
-    for run in runs:
-        briefs = [symptom.brief for symptom in diagnose(run)]
+    for run in runs:  # notes are for the report of a run alone
+        briefs = [symptom.brief for symptom in diagnose(run) if symptom.alarm]
         for words in [FEW] if run.rows < FEWEST_ROWS else dict.fromkeys(briefs) or [HEALTHY]:
             groups.setdefault(words, []).append(run.label)
     signs = {HEALTHY: (GREEN, "✓"), FEW: (GREY, "·")}

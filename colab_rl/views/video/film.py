@@ -21,11 +21,12 @@ from colab_rl.progress import progress_bar, say
 from colab_rl.runs.identity import Identity
 from colab_rl.runs.places import Location, Places
 from colab_rl.storage import absolute_path
-from colab_rl.views.files import check_file_name, copy_to_store
+from colab_rl.views.files import check_file_name, copy_to_store, fitting_name
+from colab_rl.views.values import text_of
 from colab_rl.views.video.encoder import VideoWriter, check_encoder, check_suffix, check_writable
 from colab_rl.views.video.overlay import parse_panels
 from colab_rl.views.video.reels import Camera, Sequel, SideBySide, Style, stride_and_fps
-from colab_rl.views.video.takes import takes_of
+from colab_rl.views.video.takes import takes_of, usual_seed
 
 FORMS = ("episode", "compare", "evolution")
 EVOLUTION_SECONDS = 6.0    # of each
@@ -67,13 +68,13 @@ class Video:
         width, height = self.size
         lines = [f"{self.path}: {self.seconds:.1f} s, {width}x{height}, {self.fps:g} frames/s, "
                  f"{self.path.stat().st_size / 1e6:.1f} MB"]
-        lines += [f"{name}: return {value!r} on seed {self.seed}" for name, value in self.returns.items()]
+        lines += [f"{name}: return {text_of(value)} on seed {self.seed}" for name, value in self.returns.items()]
         return "\n".join(lines + ([f"copy in the store, {self.store_state}: {self.store}"] if self.store else []))
 
 
 @checked
 def render(run: str, *, form: str = "episode", checkpoint: str | int = "best", against: Sequence[str] = (),
-           seed: int = 0, out: str | os.PathLike | None = None, gif: bool = False, overlay: str = "all",
+           seed: int | None = None, out: str | os.PathLike | None = None, gif: bool = False, overlay: str = "all",
            size: int | None = None, speed: float = 1.0, seconds: float | None = None, overwrite: bool = False,
            env: EnvironmentSource | None = None, root: Location = None, store: Location = None) -> Video:
     """Makes a video of deterministic episodes, and copies it into the run's videos/ in the store.
@@ -81,7 +82,8 @@ def render(run: str, *, form: str = "episode", checkpoint: str | int = "best", a
     form: `episode`; `compare` puts it beside those of `against`; `evolution` goes through the run's checkpoints from
         the first to `checkpoint`.
     against: 1 to 3 of `RUN` or `RUN:CHECKPOINT`; if none is given, the run's first checkpoint.
-    seed: of the episodes, which are those of `evaluate`.
+    seed: of the episodes, which are those of `evaluate`. If not given, that of the median among the episodes of the
+        score that the run ended with, and 0 before.
     out: the file, .mp4 or .gif; in the run's own videos/ if not given, as GIF with `gif`.
     overlay: `all`, `none`, or some of caption, numbers, traces, actions, progress, with commas between.
     size: width in pixels, even. speed: 1 is the environment's own.
@@ -97,6 +99,7 @@ def render(run: str, *, form: str = "episode", checkpoint: str | int = "best", a
     suffix = _suffix(out, gif)
     places = Places(root, store)
     identity = places.require(run)
+    seed = usual_seed(identity, places) if seed is None else seed
     source = identity.environment(env, "render")
     stride, fps = stride_and_fps(_check_possible(source, out, overwrite), speed, suffix)
     if seconds is None and form == "evolution":
@@ -112,7 +115,9 @@ def render(run: str, *, form: str = "episode", checkpoint: str | int = "best", a
     returns = {f"{take.run}:{take.manifest.generation}": take.episode.total_return for take in takes}
     words = {"form": form, "run": run, "seed": seed, "speed": speed, "overlay": panels, "size": width,
              "seconds": seconds, "checkpoints": [take.manifest.stem for take in takes]}
-    name = _name(form, takes[-1 if form == "evolution" else 0].manifest, seed, words, suffix)
+    usual = overlay == "all" and size is None and speed == 1 and not against and seconds == (
+        EVOLUTION_SECONDS if form == "evolution" else None)
+    name = _name(takes[-1 if form == "evolution" else 0].manifest, words, usual, suffix)
     path = out if out is not None else places.local(run).root / VIDEOS / name
     if path.exists():
         say(f"{path} exists already, and will be replaced")
@@ -123,13 +128,13 @@ def render(run: str, *, form: str = "episode", checkpoint: str | int = "best", a
     return Video(shown, form, seed, len(reel), fps, reel.size, returns, *_stored(places, identity, name, path))
 
 
-def _check_options(form: str, against: Sequence[str], seed: int, size: int | None, speed: float,
+def _check_options(form: str, against: Sequence[str], seed: int | None, size: int | None, speed: float,
                    seconds: float | None) -> None:
     if form not in FORMS:
         raise UsageError(f"no form {form!r}{nearest(form, FORMS)} (there is: {', '.join(FORMS)})")
     if against and form != "compare":
         raise UsageError("other checkpoints to compare with belong to the form compare: give --form compare")
-    check_seed(seed)
+    check_seed(seed or 0)
     if size is not None and not NARROWEST <= size <= WIDEST:
         raise UsageError(f"the size is a width between {NARROWEST} and {WIDEST} pixels, not {size}")
     if size is not None and size % 2:
@@ -179,7 +184,8 @@ def _stored(places: Places, identity: Identity, name: str, path: Path) -> tuple[
     return f"{tier.storage.place}/{VIDEOS}{name}", "verified" if tier.storage.proves else "written", None
 
 
-def _name(form: str, manifest: Manifest, seed: int, words: dict, suffix: str) -> str:
-    """A file name that says what it is; equal names mean equal settings."""
-    digest = hashlib.sha256(json.dumps(words, sort_keys=True).encode()).hexdigest()[:6]
-    return f"{form}-{manifest.generation:08d}-seed{seed}-{digest}{suffix}"
+def _name(manifest: Manifest, words: dict, usual: bool, suffix: str) -> str:
+    """A file name that says what it is, `walker-11-episode-seed0.mp4`; unusual settings add their hash."""
+    digest = "" if usual else f"-{hashlib.sha256(json.dumps(words, sort_keys=True).encode()).hexdigest()[:6]}"
+    stem = f"{words['run']}-{manifest.generation}-{words['form']}-seed{words['seed']}{digest}"
+    return fitting_name(stem, suffix)
