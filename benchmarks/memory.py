@@ -21,7 +21,7 @@ from colab_rl import evaluate, train
 
 SETTINGS = {"total_steps": 80_000, "num_envs": 16, "num_steps": 64, "minibatch_size": 256, "update_epochs": 10,
             "gamma": 0.98, "gae_lambda": 0.9, "learning_rate": 1e-3, "learning_rate_schedule": "linear",
-            "shared_trunk": True, "eval_every": 10, "checkpoint_every": 20}
+            "shared_trunk": True, "eval_every": 20, "eval_episodes": 10, "checkpoint_every": 20}
 
 
 class WithoutVelocities(gymnasium.ObservationWrapper):

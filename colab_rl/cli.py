@@ -40,7 +40,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         os.getcwd()
     except FileNotFoundError:  # in which torch ends the program when it is imported
-        _tell("error: the current folder is gone; nothing was changed; change to one that is there")
+        _tell("error: the current folder is gone; nothing was changed; change to an existing one")
         return 1
     try:
         with warnings_raise_nothing():
@@ -73,7 +73,7 @@ def _tell(line: str) -> None:
 
 
 def _mend_streams() -> None:
-    """Lets results be printed where standard output is closed, or cannot show a file's name; they change no outcome."""
+    """Lets results be printed if standard output is closed, or cannot show a file's name; they change no outcome."""
     standard_error()
     for name in ("stdout", "stderr"):
         if getattr(sys, name) is None:  # closed by `>&-`
@@ -83,7 +83,7 @@ def _mend_streams() -> None:
 
 
 def _installing(package: str) -> str:
-    """What to do where a package cannot be imported."""
+    """What to do if a package cannot be imported."""
     from colab_rl import requirements
 
     try:
@@ -129,7 +129,7 @@ def _command(help: str, *arguments: Argument) -> Callable[[Function], Function]:
     return added
 
 
-RUN = _argument("run")
+RUN = _argument("run", help="the run's name")
 JSON = _argument("--json", action="store_true", help="as JSON")
 
 
@@ -236,14 +236,15 @@ def _sweep(options: argparse.Namespace) -> int:
     return 1 if result.problems else 0
 
 
-@_command("what runs there are and where their checkpoints lie", _argument("run", nargs="?"), JSON)
+@_command("list all runs, or the checkpoints of one, here and in the store", _argument("run", nargs="?"), JSON)
 def _status(options: argparse.Namespace) -> int:
     from colab_rl.commands.status import status_in
-    from colab_rl.commands.sweep import sweep_status
     from colab_rl.runs.places import Places
+    from colab_rl.sweeps.trials import record_of
 
     places = Places(**_places(options))
-    if options.run and (standing := sweep_status(options.run, places)):
+    if options.run and (record := record_of(options.run, places)):
+        standing = record.result()
         _print_json(standing.to_json()) if options.json else print(standing.summary(), standing.table(), sep="\n")
         return 0
     found = status_in(places, options.run)
@@ -259,7 +260,7 @@ def _status(options: argparse.Namespace) -> int:
 
 
 @_command(
-    "score a policy on stock gymnasium, deterministically", RUN,
+    "score a policy over deterministic episodes of gymnasium's own environment", RUN,
     _argument("--checkpoint", default="best", metavar="WHICH", help=CHECKPOINT),
     _argument("--episodes", type=int, default=100),
     _argument("--seed", type=int, default=0, help="the episodes' seeds are SEED, SEED + 1, ..."), JSON)
@@ -292,7 +293,7 @@ def _verify(options: argparse.Namespace) -> int:
     _argument("--checkpoint", default="best", metavar="WHICH", help=CHECKPOINT),
     _argument("--against", metavar="RUN[:WHICH]", nargs="+", action="extend", default=[],
               help="1 to 3 others for compare (default: the run's first checkpoint)"),
-    _argument("--seed", type=int, default=0, help="the episode's, as in evaluate"),
+    _argument("--seed", type=int, help="the episode's, as in evaluate (default: the median one of the run's score)"),
     _argument("--out", metavar="FILE", help=".mp4 or .gif (default: in the run's videos/)"),
     _argument("--gif", action="store_true", help="a GIF in the run's videos/, for a README"),
     _argument("--overlay", default="all", metavar="PANELS",
@@ -326,7 +327,7 @@ def _export(options: argparse.Namespace) -> int:
     return _copied("folder", exported.store_error)
 
 
-@_command("bring what the store lacks of a run there, and wait for it", RUN)
+@_command("copy to the store what it lacks of a run, and wait for it", RUN)
 def _push(options: argparse.Namespace) -> int:
     from colab_rl.runs.push import push
 
@@ -388,7 +389,7 @@ def _bench(options: argparse.Namespace) -> int:
     return 0
 
 
-@_command("what this machine has and lacks, and one fix a line where something is wrong", JSON)
+@_command("check this machine, and name a fix for each problem", JSON)
 def _doctor(options: argparse.Namespace) -> int:
     from colab_rl.commands.doctor import examine
 

@@ -18,6 +18,7 @@ NAME = "colab-rl"
 FAST = "fast"   # the extra with EnvPool: wanted, not needed
 ENVPOOL = "envpool>=1.2,<1.2.1"  # what setup.cfg says of it
 EXPORT = ("onnx>=1.16", "onnxruntime>=1.18", "onnxscript>=0.5")  # and of the extra for exports
+SEARCH = ("optuna>=4",)  # of the extra for a sweep's search
 SAME = {"pygame": "pygame-ce"}  # another distribution of the same modules, which will do as well
 SOURCES = ("colab_rl", "setup.cfg", "pyproject.toml", "requirements.txt", "README.md", "LICENSE")
 

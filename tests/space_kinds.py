@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -32,6 +32,7 @@ class Kind(NamedTuple):
     acts: Space
     decode: Callable[[Any], tuple[float, float]]
     network: str = "mlp"
+    settings: Mapping[str, Any] = {}
 
 
 def picture(a: int, b: int) -> np.ndarray:
@@ -57,6 +58,11 @@ KINDS = {
     "image": Kind(IMAGE, picture, Discrete(4, start=3), lambda x: ((x - 3) // 2, (x - 3) % 2), "Pixels"),
     "mixed": Kind(Dict(eye=IMAGE, hint=Discrete(2)), lambda a, b: {"eye": picture(a, 0), "hint": b},
                   MultiDiscrete([2, 2]), lambda x: (x[0], x[1]), "Pixels")}
+CNN = {"cnn_size": "impala", "activation": "relu", "layer_norm": True, "learning_rate": 2e-3}
+KINDS |= {"image-cnn": KINDS["image"]._replace(network="cnn", settings=CNN),
+          "mixed-cnn": KINDS["mixed"]._replace(network="auto", settings={**CNN, "shared_trunk": True}),
+          "gru": KINDS["multi-binary"]._replace(network="gru"),
+          "shared-gru": KINDS["multi-discrete"]._replace(network="gru", settings={"shared_trunk": True})}
 
 
 class Bits(gymnasium.Env):
@@ -99,9 +105,9 @@ class Pixels(Network):
 
 def begin(kind: str, root: str, total_steps: int, **options: Any) -> Any:
     """Trains the run of a kind, or goes on with it."""
-    network = Pixels if KINDS[kind].network == "Pixels" else "mlp"
-    return train(kind, env=partial(Bits, kind), settings={**SETTINGS, "network": network}, root=root,
-                 store="none", total_steps=total_steps, **options)
+    network = Pixels if KINDS[kind].network == "Pixels" else KINDS[kind].network
+    return train(kind, env=partial(Bits, kind), settings={**SETTINGS, "network": network, **KINDS[kind].settings},
+                 root=root, store="none", total_steps=total_steps, **options)
 
 
 if __name__ == "__main__":

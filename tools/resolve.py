@@ -15,7 +15,7 @@ from pathlib import Path
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-from colab_rl.requirements import EXPORT, needs
+from colab_rl.requirements import EXPORT, SEARCH, needs
 
 HOME = Path(__file__).parents[1]
 SPARED = {"torch"}  # the image has it from a file of its own
@@ -33,7 +33,7 @@ def check(image: Path) -> list[str]:
     major, minor = re.search(r"-py(\d)(\d+)\.txt", image.name).groups()
     wrong, missing = [], []
     wanted = [need.requirement for need in needs() if need.requirement.name not in SPARED]
-    for need in (*wanted, *map(Requirement, EXPORT)):
+    for need in (*wanted, *map(Requirement, (*EXPORT, *SEARCH))):
         here = held.get(canonicalize_name(need.name))
         if here is None:
             missing.append(f"{need.name}{need.specifier}")

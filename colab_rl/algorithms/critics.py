@@ -130,7 +130,7 @@ class BatchedCritics(nn.Module):
         return torch.cat([obs.t(), actions.t()]).expand(len(self.biases[0]), -1, -1)
 
     def _normalized(self, x: Tensor) -> tuple[Tensor, Tensor | None]:
-        """The (N, units, B) sums of a layer, normalised where that is asked for, and what they were multiplied by."""
+        """The (N, units, B) sums of a layer, normalised if that is asked for, and what they were multiplied by."""
         if not self._layer_norm:
             return x, None
         centred = x - x.mean(1, keepdim=True)

@@ -50,7 +50,7 @@ class Transitions(NamedTuple):
     actions: Tensor     # (B,) int64 or (B, A) float32, in the policy's unit
     log_probs: Tensor   # (B,) of the actions
     advantages: Tensor  # (B,)
-    targets: Tensor     # (B,) for the values: advantages plus the values of then
+    targets: Tensor     # (B,) for the values: advantages plus the values of the rollout
     value_state: Tensor | None = None  # (n, state_size) before the first step, if the value network has its own memory
 
     @property

@@ -67,7 +67,7 @@ class Manifest:
 
     files: without these it does not exist: the training state, the metrics since the parent, and the replay segments
         that hold past experience, which manifests share.
-    history: the metrics before. If one of them is damaged the run goes on, and its curves have a gap.
+    history: the metrics before. If one of them is damaged the run continues, and its curves have a gap.
     earlier: what the manifests of the checkpoints before say, so that a list of many runs reads one manifest of each
         (`earlier_of`). A file of theirs that this manifest names too stands there as None.
     confirmed: the score that the run ended with (confirmation.py). It is empty while a finished run's score is still to

@@ -64,7 +64,7 @@ class StorePace:
         self._behind = False
 
     def _say_waiting(self, longest: float, error: str | None) -> None:
-        """That the store is slow is said once a session, what is wrong with it each time."""
+        """Prints once a session that the store is slow, and each time what is wrong with it."""
         if error or not self._said_slow:
             self._said_slow = self._said_slow or not error
             say(f"waiting for the store, {longest:.0f} s at most: "

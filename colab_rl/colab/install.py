@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING
 from colab_rl.errors import ColabRLError
 from colab_rl.machine import installed
 from colab_rl.progress import aside
-from colab_rl.requirements import EXPORT, NAME, SOURCES, checkout, needs
+from colab_rl.requirements import EXPORT, NAME, SEARCH, SOURCES, checkout, needs
 
 if TYPE_CHECKING:
     from packaging.requirements import Requirement
@@ -74,9 +74,18 @@ def complete() -> None:
 
 def complete_export() -> None:
     """Installs what an export needs and is missing, as `complete` does. Raises ColabRLError if it cannot."""
+    _complete(EXPORT)
+
+
+def complete_search() -> None:
+    """The same for a sweep's search."""
+    _complete(SEARCH)
+
+
+def _complete(requirements: Sequence[str]) -> None:
     from packaging.requirements import Requirement
 
-    missing = [one for one in map(Requirement, EXPORT) if not installed(one.name)]
+    missing = [one for one in map(Requirement, requirements) if not installed(one.name)]
     if missing:
         _say(f"installing what is missing here: {_names(missing)}")
         _require(missing, _install(missing, []))

@@ -1,4 +1,4 @@
-"""`status`: what runs there are, and where their checkpoints lie."""
+"""`status`: all runs, and where their checkpoints are."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ def status(run: str | None = None, *, root: Location = None, store: Location = N
 
     For one run, `verified` and `written` mean that every file has the MD5 of its manifest: each is read, or the storage
     itself gives its MD5. For all runs only manifests are read. Another file has the size of its manifest then, and the
-    MD5 too if a listing brings it (`survey`).
+    MD5 too if a listing has it (`survey`).
     """
     return status_in(Places(root, store), run)
 

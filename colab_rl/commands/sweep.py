@@ -106,20 +106,6 @@ def sweep(sweep: str, *, env: EnvironmentSource | None = None,
             return driver.run(stop)
 
 
-def sweep_status(name: str, places: Places) -> SweepResult | None:
-    """How a sweep stands, from its journal. None if there is no sweep of that name."""
-    found = standing_of(name, places)
-    return found.result() if found else None
-
-
-def standing_of(name: str, places: Places) -> Record | None:
-    """What is written of a sweep. None if there is none of that name."""
-    check_run_name(name)
-    folder = SweepFolder(places, name)
-    plan = folder.plan()
-    return Record(plan, folder.journal()) if plan else None
-
-
 class _OwnCode:
     """The person's own algorithms and networks, which the runs' processes are given."""
 

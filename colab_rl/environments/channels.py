@@ -142,7 +142,7 @@ class Channels(Shown):
     def row(self, environment: gymnasium.Env, observation: np.ndarray) -> np.ndarray:
         """(width,) float64: the channels' values, then x, y and angle of every body.
 
-        Raises UsageError where `read` gives another number of values than there are units.
+        Raises UsageError if `read` gives another number of values than there are units.
         """
         values = np.ravel(np.asarray(self.read(environment.unwrapped, observation), np.float64))
         if len(values) != len(self.units):

@@ -121,7 +121,7 @@ class EnvPoolVectorEnvironment(VectorEnvironment):
 
 
 def why_not_envpool(source: EnvironmentSource, spaces: Spaces) -> str | None:
-    """Why EnvPool cannot step an environment, in words; None where it can."""
+    """Why EnvPool cannot step an environment, in words; None if it can."""
     env_id, keywords = bare(source), keywords_of(source)
     if not isinstance(env_id, str):
         return "it steps no environments that are functions"
@@ -169,5 +169,5 @@ def _without_warnings() -> Iterator[None]:
 
 
 def _envpool() -> Any:
-    """The package; importing it imports every family of environments, so only where it is used."""
+    """The package; importing it imports every family of environments, so only when it is used."""
     return importlib.import_module("envpool")

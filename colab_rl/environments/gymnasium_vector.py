@@ -202,7 +202,7 @@ class GymnasiumVectorEnvironment(VectorEnvironment):
         self._workers = []
 
     def _replay(self) -> bool:
-        """Whether every unfinished episode went on as long as it did."""
+        """Whether every unfinished episode lasted as long as before."""
         queues: list[list[int]] = [[] for _ in self._workers]
         for slot in np.flatnonzero(~self.ended):
             queues[self._worker_of[slot]].append(int(slot))

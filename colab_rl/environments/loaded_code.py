@@ -64,7 +64,7 @@ def difference(here: Mapping[str, str], there: Mapping[str, str]) -> str:
 class _Reach:
     """What is reached from classes and functions: `found`, by name.
 
-    packages: those that are followed; a person's own files are too.
+    packages: those that are followed; the user's files are too.
     """
 
     def __init__(self, packages: set[str]) -> None:

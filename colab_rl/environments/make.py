@@ -53,11 +53,11 @@ class Configured:
 
 @prints_aside()
 def make_environment(source: EnvironmentSource, render_mode: str | None = None) -> gymnasium.Env:
-    """A new environment. Raises UsageError for an unknown id or a function that makes none, EnvironmentFault where
+    """A new environment. Raises UsageError for an unknown id or a function that makes none, EnvironmentFault if
     making it fails.
 
-    render_mode: what its `render` shall give. A function is given it where it takes an argument
-        of that name. Raises EnvironmentFault where the environment does not have it.
+    render_mode: what its `render` shall give. A function is given it if it takes an argument
+        of that name. Raises EnvironmentFault if the environment does not have it.
     """
     try:
         return _made(source, render_mode, {})
@@ -86,7 +86,7 @@ def _made(source: EnvironmentSource, render_mode: str | None, keywords: Mapping[
     if render_mode is None:
         return gymnasium.make(source, disable_env_checker=True, **keywords)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of a mode that is not there, which is said below
+        warnings.simplefilter("ignore")  # of a missing mode: `_rendering` raises for it
         return _rendering(gymnasium.make(source, disable_env_checker=True, render_mode=render_mode, **keywords), source,
                           render_mode)
 

@@ -136,11 +136,11 @@ class Spaces:
 
     @property
     def action_dtype(self) -> type:
-        """int64 where discrete, float32 otherwise."""
+        """int64 if discrete, float32 otherwise."""
         return np.int64 if self.discrete else np.float32
 
     def to_json(self) -> dict[str, Any]:
-        """What run.json keeps of them. A bound is None where there is none."""
+        """What run.json keeps of them. A bound is None if there is none."""
         low, high = ([number if math.isfinite(number) else None for number in bounds.tolist()]
                      for bounds in (self.action_low, self.action_high))
         return {"observation": self.observation.to_json(), "discrete": self.discrete, "action_dim": self.action_dim,

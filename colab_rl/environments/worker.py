@@ -72,7 +72,7 @@ class Worker:
         return code
 
     def step(self) -> None:
-        """Steps each environment, or begins its next episode where the last one has ended."""
+        """Steps each environment, or begins its next episode if the last one has ended."""
         for i, stepper in enumerate(self.steppers):
             if self.ended[i]:
                 self.rewards[i] = self.own_rewards[i] = 0.0
@@ -91,7 +91,7 @@ class Worker:
             self._record(i)
 
     def restore(self, slot: int, seed: int, actions: np.ndarray) -> bool:
-        """Replays an episode up to now; whether it went on so long."""
+        """Replays an episode up to now; whether it lasted so long."""
         stepper = self.steppers[slot - self.first]
         stepper.begin(seed)
         return not any(any(stepper.step(action)[1:]) for action in actions)

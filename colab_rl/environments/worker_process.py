@@ -50,7 +50,7 @@ class WorkerProcess:
                     env={**os.environ, "OMP_NUM_THREADS": "1"})
             except OSError as error:
                 raise ColabRLError(f"no process to step environments in could be started ({error}); what was saved "
-                                   "before is kept; mend that, and run the same command again") from error
+                                   "before is kept; fix that, and run the same command again") from error
         self.connection = Connection(ours.detach())
         self.replaying = 0  # steps of the episode it is replaying
         with contextlib.suppress(OSError):  # a worker that is dead already is noticed when its answer is awaited

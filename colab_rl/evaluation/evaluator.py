@@ -1,4 +1,4 @@
-"""The score: deterministic episodes on stock gymnasium, one fresh environment seed an episode.
+"""The score: deterministic episodes of gymnasium's own environment, one fresh environment seed an episode.
 
 An episode depends on the policy and its seed alone: `Evaluator` in its worker processes, `record_episode`
 in this one, and `replay` all give the same, to the last bit. `check_repeats` finds environments that depend on more.
@@ -59,7 +59,7 @@ class Evaluator:
 
     slots: how many environments it makes, at most MOST_SLOTS.
     lent: training's own environments, made with their channels, if there may be none beside them: they are stepped
-        instead of others, and whoever lends them restores them after an evaluation.
+        instead of others, and their owner restores them after an evaluation.
     """
 
     def __init__(self, source: EnvironmentSource, spaces: Spaces, slots: int = MOST_SLOTS,
@@ -99,7 +99,7 @@ class Evaluator:
         actions: np.ndarray = np.zeros((envs.num_envs, *envs.spaces.action_shape), envs.spaces.action_dtype)
 
         def send(group: slice) -> np.ndarray | None:
-            """Begins a step; returns the slots in the middle of an episode, None where nothing is left to do."""
+            """Begins a step; returns the slots in the middle of an episode, None if nothing is left to do."""
             live = group.start + np.flatnonzero(~envs.ended[group])
             if not len(live) and not self._queue:
                 return None

@@ -53,7 +53,7 @@ def record_episode(environment: gymnasium.Env, spaces: Spaces, act: Function, va
 def replay(environment: gymnasium.Env, episode: Episode) -> Iterator[int]:
     """Plays a recorded episode again: yields t = 0, ..., T while `environment` stands in its state t, to be rendered.
 
-    Raises EnvironmentFault where the environment gives other rewards than it gave then, or raises.
+    Raises EnvironmentFault if the environment gives other rewards than it gave then, or raises.
     """
     stepper = Stepper(environment, None)
     with guarded(episode.environment):

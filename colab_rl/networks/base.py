@@ -20,7 +20,7 @@ outputs, and hands the loss's gradient by the outputs back:
 `vjp` (vector-Jacobian product) and `acting` have defaults that need nothing but `forward`. `MLP` overrides both,
 because calls, and not arithmetic, are what networks of this size cost.
 
-A network with memory is a subclass of `RecurrentNetwork` with a `state_size` and a `step`. Where others get
+A network with memory is a subclass of `RecurrentNetwork` with a `state_size` and a `step`. While others get
 observations, it gets them with what it remembers: `Remembered` while it acts, `Sequences` while it learns. So nothing
 between the algorithm and the network has to know of memory.
 """

@@ -1,4 +1,4 @@
-"""A network of one's own, tried before anything is written.
+"""The user's own network, tried before anything is written.
 
 It is called with a few observations, twice, row by row, and with other weights. That finds what would fail or spoil a
 run after hours: outputs of another shape, state that no checkpoint holds, rows that depend on each other, outputs that
@@ -25,7 +25,7 @@ MISTAKES = (TypeError, RuntimeError, ValueError, AttributeError, IndexError, Key
 
 def make_own(make: Callable[[ObservationSpec, int], Any], name: str, observation: ObservationSpec, outputs: int,
              generator: torch.Generator) -> Network:
-    """A network of one's own, its weights drawn from torch's global generator, which `generator` seeds.
+    """The user's own network, its weights drawn from torch's global generator, which `generator` seeds.
 
     Raises UsageError that says what is wrong with it.
     """

@@ -66,8 +66,8 @@ def make_network(config: Any, observation: ObservationSpec, outputs: int, gain: 
                  generator: torch.Generator) -> Network:
     """A network as the settings have it, its weights drawn from `generator`.
 
-    gain: of its outputs at first, or of each; a network of one's own has its own.
-    Raises UsageError if the observations are not what it takes, or a network of one's own does not fit.
+    gain: of its outputs at first, or of each; the user's own network has its own.
+    Raises UsageError if the observations are not what it takes, or the user's own network does not fit.
     """
     name = config.network
     if make := own_network(name):

@@ -1,6 +1,6 @@
 """What people read of a policy: a line, a card in a notebook, and the model card and example of an exported folder.
 
-All of it comes from what policy.json says; names are escaped, since whoever made the file chose them.
+All of it comes from what policy.json says; names are escaped, since the maker of the file chose them.
 """
 
 from __future__ import annotations
@@ -162,7 +162,8 @@ A policy for {_plain(environment)}, trained with colab_rl {about['versions']['co
 | --- | --- |
 {table}
 
-The score is the mean return of deterministic episodes on stock gymnasium, plus and minus the standard deviation.
+The score is the mean return of deterministic episodes of gymnasium's own environment, plus and minus the standard
+deviation.
 
 ## Use it
 ```

@@ -177,7 +177,7 @@ def draw(acting: Callable[..., Any], spaces: Spaces, memory: int = 0) -> tuple[b
     Raises NotDrawable that names the operation.
     """
     if spaces.observation.dtype == "uint8" and spaces.observation_space is not None:
-        raise NotDrawable("images that a Dict or Tuple brings")
+        raise NotDrawable("images inside a Dict or Tuple")
     if spaces.action_space is not None:
         raise NotDrawable(f"actions of a {next(iter(spaces.action_space))}")
     graph = Graph(spaces.observation)

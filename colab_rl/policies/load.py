@@ -66,8 +66,8 @@ def find_checkpoint(identity: Identity, places: Places, which: str | int,
                     tell: Callable[[str], None] = say) -> Checkpoint:
     """A run's `best` or `latest` whole checkpoint, or that of a generation, verified.
 
-    Before the first evaluation, `best` is the latest. tell: is told what could not be read on the way to it.
-    Raises UsageError for one that is not there, ColabRLError where it, or each of them, is not whole.
+    Before the first evaluation, `best` is the latest. tell: gets a line about what could not be read on the way to it.
+    Raises UsageError for one that is not there, ColabRLError if it, or each of them, is not whole.
     """
     local, remote = places.tiers(identity)
     if re.fullmatch("[0-9]+", str(which)):
@@ -157,7 +157,7 @@ def algorithm_of(about: Mapping[str, Any], files: Mapping[str, bytes]) -> Algori
 
 def load_algorithm(identity: Identity, checkpoint: Checkpoint, spaces: Spaces) -> Algorithm:
     """The run's algorithm as the checkpoint left it, on the CPU. Raises UsageError for an environment of other spaces,
-    ColabRLError where the state cannot be loaded.
+    ColabRLError if the state cannot be loaded.
     """
     identity.check_spaces(spaces)
     return restored(identity.algorithm, identity.make_config(), spaces, checkpoint.state,

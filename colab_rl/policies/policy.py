@@ -29,7 +29,7 @@ Function = Callable[..., np.ndarray]
 
 
 class Score(float):
-    """The mean return of deterministic episodes on stock gymnasium.
+    """The mean return of deterministic episodes of gymnasium's own environment.
 
     std: of their returns. episodes, seed: how many, and the first one's seed; None if that was not kept.
     low, high: the 95 % interval of the mean. None if the episodes also chose the checkpoint, so that the score is not

@@ -110,7 +110,7 @@ class Identity:
                                   "install the newer version")
             content.setdefault("origin", content.pop("source", None))  # as 0.1.0 calls it
             identity = cls(**content)
-            if identity.algorithm in OURS:  # one of a person's own may not be registered yet
+            if identity.algorithm in OURS:  # the user's own may not be registered yet
                 identity.make_config()
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError, UsageError) as error:
             raise DamagedIdentity(f"{place} has a damaged run.json ({error}); nothing was changed") from error

@@ -9,7 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from colab_rl.sweeps.folder import Line
+from colab_rl.runs.identity import check_run_name
+from colab_rl.runs.places import Places
+from colab_rl.sweeps.folder import Line, SweepFolder
 from colab_rl.sweeps.plan import Plan
 from colab_rl.sweeps.pruning import Curve, Judgement
 from colab_rl.sweeps.search import Told
@@ -122,6 +124,9 @@ class SweepResult:
         return "\n".join(lines)
 
 
+KNOWN = [field.name for field in dataclasses.fields(RunRecord)]  # a later version may write more
+
+
 class Record:
     """What a journal says, and what has happened since.
 
@@ -135,7 +140,7 @@ class Record:
         self.pruned: dict[int, Judgement] = {}
         for line in lines:
             if "run" in line:
-                self.runs[line["run"]] = RunRecord(**line)
+                self.runs[line["run"]] = RunRecord(**{name: line[name] for name in KNOWN if name in line})
             elif "trial" in line:
                 self.proposed[line["trial"]] = line["settings"]
             elif "pruned" in line:
@@ -220,6 +225,14 @@ class Record:
         algorithm, settings = self.plan.training_of(best.settings)
         words = " ".join(f"{name}={_plain(value)}" for name, value in settings.items())
         return f"{self.plan.env_id}, {algorithm}: {words}" if words else ""
+
+
+def record_of(name: str, places: Places) -> Record | None:
+    """What is written of a sweep, here or in the store. None if there is none of that name."""
+    check_run_name(name)
+    folder = SweepFolder(places, name)
+    plan = folder.plan()
+    return Record(plan, folder.journal()) if plan else None
 
 
 def _plain(value: Any) -> str:

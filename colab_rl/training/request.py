@@ -111,13 +111,13 @@ class Request:
         return asked.total_steps
 
     def backend_of(self, identity: Identity, env: EnvironmentSource, spaces: Spaces) -> str:
-        """Who steps a run's environments on this machine: its own backend, or gymnasium where that is asked for
+        """Who steps a run's environments on this machine: its own backend, or gymnasium if that is asked for
         and its own is missing here. Raises UsageError or ColabRLError, and changes nothing, otherwise.
         """
         missing = why_not(identity.backend, env, spaces)
         if missing and self.backend != "gymnasium":
             raise ColabRLError(f"{identity.name} trains on EnvPool, and here {missing}; nothing was changed; "
-                               "go on with --backend gymnasium, which is not bit-exact")
+                               "continue with --backend gymnasium, which is not bit-exact")
         if self.backend == "gymnasium" != identity.backend and not missing:
             raise UsageError(f"run {identity.name} exists and differs: backend is {identity.backend}, not gymnasium; "
                              "nothing was changed; leave the option out to continue it, or give a new name")

@@ -61,7 +61,7 @@ class TrainingResult:
     best_score: mean return of the best checkpoint (see `best_by`) that this machine or the store holds: of `confirmed`
         if the run has ended, else of the evaluation that training made there.
     confirmed: the score that the run ended with, None before its end.
-    signal_number: the signal that stopped it early, None where none did.
+    signal_number: the signal that stopped it early, None if none did.
     pending: checkpoints that the store does not hold yet; store_error: why.
     """
 
@@ -86,7 +86,7 @@ class TrainingResult:
 
     def summary(self) -> str:
         """How it ended, in a line."""
-        how = "finished" if self.finished else "stopped, the same command goes on from here"
+        how = "finished" if self.finished else "stopped, the same command continues from here"
         score = "" if self.best_score is None else f", best evaluation {self.best_score:.1f}, not confirmed"
         score = f", score {self.confirmed.summary()}" if self.confirmed else score
         return (f"{self.run}: {how}; step {self.step:,} of {self.total_steps:,}, "
@@ -110,7 +110,7 @@ def train(run: str, *, env: EnvironmentSource | None = None, env_kwargs: Mapping
     origin: `OTHER` or `OTHER:CHECKPOINT` (a generation, `best` or `latest`), to start a new run from a checkpoint of
         another one; or a sweep, to begin with its best trial's settings. source: what version 0.1.0 calls it.
     root, store: see Places.
-    watcher: is told how it goes, in place of the progress bar.
+    watcher: shows the progress, in place of the progress bar.
 
     On a run that exists, what contradicts it raises UsageError and changes nothing; a larger
     `total_steps` extends it. Ctrl-C and SIGTERM save and return. Raises ColabRLError for what
@@ -159,14 +159,14 @@ class _Session:
         self.local.identity = self.identity_bytes
 
     def run(self, total_steps: int, stop: StopRequest) -> TrainingResult:
-        """Goes on from the newest whole checkpoint, and brings what the session wrote to the store."""
+        """Continues from the newest whole checkpoint, and copies what the session wrote to the store."""
         checkpoint = newest_whole(self.local, self.remote, say,
                                   check=lambda manifest: bring_segments(manifest, self.local, self.remote))
         if checkpoint is None:
             say(f"{self.identity.name} has no checkpoint yet: beginning")
         tables: list[bytes] = []
         if checkpoint:
-            # The command that began a run goes on with its extension; other steps than both are a contradiction.
+            # The command that began a run continues its extension; other steps than both are a contradiction.
             if self.config.total_steps < total_steps < checkpoint.manifest.total_steps:
                 raise UsageError(f"run {self.identity.name} exists and differs: total_steps is "
                                  f"{checkpoint.manifest.total_steps} and can only grow, not {total_steps}; nothing was "
@@ -204,8 +204,8 @@ class _Session:
             yield row
 
     def _start(self, checkpoint: Checkpoint | None) -> tuple[Checkpoint, Iterator[Rows]] | None:
-        """Where training goes on: this run's newest checkpoint, or its origin, and the
-        experience that belongs to it. None where it begins from nothing.
+        """Where training continues: this run's newest checkpoint, or its origin, and the
+        experience that belongs to it. None if it begins from nothing.
         """
         origin = self.identity.origin
         if checkpoint:
@@ -269,35 +269,35 @@ def _load(trainer: Trainer, start: Checkpoint, experience: Iterable[Rows], own: 
     except (ValueError, KeyError, RuntimeError, TypeError) as error:
         raise ColabRLError(f"generation {manifest.generation} is whole but cannot be loaded by this version of "
                            "colab_rl; nothing was changed") from error
-    say(f"going on from generation {manifest.generation} "
+    say(f"continuing from generation {manifest.generation} "
         f"(iteration {manifest.iteration:,}, step {manifest.step:,})")
 
 
 def _run(trainer: Trainer, stop: StopRequest) -> None:
-    """Trains; where something goes wrong, says what is kept and what to do."""
+    """Trains; if something goes wrong, says what is kept and what to do."""
     try:
         trainer.run(stop)
     except (Divergence, EnvironmentFault, StorageError) as error:
-        manifest, advice = trainer.manifest, "the same command goes on from there"
+        manifest, advice = trainer.manifest, "the same command continues from there"
         if manifest is None:
             raise type(error)(f"{error}; no checkpoint was written yet") from error
         if isinstance(error, Divergence):
             advice = (f"try another setting from there, such as a smaller learning rate: train NEW "
                       f"--from {trainer.name}:{manifest.generation} --set learning_rate=...")
-        if isinstance(error, EnvironmentFault):  # going on is exact, so that what depends on the steps comes again
-            advice += "; where the environment is at fault, mend it first"
+        if isinstance(error, EnvironmentFault):  # continuing is exact, so what depends on the steps comes again
+            advice += "; if the environment is at fault, fix it first"
         raise type(error)(f"after iteration {trainer.iteration:,}: {error}; kept: generation {manifest.generation}, "
                           f"step {manifest.step:,}; {advice}") from error
 
 
 def _named(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """The settings, with a network of one's own by its name."""
+    """The settings, with the user's own network by its name."""
     network = settings.get("network", "mlp")
     return {**settings, "network": register_network(network)} if not isinstance(network, str) else dict(settings)
 
 
 def _merged(settings: Mapping[str, Any], **options: Any) -> dict[str, Any]:
-    """The settings and the options that are settings too. Raises UsageError where both name one, and differ."""
+    """The settings and the options that are settings too. Raises UsageError if both name one, and differ."""
     merged = dict(settings)
     for name, value in options.items():
         if value is not None and str(merged.setdefault(name, value)) != str(value):

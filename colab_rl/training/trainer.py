@@ -1,6 +1,6 @@
 """The loop: collect, update, evaluate, record, checkpoint.
 
-Everything that decides how training goes on is in `Trainer.state_dict`; a checkpoint is
+Everything that decides how training continues is in `Trainer.state_dict`; a checkpoint is
 that state, written at the boundary between two iterations. Wall times and metrics travel
 beside it and decide nothing.
 """
@@ -52,7 +52,7 @@ class Trainer:
     """Trains one run from where `load` put it, or from the start.
 
     manifest: of the newest checkpoint, None before the first.
-    inexact: why the run is not bit-exact from here on, empty where it is.
+    inexact: why the run is not bit-exact from here on, empty if it is.
     """
 
     def __init__(self, name: str, config: Config, total_steps: int, algorithm: Algorithm, envs: VectorEnvironment,
@@ -87,11 +87,11 @@ class Trainer:
 
     def load(self, state: dict[str, Any], experience: Iterable[Rows], manifest: Manifest | None,
              changes: list[str]) -> None:
-        """Goes on from a state.
+        """Continues from a state.
 
         experience: what its replay segments hold, empty for an algorithm that keeps none.
-        manifest: of the state's checkpoint where it is this run's own.
-        changes: why going on from it is not bit-exact, so far as is known.
+        manifest: of the state's checkpoint if it is this run's own.
+        changes: why continuing from it is not bit-exact, so far as is known.
         """
         self.algorithm.load_state_dict(state["algorithm"])
         if self.algorithm.replay:
@@ -246,7 +246,7 @@ class Trainer:
                 self.envs.restore(lent)
 
     def _iterate(self) -> Row:
-        """One iteration, its evaluation and its checkpoint where they are due."""
+        """One iteration, its evaluation and its checkpoint if they are due."""
         config = self.config
         started = time.perf_counter()
         steps = self.algorithm.collect(self.envs)
@@ -325,7 +325,7 @@ class Trainer:
         return max(1, self.config.eval_every // 4)
 
     def _record_no_more(self, error: Exception) -> None:
-        """Training goes on without telemetry, which only shows it."""
+        """Training continues without telemetry, which only shows it."""
         self._recorded = 0
         say(f"no telemetry is recorded any more: {' '.join(str(error).split())}; training continues without it")
 

@@ -67,7 +67,7 @@ class LivePlot:
         self._others = Series(MOST_POINTS)
         for point in other_points:
             self._others.add(*point)
-        self._show = show or _in_place()
+        self._show = show or in_place()
         self._clock = clock
         self._began = clock()
         self._next = 0.0
@@ -226,7 +226,7 @@ def _mean(points: list[tuple[float, float]]) -> tuple[float, float]:
     return sum(x for x, _ in points) / len(points), sum(y for _, y in points) / len(points)
 
 
-def _in_place() -> Callable[[dict[str, str]], None]:
+def in_place() -> Callable[[dict[str, str]], None]:
     """Shows a bundle in the cell's output, and each later one in the place of the first."""
     from IPython.display import display
 

@@ -248,7 +248,7 @@ def test_a_killed_kernel_and_a_lost_machine_change_nothing_in_the_end(colab, und
 
     colab.repository = "nobody/nothing"  # the wheel in Drive has to do
     client = colab.train(LONG)
-    assert "going on from generation" in text_of(client)
+    assert "continuing from generation" in text_of(client)
     assert hash_in(text_of(client)) == undisturbed
 
 
@@ -260,7 +260,7 @@ def test_the_stop_button_saves_and_run_all_goes_on(jupyter, undisturbed):
     thread.join()
     assert not errors and "book: stopped, " in text_of(client) and "Run all goes on from here" in text_of(client)
     again = jupyter.train(LONG)
-    assert "going on from generation" in text_of(again)
+    assert "continuing from generation" in text_of(again)
     assert hash_in(text_of(again)) == undisturbed
 
 
@@ -289,6 +289,18 @@ def test_a_changed_form_names_another_run_and_one_thing_can_be_changed(jupyter):
     assert f"{other}: finished" in text_of(client) and f"{other}-learning_rate-1e-2 scores" in text_of(client)
     assert "95 % interval" in text_of(client) and "is gone" not in text_of(client)
     assert f"return of {other}" in live_plots(client)[-1] and "solved at -100" in live_plots(client)[-1]
+
+
+def test_a_sweep_is_trained_shown_and_extended(jupyter):
+    jupyter.store = "none"
+    form = {"SWEEP_NAME": "walk", "ENV_ID": "CartPole-v1", "TOTAL_STEPS": 200, "SETTINGS": SETTINGS, "SEEDS": "0"}
+    first = jupyter.run("04_sweep", **form)
+    assert "walk: finished; trials: 1 finished" in text_of(first) and "walk-report.html" in text_of(first)
+    assert any("walk: 1 of 1 trials" in shown and "<table" in shown for shown in html_of(first))
+    assert "srcdoc" in html_of(first)[-1] and "Performance profile" in html_of(first)[-1]
+    again = jupyter.run("04_sweep", **{**form, "SEEDS": "0-1"})
+    assert "walk-t000-s1" not in text_of(first) and (jupyter.disk / "runs" / "walk-t000-s1").exists()
+    assert "walk: finished" in text_of(again)
 
 
 def test_an_error_is_one_line_and_no_traceback(jupyter):

@@ -71,6 +71,7 @@ def test_a_policy_acts_in_the_environments_own_spaces_as_it_does_in_evaluate(roo
     policy, environment = load_policy(kind, root=root, store="none"), Bits(kind)
     for seed, expected in enumerate(score):
         observation, _ = environment.reset(seed=seed)
+        policy.reset()
         total, done = 0.0, False
         while not done:
             observation, reward, _, done, _ = environment.step(policy(observation))
@@ -80,18 +81,23 @@ def test_a_policy_acts_in_the_environments_own_spaces_as_it_does_in_evaluate(roo
     observations = environment.observation_space
     batch = [observations.sample() for _ in range(3)]
     stacked = utils.concatenate(observations, batch, utils.create_empty_array(observations, 3))
+    policy.reset()
     actions = list(utils.iterate(utils.batch_space(environment.action_space, 3), policy(stacked)))
-    assert repr(actions) == repr([policy(one) for one in batch])
+    alone = []
+    for one in batch:
+        policy.reset()
+        alone.append(policy(one))
+    assert repr(actions) == repr(alone)
 
 
 @kinds
 def test_an_episode_is_recorded(root, kind):
     episode = record(kind, env=partial(Bits, kind), root=root, store="none", seed=4)
-    assert episode.length == LENGTH and len(episode.action_names) == (1 if kind == "image" else 2)
+    assert episode.length == LENGTH and len(episode.action_names) == (1 if kind.startswith("image") else 2)
     assert list(episode.units) == list(episode.series)
 
 
-@pytest.mark.parametrize("kind", ["dict", "image", "mixed"])
+@pytest.mark.parametrize("kind", ["dict", "image", "mixed", "image-cnn", "gru", "shared-gru"])
 def test_an_exported_policy_acts_the_same(root, kind, tmp_path):
     place = export(kind, env=partial(Bits, kind), out=tmp_path / "out", root=root, store="none").path
     theirs, ours = load_policy(Path(place)), load_policy(kind, root=root, store="none")

@@ -43,7 +43,8 @@ def said(root: Path) -> Confirmation:
 def test_the_winner_of_the_three_best_is_scored_on_episodes_that_chose_none(tmp_path):
     result, confirmed = trained(tmp_path), said(tmp_path)
     there = manifests(tmp_path)
-    ranked = sorted((one for one in there if one.criterion is not None), key=lambda one: -one.criterion)[:3]
+    scored = [one for one in there if one.criterion is not None]
+    ranked = sorted(scored, key=lambda one: (-one.criterion, -one.iteration))[:3]
     assert {row["generation"] for row in confirmed.candidates} == {one.generation for one in ranked}
     for row in confirmed.candidates:
         again = evaluate("run", checkpoint=row["generation"], episodes=3, seed=scoring.CHOOSING_SEED, root=tmp_path)

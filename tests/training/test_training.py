@@ -276,7 +276,7 @@ def test_a_signal_saves_and_leaves_with_its_code_and_the_hash_last_and_another_s
     assert "Traceback" not in errors
     found = status("walker", root=root, store="none")[0]
     assert output.splitlines()[-1] == f"state_sha256={found['state_sha256']}"
-    assert "the same command goes on from here" in output
+    assert "the same command continues from here" in output
     assert found["checkpoints"][0]["local"] == "verified" and not found["finished"]
 
 
@@ -621,7 +621,7 @@ def test_a_damaged_newest_checkpoint_costs_one_interval_and_is_kept_to_look_at(
     check_history(machine, last)
     errors = capsys.readouterr().err
     assert "skipping a checkpoint" in errors
-    assert not re.search(rf"going on from generation {generation} ", errors)
+    assert not re.search(rf"continuing from generation {generation} ", errors)
     aside = {path.name: path.read_bytes() for path in (machine.root / "walker" / "checkpoints").glob("*.bad")}
     assert f"{newest_name(damaged, generation)}.bad" in aside
     for name, data in damaged.items():
@@ -740,7 +740,7 @@ def test_a_file_in_the_place_of_tensorboards_folder_and_a_disk_without_locks_sto
                                               ("raise", "RuntimeError: the joint came off")])
 def test_a_broken_environment_stops_the_run_and_says_what_was_kept(tmp_path, undisturbed, deed, reason):
     machine = Machine(tmp_path)
-    with pytest.raises(ColabRLError, match=rf"{reason}.*kept: generation \d+, step \d+; .*mend it first$") as caught:
+    with pytest.raises(ColabRLError, match=rf"{reason}.*kept: generation \d+, step \d+; .*fix it first$") as caught:
         machine.train(deed=f"230 {deed}")
     assert caught.value.exit_code == 1 and "\n" not in str(caught.value)
     kept = int(re.search(r"kept: generation (\d+)", str(caught.value))[1])

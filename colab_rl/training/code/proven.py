@@ -1,6 +1,6 @@
 """The code of today that trains as version 0.1.0 did: `python tools/proven.py` tries it and writes this file.
 
-0.1.0 kept no hash of its code in its checkpoints. Its runs go on exactly if the code has these hashes.
+0.1.0 kept no hash of its code in its checkpoints. Its runs continue exactly if the code has these hashes.
 """
 
 PROVEN: dict[str, dict[str, str]] = {

@@ -20,14 +20,17 @@ from colab_rl.errors import ColabRLError, StorageError, UsageError
 from colab_rl.evaluation.episode import Episode
 from colab_rl.policies.load import evaluate_checkpoint, find_checkpoint
 from colab_rl.progress import say
+from colab_rl.runs.best_settings import SWEEPS
 from colab_rl.runs.places import Location, Places
 from colab_rl.storage import absolute_path
+from colab_rl.sweeps.trials import Record, record_of
 from colab_rl.views.dashboards import Contender, Table, comparison
 from colab_rl.views.files import check_file_name, copy_to_store, fitting_name, write_whole
 from colab_rl.views.history import History
 from colab_rl.views.report.films import record_telling
 from colab_rl.views.report.page import page
 from colab_rl.views.report.sections import Subject, facts_of, sections_of, verdicts_of
+from colab_rl.views.report.sweep import score_table, sweep_page
 from colab_rl.views.report.verdict import Judged
 
 MOST_CONTENDERS = 6   # colours that are told apart
@@ -40,7 +43,7 @@ def report(runs: str | Sequence[str], *, out: Location = None, checkpoint: str |
            env: EnvironmentSource | None = None, root: Location = None, store: Location = None) -> Path:
     """Writes the dashboards as one HTML file that opens offline; a copy goes to `reports/` of the (first) run's store.
 
-    runs: names, or `NAME:CHECKPOINT` (best, latest or a generation); several are compared.
+    runs: names, or `NAME:CHECKPOINT` (best, latest or a generation); several are compared. Or the name of a sweep.
     out: the file, `NAME-report.html` in the current folder where not given.
     checkpoint: of runs that are given without one. episodes: behind each score; 0 leaves the scores out.
     Raises UsageError for what is not there, StorageError where the copy fails; the file is written by then.
@@ -64,21 +67,37 @@ def write_report(runs: str | Sequence[str], *, out: Location = None, checkpoint:
     target = absolute_path(named, "out")
     _check_target(target)
     places = Places(root, store)
-    text, contenders = _page_of(names, places, checkpoint, episodes, env)
+    record = _sweep_of(names, places)
+    if record:
+        text, scores = sweep_page(record, places, MARK), score_table(record)
+    else:
+        text, contenders = _page_of(names, places, checkpoint, episodes, env)
+        scores = comparison(contenders)
     data = text.encode(errors="replace")
     write_whole(target, data)
-    identity = places.require(names[0].partition(":")[0])
     try:
-        copy_to_store(places, identity, REPORTS + target.name, data)
+        if record and places.store:
+            places.store.subfolder(f"{SWEEPS}/{names[0]}").put(REPORTS + target.name, data)
+        elif record is None:
+            copy_to_store(places, places.require(names[0].partition(":")[0]), REPORTS + target.name, data)
     except ColabRLError as error:
         raise StorageError(f"the report is in {target}, but no copy of it is in the store: {error}") from error
-    return WrittenReport(named if named.exists() else target, comparison(contenders))
+    return WrittenReport(named if named.exists() else target, scores)
 
 
 def build_page(names: Sequence[str], *, checkpoint: str | int = "best", episodes: int = 100,
                env: EnvironmentSource | None = None, root: Location = None, store: Location = None) -> str:
     """The page of `report`, as text."""
-    return _page_of(names, Places(root, store), checkpoint, episodes, env)[0]
+    places = Places(root, store)
+    record = _sweep_of(names, places)
+    return sweep_page(record, places, MARK) if record else _page_of(names, places, checkpoint, episodes, env)[0]
+
+
+def _sweep_of(names: Sequence[str], places: Places) -> Record | None:
+    """The sweep that is asked for, None if it is a run or several."""
+    if len(names) != 1 or ":" in names[0] or places.find(names[0]):
+        return None
+    return record_of(names[0], places)
 
 
 def _page_of(names: Sequence[str], places: Places, checkpoint: str | int, episodes: int, env: EnvironmentSource | None

@@ -25,7 +25,7 @@ from colab_rl.views.files import check_file_name, copy_to_store
 from colab_rl.views.video.encoder import VideoWriter, check_encoder, check_suffix, check_writable
 from colab_rl.views.video.overlay import parse_panels
 from colab_rl.views.video.reels import Camera, Sequel, SideBySide, Style, stride_and_fps
-from colab_rl.views.video.takes import takes_of
+from colab_rl.views.video.takes import takes_of, usual_seed
 
 FORMS = ("episode", "compare", "evolution")
 EVOLUTION_SECONDS = 6.0    # of each
@@ -73,7 +73,7 @@ class Video:
 
 @checked
 def render(run: str, *, form: str = "episode", checkpoint: str | int = "best", against: Sequence[str] = (),
-           seed: int = 0, out: str | os.PathLike | None = None, gif: bool = False, overlay: str = "all",
+           seed: int | None = None, out: str | os.PathLike | None = None, gif: bool = False, overlay: str = "all",
            size: int | None = None, speed: float = 1.0, seconds: float | None = None, overwrite: bool = False,
            env: EnvironmentSource | None = None, root: Location = None, store: Location = None) -> Video:
     """Makes a video of deterministic episodes, and copies it into the run's videos/ in the store.
@@ -81,7 +81,8 @@ def render(run: str, *, form: str = "episode", checkpoint: str | int = "best", a
     form: `episode`; `compare` puts it beside those of `against`; `evolution` goes through the run's checkpoints from
         the first to `checkpoint`.
     against: 1 to 3 of `RUN` or `RUN:CHECKPOINT`; if none is given, the run's first checkpoint.
-    seed: of the episodes, which are those of `evaluate`.
+    seed: of the episodes, which are those of `evaluate`. If not given, that of the median among the episodes of the
+        score that the run ended with, and 0 before.
     out: the file, .mp4 or .gif; in the run's own videos/ if not given, as GIF with `gif`.
     overlay: `all`, `none`, or some of caption, numbers, traces, actions, progress, with commas between.
     size: width in pixels, even. speed: 1 is the environment's own.
@@ -97,6 +98,7 @@ def render(run: str, *, form: str = "episode", checkpoint: str | int = "best", a
     suffix = _suffix(out, gif)
     places = Places(root, store)
     identity = places.require(run)
+    seed = usual_seed(identity, places) if seed is None else seed
     source = identity.environment(env, "render")
     stride, fps = stride_and_fps(_check_possible(source, out, overwrite), speed, suffix)
     if seconds is None and form == "evolution":
@@ -123,13 +125,13 @@ def render(run: str, *, form: str = "episode", checkpoint: str | int = "best", a
     return Video(shown, form, seed, len(reel), fps, reel.size, returns, *_stored(places, identity, name, path))
 
 
-def _check_options(form: str, against: Sequence[str], seed: int, size: int | None, speed: float,
+def _check_options(form: str, against: Sequence[str], seed: int | None, size: int | None, speed: float,
                    seconds: float | None) -> None:
     if form not in FORMS:
         raise UsageError(f"no form {form!r}{nearest(form, FORMS)} (there is: {', '.join(FORMS)})")
     if against and form != "compare":
         raise UsageError("other checkpoints to compare with belong to the form compare: give --form compare")
-    check_seed(seed)
+    check_seed(seed or 0)
     if size is not None and not NARROWEST <= size <= WIDEST:
         raise UsageError(f"the size is a width between {NARROWEST} and {WIDEST} pixels, not {size}")
     if size is not None and size % 2:

@@ -41,6 +41,14 @@ class Take:
         return self.run, f"generation {self.manifest.generation}", f"{_count(self.manifest.step)} steps", score
 
 
+def usual_seed(identity: Identity, places: Places) -> int:
+    """The seed of the median among the episodes of a run's score; 0 before there is one."""
+    confirmed = read_confirmation(filter(None, places.tiers(identity)))
+    if confirmed is None:
+        return 0
+    return confirmed.seed + int(np.argsort(confirmed.returns, kind="stable")[(confirmed.episodes - 1) // 2])
+
+
 def takes_of(form: str, identity: Identity, places: Places, checkpoint: str | int, against: Sequence[str],
              seed: int, source: EnvironmentSource) -> list[Take]:
     """The takes of a form, in their order. Raises UsageError or ColabRLError where a checkpoint cannot be had."""

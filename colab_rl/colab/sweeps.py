@@ -1,0 +1,50 @@
+"""What the cells of 04_sweep call."""
+
+from __future__ import annotations
+
+import html
+import os
+from collections.abc import Mapping
+from typing import Any
+
+from colab_rl.arguments import checked
+from colab_rl.colab import install
+from colab_rl.environments import EnvironmentSource
+from colab_rl.sweeps.trials import SweepResult
+from colab_rl.views.live_sweep import LiveSweep
+
+
+@checked
+def sweep_live(sweep: str, store: str = "", root: str | os.PathLike | None = None, *,
+               env: EnvironmentSource | None = None, seeds: str = "", seed: int = 0,
+               search: Mapping[str, Any] | None = None, **options: Any) -> SweepResult:
+    """`sweep` with a plot and a table in the cell's output; says how it ended and what to do next.
+
+    seeds: empty for `seed` alone. Installs Optuna first if there is a search and it is missing. options: of `sweep`.
+    """
+    from colab_rl.commands.sweep import sweep as train_all
+
+    if search:
+        install.complete_search()
+    result = train_all(sweep, store=store or None, root=root, env=env, seeds=seeds or seed, search=search,
+                       watcher=LiveSweep(), **options)
+    print(result.table(), result.summary(), sep="\n")
+    for problem in result.problems:
+        print(problem)
+    print("Next: the cell below shows all trials; more SEEDS or TRIALS extend the sweep." if result.finished
+          else "Next: Run all goes on from here.")
+    return result
+
+
+@checked
+def show_sweep(sweep: str, store: str = "", root: str | os.PathLike | None = None) -> None:
+    """The report of a sweep in the cell's output, and as a file."""
+    from IPython.display import display
+
+    from colab_rl.views.report import report
+
+    path = report(sweep, store=store or None, root=root)
+    # A frame of its own: the page's script and style and the notebook's leave each other alone.
+    display({"text/html": f'<iframe srcdoc="{html.escape(path.read_text())}" '
+                          'style="width:100%;height:900px;border:0"></iframe>'}, raw=True)
+    print(path)
