@@ -44,6 +44,7 @@ def first_cell(book: dict) -> dict:
 def stamped(text: str, repository: str, version: str) -> str:
     """The text with this repository and this version wherever it names one."""
     text = re.sub(f"(colab.research.google.com/github/){NAME}(/blob/)", rf"\g<1>{repository}\g<2>", text)
+    text = re.sub(f"(git clone https://github.com/){NAME}", rf"\g<1>{repository}", text)
     text = re.sub('^(REPOSITORY = ")[^"]*(")', rf"\g<1>{repository}\g<2>", text)
     return re.sub(r"(colab_rl-)[0-9][^-]*(-\*\.whl)", rf"\g<1>{version}\g<2>", text)
 
