@@ -77,6 +77,9 @@ def small(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, one_core: None) -> di
     shrink("train", lambda options: {
         "root": str(tmp_path / "trained"), "store": "none", "total_steps": 128,
         "settings": {**options.get("settings", {}), **parse_settings(TINY)}})
+    shrink("sweep", lambda options: {
+        "store": "none", "total_steps": 128, "settings": parse_settings(TINY), "seeds": 0, "workers": 2,
+        "vary": {name: values[:1] for name, values in options["vary"].items()}})
     shrink("evaluate", lambda options: {"episodes": 1})
     shrink("report", lambda options: {"episodes": 1})
     colab = types.ModuleType("google.colab")

@@ -130,9 +130,10 @@ class RayRunner(Runner):
         """Which nodes have other versions than this machine: a run that moves between them is not bit-exact."""
         asked = self._ray.remote(num_cpus=0)(versions)
         ours = versions("cpu", THREADS, "envpool")
+        answers = self._ray.get([self._on(node["NodeID"], asked).remote("cpu", THREADS, "envpool")
+                                 for node in self._nodes])
         found = []
-        for node in self._nodes:
-            theirs = self._ray.get(self._on(node["NodeID"], asked).remote("cpu", THREADS, "envpool"))
+        for node, theirs in zip(self._nodes, answers, strict=True):
             differing = [f"{name} {ours[name]} -> {theirs.get(name)}" for name in ours
                          if theirs.get(name) != ours[name]]
             if differing:
