@@ -1,7 +1,9 @@
 # make train   sets up and trains BipedalWalker-v3; again: continues
 # make test    sets up and tests
 # make test-colab   the notebooks with the package versions of Colab's image, and what installing would change there
-# make lint    ruff and mypy
+# make lint    ruff, mypy, spelling and style
+# make reference   writes the pages of docs/reference that follow from the code
+# make pictures    makes the pictures of the documents
 # make notebooks REPO=owner/name   puts the repository's name, the version and the first cell into all notebooks
 PYTHON ?= python3
 RUN ?= walker
@@ -9,7 +11,7 @@ BIN := .venv/bin
 
 IMAGE := .ci/colab-2026.08-py313.txt
 
-.PHONY: train test test-colab lint notebooks clean
+.PHONY: train test test-colab lint reference pictures notebooks clean
 
 train: .venv/ready
 	$(BIN)/python -m colab_rl train $(RUN) $(ARGS)
@@ -25,6 +27,14 @@ test-colab: .venv/ready-dev .venv-colab/ready
 lint: .venv/ready-dev
 	$(BIN)/ruff check .
 	$(BIN)/mypy
+	$(BIN)/codespell
+	$(BIN)/python tools/dialect.py
+
+reference: .venv/ready-dev
+	$(BIN)/python tools/reference.py
+
+pictures: .venv/ready-dev
+	$(BIN)/python tools/pictures.py
 
 notebooks:
 	$(PYTHON) tools/notebooks.py $(REPO)

@@ -42,7 +42,7 @@ def measure(run: str, root: pathlib.Path, seconds: float) -> tuple[float, float,
     process = subprocess.Popen([sys.executable, "-m", "colab_rl", "train", run, "--root", str(root)],
                                stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
     for line in process.stderr:
-        if "going on from generation" in line:  # said when everything is restored; the next thing is a step
+        if "continuing from generation" in line:  # said when everything is restored; the next thing is a step
             break
     else:
         raise SystemExit(f"{run} did not resume: is it finished?")

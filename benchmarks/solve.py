@@ -1,10 +1,13 @@
-"""Trains an environment's preset from nothing, over several seeds, and scores the best checkpoint of each.
+"""Trains an environment's preset from nothing, over many seeds, and says how good the next user's seed will be.
 
-    python benchmarks/solve.py --env BipedalWalker-v3 --seeds 0 1 2 --json solve.json
-    python benchmarks/solve.py --backend envpool --seeds 0 1 2 3 4 --set target_score=300   # time to a score
+    python benchmarks/solve.py --env BipedalWalker-v3 --json solve.json                       # seeds 1000 to 1019
+    python benchmarks/solve.py --backend envpool --set target_score=300                       # time to a score
+    python benchmarks/solve.py --env Pendulum-v1 --algo sac --seeds 1000-1009
 
-Wall time is the whole `train` command's, start-up, evaluations and checkpoints included. The
-score is that of `evaluate --episodes 100`: episodes that training never evaluated on.
+The rules: the command names the seeds before they run, all of them are reported, and settings are tuned on seeds 0 to
+99 alone. Wall time is the whole `train` command's, start-up, evaluations and checkpoints included. The score is that of
+`evaluate --episodes 100`, whose episodes chose no checkpoint and stopped no run. The result is the interquartile mean
+over the seeds with its 95 % interval, and the worst seed.
 """
 
 from __future__ import annotations
@@ -18,6 +21,12 @@ import subprocess
 import sys
 import tempfile
 import time
+
+import numpy as np
+
+from colab_rl.evaluation.intervals import interquartile_interval, interquartile_mean
+
+UNTUNED = 1000  # nobody chooses settings by this seed and those after it
 
 
 def shares(run: pathlib.Path) -> dict[str, float]:
@@ -47,18 +56,42 @@ def measure(env: str, algorithm: str, backend: str, seed: int, settings: list[st
             "step": status["step"], **score, "shares": shares(root / run)}
 
 
+def seeds_in(words: list[str]) -> list[int]:
+    """`["3", "1000-1019"]` as numbers."""
+    found = []
+    for word in words:
+        first, _, last = word.partition("-")
+        found += range(int(first), int(last or first) + 1)
+    return list(dict.fromkeys(found))
+
+
+def summary(rows: list[dict], target: float | None) -> dict:
+    """What all seeds come to."""
+    scores, seconds = np.array([row["mean"] for row in rows]), np.array([row["seconds"] for row in rows])
+    low, high = interquartile_interval(scores)
+    found = {"seeds": len(rows), "interquartile_mean": interquartile_mean(scores), "low": low, "high": high,
+             "worst": float(scores.min()), "worst_seed": rows[int(scores.argmin())]["seed"],
+             "median_seconds": float(np.median(seconds)), "worst_seconds": float(seconds.max())}
+    return found if target is None else {**found, "target": target, "at_target": int((scores >= target).sum())}
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--env", default="BipedalWalker-v3")
-    parser.add_argument("--algo", choices=("ppo", "sac", "tqc"), default="ppo")
+    parser.add_argument("--algo", default="ppo")
     parser.add_argument("--backend", choices=("gymnasium", "envpool"), default="gymnasium")
-    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    parser.add_argument("--seeds", nargs="+", default=["1000-1019"], metavar="SEED")
     parser.add_argument("--set", nargs="+", default=[], metavar="KEY=VALUE")
     parser.add_argument("--root", type=pathlib.Path, help="keep the runs in this folder")
     parser.add_argument("--json", type=pathlib.Path)
     options = parser.parse_args()
-    rows = []
-    for seed in options.seeds:
+    seeds = seeds_in(options.seeds)
+    print(f"seeds {', '.join(map(str, seeds))}" + ("" if min(seeds) >= UNTUNED else
+                                                   "; those below 1000 are for tuning, and no result"), flush=True)
+    target = next((float(value) for key, _, value in (word.partition("=") for word in options.set)
+                   if key == "target_score"), None)
+    rows: list[dict] = []
+    for seed in seeds:
         with tempfile.TemporaryDirectory() as folder:
             root = options.root or pathlib.Path(folder)
             root.mkdir(parents=True, exist_ok=True)
@@ -67,10 +100,15 @@ def main() -> None:
         print(f"{row['env']} seed {seed}: {row['mean']:.1f} +- {row['std']:.1f} (min {row['min']:.1f}) after "
               f"{row['step']:,} steps, {row['seconds']:.0f} s ({row['step'] / row['seconds']:.0f} steps/s); {parts}",
               flush=True)
+        if options.json:  # what is known so far, if this is cut off
+            options.json.write_text(json.dumps({"summary": summary(rows, target), "runs": rows}, indent=1))
+    found = summary(rows, target)
+    print("interquartile mean {interquartile_mean:.1f} (95 % interval {low:.1f} to {high:.1f}) over {seeds} seeds; "
+          "worst {worst:.1f}, seed {worst_seed}; "
+          "median {median_seconds:.0f} s, worst {worst_seconds:.0f} s".format(**found)
+          + (f"; {found['at_target']} of {found['seeds']} at {target:g} and more" if target is not None else ""))
     peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
     print(f"largest single process {peak:.0f} MB")
-    if options.json:
-        options.json.write_text(json.dumps(rows, indent=1))
 
 
 if __name__ == "__main__":

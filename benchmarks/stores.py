@@ -235,7 +235,7 @@ def resume(options: argparse.Namespace, folder: pathlib.Path) -> dict:
         began = time.perf_counter()
         process = start("run", folder / "bare", "drive:colab_rl", "--total-steps", str(2 * steps), endpoint=server.url)
         for line in process.stderr:
-            if "going on from generation" in line:
+            if "continuing from generation" in line:
                 break
         seconds, calls = time.perf_counter() - began, len(server.calls)
         process.kill()

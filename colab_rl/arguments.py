@@ -23,7 +23,7 @@ NUMBERS = {int: numbers.Integral, float: numbers.Real}
 
 
 def checked(function: Callable[P, R]) -> Callable[P, R]:
-    """The function; raises UsageError where an argument is of a type that its annotation does not name."""
+    """The function; raises UsageError if an argument is of a type that its annotation does not name."""
     signature = inspect.signature(function)
 
     @functools.wraps(function)

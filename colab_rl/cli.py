@@ -40,7 +40,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         os.getcwd()
     except FileNotFoundError:  # in which torch ends the program when it is imported
-        _tell("error: the current folder is gone; nothing was changed; change to one that is there")
+        _tell("error: the current folder is gone; nothing was changed; change to an existing one")
         return 1
     try:
         with warnings_raise_nothing():
@@ -73,7 +73,7 @@ def _tell(line: str) -> None:
 
 
 def _mend_streams() -> None:
-    """Lets results be printed where standard output is closed, or cannot show a file's name; they change no outcome."""
+    """Lets results be printed if standard output is closed, or cannot show a file's name; they change no outcome."""
     standard_error()
     for name in ("stdout", "stderr"):
         if getattr(sys, name) is None:  # closed by `>&-`
@@ -83,7 +83,7 @@ def _mend_streams() -> None:
 
 
 def _installing(package: str) -> str:
-    """What to do where a package cannot be imported."""
+    """What to do if a package cannot be imported."""
     from colab_rl import requirements
 
     try:
@@ -129,7 +129,7 @@ def _command(help: str, *arguments: Argument) -> Callable[[Function], Function]:
     return added
 
 
-RUN = _argument("run")
+RUN = _argument("run", help="the run's name")
 JSON = _argument("--json", action="store_true", help="as JSON")
 
 
@@ -171,6 +171,8 @@ def _copied(what: str, store_error: str | None) -> int:
 @_command(
     "start a run, or continue it", RUN,
     _argument("--env", metavar="ID", help=ENVIRONMENT),
+    _argument("--env-set", metavar="KEY=VALUE", nargs="+", action="extend",
+              help="keyword arguments of gymnasium.make, such as continuous=False"),
     _argument("--algo", help="ppo (the default), or for continuous actions sac or tqc"),
     _argument("--total-steps", metavar="N", help="environment steps; a larger number extends a run"),
     _argument("--seed", metavar="S"),
@@ -182,11 +184,13 @@ def _copied(what: str, store_error: str | None) -> int:
               help="start a new run from another run's checkpoint (a generation, best or latest), or with the "
               "settings of a sweep's best trial"))
 def _train(options: argparse.Namespace) -> int:
-    from colab_rl.settings import parse_settings
+    from colab_rl.settings import parse_keywords, parse_settings
     from colab_rl.training.session import train
 
-    result = train(options.run, env=options.env, algo=options.algo, total_steps=options.total_steps,
-                   seed=options.seed, backend=options.backend, device=options.device,
+    result = train(options.run, env=options.env,
+                   env_kwargs=None if options.env_set is None else parse_keywords(options.env_set),
+                   algo=options.algo, total_steps=options.total_steps, seed=options.seed, backend=options.backend,
+                   device=options.device,
                    settings=parse_settings(options.set), origin=options.origin, **_places(options))
     print(result.summary())
     if result.problem:
@@ -232,7 +236,7 @@ def _sweep(options: argparse.Namespace) -> int:
     return 1 if result.problems else 0
 
 
-@_command("what runs there are and where their checkpoints lie", _argument("run", nargs="?"), JSON)
+@_command("list all runs, or the checkpoints of one, here and in the store", _argument("run", nargs="?"), JSON)
 def _status(options: argparse.Namespace) -> int:
     from colab_rl.commands.status import status_in
     from colab_rl.runs.places import Places
@@ -256,7 +260,7 @@ def _status(options: argparse.Namespace) -> int:
 
 
 @_command(
-    "score a policy on stock gymnasium, deterministically", RUN,
+    "score a policy over deterministic episodes of gymnasium's own environment", RUN,
     _argument("--checkpoint", default="best", metavar="WHICH", help=CHECKPOINT),
     _argument("--episodes", type=int, default=100),
     _argument("--seed", type=int, default=0, help="the episodes' seeds are SEED, SEED + 1, ..."), JSON)
@@ -289,7 +293,7 @@ def _verify(options: argparse.Namespace) -> int:
     _argument("--checkpoint", default="best", metavar="WHICH", help=CHECKPOINT),
     _argument("--against", metavar="RUN[:WHICH]", nargs="+", action="extend", default=[],
               help="1 to 3 others for compare (default: the run's first checkpoint)"),
-    _argument("--seed", type=int, default=0, help="the episode's, as in evaluate"),
+    _argument("--seed", type=int, help="the episode's, as in evaluate (default: the median one of the run's score)"),
     _argument("--out", metavar="FILE", help=".mp4 or .gif (default: in the run's videos/)"),
     _argument("--gif", action="store_true", help="a GIF in the run's videos/, for a README"),
     _argument("--overlay", default="all", metavar="PANELS",
@@ -323,7 +327,7 @@ def _export(options: argparse.Namespace) -> int:
     return _copied("folder", exported.store_error)
 
 
-@_command("bring what the store lacks of a run there, and wait for it", RUN)
+@_command("copy to the store what it lacks of a run, and wait for it", RUN)
 def _push(options: argparse.Namespace) -> int:
     from colab_rl.runs.push import push
 
@@ -385,7 +389,7 @@ def _bench(options: argparse.Namespace) -> int:
     return 0
 
 
-@_command("what this machine has and lacks, and one fix a line where something is wrong", JSON)
+@_command("check this machine, and name a fix for each problem", JSON)
 def _doctor(options: argparse.Namespace) -> int:
     from colab_rl.commands.doctor import examine
 

@@ -56,7 +56,7 @@ def warnings_raise_nothing() -> Iterator[None]:
 
 
 def nearest(word: str, candidates: Iterable[str]) -> str:
-    """A hint such as `; did you mean 'gamma'?`, or the empty string where nothing is near."""
+    """A hint such as `; did you mean 'gamma'?`, or the empty string if nothing is near."""
     by_lower_case = {candidate.lower(): candidate for candidate in candidates}
     matches = difflib.get_close_matches(str(word).lower(), by_lower_case, n=3, cutoff=0.5)
     if not matches:

@@ -1,6 +1,6 @@
 """This machine: its cores and memory, and what of it decides whether training repeats to the last bit.
 
-torch is imported where it is needed: worker processes, which do without it, ask for the cores.
+Functions that need torch import it: worker processes ask for the cores without it.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ def choose_device(name: str, worth_a_gpu: bool) -> tuple[str, list[str]]:
 
     found = torch.cuda.is_available()
     if name == "cuda" and not found:
-        raise UsageError("no CUDA GPU is there (or torch was installed without CUDA); use --device cpu")
+        raise UsageError("no CUDA GPU found (or torch was installed without CUDA); use --device cpu")
     if name != "auto" or not found:
         return name if found else "cpu", []
     gpu = torch.cuda.get_device_name()
@@ -53,7 +53,7 @@ def choose_device(name: str, worth_a_gpu: bool) -> tuple[str, list[str]]:
 
 
 def available_device(device: str) -> tuple[str, list[str]]:
-    """A run's device, or the CPU where there is no GPU any more, and why."""
+    """A run's device, or the CPU if there is no GPU any more, and why."""
     import torch
 
     if device == "cuda" and not torch.cuda.is_available():
@@ -133,7 +133,7 @@ def versions(device: str, threads: int, backend: str) -> dict[str, str]:
 
 
 def available_memory() -> int | None:
-    """Bytes of memory that a program can still take, None where the system does not say."""
+    """Bytes of memory that a program can still take, None if the system does not say."""
     try:
         lines = Path("/proc/meminfo").read_text().splitlines()
         return 1024 * next(int(line.split()[1]) for line in lines if line.startswith("MemAvailable:"))

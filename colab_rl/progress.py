@@ -1,4 +1,4 @@
-"""Telling a person what goes on: lines and bars, at most once a second.
+"""Telling a person what happens: lines and bars, at most once a second.
 
 They go to standard error, which leaves standard output to results. A notebook shows standard error in red, as an error:
 there they go to standard output.
@@ -31,7 +31,7 @@ class _Aside:
 
 
 def aside() -> Any:
-    """Where what is only said goes: standard output in a notebook's cell, standard error elsewhere."""
+    """Where lines for people go: standard output in a notebook's cell, standard error elsewhere."""
     return sys.stdout if type(sys.stdout).__module__.startswith("ipykernel") else sys.stderr
 
 
@@ -55,7 +55,7 @@ def progress_bar(total: int, description: str, unit: str, **options: Any) -> tqd
 
 @runtime_checkable
 class Watcher(Protocol):
-    """Who is told how training goes on, instead of a progress bar: a notebook's live plot.
+    """What shows the progress of training instead of a progress bar: a notebook's live plot.
 
     A row is one iteration's metrics (docs/reference/metrics.md). What these calls take is taken from training.
     """
@@ -73,7 +73,7 @@ class Watcher(Protocol):
 class Dispensable:
     """Something that shows a training and must not end it, such as a watcher: its methods, and none of their errors.
 
-    The first error is told in a line, and no more calls come through. A stop (KeyboardInterrupt) always does.
+    A line tells the first error, and no more calls come through. A stop (KeyboardInterrupt) always does.
     """
 
     def __init__(self, shower: Any, name: str):
@@ -87,6 +87,6 @@ class Dispensable:
             except Exception as error:
                 self._works = False
                 reason = " ".join(f"{type(error).__name__}: {error}".split())
-                say(f"{self._name} shows nothing more of this session ({reason}); training goes on without it")
+                say(f"{self._name} shows nothing more of this session ({reason}); training continues without it")
 
         return call

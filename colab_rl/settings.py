@@ -6,6 +6,8 @@ and the notebook's SETTINGS take exactly these fields.
 
 from __future__ import annotations
 
+import ast
+import contextlib
 import dataclasses
 import functools
 import json
@@ -41,16 +43,22 @@ def with_default(kind: type, name: str, default: Any) -> Any:
 
 @dataclass(frozen=True, kw_only=True)
 class Config:
-    """What every algorithm has. Raises UsageError where a value has the wrong type or range."""
+    """What every algorithm has. Raises UsageError if a value has the wrong type or range."""
 
     total_steps: int = setting(1_000_000, "environment steps to train for, over all environments", low=1)
     seed: int = setting(0, "seed of networks, actions and environments", low=0, high=2**31 - 1,
                         shapes_state=True)
+    wrappers: tuple[str, ...] = setting((), "gymnasium.wrappers around each environment, the innermost first, such as "
+                                        '["GrayscaleObservation", "FrameStackObservation(stack_size=4)"]',
+                                        shapes_state=True)
     num_envs: int = setting(16, "environments stepped together", low=1, high=4096, shapes_state=True)
-    network: str = setting("mlp", "mlp, or your own: its name, or module:Class", shapes_state=True)
-    hidden_sizes: tuple[int, ...] = setting((64, 64), "units of each hidden layer of every MLP", low=1, high=8192,
+    network: str = setting("auto", "auto (mlp, or cnn if there are images), mlp, cnn, gru, or your own: its name, or "
+                           "module:Class", shapes_state=True)
+    hidden_sizes: tuple[int, ...] = setting((64, 64), "units of each hidden layer of every network", low=1, high=8192,
                                             shapes_state=True)
     activation: str = setting("tanh", "activation of the hidden layers", choices=ACTIVATIONS, shapes_state=True)
+    layer_norm: bool = setting(False, "normalises each hidden layer", shapes_state=True)
+    cnn_size: str = setting("nature", "convolutions of images", choices=("nature", "impala"), shapes_state=True)
     learning_rate: float = setting(3e-4, "Adam's step size at the start", above=0, high=1)
     learning_rate_schedule: str = setting("constant", "constant, or linear down to 0 at total_steps",
                                           choices=SCHEDULES)
@@ -62,10 +70,12 @@ class Config:
     keep_every: int = setting(10, "every so many generations one is kept for good (a milestone)", low=1)
     eval_every: int = setting(20, "iterations between evaluations", low=1)
     eval_episodes: int = setting(20, "episodes of an evaluation", low=1, high=10_000)
+    score_episodes: int = setting(100, "fresh episodes that score the best checkpoint when the run ends; 0 leaves "
+                                  "that out", low=0, high=10_000)
     best_by: str = setting("mean", "which return of an evaluation's episodes makes a checkpoint the best",
                            choices=("mean", "median", "min"))
-    target_score: float | None = setting(None, "stop when the mean of 100 evaluation episodes less two "
-                                         "standard errors reaches it (20 are evaluated first)")
+    target_score: float | None = setting(None, "stop when the mean return reaches it for sure: by the lower "
+                                         "bound over 100 or 200 fresh episodes")
 
     def __post_init__(self) -> None:
         for field in dataclasses.fields(self):
@@ -93,7 +103,24 @@ def parse_settings(assignments: list[str]) -> dict[str, str]:
     return settings
 
 
-_types = functools.cache(typing.get_type_hints)  # 0.5 ms of each setting, where many runs are listed
+def parse_keywords(assignments: list[str]) -> dict[str, Any]:
+    """`["continuous=False", "gravity=-5"]` as a dict: values as Python or JSON writes them, else text."""
+    def value_of(text: str) -> Any:
+        for read in (ast.literal_eval, json.loads):
+            with contextlib.suppress(ValueError, SyntaxError, MemoryError, RecursionError):
+                return read(text)
+        return text
+
+    keywords = {}
+    for assignment in assignments:
+        name, equals, value = assignment.partition("=")
+        if not equals or not name.strip():
+            raise UsageError(f"--env-set takes key=value, not {assignment!r}")
+        keywords[name.strip()] = value_of(value.strip())
+    return keywords
+
+
+_types = functools.cache(typing.get_type_hints)  # saves 0.5 ms a setting when many runs are listed
 
 
 def _checked(field: dataclasses.Field, value: Any, config: type) -> Any:
@@ -101,7 +128,7 @@ def _checked(field: dataclasses.Field, value: Any, config: type) -> Any:
     kind = _types(config)[field.name]
     try:
         value = _converted(value, kind)
-    except (TypeError, ValueError, OverflowError):
+    except (TypeError, ValueError, OverflowError, SyntaxError):
         raise UsageError(f"setting {field.name} takes {_type_name(kind)}, not {value!r}") from None
     limits = field.metadata
     if limits["choices"]:
@@ -109,7 +136,7 @@ def _checked(field: dataclasses.Field, value: Any, config: type) -> Any:
         if value not in limits["choices"]:
             raise UsageError(f"setting {field.name} is one of {', '.join(limits['choices'])}, not {value!r}")
     elif isinstance(value, (int, float, tuple)) and not isinstance(value, bool):
-        for number in value if isinstance(value, tuple) else (value,):
+        for number in () if kind == tuple[str, ...] else value if isinstance(value, tuple) else (value,):
             if not (limits["low"] <= number <= limits["high"] and number > limits["above"]):
                 raise UsageError(f"setting {field.name} = {number} is out of range ({_range_name(limits)})")
     return value
@@ -121,6 +148,10 @@ def _converted(value: Any, kind: Any) -> Any:
         if value is None or (isinstance(value, str) and value.lower() in ("none", "null", "")):
             return None
         return _converted(value, typing.get_args(kind)[0])
+    if kind == tuple[str, ...]:
+        if isinstance(value, str):  # a list as Python or JSON writes it, or one name alone
+            value = ast.literal_eval(value) if value.strip().startswith("[") else [value] if value.strip() else []
+        return tuple(_converted(part, str) for part in value)
     if typing.get_origin(kind) is tuple:
         if isinstance(value, str):
             value = [part for part in value.strip("[]() ").split(",") if part.strip()]
@@ -153,6 +184,8 @@ def _converted(value: Any, kind: Any) -> Any:
 def _type_name(kind: Any) -> str:
     if typing.get_origin(kind) is types.UnionType:
         return _type_name(typing.get_args(kind)[0]) + " or none"
+    if kind == tuple[str, ...]:
+        return 'a list of texts such as ["GrayscaleObservation"]'
     if typing.get_origin(kind) is tuple:
         return "whole numbers such as 64,128,256"
     return {int: "a whole number", float: "a number", bool: "true or false", str: "a word"}[kind]

@@ -35,7 +35,7 @@ from colab_rl.runs.places import Places
 pytestmark = pytest.mark.usefixtures("one_core")
 
 STATUS = {"run", "env_id", "algorithm", "backend", "seed", "iteration", "step", "total_steps", "finished", "exact",
-          "score", "best_score", "state_sha256", "checkpoints", "pending"}
+          "score", "best_score", "state_sha256", "checkpoints", "pending", "confirmed"}
 CHECKPOINT = {"generation", "step", "score", "state_sha256", "local", "store"}
 EVALUATION = {"mean", "std", "min", "max", "mean_length", "episodes"}
 
@@ -194,7 +194,7 @@ def test_evaluate_scores_the_checkpoint_that_is_asked_for(command):
     assert by_name[1] != by_name["latest"]
     code, _, errors = command("evaluate", "walker", "--checkpoint", 999)
     there = ", ".join(str(row["generation"]) for row in reversed(rows))
-    assert (code, errors) == (2, f"error: generation 999 is not there; there is: {there}\n")
+    assert (code, errors) == (2, f"error: generation 999 not found; available: {there}\n")
 
 
 def test_verify_reads_everything_and_names_what_is_bad(command, here):
@@ -388,7 +388,7 @@ WRONG_USAGE = {
     "branch from a run without a name": ([*TRAIN_POLE, "--from", ""], "cannot name a run"),
     "branch from no generation": ([*TRAIN_POLE, "--from", "walker:last"], "RUN:GENERATION"),
     "branch from nothing behind the colon": ([*TRAIN_POLE, "--from", "walker:"], "RUN:GENERATION"),
-    "branch from a generation that is not there": ([*TRAIN_POLE, "--from", "walker:99"], "there is: 1, "),
+    "branch from a generation that is not there": ([*TRAIN_POLE, "--from", "walker:99"], "available: 1, "),
     "branch from digits that are none": ([*TRAIN_POLE, "--from", "walker:\N{SUPERSCRIPT TWO}"], "RUN:GENERATION"),
     "branch without more steps": (["train", "new", "--from", "walker"], "larger --total-steps"),
     "store on Drive without a folder": (["status", "--store", "drive:"], "drive:colab_rl"),
@@ -598,7 +598,7 @@ def test_a_package_that_is_missing_is_one_line_that_says_how_to_install_it(tmp_p
     assert done.returncode == 1 and list(tmp_path.iterdir()) == []
     if arguments == ["doctor"]:
         assert done.stderr == "" and "ok    Python 3" in done.stdout
-        assert f"BAD   not all was looked at: {package} cannot be imported; pip install {package}" in done.stdout
+        assert f"BAD   some checks were left out: {package} cannot be imported; pip install {package}" in done.stdout
     else:
         assert done.stdout == "" and done.stderr.count("\n") == 1
         assert done.stderr.startswith("error: ") and f"; pip install {package}, then" in done.stderr

@@ -7,8 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from tools.readability import longest_row, prose, sentences
+
 HOME = Path(__file__).parents[1]
-PAGES = [HOME / "README.md", *sorted((HOME / "docs").rglob("*.md"))]
+PAGES = [HOME / "README.md", HOME / "CONTRIBUTING.md", *sorted((HOME / "docs").rglob("*.md"))]
 ELSE = "…"
 
 
@@ -42,9 +44,34 @@ def headings(page):
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(HOME).as_posix())
 def test_links_lead_somewhere(page):
-    for target in re.findall(r"\]\(([^)#][^)]*)\)", page.read_text()):
+    for target in re.findall(r"\]\(([^)]+)\)", page.read_text()):
         if "://" not in target:
             path, _, heading = target.partition("#")
             assert (page.parent / path).exists(), target
             if heading:
-                assert heading in headings(page.parent / path), target
+                assert heading in headings(page.parent / path if path else page), target
+
+
+def test_the_readme_is_short():
+    text = (HOME / "README.md").read_text()
+    assert len(text.splitlines()) <= 100
+    assert len(re.sub(r"\]\([^)]*\)", "]", text).split()) <= 700
+    assert longest_row(text) <= 120
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if page.parent.name != "lab"],
+                         ids=lambda page: page.relative_to(HOME).as_posix())
+def test_sentences_are_short(page):
+    counts = [len(sentence.split()) for sentence in sentences(prose(page.read_text()))]
+    assert not counts or sum(counts) / len(counts) < 16
+
+
+def test_every_page_can_be_found():
+    """From the README, by links."""
+    found, new = set(), {HOME / "README.md"}
+    while new:
+        found |= new
+        targets = {(page.parent / target.partition("#")[0]).resolve() for page in new
+                   for target in re.findall(r"\]\(([^)]+)\)", page.read_text()) if "://" not in target}
+        new = {page for page in targets if page.suffix == ".md"} - found
+    assert set(PAGES) <= found

@@ -1,4 +1,4 @@
-"""Every snippet of README.md and docs/: Python runs, with trainings that are over at once; commands are parsed."""
+"""Every snippet of the documents: Python runs, with trainings that are over at once; commands are parsed."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ from colab_rl.settings import parse_settings
 
 cloudpickle.register_pickle_by_value(sys.modules[__name__])
 HOME = Path(__file__).parents[1]
-PAGES = [HOME / "README.md", *sorted((HOME / "docs").rglob("*.md"))]
+PAGES = [HOME / "README.md", HOME / "CONTRIBUTING.md", *sorted((HOME / "docs").rglob("*.md"))]
 TARGETS = set(re.findall(r"^([a-z-]+):", (HOME / "Makefile").read_text(), re.MULTILINE))
 # What begins a command; what only a person can do, or what would take long, is not looked at closer.
-OTHERS = {"source", "export", "cd", "git", "pip", "colab-rl", "curl", "cat", "ls"}
+OTHERS = {"source", "export", "cd", "git", "pip", "colab-rl", "curl", "cat", "ls", "hf"}
 CHEAP = {"status", "verify", "presets", "doctor"}
 
 
@@ -69,19 +69,19 @@ def small(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, one_core: None) -> di
     for name in ("walker", "other"):
         shutil.copytree(tmp_path / "runs" / EXAMPLE, tmp_path / "runs" / name)
 
-    def shrink(name: str, shrunk: Callable[[dict[str, Any]], dict[str, Any]]) -> None:
+    def shrink(name: str, shrunk: Callable[..., dict[str, Any]]) -> None:
         function = getattr(colab_rl, name)
-        monkeypatch.setattr(colab_rl, name, raising=False,
-                            value=lambda *arguments, **options: function(*arguments, **options | shrunk(options)))
+        monkeypatch.setattr(colab_rl, name, raising=False, value=lambda *arguments, **options: function(
+            *arguments, **options | shrunk(*arguments, **options)))
 
-    shrink("train", lambda options: {
-        "root": str(tmp_path / "trained"), "store": "none", "total_steps": 128,
-        "settings": {**options.get("settings", {}), **parse_settings(TINY)}})
-    shrink("sweep", lambda options: {
+    shrink("train", lambda run, settings=None, **options: {
+        "root": str(tmp_path / ("trained" if run == "walker" else "runs")), "store": "none", "total_steps": 128,
+        "settings": {**(settings or {}), **parse_settings(TINY)}})
+    shrink("evaluate", lambda *arguments, **options: {"episodes": 1})
+    shrink("report", lambda *arguments, **options: {"episodes": 1})
+    shrink("sweep", lambda sweep, vary, **options: {
         "store": "none", "total_steps": 128, "settings": parse_settings(TINY), "seeds": 0, "workers": 2,
-        "vary": {name: values[:1] for name, values in options["vary"].items()}})
-    shrink("evaluate", lambda options: {"episodes": 1})
-    shrink("report", lambda options: {"episodes": 1})
+        "vary": {name: values[:1] for name, values in vary.items()}})
     colab = types.ModuleType("google.colab")
     colab.auth = types.SimpleNamespace(authenticate_user=lambda: None)  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, "google.colab", colab)

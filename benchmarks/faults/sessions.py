@@ -53,7 +53,7 @@ class Session:
         """See the class."""
         if self._went_on is None:
             text = self.errors()
-            match = re.search(r"going on from generation (\d+) \(iteration ([\d,]+)", text)
+            match = re.search(r"continuing from generation (\d+) \(iteration ([\d,]+)", text)
             if match or "has no checkpoint yet" in text:
                 self._went_on = (int(match[1]), int(match[2].replace(",", ""))) if match else (0, 0)
                 self.seconds_to_go_on = time.monotonic() - self.began

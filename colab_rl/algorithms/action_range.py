@@ -10,7 +10,7 @@ from colab_rl.environments.spaces import Spaces
 class ActionRange:
     """The unit of a continuous policy: an action of -1 and 1 is a finite bound of the environment.
 
-    limit: (A,) float32, 1, and inf where there are no bounds.
+    limit: (A,) float32, 1, and inf if there are no bounds.
     """
 
     def __init__(self, spaces: Spaces):

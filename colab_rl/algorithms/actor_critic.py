@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
 import math
 from contextlib import AbstractContextManager
 from typing import Any, Protocol
@@ -16,9 +17,10 @@ from colab_rl.algorithms.episode_tracker import EpisodeTracker
 from colab_rl.algorithms.normalization import ObservationNormalizer
 from colab_rl.algorithms.optimizer import ClippedAdam, scheduled
 from colab_rl.environments.spaces import ObservationSpec, Spaces
-from colab_rl.errors import Divergence
-from colab_rl.networks.base import Function, Network
-from colab_rl.networks.registry import make_network
+from colab_rl.errors import Divergence, UsageError
+from colab_rl.networks.base import Function, Network, Remembered
+from colab_rl.networks.layers import Gain
+from colab_rl.networks.registry import acts_in_numpy, make_network
 from colab_rl.settings import Config
 
 
@@ -58,16 +60,24 @@ class ActorCritic(Algorithm):
         self.generator = torch.Generator().manual_seed(config.seed)
         self.observation_normalizer = ObservationNormalizer(spaces.observation, config.normalize_observations)
         self.episodes = EpisodeTracker(config.num_envs)
-        self.acts_in_numpy = config.network == "mlp" and type(self).act is ActorCritic.act
+        self.acts_in_numpy = acts_in_numpy(config.network, spaces.observation) and type(self).act is ActorCritic.act
 
     @classmethod
     def check(cls, config: Any, spaces: Spaces) -> None:
         """See Algorithm."""
-        make_network(config, spaces.observation, 1, 1.0, torch.Generator())
+        network = make_network(config, spaces.observation, 1, 1.0, torch.Generator())
+        if network.state_size and not cls.takes_memory:
+            raise UsageError(f"{cls.name} does not train networks with memory ({config.network}); nothing was written; "
+                             "use --algo ppo, or --set network=auto")
 
-    def make_network(self, outputs: int, gain: float, observation: ObservationSpec | None = None) -> Network:
-        """A network as the settings have it. gain: how large an MLP's outputs are at first."""
-        return make_network(self.config, observation or self.spaces.observation, outputs, gain, self.generator)
+    def make_network(self, outputs: int, gain: Gain, observation: ObservationSpec | None = None,
+                     **settings: Any) -> Network:
+        """A network as the settings have it. gain: how large the outputs of ours are at first, all or each.
+
+        settings: in place of the config's.
+        """
+        return make_network(dataclasses.replace(self.config, **settings), observation or self.spaces.observation,
+                            outputs, gain, self.generator)
 
     def not_recording(self) -> AbstractContextManager[None]:
         """The context of an update: autograd records only what `torch.enable_grad` surrounds.
@@ -89,12 +99,13 @@ class ActorCritic(Algorithm):
         return {**metrics, "optimizer/learning_rate": next(iter(self.optimizers.values())).learning_rate}
 
     @torch.inference_mode()
-    def act(self, obs: np.ndarray, deterministic: bool) -> np.ndarray:
+    def act(self, obs: np.ndarray, deterministic: bool, memory: np.ndarray | None = None) -> np.ndarray:
         """See Algorithm."""
         if deterministic:
-            return self._deterministic()(obs)
+            return self._deterministic()(obs, memory)
         policy, rows = self.policy, self.observation_normalizer(obs)
-        return policy.to_environment(policy.sampler()(rows, policy.noise((len(rows),), self.generator)))
+        noise = policy.noise((len(rows),), self.generator)
+        return policy.to_environment(policy.sampler()(rows if memory is None else Remembered(rows, memory), noise))
 
     def acting(self) -> Function:
         """See Algorithm."""
@@ -102,7 +113,12 @@ class ActorCritic(Algorithm):
 
     def _deterministic(self) -> Function:
         normalize, mode, to_environment = self.observation_normalizer, self.policy.mode(), self.policy.to_environment
-        return lambda obs: to_environment(mode(normalize(obs)))
+
+        def actions(obs: Any, memory: Any = None) -> Any:
+            rows = normalize(obs)
+            return to_environment(mode(rows if memory is None else Remembered(rows, memory)))
+
+        return actions
 
     def on_cpu(self) -> Algorithm:
         """See Algorithm."""
@@ -110,9 +126,9 @@ class ActorCritic(Algorithm):
             return self
         other = copy.copy(self)
         other.device = torch.device("cpu")
-        for name, value in vars(self).items():
-            if isinstance(value, nn.Module):
-                setattr(other, name, copy.deepcopy(value).cpu())
+        modules = {name: value for name, value in vars(self).items() if isinstance(value, nn.Module)}
+        for name, module in copy.deepcopy(modules).items():  # all in one, since they may share a part
+            setattr(other, name, module.cpu())
         return other
 
     def state_dict(self) -> dict[str, Any]:

@@ -28,6 +28,7 @@ class Algorithm(ABC):
     off_policy: whether it learns from a replay buffer too, and not from its newest steps alone.
     entropy_bonus: whether `values` count a bonus for the policy's entropy beside the rewards.
     episodes: returns and lengths of the training episodes.
+    takes_memory: whether it can train networks with memory.
     acts_in_numpy: whether `acting` gives a function without torch, which torch's settings do not change.
     replay: past experience, None if the algorithm keeps none. It is as much a part of the state, whose `state_dict`
         has its SHA-256; but since it only grows, it is saved in segments beside it (checkpoints/segments.py), and
@@ -39,6 +40,7 @@ class Algorithm(ABC):
     presets: ClassVar[Mapping[str, dict[str, Any]]] = {}
     off_policy: ClassVar[bool]
     entropy_bonus: ClassVar[bool] = False
+    takes_memory: ClassVar[bool] = False
     episodes: EpisodeTracker
     replay: ReplayBuffer | None = None
     acts_in_numpy: bool = False
@@ -49,6 +51,11 @@ class Algorithm(ABC):
     @classmethod  # noqa: B027
     def check(cls, config: Any, spaces: Spaces) -> None:
         """Raises UsageError if it cannot learn in these spaces, or this machine lacks what it needs."""
+
+    @property
+    def memory(self) -> int:
+        """How many numbers its policy carries through an episode, 0 without memory."""
+        return 0
 
     @classmethod
     def worth_a_gpu(cls, config: Any) -> bool:
@@ -67,10 +74,12 @@ class Algorithm(ABC):
         """
 
     @abstractmethod
-    def act(self, obs: np.ndarray, deterministic: bool) -> np.ndarray:
+    def act(self, obs: np.ndarray, deterministic: bool, memory: np.ndarray | None = None) -> np.ndarray:
         """Actions in the environment's unit for (B, *obs_shape) observations.
 
         Deterministic actions of a row do not depend on the other rows, to the last bit.
+        memory: (B, memory) float32 of each row's episode, zeros when it begins; it is overwritten with the next one.
+            Given if the policy has memory.
         """
 
     def acting(self) -> Function:
@@ -82,6 +91,7 @@ class Algorithm(ABC):
         """(B,) float32 estimates of the discounted return from (B, *obs_shape) observations.
 
         In the unit of the environment's rewards. An off-policy algorithm's are of rewards clipped to `reward_clip`.
+        With memory, the rows are the observations of one episode, from its first one on.
         """
 
     def on_cpu(self) -> Algorithm:

@@ -2,26 +2,52 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from colab_rl.environments.spaces import Spaces
+from colab_rl.environments.spaces import VECTOR, ObservationSpec, Part, Spaces
 from colab_rl.networks.activations import ACTIVATIONS
-from colab_rl.networks.base import Pullback, recorded
+from colab_rl.networks.base import Network, Pullback, recorded
+from colab_rl.networks.layers import LAYER_NORM_EPS
 from colab_rl.networks.mlp import MLP
+from colab_rl.networks.registry import own_network
+from colab_rl.settings import Config
 
-LAYER_NORM_EPS = 1e-5
+IMAGE = "image"  # the name of an image that is alone
 
 
 class SeparateCritics(nn.ModuleList):
-    """Networks of any kind, of flattened observations and actions side by side."""
+    """N networks of any kind, with K outputs each. They observe the actions beside the numbers of an observation.
+
+    Networks of ours take images as they are, and so does any network if there are numbers or other images beside them:
+    it then gets the parts by name, which `observation.unpack` leaves as they are. Else images are flattened.
+    """
+
+    def __init__(self, number: int, outputs: int, config: Config, spaces: Spaces, network: Callable[..., Network]):
+        observation = spaces.observation
+        images = [part for part in observation.parts if part.name != VECTOR]
+        if not images and observation.dtype == "uint8" and own_network(config.network) is None:
+            images = [Part(IMAGE, observation.shape, "uint8")]
+        seen = ObservationSpec((math.prod(observation.shape) + spaces.action_dim,))
+        if images:
+            numbers = observation.numbers(observation.zeros()).size + spaces.action_dim
+            seen = ObservationSpec.packed((Part(VECTOR, (numbers,), "float32"), *images))
+        super().__init__(network(outputs, 1.0, seen) for _ in range(number))
+        self._unpack, self._images = observation.unpack, [part.name for part in images]
 
     def forward(self, obs: Tensor, actions: Tensor) -> Tensor:
         """(N, K, B) outputs."""
-        inputs = torch.cat([obs.flatten(1).float(), actions], 1)
+        inputs: Any
+        if not self._images:
+            inputs = torch.cat([obs.flatten(1).float(), actions], 1)
+        else:
+            parts = self._unpack(obs) or {IMAGE: obs}
+            inputs = {VECTOR: torch.cat([*(parts[name] for name in parts if name == VECTOR), actions], 1),
+                      **{name: parts[name] for name in self._images}}
         return torch.stack([network(inputs).t() for network in self])
 
     def vjp(self, obs: Tensor, actions: Tensor) -> tuple[Tensor, Pullback]:
@@ -104,7 +130,7 @@ class BatchedCritics(nn.Module):
         return torch.cat([obs.t(), actions.t()]).expand(len(self.biases[0]), -1, -1)
 
     def _normalized(self, x: Tensor) -> tuple[Tensor, Tensor | None]:
-        """The (N, units, B) sums of a layer, normalised where that is asked for, and what they were multiplied by."""
+        """The (N, units, B) sums of a layer, normalised if that is asked for, and what they were multiplied by."""
         if not self._layer_norm:
             return x, None
         centred = x - x.mean(1, keepdim=True)

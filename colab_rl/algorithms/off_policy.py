@@ -28,6 +28,7 @@ class OffPolicyConfig(Config):
     num_envs: int = with_default(Config, "num_envs", 8)
     hidden_sizes: tuple[int, ...] = with_default(Config, "hidden_sizes", (256, 256))
     activation: str = with_default(Config, "activation", "relu")
+    layer_norm: bool = setting(False, "normalises each hidden layer of the Q networks", shapes_state=True)
     normalize_observations: bool = with_default(Config, "normalize_observations", False)
     checkpoint_every: int = with_default(Config, "checkpoint_every", 50)
     eval_every: int = with_default(Config, "eval_every", 50)

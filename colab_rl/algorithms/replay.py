@@ -1,7 +1,7 @@
 """Past experience, in a ring of preallocated arrays.
 
 A row is one time step of all N environments, and the row after it holds the observations that followed:
-none is stored twice. Where an episode ended, the next row holds its final observations and is no
+none is stored twice. If an episode ended, the next row holds its final observations and is no
 transition, for those environments (Gymnasium's NEXT_STEP autoreset).
 """
 
@@ -17,7 +17,7 @@ from torch import Tensor
 
 from colab_rl.environments.spaces import Spaces
 
-NOTHING, TRANSITION, TERMINAL = range(3)  # what an environment did in a row: only reset, go on, terminate
+NOTHING, TRANSITION, TERMINAL = range(3)  # what an environment did in a row: only reset, continue, terminate
 
 
 class Minibatch(NamedTuple):
@@ -77,7 +77,7 @@ class ReplayBuffer:
                observations: np.ndarray) -> None:
         """Adds what the environments answered: (N, A), and (N,) each, and the (N, *obs_shape) observations after it.
 
-        valid: False where an environment only reset.
+        valid: False if an environment only reset.
         """
         row = self._arrays["kinds"][self.end % self.capacity]
         self._arrays["actions"][self.end % self.capacity] = actions
@@ -133,7 +133,7 @@ class ReplayBuffer:
     def restore(self, parts: Iterable[tuple[int, Mapping[str, np.ndarray]]]) -> None:
         """Fills the buffer after `load_state_dict` from (first row, rows) in any order; others are passed over.
 
-        Raises ValueError where they are not the rows that were held.
+        Raises ValueError if they are not the rows that were held.
         """
         self._allocate()
         for first, part in parts:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from torch import Tensor
 
 from colab_rl.environments.spaces import Spaces
+from colab_rl.networks.base import Sequences
 
 
 class Rollout:
@@ -45,11 +46,22 @@ class Rollout:
 class Transitions(NamedTuple):
     """B transitions, under the policy that took them: of a rollout, less the rows that only reset, or a minibatch."""
 
-    obs: Tensor         # (B, *obs_shape), normalised
+    obs: Any            # (B, *obs_shape), normalised; with memory the Sequences whose valid rows these are
     actions: Tensor     # (B,) int64 or (B, A) float32, in the policy's unit
     log_probs: Tensor   # (B,) of the actions
     advantages: Tensor  # (B,)
-    targets: Tensor     # (B,) for the values: advantages plus the values of then
+    targets: Tensor     # (B,) for the values: advantages plus the values of the rollout
+    value_state: Tensor | None = None  # (n, state_size) before the first step, if the value network has its own memory
+
+    @property
+    def value_obs(self) -> Any:
+        """`obs` for the value network."""
+        return self.obs if self.value_state is None else self.obs._replace(state=self.value_state)
+
+    @property
+    def rows(self) -> Tensor:
+        """(rows, *obs_shape) observations, one by one."""
+        return self.obs.obs.flatten(0, 1) if isinstance(self.obs, Sequences) else self.obs
 
 
 def generalized_advantages(rewards: np.ndarray, values: np.ndarray, terminated: np.ndarray, done: np.ndarray,

@@ -2,7 +2,7 @@
 
     sessions/00000003-<id>.json     written once by each session, its number above all before
 
-No session waits for another: one on a machine that died would be waited for in vain. An older
+No session waits for another: the other machine may have died. An older
 one sees that it was overtaken before it writes, and stops.
 """
 

@@ -69,9 +69,9 @@ class Holdings:
         whole = self._remote.whole()
         self.add(whole)
         if whole and whole[0].generation > here:
-            say(f"{self._remote.storage.place} is ahead: it holds generation {whole[0].generation}, and this machine "
-                f"{here}; what is trained here takes no place there before it has passed that; to go on from there, "
-                "stop and run the same command again")
+            say(f"{self._remote.storage.place} is ahead: it holds generation {whole[0].generation}, this machine "
+                f"{here}. It takes nothing of this session until that has passed it. To continue from the store, stop "
+                "and run the same command again")
         self._orphans = orphans(self._remote, whole[0]) if whole else set()
 
     def add(self, manifests: Iterable[Manifest]) -> None:
@@ -123,7 +123,7 @@ class Holdings:
         return bool(found)
 
     def make_room(self) -> None:
-        """Retention, among the checkpoints of which most is known. Raises StorageError; called again, it goes on."""
+        """Retention, among the checkpoints of which most is known. Raises StorageError. Call it again to continue."""
         certain = {stem: manifest for stem, manifest in self._written.items() if self._is_certain(stem)}
         before = set(certain)
         uncertain = [manifest for stem, manifest in self._written.items() if stem not in before]
@@ -158,5 +158,5 @@ class Holdings:
             newest = max(self._written.values(), key=lambda manifest: manifest.generation)
             for name in self._orphans & orphans(self._remote, newest):
                 self._remote.storage.delete(name)
-                self.whole.discard(name)  # a try in vain may have seen it there
+                self.whole.discard(name)  # a try that failed may have seen it there
             self._orphans = set()

@@ -2,7 +2,7 @@
 
     checkpoints/00000200-<sha8>.json
     {
-      "format": 2,                    1 if there is no "earlier"
+      "format": 2,                    1 if there is neither "earlier" nor "confirmed"
       "run_id": "9f0c...",            which run it belongs to
       "generation": 200, "parent": "00000199-1a2b3c4d",
       "iteration": ..., "step": ..., "total_steps": ..., "finished": false,
@@ -11,6 +11,7 @@
       "files": {"checkpoints/00000200-<sha8>.safetensors": {"size": ..., "sha256": ..., "md5": ...}, ...},
       "history": {"metrics/00000001-<sha8>.csv": {...}, ...},
       "earlier": {"checkpoints/00000199-<sha8>.json": {"file": {...}, "generation": 199, "score": ..., ...}, ...},
+      "confirmed": {"generation": 190, "mean": 311.9, "low": ..., "high": ..., ...},     of a finished run's newest
       "manifest_sha256": "..."        over all of the above
     }
 """
@@ -66,9 +67,11 @@ class Manifest:
 
     files: without these it does not exist: the training state, the metrics since the parent, and the replay segments
         that hold past experience, which manifests share.
-    history: the metrics before. If one of them is damaged the run goes on, and its curves have a gap.
+    history: the metrics before. If one of them is damaged the run continues, and its curves have a gap.
     earlier: what the manifests of the checkpoints before say, so that a list of many runs reads one manifest of each
         (`earlier_of`). A file of theirs that this manifest names too stands there as None.
+    confirmed: the score that the run ended with (confirmation.py). It is empty while a finished run's score is still to
+        be measured, and None if there is nothing to measure: of an unfinished run, or one that version 0.1.0 finished.
     score, criterion: of an evaluation at this step, if there was one: its mean, and what `best_by` makes of it.
     seconds: wall time of training up to here, over all sessions.
     exact, inexact: whether the run came here exactly, and if not, why.
@@ -92,6 +95,7 @@ class Manifest:
     files: dict[str, FileRecord]
     history: dict[str, FileRecord] = field(default_factory=dict)
     earlier: dict[str, dict[str, Any]] = field(default_factory=dict)
+    confirmed: dict[str, Any] | None = None
 
     @property
     def state_file(self) -> str:
@@ -134,10 +138,13 @@ class Manifest:
         return found
 
     def to_bytes(self) -> bytes:
-        """The JSON file. Without `earlier` it is that of format 1."""
-        content = {"format": FORMAT if self.earlier else 1, **dataclasses.asdict(self)}
+        """The JSON file. Without `earlier` and `confirmed` it is that of format 1."""
+        second = bool(self.earlier) or self.confirmed is not None
+        content = {"format": FORMAT if second else 1, **dataclasses.asdict(self)}
         if not self.earlier:
             del content["earlier"]
+        if self.confirmed is None:
+            del content["confirmed"]
         content["manifest_sha256"] = checksum(content)
         return json.dumps(content, indent=1).encode()
 
@@ -157,6 +164,8 @@ class Manifest:
             manifest = cls(**content)
             for file in (*manifest.files, *manifest.history):
                 check_name(file)
+            if not isinstance(manifest.confirmed, dict | None):
+                raise ValueError("confirmed is no object")
             own_name = manifest.name
             if manifest_generation(own_name) != manifest.generation:
                 raise ValueError("named for another generation")

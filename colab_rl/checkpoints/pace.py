@@ -10,7 +10,7 @@ from colab_rl.checkpoints.replication import Replicator
 from colab_rl.progress import say
 
 LONGEST_WAIT = 20.0  # seconds that a checkpoint waits for the one before it to reach the store
-UNSAID_WAIT = 2.0    # and after which a person is told what for
+UNSAID_WAIT = 2.0    # after which the progress line says why training waits
 STOP_LOOK = 0.2      # seconds between looks whether a stop was asked meanwhile
 
 
@@ -26,7 +26,7 @@ class StorePace:
         self._every = every
         self._stopping = stopping
         self._since_regular: list[Manifest] = []  # checkpoints from the newest regular one on
-        self._behind = False                      # whether a wait was in vain, and the store has not caught up since
+        self._behind = False                      # whether a wait had no success, and the store has not caught up since
         self._said_slow = False                   # that the store is slower than the checkpoints come
 
     def resume_from(self, manifest: Manifest) -> None:
@@ -46,7 +46,7 @@ class StorePace:
     def _wait(self) -> None:
         """Waits until the store has the regular checkpoint before or a newer one, LONGEST_WAIT seconds at most.
 
-        It also waits while the store fails in a way that may pass. After a wait in vain it waits again only once the
+        It also waits while the store fails in a way that may pass. After a failed wait it waits again only once the
         store has caught up. At the end of a session it does not wait: `finish` waits for all that is queued by then.
         """
         replicator = self._replicator
@@ -64,7 +64,7 @@ class StorePace:
         self._behind = False
 
     def _say_waiting(self, longest: float, error: str | None) -> None:
-        """That the store is slow is said once a session, what is wrong with it each time."""
+        """Prints once a session that the store is slow, and each time what is wrong with it."""
         if error or not self._said_slow:
             self._said_slow = self._said_slow or not error
             say(f"waiting for the store, {longest:.0f} s at most: "

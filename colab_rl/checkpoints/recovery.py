@@ -1,4 +1,4 @@
-"""Finding where a run goes on: the newest checkpoint that is whole, on this machine or in the store."""
+"""Finding where a run continues: the newest checkpoint that is whole, on this machine or in the store."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def newest_whole(local: Tier, remote: Tier | None, say: Say,
     """Walks back from the newest generation until one verifies; None if the run has no checkpoint yet.
 
     check: raises Damaged for a checkpoint that cannot be used, for example because of its replay segments.
-    Raises ColabRLError if there are checkpoints and none is whole: a run is never begun again over an old one. Raises
+    Raises ColabRLError if there are checkpoints and none is whole: a run never starts again over an old one. Raises
     StorageError if `check` does: an older checkpoint would cost work, and the newest may be readable a minute later.
     """
     tiers = {id(tier): (tier, _names(tier, say, optional=tier is remote and bool(local.names())))
@@ -57,9 +57,9 @@ def newest_whole(local: Tier, remote: Tier | None, say: Say,
                 except (Damaged, NotFound) as error:
                     say(f"skipping a checkpoint: {error}")
                 except StorageError as error:
-                    raise StorageError(f"generation {checkpoint.manifest.generation} is there, but not its past "
-                                       f"experience for now ({error}); nothing was changed; run the same command "
-                                       "again, once that is mended") from error
+                    raise StorageError(f"generation {checkpoint.manifest.generation} was found, but not its replay "
+                                       f"buffer ({error}); nothing was changed; run the same command "
+                                       "again, once that is fixed") from error
     # A state without a manifest is what a killed save leaves, but only of the first generation is it all there is.
     # Tables are looked at too: a person may have lost the one folder without the other.
     lost = {generation for tier, _ in tiers.values() for folder in (CHECKPOINTS, METRICS)
@@ -127,13 +127,13 @@ def load_generation(local: Tier, remote: Tier | None, generation: int) -> Checkp
                     problem = str(error)
     if problem:
         raise ColabRLError(f"generation {generation} cannot be used: {problem}")
-    raise UsageError(f"generation {generation} is not there; there is: {', '.join(map(str, sorted(there))) or 'none'}")
+    raise UsageError(f"generation {generation} not found; available: {', '.join(map(str, sorted(there))) or 'none'}")
 
 
 def manifests_in(tiers: Iterable[Tier], tell: Callable[[str], object] = lambda line: None) -> list[Manifest]:
     """The checkpoints that the places hold, oldest first, in the order in which `newest_whole` walks back.
 
-    tell: is told of a place that cannot be read.
+    tell: gets a line about each place that cannot be read.
     """
     held: dict[str, Manifest] = {}
     for tier in tiers:
@@ -171,7 +171,7 @@ def _patiently(function: Callable[[], T]) -> T:
     for pause in (*PAUSES, None):
         try:
             return function()
-        except StorageError as error:  # it may pass, and going on from an older checkpoint costs work
+        except StorageError as error:  # it may pass, and an older checkpoint would cost work
             if pause is None or isinstance(error, NotFound):
                 raise
             time.sleep(pause)
@@ -249,5 +249,5 @@ def _names(tier: Tier, say: Say, optional: bool) -> set[str]:
     except StorageError as error:
         if not optional:
             raise
-        say(f"the store cannot be listed, going on with what this machine holds: {error}")
+        say(f"the store cannot be listed, continuing with what this machine holds: {error}")
         return set()

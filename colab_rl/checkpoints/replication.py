@@ -46,8 +46,8 @@ class Replicator:
         self._pending: list[Manifest] = []
         self._claim = Claim(remote.storage)
         self._tries: collections.Counter[str] = collections.Counter()  # how often this session began to write a file
-        self._attempted: set[str] = set()         # stems of those that were tried in vain since one was brought
-        self._gaps: set[str] = set()              # names of files that a person was told the store does without
+        self._attempted: set[str] = set()         # stems of those that failed since one succeeded
+        self._gaps: set[str] = set()              # names of files that the store lacks, after a line said so
         self._closing = False
         self._prepared = False
         self._doubted = False                     # whether a mount failed, and may have lost what was written to it
@@ -143,7 +143,7 @@ class Replicator:
                 pause = min(2 * pause, LONGEST_PAUSE) * random.uniform(0.8, 1.2)
 
     def _submitted(self) -> Iterator[Manifest]:
-        """The newest pending checkpoint that was not tried in vain, or the newest of all if every one was.
+        """The newest pending checkpoint that did not fail yet, or the newest of all if every one did.
 
         Between two of them, and while nothing is pending, it asks the witness.
         """
@@ -176,7 +176,7 @@ class Replicator:
                 else:
                     listed = self._holdings.check_still_there(manifest)
             except ClaimLost as error:
-                say(f"{error}: bringing everything again")
+                say(f"{error}: copying everything again")
                 self._tries.clear()
                 self._begin_again()
         if not self._prepared:
@@ -244,11 +244,11 @@ class Replicator:
         """Puts a file. A damaged one in its place is set aside.
 
         there: whether the store has one of that name. If this session tried to write it before, it is replaced, and
-            set aside once if that does not mend it.
+            set aside once if that does not fix it.
         """
         if there and self._tries[name] in (0, 2):
             self._remote.storage.set_aside(name)
-            say(f"{name} was damaged in {self._remote.storage.place}: set aside as {name}.bad, and brought again")
+            say(f"{name} was damaged in {self._remote.storage.place}: set aside as {name}.bad, and sent again")
         self._tries[name] += 1
         self._remote.write(name, data, record)
 
@@ -271,7 +271,7 @@ class Replicator:
                 raise
             if name not in self._gaps:
                 self._gaps.add(name)
-                say(f"going on without {name}, a gap in the store's curves: {error}")
+                say(f"continuing without {name}, a gap in the store's curves: {error}")
             return
         self._holdings.whole.add(name)
 

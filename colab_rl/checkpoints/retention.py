@@ -6,6 +6,7 @@ import dataclasses
 from collections.abc import Container, Iterable
 from typing import Any
 
+from colab_rl.checkpoints.confirmation import confirmation_of
 from colab_rl.checkpoints.layout import CHECKPOINTS, METRICS, REPLAY, TELEMETRY, file_generation, manifest_generation
 from colab_rl.checkpoints.manifest import Damaged, Manifest
 from colab_rl.checkpoints.segments import segments_in
@@ -14,20 +15,33 @@ from colab_rl.checkpoints.tier import Tier
 SWEPT = (CHECKPOINTS, METRICS, TELEMETRY)
 
 
+CANDIDATES = 3  # checkpoints among which a run's end looks for the best
+
+
 def best(manifests: Iterable[Manifest]) -> Manifest | None:
-    """The checkpoint with the highest score, the newest of equals; None if none was evaluated."""
-    scored = [manifest for manifest in manifests if manifest.criterion is not None]
-    return max(scored, key=lambda manifest: (manifest.criterion, manifest.generation), default=None)
+    """The checkpoint that fresh episodes chose when the run ended, or before that the one with the highest score, the
+    newest of equals; None if none was evaluated.
+    """
+    manifests = list(manifests)
+    confirmed = confirmation_of(manifests)
+    chosen = [manifest for manifest in manifests if confirmed and confirmed.is_of(manifest)]
+    return max(chosen or candidates(manifests)[:1], key=lambda manifest: manifest.generation, default=None)
+
+
+def candidates(manifests: Iterable[Manifest]) -> list[Manifest]:
+    """The CANDIDATES checkpoints with the highest scores, the best first, and of equals the newest."""
+    scored = {manifest.state_sha256: manifest for manifest in manifests if manifest.criterion is not None}
+    return sorted(scored.values(), key=lambda one: (one.criterion, one.iteration), reverse=True)[:CANDIDATES]
 
 
 def kept(manifests: list[Manifest], keep_last: int, keep_every: int) -> list[Manifest]:
-    """Of a run's checkpoints, those that stay: the newest `keep_last`, every `keep_every`-th, the first, the best."""
+    """Of a run's checkpoints, those that stay: the newest `keep_last`, every `keep_every`-th, the first, the best, and
+    those that may turn out to be the best.
+    """
     newest = sorted(manifests, key=lambda manifest: manifest.generation, reverse=True)[:keep_last]
-    stems = {manifest.stem for manifest in newest}
-    best_one = best(manifests)
+    stems = {manifest.stem for manifest in (*newest, *candidates(manifests), *filter(None, [best(manifests)]))}
     return [manifest for manifest in manifests
-            if manifest.stem in stems or manifest.generation % keep_every == 0 or manifest.generation == 1
-            or manifest is best_one]
+            if manifest.stem in stems or manifest.generation % keep_every == 0 or manifest.generation == 1]
 
 
 def earlier_of(parent: Manifest | None, known: Container[str], keep_last: int, keep_every: int) -> dict[str, Any]:
@@ -40,7 +54,7 @@ def earlier_of(parent: Manifest | None, known: Container[str], keep_last: int, k
     entries = {}
     for manifest in staying:
         content = dataclasses.asdict(manifest)
-        for field in ("history", "earlier", "versions"):
+        for field in ("history", "earlier", "versions", "confirmed"):
             del content[field]
         content["files"] = {name: None if name in known else record for name, record in content["files"].items()}
         entries[manifest.name] = {"file": dataclasses.asdict(before[manifest.name][0]), **content}

@@ -39,7 +39,7 @@ class Tier:
             raise ColabRLError(
                 f"{self.storage.place} does not hold this run's run.json any more: was the folder renamed or removed? "
                 f"Nothing was written there; kept: the generations before {manifest.generation}, where the folder is "
-                "now, and what is in the store; put it back, or go on under its new name")
+                "now, and what is in the store; put it back, or continue under its new name")
         for name, record in manifest.files.items():
             if name in contents or name not in manifest.segments:
                 self.write(name, contents[name], record)

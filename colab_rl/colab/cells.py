@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 import colab_rl
 from colab_rl.arguments import checked
+from colab_rl.checkpoints.confirmation import confirmation_of
 from colab_rl.checkpoints.retention import best
 from colab_rl.colab import install, session
 from colab_rl.colab.names import run_to_train
@@ -273,7 +274,9 @@ def show_runs(store: str | os.PathLike | None = None, root: str | os.PathLike | 
         newest, best_one = max(manifests, key=lambda one: (one.generation, one.name), default=None), best(manifests)
         saved = (newest or identity).created[:16].replace("T", " ")
         step, total = (newest.step, newest.total_steps) if newest else (0, identity.config["total_steps"])
-        score = f"score {best_one.score:.1f}" if best_one and best_one.score is not None else "not evaluated"
+        confirmed = confirmation_of(manifests)
+        score = (f"score {confirmed.brief()}" if confirmed else f"best evaluation {best_one.score:.1f}, not confirmed"
+                 if best_one and best_one.score is not None else "not evaluated")
         where = ("" if places.store is None else ", in the store" if newest and newest.name in stored else
                  ", comes with colab_rl" if identity.name == EXAMPLE else ", not in the store yet")
         found.append((saved, identity.name, f"{identity.name}: {identity.env_id}, {identity.algorithm}, {score}, step "
@@ -329,7 +332,9 @@ def train_live(run: str, store: str = "", root: str | os.PathLike | None = None,
     except BaseException:
         plot.close()
         raise
-    plot.close(f"checkpoint {result.generation}" + (f", {result.pending} pending" if result.pending else ""))
+    confirmed = result.confirmed
+    plot.close(f"checkpoint {result.generation}" + (f", {result.pending} pending" if result.pending else ""),
+               confirmed.brief() if confirmed else "")
     print(result.summary())
     if result.problem:
         print(result.problem)

@@ -81,7 +81,7 @@ def change_one_thing(run: str, change: str, checkpoint: str | int = "middle", st
                              root=root, watcher=plot)
     plot.close()
     if not trained.finished:
-        raise ColabRLError(f"{branch} was stopped at step {trained.step:,}: run this cell again to go on from there")
+        raise ColabRLError(f"{branch} was stopped at step {trained.step:,}: run this cell again to continue from there")
     before, after = (colab_rl.evaluate(one, checkpoint="latest", episodes=episodes, store=place, root=root).returns
                      for one in (run, branch))
     low, high = bootstrap_interval(after - before)

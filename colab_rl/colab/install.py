@@ -50,7 +50,7 @@ def prepare() -> None:
 def complete() -> None:
     """Installs what is missing, at versions that leave all that is here as it is.
 
-    Raises ColabRLError where something that is needed is missing and cannot be installed, or is too old.
+    Raises ColabRLError if something that is needed is missing and cannot be installed, or is too old.
     """
     found = needs()
     unfit = [need for need in found if need.needed and need.here and not need.fits]
@@ -69,7 +69,7 @@ def complete() -> None:
         return
     if missing:
         _require(missing, _install(missing, []) if wanted else without_envpool)
-    _say(f"no EnvPool for this machine ({without_envpool}): training goes on gymnasium, several times slower")
+    _say(f"no EnvPool for this machine ({without_envpool}): training uses gymnasium, several times slower")
 
 
 def complete_export() -> None:
@@ -106,7 +106,7 @@ def _names(requirements: Sequence[Requirement]) -> str:
 def build_wheel() -> tuple[str, bytes]:
     """The package's wheel: its name and content, from the sources that it is imported from or was installed from.
 
-    Raises ColabRLError where there is no way to it.
+    Raises ColabRLError if there is no way to it.
     """
     with tempfile.TemporaryDirectory() as folder:
         if checked_out := checkout():
@@ -143,7 +143,7 @@ def _say(line: str) -> None:
 
 
 def _isolation() -> tuple[str, ...]:
-    """Pip's option to build with the setuptools that is here, which is faster; nothing where it cannot make wheels."""
+    """Pip's option to build with the setuptools that is here, which is faster; nothing if it cannot make wheels."""
     from packaging.version import Version
 
     here = installed("setuptools")
@@ -172,7 +172,7 @@ def _install(missing: Sequence[Requirement], wanted: Sequence[Requirement]) -> s
 
 
 def _pip(*arguments: str) -> str | None:
-    """Runs pip; returns the last error that it names, None where it succeeds."""
+    """Runs pip; returns the last error that it names, None if it succeeds."""
     command = [sys.executable, "-m", "pip", "--disable-pip-version-check", "--retries", "2", "--timeout", "20",
                *arguments]
     try:

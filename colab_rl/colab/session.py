@@ -1,6 +1,6 @@
 """Colab's own things: its Drive mount, its consent, giving the machine back. Elsewhere they do nothing.
 
-Nothing here waits for a browser that is not there: what asks a person is called once, by a cell that the person
+Nothing here waits for a missing browser: what asks a person is called once, by a cell that the person
 runs, and never while a run trains.
 """
 
@@ -21,8 +21,8 @@ from colab_rl.storage.registry import needs_google_login
 
 KEEP, UNMOUNT, GIVE_BACK = "keep the machine", "unmount Drive", "give the machine back"
 ENDS = (KEEP, UNMOUNT, GIVE_BACK)
-OFFERS = ('set STORE to "drive:colab_rl" for Drive without a mount, to a folder, or to "none" for this machine alone, '
-          "whose disk ends with it")
+OFFERS = ('set STORE to "drive:colab_rl" for Drive without a mount, to a folder, or to "none" for this machine '
+          "only, where runs end with it")
 
 
 class NotConnected(ColabRLError):
@@ -31,11 +31,11 @@ class NotConnected(ColabRLError):
 
 @checked
 def connect(store: str = "", verify: bool = False) -> str | None:
-    """Makes the store reachable, and returns its name: on Colab mounts Drive, or logs in to it, where that is needed.
+    """Makes the store reachable, and returns its name: on Colab mounts Drive, or logs in to it, if that is needed.
 
-    store: as for runs.Places; on Colab the mounted Drive's `colab_rl` where nobody said, elsewhere None.
+    store: as for runs.Places; on Colab the mounted Drive's `colab_rl` if nobody said, elsewhere None.
     verify: logs in for a mounted Drive too, so that checkpoints are verified in Drive itself.
-    Raises NotConnected, with the reason and what else there is, where a person declines or it fails.
+    Raises NotConnected, with the reason and the alternatives, if a person declines or it fails.
     """
     store = store_name(store)
     if not on_colab():
@@ -53,7 +53,7 @@ def connect(store: str = "", verify: bool = False) -> str | None:
 
 
 def _own_folder() -> str:
-    """The mounted Drive's `colab_rl`, made where it is missing. Raises NotConnected."""
+    """The mounted Drive's `colab_rl`, made if it is missing. Raises NotConnected."""
     folder = MOUNTED_DRIVE / MY_DRIVE / "colab_rl"
     try:
         folder.mkdir(exist_ok=True)
@@ -102,16 +102,16 @@ def log_in() -> None:
 
 @checked
 def finish(run: str, store: str = "", when_done: str = KEEP, root: str | os.PathLike | None = None) -> None:
-    """Brings everything of a run to its store and waits for it; then unmounts Drive, and gives the machine back.
+    """Copies everything of a run to its store and waits for it. Then unmounts Drive, and gives the machine back.
 
-    when_done: KEEP, UNMOUNT or GIVE_BACK. The machine is given back only where all is verified.
-    Raises ColabRLError where something cannot be brought; nothing is unmounted or given back then.
+    when_done: KEEP, UNMOUNT or GIVE_BACK. The machine is given back only if all is verified.
+    Raises ColabRLError if something cannot be brought; nothing is unmounted or given back then.
     """
     if when_done not in ENDS:
         raise UsageError(f"when done is {' or '.join(ENDS)}, not {when_done!r}")
     place = store or None
     if Places(root, place).store is None:
-        say("there is no store: the run lies on this machine alone, which is kept")
+        say("there is no store: the run is on this machine only, so the machine is kept")
         return
     result = push(run, root=root, store=place)
     print(result.summary())
@@ -120,7 +120,7 @@ def finish(run: str, store: str = "", when_done: str = KEEP, root: str | os.Path
     if _mount_state() == "alive":
         from google.colab import drive
 
-        say("unmounting Drive, which writes through what it still holds; this may take minutes")
+        say("unmounting Drive, which first uploads what it still holds; this may take minutes")
         drive.flush_and_unmount()
     if when_done == GIVE_BACK:
         if result.state != "verified":

@@ -38,8 +38,8 @@ from colab_rl.progress import progress_bar
 from colab_rl.training.request import DEFAULT_ENVIRONMENT
 
 SECONDS = 1.0                # for which each speed is measured
-SHORT_PARTS = 10             # parts of it, where a call is short
-LONG_PARTS = 3               # and where it is a whole update
+SHORT_PARTS = 10             # parts of it, if a call is short
+LONG_PARTS = 3               # and if it is a whole update
 NUM_ENVS = (8, 16, 32, 64)   # the numbers of environments that are tried
 CPU_THREADS = (1, 2)
 WORTH_IT = 1.15              # how much faster another setting must be to be recommended
@@ -153,7 +153,7 @@ def bench(env: EnvironmentSource | None = None) -> Benchmark:
 
     env: a Gymnasium id (default BipedalWalker-v3), or a function that makes an environment.
     Raises UsageError for an unknown environment or spaces that are not supported, EnvironmentFault
-    where the environment fails.
+    if the environment fails.
     """
     source: EnvironmentSource = DEFAULT_ENVIRONMENT if env is None else env
     spaces = describe(source)
@@ -173,7 +173,7 @@ def bench(env: EnvironmentSource | None = None) -> Benchmark:
 
 
 def recommend(measurements: Measurements, config: PPOConfig, tuned: bool) -> Recommendation:
-    """The settings that these speeds speak for; `config` is the preset's, or the defaults where none is tuned.
+    """The settings that these speeds speak for; `config` is the preset's, or the defaults if none is tuned.
 
     The backend is the one that trains faster. Device, threads and number of environments leave
     what the preset and training's defaults have only for something more than 15 % faster:
@@ -302,9 +302,11 @@ def standing_still(spaces: Spaces, config: PPOConfig, experience: Rollout, devic
 
 
 def random_actions(spaces: Spaces, num_envs: int, steps: int = 256) -> np.ndarray:
-    """(steps, num_envs, ...) actions, uniform within finite bounds, and near 0 where there are none."""
+    """(steps, num_envs, ...) actions, uniform within finite bounds, and near 0 if there are none."""
     rng = np.random.default_rng(0)
     shape = (steps, num_envs, *spaces.action_shape)
+    if spaces.choices:
+        return np.array(spaces.first_choices) + rng.integers(spaces.choices, size=shape)
     if spaces.discrete:
         return rng.integers(spaces.first_action, spaces.first_action + spaces.action_dim, shape)
     bounded = np.isfinite(spaces.action_low) & np.isfinite(spaces.action_high)
@@ -342,6 +344,6 @@ def _line(what: str, speed: float, unit: str) -> str:
 
 
 def _worthwhile(speeds: dict[Any, float], usual: Any) -> Any:
-    """The fastest key where it is more than 15 % faster than the usual one, else the usual one."""
+    """The fastest key if it is more than 15 % faster than the usual one, else the usual one."""
     fastest = max(speeds, key=speeds.__getitem__)
     return fastest if speeds[fastest] > WORTH_IT * speeds[usual] else usual

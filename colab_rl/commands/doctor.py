@@ -1,6 +1,6 @@
-"""`doctor`: what this machine has and lacks, and one fix a line where something is wrong.
+"""`doctor`: what this machine has and lacks, and a fix for each thing that is wrong.
 
-What needs a package is imported where it is looked at: one that is missing is what people ask a doctor about.
+Each check imports the package that it needs: a missing package is a usual reason to ask a doctor.
 """
 
 from __future__ import annotations
@@ -19,17 +19,17 @@ from colab_rl import requirements
 from colab_rl.errors import ColabRLError
 from colab_rl.machine import memory
 
-# The newest that the tests pass with (constraints.txt); what is newer should do too.
+# The newest that the tests pass with (constraints.txt); what is newer should work too.
 TESTED = {"gymnasium": "1.4", "numpy": "2.4", "torch": "2.13", "plotly": "7.1", "moviepy": "2.2", "ipywidgets": "8.1"}
 PYTHONS = ((3, 11), (3, 13))
-OLDER = "where it does not, choose an older runtime version in Colab's Runtime menu"
+OLDER = "if it does not, choose an older runtime version in Colab's Runtime menu"
 ROOM = 1e9  # bytes of disk that are plenty: a run's checkpoints take tens of megabytes
 
 GOOD, NOTE, BAD = "good", "note", "bad"
 
 
 class Finding(NamedTuple):
-    """One line of `doctor`. state: good, note (it goes on) or bad (it does not); fix: what to do, empty for nothing."""
+    """One line of `doctor`. state: good, note (it works) or bad (it does not); fix: what to do, empty for nothing."""
 
     state: str
     what: str
@@ -73,7 +73,7 @@ def examine(root: str | os.PathLike | None = None, store: str | os.PathLike | No
     if placeholder := _placeholder():
         found.append(placeholder)
     if unseen:
-        found.append(Finding(BAD, f"not all was looked at: {', '.join(sorted(unseen))} cannot be imported",
+        found.append(Finding(BAD, f"some checks were left out: {', '.join(sorted(unseen))} cannot be imported",
                              f"pip install {' '.join(sorted(unseen))}, and run doctor again"))
     return Diagnosis(found)
 
@@ -97,7 +97,7 @@ def _python() -> Finding:
     if sys.version_info[:2] < PYTHONS[0]:
         return Finding(BAD, f"{here} is too old", f"take {oldest} or newer")
     if sys.version_info[:2] > PYTHONS[1]:
-        return Finding(NOTE, f"{here} is newer than colab_rl was tested with ({oldest} to {newest}) and should do",
+        return Finding(NOTE, f"{here} is newer than colab_rl was tested with ({oldest} to {newest}) and should work",
                        OLDER)
     return Finding(GOOD, here)
 
@@ -116,10 +116,10 @@ def _package(name: str, wanted: str, here: str | None, fits: bool) -> Finding:
     if here is None:
         return Finding(BAD, f"{name} is missing", f'pip install "{name}{wanted}"')
     if not fits:
-        return Finding(BAD, f"{name} {here} is not the {wanted} that is needed",
+        return Finding(BAD, f"{name} {here} does not fit: {wanted} is needed",
                        f'pip install "{name}{wanted}", then restart the runtime')
     if name in TESTED and Version(here).release[:2] > Version(TESTED[name]).release:
-        return Finding(NOTE, f"{name} {here} is newer than colab_rl was tested with ({TESTED[name]}) and should do",
+        return Finding(NOTE, f"{name} {here} is newer than colab_rl was tested with ({TESTED[name]}) and should work",
                        OLDER)
     return Finding(GOOD, f"{name} {here}")
 
@@ -144,8 +144,8 @@ def _envpool() -> Finding:
     except ColabRLError as error:
         reason = str(error)
     if reason:
-        return Finding(NOTE, f"training goes on gymnasium, several times slower: {reason}",
-                       f"{INSTALL}, where there is one for this machine")
+        return Finding(NOTE, f"training uses gymnasium, several times slower: {reason}",
+                       f"{INSTALL}, if there is one for this machine")
     return Finding(GOOD, "EnvPool: environments are stepped in C++")
 
 

@@ -19,9 +19,9 @@ def evaluate(run: str, *, checkpoint: str | int = "best", episodes: int = 100, s
     """Deterministic episodes of a checkpoint's policy on stock gymnasium, with seeds seed, seed + 1, ...
 
     checkpoint: `best`, `latest` or a generation.
-    env: needed where the run trains on a function.
+    env: needed if the run trains on a function.
     recordings: how many of the episodes, from the first, are recorded (see telemetry.Episode).
-    Raises UsageError for an unknown run or a bad number, ColabRLError where the checkpoint cannot be read.
+    Raises UsageError for an unknown run or a bad number, ColabRLError if the checkpoint cannot be read.
     """
     if not 1 <= episodes <= 1_000_000:
         raise UsageError(f"episodes must be between 1 and 1,000,000, not {episodes}")

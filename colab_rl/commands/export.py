@@ -53,7 +53,7 @@ class Export:
 
     def summary(self) -> str:
         """What and where it is, in a few lines."""
-        exactness = (f"no policy.onnx: {self.missing}; the torch form is there" if self.missing else
+        exactness = (f"no policy.onnx: {self.missing}; the torch form is in the folder" if self.missing else
                      f"actions of policy.onnx differ by {self.max_difference:.1e} of their range at most")
         lines = [f"{self.path}: {', '.join(self.files)}", f"generation {self.checkpoint}: {self.score}", exactness]
         return "\n".join(lines + ([f"copy in the store, {self.store_state}: {self.store}"] if self.store else []))
@@ -83,10 +83,10 @@ def export(run: str, *, checkpoint: str | int = "best", out: str | os.PathLike |
     path = out if out is not None else folder / EXPORTS / found.manifest.stem
     if not _is_of(path, identity, found):
         if path.exists():
-            say(f"{path} is there from before, and will be replaced")
+            say(f"{path} exists already, and will be replaced")
         contents, about = contents_of(identity, found, source, newest_video(folder / VIDEOS))
         write_folder(path, contents, about)
-    about, _ = read_folder(path)  # as whoever takes it away will
+    about, _ = read_folder(path)  # as its user will
     return Export(path, sorted([*about["files"], ABOUT]), found.manifest.generation, Score(**about["score"]),
                   about["max_difference"], about["onnx"].get("missing"),
                   *_stored(places, identity, path, EXPORTS + found.manifest.stem, about))

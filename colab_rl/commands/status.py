@@ -1,4 +1,4 @@
-"""`status`: what runs there are, and where their checkpoints lie."""
+"""`status`: all runs, and where their checkpoints are."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from colab_rl.arguments import checked
 from colab_rl.checkpoints import Manifest, Tier
+from colab_rl.checkpoints.confirmation import Confirmation, confirmation_of
 from colab_rl.checkpoints.layout import RUN_JSON, manifest_generation
 from colab_rl.checkpoints.retention import best
 from colab_rl.commands.result import Result
@@ -37,7 +38,10 @@ class CheckpointStatus:
 class RunStatus(Result):
     """A run, and its checkpoints, the newest first.
 
-    iteration, step, state_sha256: of the newest checkpoint. score: of the newest that has one; best_score: of the best.
+    iteration, step, state_sha256: of the newest checkpoint. score: of the newest that has one; best_score: of the best,
+        which is the score that the run ended with, or before its end that of training's best evaluation.
+    confirmed: how the score that the run ended with was measured (checkpoints/confirmation.py); None before its end,
+        and of a run that version 0.1.0 finished.
     pending: how many checkpoints are whole on this machine and not in the store.
     """
 
@@ -56,13 +60,17 @@ class RunStatus(Result):
     state_sha256: str | None
     checkpoints: list[CheckpointStatus]
     pending: int
+    confirmed: Confirmation | None
 
     def summary(self) -> str:
         """The run, in a line."""
-        score = "none yet" if self.best_score is None else f"{self.best_score:.1f}"
+        score = ("not evaluated yet" if self.best_score is None else f"score {self.confirmed.summary()}"
+                 if self.confirmed else f"best evaluation {self.best_score:.1f}, not confirmed")
+        if self.finished and self.best_score is not None and not self.confirmed:
+            score += f" (evaluate {self.run} scores it on fresh episodes)"
         state = "finished" if self.finished else f"{100 * self.step / self.total_steps:.0f} %"
         return (f"{self.run}: {self.env_id}, {self.algorithm} on {self.backend}, seed {self.seed}; "
-                f"step {self.step:,} of {self.total_steps:,} ({state}), best score {score}"
+                f"step {self.step:,} of {self.total_steps:,} ({state}), {score}"
                 f"{'' if self.exact else ', not bit-exact'}; {self.pending} pending for the store")
 
     def table(self) -> str:
@@ -81,7 +89,7 @@ def status(run: str | None = None, *, root: Location = None, store: Location = N
 
     For one run, `verified` and `written` mean that every file has the MD5 of its manifest: each is read, or the storage
     itself gives its MD5. For all runs only manifests are read. Another file has the size of its manifest then, and the
-    MD5 too if a listing brings it (`survey`).
+    MD5 too if a listing has it (`survey`).
     """
     return status_in(Places(root, store), run)
 
@@ -107,7 +115,8 @@ def _row(identity: Identity, here: Checkpoints, there: Checkpoints, places: Plac
         if any(state in ("verified", "written") for _, state in states):
             manifests += [manifest] if manifest else []
     newest: Manifest | None = manifests[0] if manifests else None
-    best_one = best(manifests)
+    best_one, confirmed = best(manifests), confirmation_of(manifests)
+    best_score = confirmed.mean if confirmed else best_one.score if best_one else None
     missing = [row for row in rows if row.local == "verified" and row.store in ("absent", "bad")]
     scored = next((manifest for manifest in manifests if manifest.score is not None), None)
     return RunStatus(
@@ -115,9 +124,9 @@ def _row(identity: Identity, here: Checkpoints, there: Checkpoints, places: Plac
         seed=identity.config["seed"], iteration=newest.iteration if newest else 0, step=newest.step if newest else 0,
         total_steps=newest.total_steps if newest else identity.config["total_steps"],
         finished=bool(newest and newest.finished), exact=newest.exact if newest else True,
-        score=scored.score if scored else None, best_score=best_one.score if best_one else None,
+        score=scored.score if scored else None, best_score=best_score,
         state_sha256=newest.state_sha256 if newest else None, checkpoints=rows,
-        pending=len(missing) if places.store else 0)
+        pending=len(missing) if places.store else 0, confirmed=confirmed)
 
 
 def _checkpoints(tier: Tier | None) -> Checkpoints:

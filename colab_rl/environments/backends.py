@@ -21,16 +21,18 @@ def check_backend(name: str) -> None:
 
 
 def why_not(backend: str, source: EnvironmentSource, spaces: Spaces) -> str | None:
-    """Why a backend cannot step an environment on this machine, None where it can."""
+    """Why a backend cannot step an environment on this machine, None if it can."""
     return why_not_envpool(source, spaces) if backend == "envpool" else None
 
 
 def choose_backend(name: str, source: EnvironmentSource, spaces: Spaces) -> str:
-    """The backend of a new run: `auto` takes EnvPool where it is there and has the environment.
+    """The backend of a new run: `auto` takes EnvPool if it is installed and has the environment.
 
-    Raises UsageError where EnvPool is asked for and cannot step it.
+    Raises UsageError if EnvPool is asked for and cannot step it.
     """
     reason = why_not_envpool(source, spaces) if name != "gymnasium" else None
+    if name == "auto" and reason is None and spaces.observation.dtype == "uint8":
+        reason = "it draws its pictures otherwise (--backend envpool takes it all the same)"
     if name == "envpool" and reason:
         raise UsageError(f"no EnvPool here: {reason}; use --backend gymnasium")
     if name == "auto" and reason:
@@ -45,6 +47,5 @@ def make_vector_environment(backend: str, source: EnvironmentSource, spaces: Spa
     description: their channels, if they are lent to an evaluation too.
     """
     if backend == "envpool":
-        assert isinstance(source, str)
         return EnvPoolVectorEnvironment(source, spaces, num_envs, seed)
     return GymnasiumVectorEnvironment(source, spaces, num_envs, seed, description=description)

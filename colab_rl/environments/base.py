@@ -1,4 +1,4 @@
-"""What every vector environment does, whoever steps it."""
+"""What every vector environment does, by whatever backend."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ LARGEST = float(np.finfo(np.float32).max)
 
 
 def unusable(observations: np.ndarray, rewards: np.ndarray) -> tuple[int, str] | None:
-    """Where a step gave a number that no float32 holds, in (N, n) numbers of observations or (N,) rewards: the first
-    such row, and in words such as `nan in a reward`. None where there is none.
+    """The first number of a step that no float32 holds, in (N, n) numbers of observations or (N,) rewards: its
+    row, and words such as `nan in a reward`. None if there is none.
     """
     # One sum finds every NaN and infinity in a fraction of the time of isfinite().all().
     if math.isfinite(observations.sum(dtype=np.float64)) and np.abs(rewards).max() <= LARGEST:
@@ -48,7 +48,7 @@ class VectorEnvironment(ABC):
     backend: who steps them, as run.json names it.
     groups: the groups' slots, in ascending order.
     observations: (N, *obs_shape), what the next actions answer.
-    ended: (N,) bool, True where the next step only resets.
+    ended: (N,) bool, True if the next step only resets.
     """
 
     backend: str
@@ -73,7 +73,7 @@ class VectorEnvironment(ABC):
     def receive(self, group: slice) -> StepResult:
         """Ends the step of a group that `send` began, and waits for it; rows of the group alone.
 
-        Raises EnvironmentFault where an environment raises, returns what no float32 holds (NaN, say) or is gone.
+        Raises EnvironmentFault if an environment raises, returns what no float32 holds (NaN, say) or is gone.
         """
 
     def step(self, actions: np.ndarray) -> StepResult:
@@ -99,7 +99,7 @@ class VectorEnvironment(ABC):
 
     @abstractmethod
     def snapshot(self) -> dict[str, Any]:
-        """All that `restore` needs to go on exactly from here, in this process or another."""
+        """All that `restore` needs to continue exactly from here, in this process or another."""
 
     @abstractmethod
     def restore(self, snapshot: dict[str, Any]) -> list[str]:

@@ -15,6 +15,7 @@ What we know of gymnasium's environments is in `known/`, one file each.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any
@@ -90,6 +91,8 @@ class Channels(Shown):
     actions: the names of the action's numbers, or one name for a discrete action; by default `action_0`, ...
     step_seconds: simulated time of a step, None if a step is no time.
     reward_parts: gives (T,) series that sum to the reward, by name, from those of an Episode.
+    mishap: what an episode that went wrong is called, in the plural, such as `falls`: one that ended of itself with a
+        last reward of at most `mishap_reward`. Empty if there is no telling.
     choices, traces, panels, portraits: what views show, such as `choices=("left", "right")`, `traces=["rope_angle"]`,
         `panels={"Rope": {"angle": "rope_angle"}}`, `portraits={"Rope": ("rope_angle", "rope_speed")}`; see Shown.
     Raises UsageError for a channel of a name that recordings need themselves, for two actions of one name, and for
@@ -103,6 +106,8 @@ class Channels(Shown):
     step_seconds: float | None = None
     reward_parts: Callable[[Mapping[str, np.ndarray]], dict[str, np.ndarray]] = lambda series: {}
     drawing: Drawing | None = None
+    mishap: str = ""
+    mishap_reward: float = math.inf
     body_count: int = field(init=False)
 
     def __post_init__(self) -> None:
@@ -137,7 +142,7 @@ class Channels(Shown):
     def row(self, environment: gymnasium.Env, observation: np.ndarray) -> np.ndarray:
         """(width,) float64: the channels' values, then x, y and angle of every body.
 
-        Raises UsageError where `read` gives another number of values than there are units.
+        Raises UsageError if `read` gives another number of values than there are units.
         """
         values = np.ravel(np.asarray(self.read(environment.unwrapped, observation), np.float64))
         if len(values) != len(self.units):

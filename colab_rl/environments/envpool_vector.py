@@ -17,7 +17,7 @@ import gymnasium
 import numpy as np
 
 from colab_rl.environments.base import StepResult, VectorEnvironment, unusable
-from colab_rl.environments.make import EnvironmentSource
+from colab_rl.environments.make import Configured, EnvironmentSource, bare, environment_name, keywords_of
 from colab_rl.environments.spaces import Spaces
 from colab_rl.environments.worker_process import changed_here
 from colab_rl.errors import EnvironmentFault
@@ -34,11 +34,12 @@ class EnvPoolVectorEnvironment(VectorEnvironment):
 
     backend = "envpool"
 
-    def __init__(self, source: str, spaces: Spaces, num_envs: int, seed: int = 0):
+    def __init__(self, source: EnvironmentSource, spaces: Spaces, num_envs: int, seed: int = 0):
         self.spaces = spaces
         self.num_envs = num_envs
         self.groups = [slice(0, num_envs)]  # two pools of a half each, taking turns, were no faster
-        self.name = source
+        self.name = environment_name(source)
+        self._keywords = keywords_of(source)
         self._seed = seed
         self._segment = 0  # which pool of the run it is
         self._taken = 0    # steps in it
@@ -111,7 +112,8 @@ class EnvPoolVectorEnvironment(VectorEnvironment):
         with _without_warnings():
             self._pool = _envpool().make(
                 self.name, env_type="gymnasium", num_envs=self.num_envs, num_threads=min(cores(), self.num_envs),
-                seed=seeds.tolist(), max_episode_steps=gymnasium.spec(self.name).max_episode_steps)
+                seed=seeds.tolist(), **{"max_episode_steps": gymnasium.spec(self.name).max_episode_steps,
+                                        **self._keywords})
             self.observations = self._pool.reset()[0]
         self._segment, self._taken = segment, 0
         self.ended = np.zeros(self.num_envs, bool)
@@ -119,9 +121,12 @@ class EnvPoolVectorEnvironment(VectorEnvironment):
 
 
 def why_not_envpool(source: EnvironmentSource, spaces: Spaces) -> str | None:
-    """Why EnvPool cannot step an environment, in words; None where it can."""
-    if not isinstance(source, str):
+    """Why EnvPool cannot step an environment, in words; None if it can."""
+    env_id, keywords = bare(source), keywords_of(source)
+    if not isinstance(env_id, str):
         return "it steps no environments that are functions"
+    if isinstance(source, Configured) and source.wrappers:
+        return "it takes no wrappers"
     version = installed("envpool")  # None of a package that was half removed, too
     if not version:
         return f"it is not installed ({INSTALL} installs it)"
@@ -133,10 +138,16 @@ def why_not_envpool(source: EnvironmentSource, spaces: Spaces) -> str | None:
     except Exception as error:  # whatever a half-installed package raises
         what = " ".join(f"{type(error).__name__}: {error}".split())
         return f"it cannot be imported ({what}; {INSTALL} installs it)"
-    if source not in envpool.list_all_envs():
-        return f"it has no {source}"
+    if env_id not in envpool.list_all_envs():
+        return f"it has no {env_id}"
     with _without_warnings():
-        spec = envpool.make_spec(source)
+        unknown = [name for name in keywords if name not in envpool.make_spec(env_id)._config_keys]
+        if unknown:
+            return f"its {env_id} takes no {', '.join(unknown)}"
+        try:
+            spec = envpool.make_spec(env_id, **keywords)
+        except Exception as error:  # whatever it checks a value by
+            return f"its {env_id} refuses {keywords} ({' '.join(str(error).split())})"
         shape, actions = spec.observation_space.shape, spec.action_space
     if isinstance(actions, gymnasium.spaces.Discrete):
         same = spaces.discrete and spaces.action_dim == actions.n
@@ -144,9 +155,9 @@ def why_not_envpool(source: EnvironmentSource, spaces: Spaces) -> str | None:
         same = not spaces.discrete and isinstance(actions, gymnasium.spaces.Box) \
             and np.array_equal(actions.low, spaces.action_low) and np.array_equal(actions.high, spaces.action_high)
     if not same or shape != spaces.observation.shape:
-        return f"its {source} has other spaces"
+        return f"its {env_id} has other spaces"
     changed = changed_here(source, spaces)
-    return f"its {source} is not this one: {changed}" if changed else None
+    return f"its {env_id} is not this one: {changed}" if changed else None
 
 
 @contextlib.contextmanager
@@ -158,5 +169,5 @@ def _without_warnings() -> Iterator[None]:
 
 
 def _envpool() -> Any:
-    """The package; importing it imports every family of environments, so only where it is used."""
+    """The package; importing it imports every family of environments, so only when it is used."""
     return importlib.import_module("envpool")

@@ -1,4 +1,4 @@
-"""An environment's own code in this process: what it raises is told in one line, and what it prints is no result."""
+"""An environment's own code in this process: one line tells what it raises, and what it prints is no result."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class _Aside:
                 return
             self._stream, sys.stdout = sys.stdout, sys.stderr
             aside = standard_error()
-            # Where Python began without standard output, another file may have its number by now.
+            # If Python began without standard output, another file may have its number by now.
             if sys.__stdout__ is not None:
                 with contextlib.suppress(OSError, ValueError):
                     self._flush()
@@ -103,7 +103,7 @@ def prints_aside() -> Iterator[None]:
 
 @contextlib.contextmanager
 def guarded(name: str) -> Iterator[None]:
-    """While entered, what an environment raises becomes an EnvironmentFault, as where a worker process steps it, and
+    """While entered, what an environment raises becomes an EnvironmentFault, as if a worker process stepped it, and
     what it prints goes to standard error.
 
     name: the environment's.

@@ -51,6 +51,7 @@ class GymnasiumVectorEnvironment(VectorEnvironment):
     seeds: gives the seed of the k-th episode of a slot, or -1 to leave the slot idle from then on; by default derived
         from `seed`. It may be changed before `reset`.
     description: the environments' channels, if their telemetry is wanted.
+    own_rewards: (N,) float64, the newest step's, without what a run's wrappers make of them: the score is of these.
     channels, recorded: (N, description.width) float32, the telemetry of each environment for which `recorded`,
         (N,) bool, is set.
     Raises EnvironmentFault if an environment cannot be made.
@@ -75,6 +76,7 @@ class GymnasiumVectorEnvironment(VectorEnvironment):
         self.ended = self._arrays.ended
         self.channels = self._arrays.channels
         self.recorded = self._arrays.recorded
+        self.own_rewards = self._arrays.own_rewards
         self._journal = Journal(num_envs, spaces.action_shape, spaces.action_dtype)
         self._workers: list[WorkerProcess | WorkerHere] = []
         edges = np.linspace(0, num_envs, min(num_workers or min(MOST_WORKERS, cores()), num_envs) + 1).astype(int)
@@ -200,7 +202,7 @@ class GymnasiumVectorEnvironment(VectorEnvironment):
         self._workers = []
 
     def _replay(self) -> bool:
-        """Whether every unfinished episode went on as long as it did."""
+        """Whether every unfinished episode lasted as long as before."""
         queues: list[list[int]] = [[] for _ in self._workers]
         for slot in np.flatnonzero(~self.ended):
             queues[self._worker_of[slot]].append(int(slot))

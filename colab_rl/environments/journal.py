@@ -19,7 +19,7 @@ class Journal:
         self._slots = np.arange(num_envs)
 
     def append(self, slots: slice, actions: np.ndarray, ended: np.ndarray) -> None:
-        """Notes (n, ...) actions of some slots; where `ended` (n,) bool, the next episode begins instead."""
+        """Notes (n, ...) actions of some slots; if `ended` (n,) bool, the next episode begins instead."""
         lengths = self.lengths[slots]
         if lengths.max() == len(self._actions):
             self._actions = np.concatenate([self._actions, np.empty_like(self._actions)])

@@ -34,7 +34,7 @@ import cloudpickle
 import gymnasium
 import numpy as np
 
-from colab_rl.environments.make import EnvironmentSource
+from colab_rl.environments.make import EnvironmentSource, bare
 
 MAIN = "__main__"
 # By name: how this process reads it, and how a worker takes it over.
@@ -68,7 +68,8 @@ def packed(source: EnvironmentSource) -> bytes:
              if isinstance(spec.entry_point, str) and not spec.kwargs}
     parts = [plain, *({name: spec} for name, spec in gymnasium.registry.items() if name not in plain)]
     # What an environment uses of `__main__` is the very same there: its own part comes last.
-    parts.sort(key=lambda part: isinstance(source, str) and source.rpartition(":")[2] in part)
+    env = bare(source)
+    parts.sort(key=lambda part: isinstance(env, str) and env.rpartition(":")[2] in part)
     registry = []
     for part in parts:
         with contextlib.suppress(Exception):  # whatever an object raises that is asked for its content

@@ -18,7 +18,7 @@ from typing import Any
 import gymnasium
 import numpy as np
 
-LONGEST = 40  # characters of a constant that is told as it is
+LONGEST = 40  # characters of a constant that a message shows as it is
 LARGE = 100_000  # numbers in one that is left out
 PLAIN = (int, float, complex, bool, str, bytes, types.NoneType, types.EllipsisType, range)
 MAIN = "__main__"
@@ -64,7 +64,7 @@ def difference(here: Mapping[str, str], there: Mapping[str, str]) -> str:
 class _Reach:
     """What is reached from classes and functions: `found`, by name.
 
-    packages: those that are followed; a person's own files are too.
+    packages: those that are followed; the user's files are too.
     """
 
     def __init__(self, packages: set[str]) -> None:

@@ -1,7 +1,7 @@
 """Making an environment, and checking that its spaces are supported.
 
-An environment is named by its Gymnasium id (`BipedalWalker-v3`, `module:Id-v0`) or given
-as a function that makes one; `make_environment` takes both.
+An environment is named by its Gymnasium id (`BipedalWalker-v3`, `module:Id-v0`) or given as a function that makes
+one; `configured` adds what a run makes of it. `make_environment` takes all three.
 """
 
 from __future__ import annotations
@@ -10,8 +10,10 @@ import contextlib
 import importlib
 import inspect
 import itertools
+import json
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import gymnasium
@@ -21,43 +23,102 @@ from colab_rl.environments.guard import in_one_line, prints_aside
 from colab_rl.environments.loaded_code import loaded_code
 from colab_rl.environments.nested import NotFlat, Observed, choices_of, count, leaves, outline
 from colab_rl.environments.spaces import Spaces
+from colab_rl.environments.wrappers import wrapped
 from colab_rl.errors import EnvironmentFault, UsageError, nearest
 
 EnvironmentSource = str | Callable[..., gymnasium.Env]
+OF_MAKE = ("max_episode_steps",)  # what gymnasium.make takes itself and a run leaves to a person
+OURS = ("render_mode", "disable_env_checker", "vectorization_mode")  # and what colab_rl sets
 # By wrapper the setting that takes its place.
 RUNNING_STATISTICS: dict[type[gymnasium.Wrapper], str] = {
     gymnasium.wrappers.NormalizeObservation: "normalize_observations",
     gymnasium.wrappers.NormalizeReward: "normalize_rewards (of ppo)"}
 
 
+@dataclass(frozen=True)
+class Configured:
+    """An id or a function, with what a run makes of it: a function of its own.
+
+    keywords: of gymnasium.make, or of the function, as JSON. wrappers: see wrappers.py.
+    """
+
+    bare: EnvironmentSource
+    keywords: str
+    wrappers: tuple[str, ...]
+
+    def __call__(self, render_mode: str | None = None) -> gymnasium.Env:
+        """A new environment; `make_environment` calls it."""
+        return wrapped(_made(self.bare, render_mode, keywords_of(self)), self.wrappers)
+
+
 @prints_aside()
 def make_environment(source: EnvironmentSource, render_mode: str | None = None) -> gymnasium.Env:
-    """A new environment. Raises UsageError for an unknown id or a function that makes none, EnvironmentFault where
+    """A new environment. Raises UsageError for an unknown id or a function that makes none, EnvironmentFault if
     making it fails.
 
-    render_mode: what its `render` shall give. A function is given it where it takes an argument
-        of that name. Raises EnvironmentFault where the environment does not have it.
+    render_mode: what its `render` shall give. A function is given it if it takes an argument
+        of that name. Raises EnvironmentFault if the environment does not have it.
     """
     try:
-        if not isinstance(source, str):
-            takes_it = render_mode and "render_mode" in inspect.signature(source).parameters
-            made = source(render_mode=render_mode) if takes_it else source()
-            return _rendering(_checked(made, source), source, render_mode)
-        name = import_module_of(source)
-        if name not in gymnasium.registry:
-            raise UsageError(f"unknown environment {source!r}{nearest(name, gymnasium.registry)}")
-        if render_mode is None:
-            return gymnasium.make(source, disable_env_checker=True)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of a mode that is not there, which is said below
-            return _rendering(gymnasium.make(source, disable_env_checker=True, render_mode=render_mode), source,
-                              render_mode)
+        return _made(source, render_mode, {})
     except gymnasium.error.DependencyNotInstalled as error:
-        raise EnvironmentFault(f"{source} needs a package that is missing: {error}") from error
+        raise EnvironmentFault(f"{environment_name(source)} needs a package that is missing: {error}") from error
     except (UsageError, EnvironmentFault):
         raise
     except (Exception, SystemExit) as error:  # a module may leave when it is imported
         raise EnvironmentFault(f"{environment_name(source)} could not be made: {in_one_line(error)}") from error
+
+
+def _made(source: EnvironmentSource, render_mode: str | None, keywords: Mapping[str, Any]) -> gymnasium.Env:
+    """See `make_environment`."""
+    if not isinstance(source, str):
+        _check_keywords(environment_name(source), source, keywords)
+        takes_it = render_mode and "render_mode" in inspect.signature(source).parameters
+        made = source(render_mode=render_mode, **keywords) if takes_it else source(**keywords)
+        return _rendering(_checked(made, source), source, render_mode)
+    name = import_module_of(source)
+    if name not in gymnasium.registry:
+        raise UsageError(f"unknown environment {source!r}{nearest(name, gymnasium.registry)}")
+    if keywords:
+        entry_point = gymnasium.registry[name].entry_point
+        _check_keywords(source, gymnasium.envs.registration.load_env_creator(entry_point)
+                        if isinstance(entry_point, str) else entry_point, keywords, OF_MAKE)
+    if render_mode is None:
+        return gymnasium.make(source, disable_env_checker=True, **keywords)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of a missing mode: `_rendering` raises for it
+        return _rendering(gymnasium.make(source, disable_env_checker=True, render_mode=render_mode, **keywords), source,
+                          render_mode)
+
+
+def _check_keywords(name: str, made_by: Any, keywords: Mapping[str, Any], more: tuple[str, ...] = ()) -> None:
+    """Raises UsageError that names an argument which is not taken, and those near it."""
+    parameters = inspect.signature(made_by).parameters
+    known = [*parameters, *more]
+    takes_any = any(one.kind is one.VAR_KEYWORD for one in parameters.values())
+    for given in keywords:
+        if given in OURS:
+            raise UsageError(f"colab_rl sets {given} itself: leave it out of env_kwargs (--env-set)")
+        if given not in known and not takes_any:
+            taken = ", ".join(one for one in known if one not in OURS) or "none"
+            raise UsageError(f"{name} takes no keyword argument {given!r}{nearest(given, known)} (it takes: {taken})")
+
+
+def configured(source: EnvironmentSource, keywords: Mapping[str, Any], wrappers: Sequence[str]) -> EnvironmentSource:
+    """An environment with these keyword arguments of gymnasium.make, or of the function, in these wrappers."""
+    if not keywords and not wrappers:
+        return source
+    return Configured(bare(source), json.dumps(dict(keywords), sort_keys=True), tuple(wrappers))
+
+
+def bare(source: EnvironmentSource) -> EnvironmentSource:
+    """The id, or the function."""
+    return source.bare if isinstance(source, Configured) else source
+
+
+def keywords_of(source: EnvironmentSource) -> dict[str, Any]:
+    """The keyword arguments that it is made with."""
+    return json.loads(source.keywords) if isinstance(source, Configured) else {}
 
 
 def describe(source: EnvironmentSource, trial: Callable[[gymnasium.Env, str], None] | None = None) -> Spaces:
@@ -69,7 +130,7 @@ def describe(source: EnvironmentSource, trial: Callable[[gymnasium.Env, str], No
     try:
         name = environment_name(source)
         _check_wrappers(environment, name)
-        spaces = _spaces_of(environment, name, loaded_code(environment, source))
+        spaces = _spaces_of(environment, name, loaded_code(environment, bare(source)))
         if trial:
             trial(environment, name)
         return spaces
@@ -137,6 +198,7 @@ def import_module_of(env_id: str) -> str:
 
 def registered_as(source: EnvironmentSource) -> str:
     """What gymnasium's registry holds of an id; empty for a function."""
+    source = bare(source)
     return repr(gymnasium.registry.get(import_module_of(source))) if isinstance(source, str) else ""
 
 
@@ -149,6 +211,7 @@ def close_environment(environment: gymnasium.Env) -> None:
 
 def environment_name(source: EnvironmentSource) -> str:
     """The id, or a function's own name behind `custom:`."""
+    source = bare(source)
     if isinstance(source, str):
         return source
     return "custom:" + getattr(source, "__qualname__", type(source).__name__)

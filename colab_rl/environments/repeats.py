@@ -69,7 +69,7 @@ def _play(environment: gymnasium.Env, seed: int, steps: int, seconds: float = ma
         stepper.begin(seed)
         yield (observation.tobytes(),)
         for _ in range(steps):
-            _, *ended = result = stepper.step(actions.sample())
+            _, *ended = result = stepper.step(actions.sample(), sampled=True)
             yield observation.tobytes(), *result
             if any(ended) or time.monotonic() > deadline:
                 return

@@ -32,6 +32,7 @@ class Layout:
         return {
             "seeds": (n, "i8"),  # of the episode that runs or begins next; -1: stay idle
             "rewards": (n, "f8"),
+            "own_rewards": (n, "f8"),  # without what a run's wrappers make of them
             "actions": (n + self.action_shape, self.action_dtype),
             "observations": (n + self.observation.shape, self.observation.dtype),
             "channels": ((self.num_envs, self.channels), "f4"),
@@ -51,6 +52,7 @@ class SharedArrays:
 
     seeds: np.ndarray
     rewards: np.ndarray
+    own_rewards: np.ndarray
     actions: np.ndarray
     observations: np.ndarray
     channels: np.ndarray

@@ -59,8 +59,11 @@ class ObservationSpec:
     def unpack(self, rows: Any) -> dict[str, Any]:
         """By name the (..., *part.shape) parts of (..., nbytes) rows, an array or a tensor: views, not copies.
 
-        Empty if the rows are not packed. A network of packed observations begins with it.
+        Empty if the rows are not packed. A network of packed observations begins with it. What is unpacked already
+        stays as it is: a Q network gets parts, with the actions among the numbers.
         """
+        if isinstance(rows, dict):
+            return dict(rows)
         found, start = {}, 0
         for part in self.parts:
             taken = rows[..., start:start + part.nbytes]
@@ -133,11 +136,11 @@ class Spaces:
 
     @property
     def action_dtype(self) -> type:
-        """int64 where discrete, float32 otherwise."""
+        """int64 if discrete, float32 otherwise."""
         return np.int64 if self.discrete else np.float32
 
     def to_json(self) -> dict[str, Any]:
-        """What run.json keeps of them. A bound is None where there is none."""
+        """What run.json keeps of them. A bound is None if there is none."""
         low, high = ([number if math.isfinite(number) else None for number in bounds.tolist()]
                      for bounds in (self.action_low, self.action_high))
         return {"observation": self.observation.to_json(), "discrete": self.discrete, "action_dim": self.action_dim,

@@ -15,6 +15,7 @@ import numpy as np
 from colab_rl.environments.guard import WrongReturn
 from colab_rl.environments.nested import Observed, acted
 from colab_rl.environments.seeds import begin_episode
+from colab_rl.environments.wrappers import own_reward_of
 
 
 class Stepper:
@@ -22,12 +23,16 @@ class Stepper:
 
     None takes none: what the environment returns as one is not looked at.
 
+    own_reward: the newest step's, without what a run's wrappers make of it.
+
     Both calls raise what the environment raises, and WrongReturn if it returns what Gymnasium does not expect.
     """
 
     def __init__(self, environment: gymnasium.Env, observation: np.ndarray | None):
         self.environment = environment
         self.observation = observation
+        self.own_reward = 0.0
+        self._own = own_reward_of(environment)
         self._observed = None if observation is None else Observed(environment.observation_space)
         self._space = space = environment.action_space
         self._dtype = np.dtype(space.dtype)
@@ -56,13 +61,15 @@ class Stepper:
             raise self._wrong("reset", result, "observation and info")
         self._observe("reset", result[0])
 
-    def step(self, action: Any) -> tuple[float, bool, bool]:
+    def step(self, action: Any, sampled: bool = False) -> tuple[float, bool, bool]:
         """Takes a policy's action, () or (action_dim,) int64 or (action_dim,) float32; returns reward, terminated and
-        truncated. What is no array is passed on as it is: the environment's own space has sampled it.
+        truncated.
+
+        sampled: whether the environment's action space gave it.
         """
         result: Any
         try:
-            result = self.environment.step(self._taken(action))
+            result = self.environment.step(self._taken(action, sampled))
         except Exception:
             if self._plain is not None or not self._discrete:
                 raise
@@ -83,17 +90,18 @@ class Stepper:
                 reward = float(reward.item() if getattr(reward, "ndim", 0) else reward)
             except (TypeError, ValueError, OverflowError):
                 raise self._wrong("step", reward, "a number", "a reward") from None
+        self.own_reward = self._own.take() if self._own else reward
         try:
             return reward, bool(terminated), bool(truncated)
         except (TypeError, ValueError):
             raise self._wrong("step", [terminated, truncated], "True or False", "terminated and truncated") from None
 
-    def _taken(self, action: Any) -> Any:
+    def _taken(self, action: Any, sampled: bool) -> Any:
         """The action as the space samples it: a number of its type, or an array that the environment may keep."""
         if self._discrete:
             return int(action) if self._plain else self._dtype.type(action)
         if not self._is_flat_box:
-            return acted(self._space, np.atleast_1d(action)) if isinstance(action, np.ndarray | np.generic) else action
+            return action if sampled else acted(self._space, np.atleast_1d(action))
         taken = np.array(action, self._dtype)
         return taken if self._bounds is None else np.minimum(np.maximum(taken, self._bounds[0]), self._bounds[1])
 

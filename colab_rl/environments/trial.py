@@ -1,4 +1,4 @@
-"""An environment tried out before a run begins: what it returns wrongly is told before anything is written."""
+"""An environment tried out before a run begins: an error names what it returns wrongly before anything is written."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def try_out(environment: gymnasium.Env, name: str) -> None:
     for layer in (bare, environment):
         spaces: list[Any] = [getattr(layer, which, None) for which in ("observation_space", "action_space")]
         if not all(isinstance(space, gymnasium.Space) for space in spaces):
-            bare = environment  # whose wrappers bring them
+            bare = environment  # whose wrappers have them
             continue
         observations, actions = copy.deepcopy(spaces)
         actions.seed(SEED)
@@ -44,7 +44,7 @@ def try_out(environment: gymnasium.Env, name: str) -> None:
         with guarded(name):
             stepper = Stepper(layer, observation)
             stepper.begin(SEED)
-            stepper.step(actions.sample())
+            stepper.step(actions.sample(), sampled=True)
     if type(bare).__module__.startswith("gymnasium.") or time.perf_counter() - began > SECONDS:
         return
     try:

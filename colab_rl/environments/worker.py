@@ -35,7 +35,7 @@ from colab_rl.environments.guard import in_one_line
 from colab_rl.environments.known.registry import channels_of
 from colab_rl.environments.likeness import unpacked
 from colab_rl.environments.loaded_code import loaded_code
-from colab_rl.environments.make import EnvironmentSource, close_environment, make_environment, registered_as
+from colab_rl.environments.make import EnvironmentSource, bare, close_environment, make_environment, registered_as
 from colab_rl.environments.repeats import repeats
 from colab_rl.environments.shared import Layout, SharedArrays
 from colab_rl.environments.stepper import Stepper
@@ -55,6 +55,7 @@ class Worker:
         mine = slice(first, first + count)
         self.seeds = arrays.seeds[mine]
         self.rewards = arrays.rewards[mine]
+        self.own_rewards = arrays.own_rewards[mine]
         self.actions = arrays.actions[mine]
         self.observations = arrays.observations[mine]
         self.terminated = arrays.terminated[mine]
@@ -64,17 +65,17 @@ class Worker:
         self.recorded = arrays.recorded[mine]
         self.steppers.append(self._made(0))
         environment = self.steppers[0].environment
-        code = loaded_code(environment, source) if first == 0 else {}
+        code = loaded_code(environment, bare(source)) if first == 0 else {}
         for i in range(1, count):
             self.steppers.append(self._made(i))
         self.description = channels_of(environment)
         return code
 
     def step(self) -> None:
-        """Steps each environment, or begins its next episode where the last one has ended."""
+        """Steps each environment, or begins its next episode if the last one has ended."""
         for i, stepper in enumerate(self.steppers):
             if self.ended[i]:
-                self.rewards[i] = 0.0
+                self.rewards[i] = self.own_rewards[i] = 0.0
                 self.terminated[i] = self.truncated[i] = False
                 if self.seeds[i] >= 0:
                     stepper.begin(int(self.seeds[i]))
@@ -83,13 +84,14 @@ class Worker:
                 continue
             reward, terminated, truncated = stepper.step(self.actions[i])
             self.rewards[i] = reward
+            self.own_rewards[i] = stepper.own_reward
             self.terminated[i] = terminated
             self.truncated[i] = truncated
             self.ended[i] = terminated or truncated
             self._record(i)
 
     def restore(self, slot: int, seed: int, actions: np.ndarray) -> bool:
-        """Replays an episode up to now; whether it went on so long."""
+        """Replays an episode up to now; whether it lasted so long."""
         stepper = self.steppers[slot - self.first]
         stepper.begin(seed)
         return not any(any(stepper.step(action)[1:]) for action in actions)

@@ -50,7 +50,7 @@ class WorkerProcess:
                     env={**os.environ, "OMP_NUM_THREADS": "1"})
             except OSError as error:
                 raise ColabRLError(f"no process to step environments in could be started ({error}); what was saved "
-                                   "before is kept; mend that, and run the same command again") from error
+                                   "before is kept; fix that, and run the same command again") from error
         self.connection = Connection(ours.detach())
         self.replaying = 0  # steps of the episode it is replaying
         with contextlib.suppress(OSError):  # a worker that is dead already is noticed when its answer is awaited
@@ -121,7 +121,7 @@ class WorkerHere:
     kill = close
 
 
-def changed_here(source: str, spaces: Spaces) -> str:
+def changed_here(source: EnvironmentSource, spaces: Spaces) -> str:
     """What of an environment, or of how its id is registered, is not what a new process has: in words, empty if nothing
     is. Starts a process.
     """
@@ -132,7 +132,7 @@ def changed_here(source: str, spaces: Spaces) -> str:
 
 
 @functools.lru_cache(maxsize=8)
-def _changed_here(source: str, layout: Layout, registered: str, code: frozenset[tuple[str, str]]) -> str:
+def _changed_here(source: EnvironmentSource, layout: Layout, registered: str, code: frozenset[tuple[str, str]]) -> str:
     memory = anonymous_file(layout.size())
     worker = WorkerProcess(packed(source), layout, 0, 1, memory)
     try:

@@ -2,7 +2,7 @@
 
     episode["hull_angle"]          (T + 1,) rad: row t is the state before step t, row T the final one
     episode["action_knee_1"]       (T,) what was done in step t
-    episode["reward"]              (T,) float64; `reward_<part>` what it is made of, where that is known
+    episode["reward"]              (T,) float64; `reward_<part>` what it is made of, if that is known
     episode["value"]               (T + 1,) the value estimate of each state (see Algorithm.values)
     episode.poses[t]               (bodies, 3) x, y in m and angle in rad; with `outlines` and `terrain` a drawing
 
@@ -37,7 +37,7 @@ class Episode:
 
     environment: its id. seed: of the episode. terminated: whether it ended of itself; else it was cut off.
     total_return: the sum of all rewards, in the order and to the last digit that `evaluate` gives for this seed.
-    steps: how many it had; more than `length` only where a file holds its first part.
+    steps: how many it had; more than `length` only if a file holds its first part.
     series, units: by name; (T + 1,) for what a state has, (T,) for what a step has.
     outlines, poses, terrain: bodies by name, (K, 2) m each; (T + 1, bodies, 3); the ground's lines, (K, 2) m each.
         From a file poses are a little rounded, and their angles in [-pi, pi].
@@ -67,7 +67,7 @@ class Episode:
 
     @property
     def time(self) -> np.ndarray:
-        """(T + 1,) seconds since the start, or step numbers where a step is no time."""
+        """(T + 1,) seconds since the start, or step numbers if a step is no time."""
         return np.arange(self.length + 1) * (self.step_seconds or 1)
 
     @property
@@ -91,7 +91,7 @@ class Episode:
     def discounted_return(self, gamma: float) -> np.ndarray:
         """(T,) rewards from each step on, discounted.
 
-        The last state's value follows where the episode was cut off there, or only its first part is recorded.
+        The last state's value follows if the episode was cut off there, or only its first part is recorded.
         """
         ended = self.terminated and self.length == self.steps
         following = 0.0 if ended else float(np.nan_to_num(self.series["value"][-1]))
@@ -153,7 +153,7 @@ class Recording:
 def to_npz(episodes: Sequence[Episode]) -> bytes:
     """The episodes as an .npz file, at most `LARGEST_EPISODE` bytes each; equal episodes give equal bytes.
 
-    One of which not even a step fits is left out; no bytes where none is left.
+    One of which not even a step fits is left out; no bytes if none is left.
     """
     fitting = [part for part in map(_fitting, episodes) if part is not None]
     return _file_of(fitting) if fitting else b""
@@ -163,7 +163,7 @@ def _fitting(episode: Episode) -> tuple[Episode, int] | None:
     """What of an episode fits into a file: itself, without what leaves no room for steps, and its first steps.
 
     A vast terrain goes first, then channels and drawing, for each series costs some 240 bytes however short it is.
-    None where nothing fits.
+    None if nothing fits.
     """
     most = LARGEST_EPISODE - 5_000
     names = (*episode.action_names, "reward", "value")
@@ -189,7 +189,7 @@ def _file_of(episodes: Sequence[tuple[Episode, int]]) -> bytes:
 
 @np.errstate(all="ignore")
 def from_npz(data: bytes) -> list[Episode]:
-    """The episodes of a file. Raises ValueError where it is none."""
+    """The episodes of a file. Raises ValueError if it is none."""
     try:
         with np.load(io.BytesIO(data), allow_pickle=False) as file:
             content = json.loads(file[DESCRIPTION].tobytes())

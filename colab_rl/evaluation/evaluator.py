@@ -1,4 +1,4 @@
-"""The score: deterministic episodes on stock gymnasium, one fresh environment seed an episode.
+"""The score: deterministic episodes of gymnasium's own environment, one fresh environment seed an episode.
 
 An episode depends on the policy and its seed alone: `Evaluator` in its worker processes, `record_episode`
 in this one, and `replay` all give the same, to the last bit. `check_repeats` finds environments that depend on more.
@@ -7,7 +7,7 @@ in this one, and `replay` all give the same, to the last bit. `check_repeats` fi
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -27,21 +27,20 @@ class EvaluationResult:
     """Returns (E,) float64 and lengths (E,) int64 of the episodes with seeds seed, seed + 1, ...
 
     episodes: the recordings of the first of them, as many as were asked for.
+    mishap: what an episode that went wrong is called (Channels.mishap). mishaps: (E,) bool, whether one did.
     """
 
     returns: np.ndarray
     lengths: np.ndarray
     episodes: tuple[Episode, ...] = ()
+    mishap: str = ""
+    mishaps: np.ndarray = field(default_factory=lambda: np.zeros(0, bool))
 
     def and_then(self, more: EvaluationResult) -> EvaluationResult:
         """These episodes and those that follow them."""
         return EvaluationResult(np.concatenate([self.returns, more.returns]),
-                                np.concatenate([self.lengths, more.lengths]), self.episodes + more.episodes)
-
-    @property
-    def standard_error(self) -> float:
-        """Of the mean of the returns; there are two at least."""
-        return float(self.returns.std(ddof=1) / np.sqrt(len(self.returns)))
+                                np.concatenate([self.lengths, more.lengths]), self.episodes + more.episodes,
+                                self.mishap, np.concatenate([self.mishaps, more.mishaps]))
 
     def summary(self) -> dict[str, float | int]:
         """What `evaluate --json` prints."""
@@ -60,7 +59,7 @@ class Evaluator:
 
     slots: how many environments it makes, at most MOST_SLOTS.
     lent: training's own environments, made with their channels, if there may be none beside them: they are stepped
-        instead of others, and whoever lends them restores them after an evaluation.
+        instead of others, and their owner restores them after an evaluation.
     """
 
     def __init__(self, source: EnvironmentSource, spaces: Spaces, slots: int = MOST_SLOTS,
@@ -73,6 +72,7 @@ class Evaluator:
         self._envs = lent
         self._record = 0                               # how many episodes are recorded
         self._recordings: dict[int, Recording] = {}    # by slot
+        self._memories = np.zeros((0, 0), np.float32)  # (slots, numbers) of the policy
         self._terrains: dict[int, list[np.ndarray]] = {}  # by seed: training evaluates the same ones again and again
 
     def check_repeats(self) -> list[str]:
@@ -80,10 +80,11 @@ class Evaluator:
         return self._opened().check_repeats()
 
     def evaluate(self, act: Function, episodes: int, seed: int, progress: bool = False,
-                 record: int = 0, values: Function | None = None) -> EvaluationResult:
+                 record: int = 0, values: Function | None = None, memory: int = 0) -> EvaluationResult:
         """Runs the episodes, several at a time.
 
-        act: gives (B, ...) actions for (B, *obs_shape) observations, each row by itself.
+        act: gives (B, ...) actions for (B, *obs_shape) observations, each row by itself. See Algorithm.act.
+        memory: how many numbers the policy carries through an episode, if any: `act` takes them, too.
         record: the first so many episodes are recorded; values: gives (B,) value estimates for them.
         """
         envs, running = self._opened(), self._running
@@ -92,16 +93,21 @@ class Evaluator:
         self._queue = [(episode, seed + episode) for episode in reversed(range(episodes))]
         self._record, self._recordings = record, {}
         running[:] = -1
-        returns, lengths = np.zeros(episodes), np.zeros(episodes, np.int64)
+        self._memories = np.zeros((envs.num_envs, memory), np.float32)
+        returns, lengths, mishaps = np.zeros(episodes), np.zeros(episodes, np.int64), np.zeros(episodes, bool)
         recorded: dict[int, Episode] = {}
         actions: np.ndarray = np.zeros((envs.num_envs, *envs.spaces.action_shape), envs.spaces.action_dtype)
 
         def send(group: slice) -> np.ndarray | None:
-            """Begins a step; returns the slots in the middle of an episode, None where nothing is left to do."""
+            """Begins a step; returns the slots in the middle of an episode, None if nothing is left to do."""
             live = group.start + np.flatnonzero(~envs.ended[group])
             if not len(live) and not self._queue:
                 return None
-            if len(live):
+            if len(live) and memory:
+                memories = self._memories[live]
+                actions[live] = act(envs.observations[live], memory=memories)
+                self._memories[live] = memories
+            elif len(live):
                 actions[live] = act(envs.observations[live])
             for slot in self._recorded(live):
                 recording = self._recordings[slot]
@@ -113,13 +119,16 @@ class Evaluator:
 
         def receive(group: slice, live: np.ndarray) -> None:
             step = envs.receive(group)
-            returns[running[live]] += step.rewards[live - group.start]
+            returns[running[live]] += envs.own_rewards[live]
             lengths[running[live]] += 1
             if lengths[running[live]].max(initial=0) > LONGEST_EPISODE:
                 raise endless()
+            if channels.mishap:
+                mishaps[running[live]] = (step.terminated[live - group.start]
+                                          & (envs.own_rewards[live] <= channels.mishap_reward))
             for slot in self._recorded(live):
                 recording = self._recordings[slot]
-                recording.step(actions[slot], step.rewards[slot - group.start])
+                recording.step(actions[slot], envs.own_rewards[slot])
                 if envs.ended[slot]:
                     recording.state(envs.channels[slot], envs.observations[slot])
                     recorded[int(running[slot])] = recording.finish(
@@ -142,7 +151,8 @@ class Evaluator:
             raise
         finally:
             envs.seeds = lenders_seeds
-        return EvaluationResult(returns, lengths, tuple(recorded[i] for i in sorted(recorded)))
+        recordings = tuple(recorded[i] for i in sorted(recorded))
+        return EvaluationResult(returns, lengths, recordings, channels.mishap, mishaps)
 
     def _recorded(self, slots: np.ndarray) -> list[int]:
         return [int(slot) for slot in slots if slot in self._recordings] if self._recordings else []
@@ -164,6 +174,7 @@ class Evaluator:
         assert envs is not None and envs.description is not None
         self._recordings.pop(slot, None)
         envs.recorded[slot] = False
+        self._memories[slot] = 0
         if not self._queue:
             return -1
         self._running[slot], seed = self._queue.pop()

@@ -15,20 +15,22 @@ from colab_rl.errors import EnvironmentFault
 from colab_rl.evaluation.episode import Episode, Recording
 
 LONGEST_EPISODE = 100_000  # steps
-Function = Callable[[np.ndarray], np.ndarray]  # of (B, *obs_shape) observations
+Function = Callable[..., np.ndarray]  # of (B, *obs_shape) observations
 
 
 def record_episode(environment: gymnasium.Env, spaces: Spaces, act: Function, values: Function, seed: int,
-                   name: str = "") -> Episode:
+                   name: str = "", memory: int = 0) -> Episode:
     """Runs and records one deterministic episode in this process; its return is `evaluate`'s for this seed.
 
     act: gives (1, ...) actions for (1, *obs_shape) observations. name: the environment's.
+    memory: how many numbers the policy carries through the episode, if any: `act` takes them, too.
     Raises EnvironmentFault if the environment raises, or returns what Gymnasium does not expect.
     """
     channels = channels_of(environment)
     recording = Recording(channels, spaces, name, seed)
     observation = spaces.observation.zeros()
     stepper = Stepper(environment, observation)
+    remembered = {"memory": np.zeros((1, memory), np.float32)} if memory else {}
 
     def look() -> None:
         recording.state(channels.row(environment, observation), observation)
@@ -38,10 +40,10 @@ def record_episode(environment: gymnasium.Env, spaces: Spaces, act: Function, va
         look()
         terrain = channels.drawing.terrain(environment.unwrapped) if channels.drawing else []
     for _ in range(LONGEST_EPISODE):
-        action = act(observation[None])[0]
+        action = act(observation[None], **remembered)[0]
         with guarded(name):
-            reward, terminated, truncated = stepper.step(action)
-            recording.step(action, reward)
+            _, terminated, truncated = stepper.step(action)
+            recording.step(action, stepper.own_reward)
             look()
         if terminated or truncated:
             return recording.finish(terminated, values, terrain)
@@ -51,7 +53,7 @@ def record_episode(environment: gymnasium.Env, spaces: Spaces, act: Function, va
 def replay(environment: gymnasium.Env, episode: Episode) -> Iterator[int]:
     """Plays a recorded episode again: yields t = 0, ..., T while `environment` stands in its state t, to be rendered.
 
-    Raises EnvironmentFault where the environment gives other rewards than it gave then, or raises.
+    Raises EnvironmentFault if the environment gives other rewards than it gave then, or raises.
     """
     stepper = Stepper(environment, None)
     with guarded(episode.environment):
@@ -59,7 +61,8 @@ def replay(environment: gymnasium.Env, episode: Episode) -> Iterator[int]:
     yield 0
     for t, action in enumerate(episode.actions):
         with guarded(episode.environment):
-            reward = stepper.step(action)[0]
+            stepper.step(action)
+        reward = stepper.own_reward
         if reward != episode["reward"][t]:
             raise EnvironmentFault(f"{episode.environment} does not repeat the episode of seed {episode.seed}: step "
                                    f"{t} gave {reward}, and {episode['reward'][t]} when it was recorded")

@@ -19,20 +19,40 @@ outputs, and hands the loss's gradient by the outputs back:
 
 `vjp` (vector-Jacobian product) and `acting` have defaults that need nothing but `forward`. `MLP` overrides both,
 because calls, and not arithmetic, are what networks of this size cost.
+
+A network with memory is a subclass of `RecurrentNetwork` with a `state_size` and a `step`. While others get
+observations, it gets them with what it remembers: `Remembered` while it acts, `Sequences` while it learns. So nothing
+between the algorithm and the network has to know of memory.
 """
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Callable
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 Pullback = Callable[[Tensor], None]
-Function = Callable[[np.ndarray], np.ndarray]  # of (B, *obs_shape) observations
+Function = Callable[..., Any]  # of (B, *obs_shape) observations, or of Remembered ones
+
+
+class Remembered(NamedTuple):
+    """Observations, and the state in which they find a network with memory. It overwrites `state` with the next one."""
+
+    obs: Any    # (B, *obs_shape)
+    state: Any  # (B, state_size) float32; zeros when an episode begins
+
+
+class Sequences(NamedTuple):
+    """T consecutive steps of n environments, from which a network with memory learns."""
+
+    obs: Tensor    # (T, n, *obs_shape)
+    valid: Tensor  # (T, n) bool, False in a row that only resets: after it the state is zero
+    state: Tensor  # (n, state_size) float32 before the first step
 
 
 class Network(nn.Module):
@@ -40,9 +60,13 @@ class Network(nn.Module):
 
     It is made as `Network(observation, outputs)`: an ObservationSpec and a number. Its parameters start from torch's
     global generator, which the run seeds first. It keeps no state but parameters and buffers.
+
+    state_size: how many numbers it carries through an episode, 0 without memory.
     """
 
-    def vjp(self, obs: Tensor) -> tuple[Tensor, Pullback]:
+    state_size: int = 0
+
+    def vjp(self, obs: Any) -> tuple[Tensor, Pullback]:
         """The outputs, as a leaf that requires a gradient, and the pullback of a loss's gradient by them.
 
         The pullback adds to `.grad` of every parameter: two losses of one network are two pullbacks. Both are called
@@ -70,7 +94,53 @@ class Network(nn.Module):
         return None
 
 
-def recorded(module: nn.Module, *inputs: Tensor) -> tuple[Tensor, Pullback]:
+class RecurrentNetwork(Network):
+    """A network with memory. `step` is all that a new one needs, and a `state_size`."""
+
+    state_size: int
+
+    @abstractmethod
+    def step(self, obs: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
+        """(B, outputs) and the next (B, state_size) state, of (B, *obs_shape) observations and the state before."""
+
+    def unroll(self, sequences: Sequences) -> tuple[Tensor, Tensor]:
+        """(T, n, outputs), and the (n, state_size) state after the last step."""
+        found, state = [], sequences.state
+        for obs, valid in zip(sequences.obs, sequences.valid, strict=True):
+            outputs, state = self.step(obs, state)
+            state = state * valid.unsqueeze(-1)
+            found.append(outputs)
+        return torch.stack(found), state
+
+    def forward(self, sequences: Sequences) -> Tensor:
+        """(B, outputs) of the B valid rows, those of the first step first."""
+        return self.unroll(sequences)[0][sequences.valid]
+
+    def acting(self) -> Function:
+        """See Network; of `Remembered` observations."""
+        device = next(self.parameters()).device
+
+        def outputs(rows: Remembered) -> Any:
+            if not isinstance(rows.obs, np.ndarray):
+                symbols, rows.state[:] = rows.obs.through(self, rows.state)  # an export's
+                return symbols
+            found = []
+            with torch.no_grad():
+                for i, (obs, state) in enumerate(zip(rows.obs, rows.state, strict=True)):
+                    one, after = self.step(*(torch.from_numpy(row[None]).to(device) for row in (obs, state)))
+                    rows.state[i] = after[0].numpy(force=True)
+                    found.append(one)
+            return torch.cat(found).numpy(force=True)
+
+        return outputs
+
+
+def state_size_of(module: nn.Module) -> int:
+    """How many numbers the network in a module carries through an episode, 0 without memory."""
+    return next((part.state_size for part in module.modules() if isinstance(part, Network)), 0)
+
+
+def recorded(module: nn.Module, *inputs: Any) -> tuple[Tensor, Pullback]:
     """`Network.vjp` of any module, by autograd."""
     with torch.enable_grad():
         outputs = module(*inputs)

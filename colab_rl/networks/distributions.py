@@ -11,6 +11,7 @@ while the policy acts. `log_prob` and `entropy` are torch's, for a loss.
 
 from __future__ import annotations
 
+import itertools
 import math
 from typing import Any
 
@@ -51,6 +52,38 @@ class Categorical:
         """(B,) in nats."""
         log_p = torch.log_softmax(self.logits, -1)
         return -(log_p.exp() * log_p).sum(-1)
+
+
+class Categoricals:
+    """One of each of K lists of choices, independent of each other.
+
+    logits: (B, sum of choices), those of the first list first. choices: the length of each list.
+    """
+
+    noise = staticmethod(Categorical.noise)
+
+    def __init__(self, logits: Any, choices: tuple[int, ...]):
+        self.logits, self._ends = logits, tuple(itertools.accumulate(choices, initial=0))
+
+    def _lists(self, logits: Any) -> list[Categorical]:
+        return [Categorical(logits[..., start:end]) for start, end in itertools.pairwise(self._ends)]
+
+    def sample(self, noise: Any) -> Any:
+        """(B, K) int64 choices, see Categorical."""
+        return _stack([one.mode() for one in self._lists(self.logits + noise)])
+
+    def mode(self) -> Any:
+        """(B, K) int64 likeliest choices."""
+        return _stack([one.mode() for one in self._lists(self.logits)])
+
+    def log_prob(self, actions: Tensor) -> Tensor:
+        """(B,) log-probability of (B, K) choices."""
+        lists = self._lists(self.logits)
+        return torch.stack([one.log_prob(actions[..., i]) for i, one in enumerate(lists)]).sum(0)
+
+    def entropy(self) -> Tensor:
+        """(B,) in nats."""
+        return torch.stack([one.entropy() for one in self._lists(self.logits)]).sum(0)
 
 
 class ClippedNormal:
@@ -123,6 +156,10 @@ class SquashedNormal:
         u = self.mean + self.std * noise
         normal = -0.5 * noise.square() - self.std.log() - LOG_SQRT_2_PI
         return (normal - 2 * (math.log(2) - u - functional.softplus(-2 * u))).sum(-1)
+
+
+def _stack(columns: list[Any]) -> Any:
+    return np.stack(columns, -1) if isinstance(columns[0], np.ndarray) else torch.stack(columns, -1)
 
 
 def _tanh(x: Any) -> Any:

@@ -21,27 +21,19 @@ from torch.nn import functional
 
 from colab_rl.networks.activations import ACTIVATIONS
 from colab_rl.networks.base import Function, Network, Pullback
+from colab_rl.networks.layers import Gain, linear
 
 
 class MLP(Network):
-    """Linear layers of `sizes` with activations between, initialised orthogonally.
+    """Linear layers of `sizes` with activations between, initialised orthogonally."""
 
-    Hidden layers have gain sqrt(2), biases are 0 (Saxe et al. 2014, arXiv:1312.6120; gains as in Andrychowicz et
-    al. 2021, arXiv:2006.05990).
-    """
-
-    def __init__(self, sizes: list[int], activation: str, output_gain: float, generator: torch.Generator):
+    def __init__(self, sizes: list[int], activation: str, output_gain: Gain, generator: torch.Generator):
         super().__init__()
-        gains = [math.sqrt(2)] * (len(sizes) - 2) + [output_gain]
-        self.layers = nn.ModuleList()
+        gains = [*[math.sqrt(2)] * (len(sizes) - 2), output_gain]
+        self.layers = nn.ModuleList(linear(fan_in, fan_out, gain, generator) for (fan_in, fan_out), gain in
+                                    zip(itertools.pairwise(sizes), gains, strict=True))
         # A plain list: looking a parameter up in a module takes as long as a small product.
-        self._parameters_of_layers: list[tuple[Any, Any]] = []
-        for (fan_in, fan_out), gain in zip(itertools.pairwise(sizes), gains, strict=True):
-            linear = nn.utils.skip_init(nn.Linear, fan_in, fan_out)
-            nn.init.orthogonal_(linear.weight, gain, generator=generator)
-            nn.init.zeros_(linear.bias)
-            self.layers.append(linear)
-            self._parameters_of_layers.append((linear.weight, linear.bias))
+        self._parameters_of_layers: list[tuple[Any, Any]] = [(layer.weight, layer.bias) for layer in self.layers]
         self._activate, self._activate_backward, self._activate_in_numpy = ACTIVATIONS[activation]
 
     def forward(self, x: Tensor) -> Tensor:

@@ -9,16 +9,20 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from colab_rl.arguments import imported
 from colab_rl.environments.spaces import ObservationSpec
 from colab_rl.errors import UsageError, nearest
 from colab_rl.networks.base import Network
+from colab_rl.networks.body import Body, Layered
+from colab_rl.networks.gru import GRU
+from colab_rl.networks.layers import Gain
 from colab_rl.networks.mlp import MLP
+from colab_rl.networks.own import make_own
 
 MakeOwn = Callable[[ObservationSpec, int], nn.Module]  # a Network class, or a function that makes a module
-OURS = ("mlp",)
+OURS = ("auto", "mlp", "cnn", "gru")
 _registered: dict[str, MakeOwn] = {}
 
 
@@ -48,45 +52,38 @@ def own_network(name: str) -> MakeOwn | None:
                      'give one of your own each time: train(..., settings={"network": MyNetwork})')
 
 
-def make_network(config: Any, observation: ObservationSpec, outputs: int, gain: float,
+def is_mlp(name: str, observation: ObservationSpec) -> bool:
+    """Whether a network of that name, of such observations, is an MLP."""
+    return name in ("auto", "mlp") and observation.dtype == "float32"
+
+
+def acts_in_numpy(name: str, observation: ObservationSpec) -> bool:
+    """Whether such a network acts without torch."""
+    return name in OURS and observation.dtype == "float32"
+
+
+def make_network(config: Any, observation: ObservationSpec, outputs: int, gain: Gain,
                  generator: torch.Generator) -> Network:
     """A network as the settings have it, its weights drawn from `generator`.
 
-    gain: of an MLP's outputs at first. Raises UsageError if a network of one's own does not fit.
+    gain: of its outputs at first, or of each; the user's own network has its own.
+    Raises UsageError if the observations are not what it takes, or the user's own network does not fit.
     """
-    make = own_network(config.network)
-    if make is None:
-        if len(observation.shape) != 1:
-            raise UsageError(f"network mlp takes flat observations, and these have shape {observation.shape}: give a "
-                             "network of your own, or flatten them (gymnasium.wrappers.FlattenObservation)")
+    name = config.network
+    if make := own_network(name):
+        return make_own(make, name, observation, outputs, generator)
+    if name == "mlp" and observation.dtype != "float32":
+        raise UsageError(f"network mlp takes numbers, and these observations are {_described(observation)}; nothing "
+                         "was written; give --set network=auto, or flatten them (--set wrappers=FlattenObservation)")
+    if name == "cnn" and observation.dtype == "float32":
+        raise UsageError(f"network cnn takes images (uint8 with two to four axes), and these observations are "
+                         f"{_described(observation)}; nothing was written; give --set network=auto")
+    if is_mlp(name, observation) and not config.layer_norm:
         return MLP([*observation.shape, *config.hidden_sizes, outputs], config.activation, gain, generator)
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(int(torch.randint(2**62, (), generator=generator)))
-        try:
-            network = make(observation, outputs)
-            if not isinstance(network, nn.Module):
-                raise UsageError(f"network {config.network} made {type(network).__name__}, not a torch module")
-            network = network if isinstance(network, Network) else Wrapped(network)
-            with torch.no_grad():
-                found = network(torch.from_numpy(observation.zeros(3)))
-        except (TypeError, RuntimeError, ValueError, AttributeError, IndexError) as error:  # what mistakes in it raise
-            what = " ".join(f"{type(error).__name__}: {error}".split())
-            raise UsageError(f"network {config.network} fails for 3 observations of shape {observation.shape} and "
-                             f"{outputs} outputs: {what}; nothing was changed") from error
-    if not isinstance(found, Tensor) or found.shape != (3, outputs) or found.dtype != torch.float32:
-        what = f"{tuple(found.shape)} {found.dtype}" if isinstance(found, Tensor) else type(found).__name__
-        raise UsageError(f"network {config.network} gives {what} for 3 observations of shape {observation.shape}, "
-                         f"and (3, {outputs}) torch.float32 is needed")
-    return network
+    body = Body(config, observation, generator)
+    return (GRU if name == "gru" else Layered)(body, outputs, gain, generator)
 
 
-class Wrapped(Network):
-    """A plain torch module."""
-
-    def __init__(self, module: nn.Module):
-        super().__init__()
-        self.module = module
-
-    def forward(self, obs: Tensor) -> Tensor:
-        """See Network."""
-        return self.module(obs)
+def _described(observation: ObservationSpec) -> str:
+    return (f"images {', '.join(part.name for part in observation.parts if part.dtype == 'uint8')} beside numbers"
+            if observation.parts else f"{observation.dtype} of shape {observation.shape}")

@@ -1,6 +1,6 @@
 """What people read of a policy: a line, a card in a notebook, and the model card and example of an exported folder.
 
-All of it comes from what policy.json says; names are escaped, since whoever made the file chose them.
+All of it comes from what policy.json says; names are escaped, since the maker of the file chose them.
 """
 
 from __future__ import annotations
@@ -29,9 +29,9 @@ session = onnxruntime.InferenceSession(pathlib.Path(__file__).with_name("policy.
 environment = {make}
 obs, _ = environment.reset(seed=seed)
 total, done = 0.0, False
-while not done:
+{remember}while not done:
     # A batch of one: normalisation, scaling and clipping are in the graph.
-    [actions] = session.run(["action"], {{"obs": np.asarray(obs, np.{dtype})[None]}})
+    {outputs} = session.run({names}, {{"obs": np.asarray({seen}, np.{dtype})[None]{memory}}})
     obs, reward, terminated, truncated, _ = environment.step(actions[0])
     total += float(reward)
     done = terminated or truncated
@@ -66,6 +66,8 @@ def facts(about: About) -> dict[str, str]:
     """What a card shows, in words by name."""
     spaces, source, settings = about["spaces"], about["provenance"], about["settings"]
     network = settings.get("network", "mlp")
+    if network == "auto":
+        network = "cnn" if spaces["observation"].get("dtype") == "uint8" else "mlp"
     sizes = "-".join(map(str, settings.get("hidden_sizes", ())))
     units = about.get("channels", {}).get("actions", [])
     return {"environment": about["environment"], "score": score_text(about["score"]),
@@ -77,13 +79,17 @@ def facts(about: About) -> dict[str, str]:
 
 
 def score_text(score: Mapping[str, Any] | None) -> str:
-    """A score with its spread and its episodes."""
+    """A score with its spread, its episodes and its interval, or that it is not confirmed."""
     if score is None:
         return "not evaluated yet"
     spread = "" if score["std"] is None else f" +- {score['std']:.2f}"
     episodes, seed = score["episodes"], score["seed"]
     over = "" if episodes is None else f" over {episodes} episodes, seeds {seed} to {seed + episodes - 1}"
-    return f"{score['mean']:.2f}{spread}{over}"
+    interval = ""
+    if "low" in score:  # the first version did not keep it
+        interval = (", not confirmed: evaluate scores it on fresh ones" if score["low"] is None else
+                    f", 95 % interval {score['low']:.2f} to {score['high']:.2f}")
+    return f"{score['mean']:.2f}{spread}{over}{interval}"
 
 
 def line(about: About) -> str:
@@ -103,10 +109,27 @@ def html_card(about: About) -> str:
 
 def example(about: About, onnx: bool) -> str:
     """example.py."""
-    name = about["environment"]
-    make = f"gymnasium.make({name!r})" if not about["function"] else (
+    from colab_rl.environments.wrappers import REWARD_ONLY, parsed  # an exported folder is read without gymnasium
+
+    name, keywords = about["environment"], about.get("env_kwargs") or {}
+    given = "".join(f", {key}={value!r}" if key.isidentifier() else f", **{{{key!r}: {value!r}}}"
+                    for key, value in keywords.items())
+    make = f"gymnasium.make({name!r}{given})" if not about["function"] else (
         f"...  # put here what makes the environment: {name.removeprefix('custom:')!a} did")
-    return (EXAMPLE_CODE if onnx else TORCH_CODE).format(make=make, dtype=about["spaces"]["observation"]["dtype"])
+    for text in about["settings"].get("wrappers", ()):
+        wrapper, positional, named = parsed(text)
+        if wrapper not in REWARD_ONLY:  # which a policy does not see, and a score leaves out
+            arguments = "".join([*(f", {value!r}" for value in positional),
+                                 *(f", {key}={value!r}" for key, value in named.items())])
+            make += f"\nenvironment = gymnasium.wrappers.{wrapper}(environment{arguments})"
+    flat = about["spaces"].get("observation_space") is not None
+    seen = "gymnasium.spaces.flatten(environment.observation_space, obs)" if flat else "obs"
+    parts = {"remember": "", "outputs": "[actions]", "names": '["action"]', "memory": ""}
+    if size := about.get("memory"):
+        parts = {"remember": f"memory = np.zeros((1, {size}), np.float32)  # of this episode\n",
+                 "outputs": "actions, memory", "names": '["action", "next_memory"]', "memory": ', "memory": memory'}
+    return (EXAMPLE_CODE if onnx else TORCH_CODE).format(
+        make=make, seen=seen, dtype=about["spaces"]["observation"]["dtype"], **parts)
 
 
 def model_card(about: About, video: str | None) -> str:
@@ -136,7 +159,8 @@ A policy for {_plain(environment)}, trained with colab_rl {about['versions']['co
 | --- | --- |
 {table}
 
-The score is the mean return of deterministic episodes on stock gymnasium, plus and minus the standard deviation.
+The score is the mean return of deterministic episodes of gymnasium's own environment, plus and minus the standard
+deviation.
 
 ## Use it
 ```
@@ -161,16 +185,25 @@ def _graph(about: About) -> str:
     rows = ", ".join(["B", *map(str, observation["shape"])])
     return (f"`policy.onnx` (opset {onnx['opset']}) takes `obs`, {observation['dtype']} of shape ({rows}). It gives "
             "`action` in the environment's own action space. Normalisation, scaling, clipping and the choice of an "
-            f"action are inside. Over {onnx['compared']:,} observations its actions differ from those of training by "
-            f"{about['max_difference']:.1e} of their range at most.")
+            f"action are inside. {_memory(about)}Over {onnx['compared']:,} observations its actions differ from those "
+            f"of training by {about['max_difference']:.1e} of their range at most.")
+
+
+def _memory(about: About) -> str:
+    size = about.get("memory")
+    return (f"It also takes `memory`, float32 of shape (B, {size}), zeros when an episode begins, and gives "
+            "`next_memory`, which the next step takes. " if size else "")
 
 
 def _numbers(observation: Mapping[str, Any]) -> str:
-    shape, unit = observation["shape"], "numbers" if observation["dtype"] == "float32" else observation["dtype"]
-    return f"{' x '.join(map(str, shape))} {unit}"
+    parts = observation.get("parts") or [["", observation["shape"], observation["dtype"]]]
+    return ", ".join(f"{' x '.join(map(str, shape))} {'numbers' if dtype == 'float32' else dtype} {name}".strip()
+                     for name, shape, dtype in parts)
 
 
 def _actions(spaces: Mapping[str, Any]) -> str:
+    if spaces.get("choices"):
+        return f"one of each of {', '.join(map(str, spaces['choices']))} choices"
     if spaces["discrete"]:
         first = spaces["first_action"]
         return f"one of {spaces['action_dim']} choices, {first} to {first + spaces['action_dim'] - 1}"

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import gymnasium
 import numpy as np
 
 from colab_rl.algorithms import Algorithm
@@ -17,6 +18,7 @@ from colab_rl.environments import EnvironmentSource, channels_of, close_environm
 from colab_rl.environments.spaces import Spaces
 from colab_rl.errors import ColabRLError
 from colab_rl.evaluation.evaluator import Evaluator
+from colab_rl.evaluation.intervals import bootstrap_interval
 from colab_rl.machine import plain_torch
 from colab_rl.policies import card
 from colab_rl.policies.folder import CARD, EXAMPLE, ONNX, STATE
@@ -27,6 +29,7 @@ from colab_rl.runs.identity import Identity
 
 EPISODES, SEED = 100, 0     # those of `evaluate`; no training sees these seeds
 COMPARED = 100_000          # observations
+COMPARED_BYTES = 2**28
 LARGEST_DIFFERENCE = 1e-5   # of an action, of its range
 HUGE = 1e30                 # squares of it overflow, sums of its products do not
 CHUNK = 2000
@@ -50,9 +53,10 @@ def contents_of(identity: Identity, checkpoint: Checkpoint, source: EnvironmentS
     algorithm = load_algorithm(identity, checkpoint, spaces)
     with plain_torch(identity.threads):
         score, seen = evaluated(algorithm, source, spaces)
-        graph, onnx, difference = _graph(algorithm, spaces, observations(source, spaces, seen))
+        graph, onnx, difference = _graph(algorithm, spaces, lambda: observations(source, spaces, seen))
     about = {**describe_policy(identity, checkpoint.manifest, spaces, score), "function": identity.trains_on_function,
-             "channels": _channels(source), "license": "unknown", "onnx": onnx, "max_difference": difference}
+             "channels": _channels(source), "license": "unknown", "onnx": onnx, "memory": algorithm.memory,
+             "max_difference": difference}
     film = f"replay{video.suffix}" if video else None
     contents = {STATE: serialize({"algorithm": algorithm.state_dict()}),
                 EXAMPLE: card.example(about, graph is not None).encode(),
@@ -68,26 +72,32 @@ def evaluated(algorithm: Algorithm, source: EnvironmentSource, spaces: Spaces) -
     """The score of `evaluate`, as Score takes it, and observations from its episodes."""
     acting, seen, room = algorithm.acting(), [], COMPARED * 7 // 10
 
-    def act(obs: np.ndarray) -> np.ndarray:
+    def act(obs: np.ndarray, **memory: np.ndarray) -> np.ndarray:
         nonlocal room
         if room > 0:
             seen.append(obs[:room].copy())
             room -= len(seen[-1])
-        return acting(obs)
+        return acting(obs, **memory)
 
     with contextlib.closing(Evaluator(source, spaces)) as evaluator:
-        summary = evaluator.evaluate(act, EPISODES, SEED, progress=True).summary()
-    return ({"mean": summary["mean"], "std": summary["std"], "episodes": summary["episodes"], "seed": SEED},
-            np.concatenate(seen))
+        result = evaluator.evaluate(act, EPISODES, SEED, progress=True, memory=algorithm.memory)
+    summary, (low, high) = result.summary(), bootstrap_interval(result.returns)
+    return ({"mean": summary["mean"], "std": summary["std"], "episodes": summary["episodes"], "seed": SEED,
+             "low": low, "high": high}, np.concatenate(seen))
 
 
 def observations(source: EnvironmentSource, spaces: Spaces, seen: np.ndarray) -> np.ndarray:
-    """COMPARED of them: of episodes, near those, at the space's bounds, huge, and zero."""
-    environment = make_environment(source)
-    low, high = (np.clip(bound, -HUGE, HUGE) for bound in (environment.observation_space.low,  # type: ignore[attr-defined]
-                                                           environment.observation_space.high))  # type: ignore[attr-defined]
-    close_environment(environment)
+    """COMPARED of them: of episodes, near those, at the space's bounds, huge, and zero. Of images as many as
+    COMPARED_BYTES hold: of episodes, random, and black.
+    """
     rng, spec, tenth = np.random.default_rng(0), spaces.observation, COMPARED // 10
+    if spec.dtype == "uint8":
+        seen = seen[:COMPARED_BYTES // 2 // spec.zeros().nbytes]
+        return np.concatenate([seen, rng.integers(0, 256, seen.shape, np.uint8), spec.zeros(1)])
+    environment = make_environment(source)
+    box: Any = gymnasium.spaces.flatten_space(environment.observation_space)
+    low, high = (np.clip(bound, -HUGE, HUGE) for bound in (box.low, box.high))
+    close_environment(environment)
     shape = (tenth, *spec.shape)
     corners = np.where(rng.random(shape) < 0.5, low, high)
     huge = rng.choice([-1, 1], shape) * 10.0 ** rng.uniform(0, np.log10(HUGE), shape)
@@ -96,21 +106,24 @@ def observations(source: EnvironmentSource, spaces: Spaces, seen: np.ndarray) ->
     return np.concatenate([seen, around, corners, huge, spec.zeros(1)]).astype(spec.dtype)
 
 
-def difference_of(model: bytes, scored: bytes | None, act: Callable[[np.ndarray], np.ndarray], spaces: Spaces,
-                  rows: np.ndarray) -> float:
+def difference_of(model: bytes, scored: bytes | None, act: Callable[..., np.ndarray], spaces: Spaces,
+                  rows: np.ndarray, memory: int = 0) -> float:
     """The largest difference between a graph's actions and the policy's, of the range of an action.
 
     Of a continuous action without bounds, that range is what the policy's own actions span here. Of a discrete action
     it is how much less the policy's choice scores in the graph than the graph's own, of the range of the scores:
     0 if the choices are the same. Rows for which the policy itself is not finite are left out.
+    memory: numbers that the policy carries through an episode. They are drawn from [-1, 1] here.
     """
     run = session(scored or model)
-    theirs, ours = [], []
+    theirs, ours, rng = [], [], np.random.default_rng(0)
     chunks = np.array_split(rows, max(1, len(rows) // CHUNK))
     with np.errstate(all="ignore"):
         for chunk in progress_bar(len(chunks), "comparing policy.onnx", "chunk", iterable=chunks):
-            theirs.append(run(chunk)[-1])
-            ours.append(act(chunk))
+            remembered = {"memory": rng.uniform(-1, 1, (len(chunk), memory)).astype(np.float32)} if memory else {}
+            outputs = run(chunk, **remembered)
+            theirs.append(outputs[-1] if scored else outputs[0])
+            ours.append(act(chunk, **remembered))
         found, expected = np.concatenate(theirs), np.concatenate(ours)
         if scored is not None:
             finite = np.isfinite(found).all(1)
@@ -133,18 +146,22 @@ def newest_video(folder: Path) -> Path | None:
 
 
 def _graph(algorithm: Algorithm, spaces: Spaces,
-           rows: np.ndarray) -> tuple[bytes | None, dict[str, Any], float | None]:
+           observations_of: Callable[[], np.ndarray]) -> tuple[bytes | None, dict[str, Any], float | None]:
     """The ONNX file, what policy.json says of it, and the largest difference of an action. Without a file, why."""
-    from colab_rl.policies.graph import OPSET, NotDrawable, draw
+    from colab_rl.policies.graph import MEMORY, NEXT_MEMORY, OPSET, NotDrawable, draw
 
     try:
-        model, scored = draw(algorithm.acting(), spaces)
+        model, scored = draw(algorithm.acting(), spaces, algorithm.memory)
     except NotDrawable as error:
         return None, {"file": None, "missing": f"ONNX cannot hold {error}"}, None
-    difference = difference_of(model, scored, algorithm.acting(), spaces, rows)
+    rows = observations_of()
+    difference = difference_of(model, scored, algorithm.acting(), spaces, rows, algorithm.memory)
     if not difference <= LARGEST_DIFFERENCE:
         return None, {"file": None, "missing": f"its actions differ by {difference:.1e} of their range"}, difference
-    return model, {"file": ONNX, "opset": OPSET, "input": "obs", "output": "action", "compared": len(rows)}, difference
+    about = {"file": ONNX, "opset": OPSET, "input": "obs", "output": "action", "compared": len(rows)}
+    if algorithm.memory:
+        about |= {"memory": MEMORY, "next_memory": NEXT_MEMORY}
+    return model, about, difference
 
 
 def _channels(source: EnvironmentSource) -> dict[str, Any]:

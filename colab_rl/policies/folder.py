@@ -2,7 +2,7 @@
 
     policy.json          what the policy is, where it comes from, and the SHA-256 of every other file
     policy.onnx          observations to actions, all in one graph (graph.py)
-    policy.safetensors   the algorithm's state: what torch goes on from
+    policy.safetensors   the algorithm's state, for torch
     README.md            a model card        example.py   one episode        replay.mp4   if the run has a video
 
 Nothing in it is executed when it is read.
@@ -34,7 +34,7 @@ def is_folder(place: str | os.PathLike) -> bool:
 def check_free(path: Path) -> None:
     """Raises ColabRLError if something is there, but an empty folder."""
     if path.exists() and not (path.is_dir() and not any(path.iterdir())):
-        raise ColabRLError(f"{path} is there already; nothing was changed; give another --out, or move it away")
+        raise ColabRLError(f"{path} exists already; nothing was changed; give another --out, or move it away")
 
 
 def write_folder(path: Path, contents: Mapping[str, bytes], about: Mapping[str, Any]) -> dict[str, bytes]:

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 OPSET = 18
 IR_VERSION = 10
 OBSERVATION, ACTION = "obs", "action"
+MEMORY, NEXT_MEMORY = "memory", "next_memory"  # of a policy with memory
 OPERATIONS = {"add": "Add", "subtract": "Sub", "multiply": "Mul", "divide": "Div", "matmul": "MatMul",
               "minimum": "Min", "maximum": "Max", "negative": "Neg", "absolute": "Abs", "sqrt": "Sqrt", "exp": "Exp",
               "log": "Log", "tanh": "Tanh", "greater": "Greater", "less": "Less", "erf (vectorized)": "Erf"}
@@ -80,6 +81,12 @@ class Symbol(NDArrayOperatorsMixin):
                 return self.graph.add("Slice", self, np.array([column.start or 0]), np.array([stop]), one)
         raise NotDrawable(f"indexing with {index!r}")
 
+    def __setitem__(self, index: slice, value: Symbol) -> None:
+        """`x[:] = y`: its name stands for y from here on."""
+        if index != slice(None):
+            raise NotDrawable(f"setting {index!r}")
+        self.name = value.name
+
     def argmax(self, axis: int) -> Symbol:
         """The place of the largest number, the first of equal ones."""
         self.graph.scores = self.name
@@ -92,9 +99,11 @@ class Symbol(NDArrayOperatorsMixin):
             return self
         return self.graph.add("Cast", self, to=helper.np_dtype_to_tensor_dtype(dtype))
 
-    def through(self, network: nn.Module) -> Symbol:
-        """What a torch module makes of it."""
-        return self.graph.embed(_exported(network, self.graph.spec), self)
+    def through(self, network: nn.Module, state: Symbol | None = None) -> Any:
+        """What a torch module makes of it; or, with a state, the outputs and the next state of a RecurrentNetwork."""
+        if state is None:
+            return self.graph.embed(_exported(network, self.graph.spec), self)[0]
+        return self.graph.embed(_exported(network, self.graph.spec, memory=True), self, state)
 
 
 class Graph:
@@ -126,21 +135,27 @@ class Graph:
             dtype = next((one.dtype for one in inputs[1:] if isinstance(one, Symbol)), np.dtype(np.float32))
         return Symbol(self, output, dtype)
 
-    def embed(self, model: onnx.ModelProto, x: Symbol) -> Symbol:
-        """The output of another graph of one input and one output."""
+    def embed(self, model: onnx.ModelProto, *inputs: Symbol) -> list[Symbol]:
+        """The outputs of another graph."""
         inner = onnx.compose.add_prefix(model, f"network_{next(self._numbers)}_").graph
-        self._nodes += [helper.make_node("Identity", [x.name], [inner.input[0].name]), *inner.node]
+        self._nodes += [helper.make_node("Identity", [x.name], [to.name])
+                        for x, to in zip(inputs, inner.input, strict=True)]
+        self._nodes += inner.node
         self._constants += inner.initializer
-        return Symbol(self, inner.output[0].name, np.dtype(np.float32))
+        return [Symbol(self, output.name, np.dtype(np.float32)) for output in inner.output]
 
-    def model(self, action: Symbol, spaces: Spaces) -> onnx.ModelProto:
-        """The whole, checked."""
+    def model(self, action: Symbol, memory: Symbol | None, spaces: Spaces, size: int) -> onnx.ModelProto:
+        """The whole, checked. memory: the next one. size: of a row of it."""
         self._nodes.append(helper.make_node("Identity", [action.name], [ACTION]))
         spec = spaces.observation
         kinds = [helper.np_dtype_to_tensor_dtype(np.dtype(dtype)) for dtype in (spec.dtype, action.dtype)]
-        graph = helper.make_graph(
-            self._nodes, "policy", [helper.make_tensor_value_info(OBSERVATION, kinds[0], ["batch", *spec.shape])],
-            [helper.make_tensor_value_info(ACTION, kinds[1], ["batch", *spaces.action_shape])], self._constants)
+        inputs = [helper.make_tensor_value_info(OBSERVATION, kinds[0], ["batch", *spec.shape])]
+        outputs = [helper.make_tensor_value_info(ACTION, kinds[1], ["batch", *spaces.action_shape])]
+        if memory is not None:
+            self._nodes.append(helper.make_node("Identity", [memory.name], [NEXT_MEMORY]))
+            inputs.append(helper.make_tensor_value_info(MEMORY, TensorProto.FLOAT, ["batch", size]))
+            outputs.append(helper.make_tensor_value_info(NEXT_MEMORY, TensorProto.FLOAT, ["batch", size]))
+        graph = helper.make_graph(self._nodes, "policy", inputs, outputs, self._constants)
         model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=IR_VERSION,
                                   producer_name="colab_rl")
         onnx.checker.check_model(model, full_check=True)
@@ -152,19 +167,27 @@ class Graph:
         return name
 
 
-def draw(acting: Callable[[Any], Any], spaces: Spaces) -> tuple[bytes, bytes | None]:
+def draw(acting: Callable[..., Any], spaces: Spaces, memory: int = 0) -> tuple[bytes, bytes | None]:
     """The ONNX file of a function that gives (B, ...) actions for (B, *obs_shape) observations.
 
-    Input `obs`, output `action`, in the environment's own type; B is free. The second file has one more output: the
-    (B, choices) scores of which a discrete action is the largest, None if there are none.
+    Input `obs`, output `action`, in the environment's own type; B is free. A policy that carries `memory` numbers
+    through an episode has one input and one output more: (B, memory) float32 `memory`, zeros at first, and
+    `next_memory`. The second file has one more output: the (B, choices) scores of which a discrete action is the
+    largest, None if there are none.
     Raises NotDrawable that names the operation.
     """
+    if spaces.observation.dtype == "uint8" and spaces.observation_space is not None:
+        raise NotDrawable("images inside a Dict or Tuple")
+    if spaces.action_space is not None:
+        raise NotDrawable(f"actions of a {next(iter(spaces.action_space))}")
     graph = Graph(spaces.observation)
     try:
-        action = acting(Symbol(graph, OBSERVATION, np.dtype(spaces.observation.dtype)))
+        observed = Symbol(graph, OBSERVATION, np.dtype(spaces.observation.dtype))
+        remembered = Symbol(graph, MEMORY, np.dtype(np.float32)) if memory else None
+        action = acting(observed) if remembered is None else acting(observed, memory=remembered)
         if not isinstance(action, Symbol):
             raise NotDrawable(f"a function that gives {type(action).__name__}")
-        model = graph.model(as_sampled(action, spaces.to_json()), spaces)
+        model = graph.model(as_sampled(action, spaces.to_json()), remembered, spaces, memory)
     except (TypeError, AttributeError, ValueError) as error:  # of code that takes arrays alone
         raise NotDrawable(" ".join(str(error).split())) from error
     data = model.SerializeToString(deterministic=True)
@@ -174,17 +197,36 @@ def draw(acting: Callable[[Any], Any], spaces: Spaces) -> tuple[bytes, bytes | N
     return data, model.SerializeToString(deterministic=True)
 
 
-def _exported(network: nn.Module, spec: ObservationSpec) -> onnx.ModelProto:
-    """A torch module as torch's exporter draws it. Raises NotDrawable that names the operation."""
+def _exported(network: Any, spec: ObservationSpec, memory: bool = False) -> onnx.ModelProto:
+    """A torch module, or the `step` of one with memory, as torch's exporter draws it.
+
+    Raises NotDrawable that names the operation.
+    """
     import torch
     from onnx.inliner import inline_local_functions
+
+    class Step(torch.nn.Module):
+        """The step of a network with memory, which is what is drawn of it."""
+
+        def __init__(self, network: Any):
+            super().__init__()
+            self.network = network
+
+        def forward(self, obs: torch.Tensor, state: torch.Tensor) -> Any:
+            """See RecurrentNetwork."""
+            return self.network.step(obs, state)
 
     logging.disable(logging.CRITICAL)  # torch tells its own developers a lot
     try:
         with warnings.catch_warnings(action="ignore"), contextlib.redirect_stdout(io.StringIO()), \
                 contextlib.redirect_stderr(io.StringIO()):
-            program = torch.onnx.export(network, (torch.from_numpy(spec.zeros(2)),), dynamo=True, opset_version=OPSET,
-                                        dynamic_shapes=({0: torch.export.Dim("batch")},), verbose=False)
+            inputs = [torch.from_numpy(spec.zeros(2))]
+            if memory:
+                inputs.append(torch.zeros(2, network.state_size))
+                network = Step(network)
+            batch = {0: torch.export.Dim("batch")}
+            program = torch.onnx.export(network, tuple(inputs), dynamo=True, opset_version=OPSET,
+                                        dynamic_shapes=(batch,) * len(inputs), verbose=False)
         return inline_local_functions(program.model_proto)  # type: ignore[union-attr]
     except ModuleNotFoundError as error:
         raise NotDrawable(f"a network of torch's without {error.name} (pip install {error.name})") from error

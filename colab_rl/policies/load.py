@@ -16,6 +16,7 @@ import colab_rl
 from colab_rl.algorithms import Algorithm
 from colab_rl.algorithms.registry import algorithm_class, make_config
 from colab_rl.checkpoints import Damaged, Manifest
+from colab_rl.checkpoints.confirmation import Confirmation, read_confirmation
 from colab_rl.checkpoints.layout import METRICS
 from colab_rl.checkpoints.recovery import Checkpoint, load_from_any, load_generation, manifests_in, newest_whole
 from colab_rl.checkpoints.retention import best
@@ -44,8 +45,8 @@ def evaluate_checkpoint(identity: Identity, checkpoint: Checkpoint, episodes: in
         algorithm = load_algorithm(identity, checkpoint, spaces)
         for reason in evaluator.check_repeats():
             say(f"{reason}: the same seed may give another return another time")
-        return evaluator.evaluate(lambda obs: algorithm.act(obs, deterministic=True), episodes, seed, progress=True,
-                                  record=recordings, values=algorithm.values)
+        return evaluator.evaluate(algorithm.acting(), episodes, seed, progress=True,
+                                  record=recordings, values=algorithm.values, memory=algorithm.memory)
 
 
 def record_checkpoint(identity: Identity, checkpoint: Checkpoint, seed: int, source: EnvironmentSource) -> Episode:
@@ -55,8 +56,8 @@ def record_checkpoint(identity: Identity, checkpoint: Checkpoint, seed: int, sou
     try:
         with plain_torch(identity.threads):
             algorithm = load_algorithm(identity, checkpoint, spaces)
-            return record_episode(environment, spaces, lambda obs: algorithm.act(obs, deterministic=True),
-                                  algorithm.values, seed, identity.env_id)
+            return record_episode(environment, spaces, algorithm.acting(),
+                                  algorithm.values, seed, identity.env_id, algorithm.memory)
     finally:
         close_environment(environment)
 
@@ -65,8 +66,8 @@ def find_checkpoint(identity: Identity, places: Places, which: str | int,
                     tell: Callable[[str], None] = say) -> Checkpoint:
     """A run's `best` or `latest` whole checkpoint, or that of a generation, verified.
 
-    Before the first evaluation, `best` is the latest. tell: is told what could not be read on the way to it.
-    Raises UsageError for one that is not there, ColabRLError where it, or each of them, is not whole.
+    Before the first evaluation, `best` is the latest. tell: gets a line about what could not be read on the way to it.
+    Raises UsageError for one that is not there, ColabRLError if it, or each of them, is not whole.
     """
     local, remote = places.tiers(identity)
     if re.fullmatch("[0-9]+", str(which)):
@@ -96,19 +97,20 @@ def policy_of(run: str, which: str | int, deterministic: bool, env: EnvironmentS
     checkpoint = find_checkpoint(identity, places, which)
     spaces = Spaces.from_json(identity.spaces) or describe(identity.environment(env, "load_policy"))
     algorithm = load_algorithm(identity, checkpoint, spaces)
-    return Policy(describe_policy(identity, checkpoint.manifest, spaces, score_of(identity, checkpoint)),
-                  acting_of(algorithm, identity.threads), lambda: algorithm, deterministic)
+    score = score_of(identity, checkpoint, read_confirmation(filter(None, places.tiers(identity))))
+    return Policy(describe_policy(identity, checkpoint.manifest, spaces, score),
+                  acting_of(algorithm, identity.threads), lambda: algorithm, deterministic, algorithm.memory)
 
 
-def acting_of(algorithm: Algorithm, threads: int) -> Callable[[np.ndarray], np.ndarray]:
+def acting_of(algorithm: Algorithm, threads: int) -> Callable[..., np.ndarray]:
     """Deterministic actions of a batch, as the evaluation takes them."""
     acting = algorithm.acting()
     if algorithm.acts_in_numpy:
         return acting
 
-    def act(rows: np.ndarray) -> np.ndarray:
+    def act(rows: np.ndarray, **memory: np.ndarray) -> np.ndarray:
         with plain_torch(threads):  # how sums are split among them decides their last bits
-            return acting(rows)
+            return acting(rows, **memory)
 
     return act
 
@@ -116,7 +118,8 @@ def acting_of(algorithm: Algorithm, threads: int) -> Callable[[np.ndarray], np.n
 def describe_policy(identity: Identity, manifest: Manifest, spaces: Spaces,
                     score: Mapping[str, Any] | None) -> dict[str, Any]:
     """What is known of a policy, as policy.json has it."""
-    return {"run": identity.name, "environment": identity.env_id, "algorithm": identity.algorithm,
+    return {"run": identity.name, "environment": identity.env_id, "env_kwargs": identity.env_kwargs,
+            "algorithm": identity.algorithm,
             "settings": identity.config, "spaces": spaces.to_json(), "score": score,
             "provenance": {"run_id": identity.run_id, "generation": manifest.generation, "step": manifest.step,
                            "iteration": manifest.iteration, "state_sha256": manifest.state_sha256,
@@ -124,13 +127,16 @@ def describe_policy(identity: Identity, manifest: Manifest, spaces: Spaces,
             "versions": {"colab_rl": colab_rl.__version__, **manifest.versions}}
 
 
-def score_of(identity: Identity, checkpoint: Checkpoint) -> dict[str, Any] | None:
-    """What training's evaluation at a checkpoint gave, as Score takes it; None if there was none.
+def score_of(identity: Identity, checkpoint: Checkpoint, confirmed: Confirmation | None) -> dict[str, Any] | None:
+    """A checkpoint's score, as Score takes it: the one that its run ended with, else what training's evaluation there
+    gave, without an interval; None if there was none.
 
-    The checkpoint's own table holds the rest. Version 0.1.0 did not keep there how many episodes there were, which is
-    known unless the run had a target score.
+    The checkpoint's own table holds the rest of that. Version 0.1.0 did not keep there how many episodes there were,
+    which is known unless the run had a target score.
     """
     manifest = checkpoint.manifest
+    if confirmed and confirmed.is_of(manifest):
+        return {name: getattr(confirmed, name) for name in ("mean", "std", "episodes", "seed", "low", "high")}
     if manifest.score is None:
         return None
     table = next(data for name, data in checkpoint.contents.items() if name.startswith(METRICS))
@@ -138,7 +144,7 @@ def score_of(identity: Identity, checkpoint: Checkpoint) -> dict[str, Any] | Non
     usual = None if identity.config.get("target_score") else identity.config.get("eval_episodes")
     return {"mean": manifest.score, "std": float(row["evaluation/std"]) if "evaluation/std" in row else None,
             "episodes": int(row["evaluation/episodes"]) if "evaluation/episodes" in row else usual,
-            "seed": EVALUATION_SEED}
+            "seed": EVALUATION_SEED, "low": None, "high": None}
 
 
 def algorithm_of(about: Mapping[str, Any], files: Mapping[str, bytes]) -> Algorithm:
@@ -151,7 +157,7 @@ def algorithm_of(about: Mapping[str, Any], files: Mapping[str, bytes]) -> Algori
 
 def load_algorithm(identity: Identity, checkpoint: Checkpoint, spaces: Spaces) -> Algorithm:
     """The run's algorithm as the checkpoint left it, on the CPU. Raises UsageError for an environment of other spaces,
-    ColabRLError where the state cannot be loaded.
+    ColabRLError if the state cannot be loaded.
     """
     identity.check_spaces(spaces)
     return restored(identity.algorithm, identity.make_config(), spaces, checkpoint.state,

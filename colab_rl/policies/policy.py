@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Callable, Mapping
 from functools import cached_property
@@ -24,27 +25,32 @@ if TYPE_CHECKING:
     from colab_rl.algorithms import Algorithm
     from colab_rl.environments.spaces import Spaces
 
-Function = Callable[[np.ndarray], np.ndarray]
+Function = Callable[..., np.ndarray]
 
 
 class Score(float):
-    """The mean return of deterministic episodes on stock gymnasium.
+    """The mean return of deterministic episodes of gymnasium's own environment.
 
     std: of their returns. episodes, seed: how many, and the first one's seed; None if that was not kept.
+    low, high: the 95 % interval of the mean. None if the episodes also chose the checkpoint, so that the score is not
+        confirmed.
     """
 
     std: float | None
     episodes: int | None
     seed: int | None
+    low: float | None
+    high: float | None
 
     def __new__(cls, mean: float, std: float | None = None, episodes: int | None = None,  # noqa: D102
-                seed: int | None = None) -> Score:
+                seed: int | None = None, low: float | None = None, high: float | None = None) -> Score:
         score = super().__new__(cls, mean)
-        score.std, score.episodes, score.seed = std, episodes, seed
+        score.std, score.episodes, score.seed, score.low, score.high = std, episodes, seed, low, high
         return score
 
     def __str__(self) -> str:
-        return card.score_text({"mean": float(self), "std": self.std, "episodes": self.episodes, "seed": self.seed})
+        return card.score_text({"mean": float(self), "std": self.std, "episodes": self.episodes, "seed": self.seed,
+                                "low": self.low, "high": self.high})
 
     __repr__ = __str__
 
@@ -57,31 +63,44 @@ class Policy:
     """
 
     def __init__(self, about: Mapping[str, Any], act: Function, algorithm: Callable[[], Algorithm],
-                 deterministic: bool):
+                 deterministic: bool, memory: int = 0):
         self.about, self.deterministic = about, deterministic
         self.score = Score(**about["score"]) if about["score"] else None
         self._act, self._make_algorithm = act, algorithm
+        self._memory_size, self._memory = memory, np.zeros((0, memory), np.float32)
         observation, spaces = about["spaces"]["observation"], about["spaces"]
         self._shape, self._dtype = tuple(observation["shape"]), np.dtype(observation["dtype"])
         self._spaces = {name: spaces[name] for name in ("discrete", "sample_dtype", "sample_low", "sample_high")}
+        self._nested = [spaces.get(which) for which in ("observation_space", "action_space")]  # see Spaces
 
     def __call__(self, obs: Any, deterministic: bool | None = None) -> Any:
-        """The action for one observation, (*obs_shape,), or actions for a batch, (B, *obs_shape).
+        """The action for one observation, as the environment gives it, or actions for a batch, with a dimension in
+        front (of each array in a Dict or Tuple).
 
-        It has the shape and the type that the environment's action space samples. deterministic: in place of the
-        policy's own. Raises UsageError for an observation of another shape or type, or one that is not finite.
+        It has the form and the type that the environment's action space samples. deterministic: in place of the
+        policy's own. With memory, the rows of a batch are episodes beside each other, the same ones until `reset`.
+        Raises UsageError for an observation of another shape or type, or one that is not finite.
         """
         rows, alone = self._rows(obs)
+        remembered = {"memory": self._remembered(len(rows))} if self._memory_size else {}
         if self.deterministic if deterministic is None else deterministic:
-            actions = self._act(rows)
+            actions = self._act(rows, **remembered)
         else:
             with plain_torch(THREADS):
-                actions = self._algorithm.act(rows, deterministic=False)
+                actions = self._algorithm.act(rows, deterministic=False, **remembered)
         actions = as_sampled(actions, self._spaces)
-        return actions[0] if alone else actions
+        actions = actions[0] if alone else actions
+        if self._nested[1] is None:
+            return actions
+        from colab_rl.environments.nested import acted, from_outline
+
+        return acted(from_outline(self._nested[1]), actions)
 
     def value(self, obs: Any) -> Any:
-        """The estimate for one observation, or (B,) for a batch; see Algorithm.values. It needs torch."""
+        """The estimate for one observation, or (B,) for a batch; see Algorithm.values. It needs torch.
+
+        With memory, a batch is the observations of one episode, from its first one on.
+        """
         rows, alone = self._rows(obs)
         with plain_torch(THREADS):
             values = self._algorithm.values(rows)
@@ -89,6 +108,7 @@ class Policy:
 
     def reset(self) -> None:
         """To call when an episode begins: a network with memory forgets the one before. Others have nothing to."""
+        self._memory = np.zeros((0, self._memory_size), np.float32)
 
     @cached_property
     def spaces(self) -> Spaces:
@@ -109,8 +129,19 @@ class Policy:
     def _algorithm(self) -> Algorithm:
         return self._make_algorithm()
 
+    def _remembered(self, rows: int) -> np.ndarray:
+        """(rows, numbers) that the network carries, which a call overwrites."""
+        if not len(self._memory):
+            self._memory = np.zeros((rows, self._memory_size), np.float32)
+        if len(self._memory) != rows:
+            raise UsageError(f"the policy remembers {len(self._memory)} episodes, and this is a batch of {rows}: call "
+                             "policy.reset() when others begin")
+        return self._memory
+
     def _rows(self, obs: Any) -> tuple[np.ndarray, bool]:
         """The observations as a batch, and whether it was one alone."""
+        if self._nested[0] is not None:
+            return self._packed(obs)
         try:
             rows = np.asarray(obs)
         except ValueError:  # lists of several lengths
@@ -132,6 +163,26 @@ class Policy:
             raise UsageError(f"an observation holds {rows[~np.isfinite(rows)][0]}, which {self._dtype} numbers of "
                              "an environment never are")
         return rows, alone
+
+
+    def _packed(self, obs: Any) -> tuple[np.ndarray, bool]:
+        """See `_rows`, of observations that are not arrays of the rows' shape."""
+        from colab_rl.environments.nested import Observed, batched, from_outline
+
+        space = from_outline(self._nested[0])
+        observed = Observed(space)
+        for alone, observations_of in ((True, lambda: [obs]), (False, lambda: batched(space, obs))):
+            with contextlib.suppress(TypeError, ValueError, LookupError):
+                observations = observations_of()
+                rows = observed.spec.zeros(len(observations))
+                for observation, row in zip(observations, rows, strict=True):
+                    observed.write(observation, row)
+                if not np.isfinite(observed.spec.numbers(rows)).all():
+                    raise UsageError("an observation holds a number that is not finite, which those of an environment "
+                                     "always are")
+                return rows, alone
+        raise UsageError(f"an observation of {self.about['environment']} is one of {space}, or a batch of them; "
+                         f"this {type(obs).__name__} is neither")
 
 
 def as_sampled(actions: Any, spaces: Mapping[str, Any]) -> Any:
@@ -173,17 +224,28 @@ def load_policy(run: str | os.PathLike, *, checkpoint: str | int = "best", deter
         card.facts(about)
         if ONNX in files:
             outputs = session(files[ONNX])
-            return Policy(about, lambda rows: outputs(rows)[0], algorithm, deterministic)
+
+            def act(rows: np.ndarray, **memory: np.ndarray) -> np.ndarray:
+                found = outputs(rows, **memory)
+                if memory:
+                    memory["memory"][:] = found[1]
+                return found[0]
+
+            return Policy(about, act, algorithm, deterministic, about.get("memory", 0))
         from colab_rl.policies.load import acting_of
 
-        return Policy(about, acting_of(algorithm(), int(about["versions"]["threads"])), algorithm, deterministic)
+        return Policy(about, acting_of(algorithm(), int(about["versions"]["threads"])), algorithm, deterministic,
+                      about.get("memory", 0))
     except (KeyError, TypeError, ValueError, AttributeError) as error:  # whole, and not of this package's making
         raise ColabRLError(f"{folder} does not hold a policy of this format ({type(error).__name__}: {error}); export "
                            "it again") from error
 
 
-def session(model: bytes) -> Callable[[np.ndarray], list[np.ndarray]]:
-    """Gives all outputs of an ONNX graph for a batch. Raises ColabRLError if onnxruntime is missing."""
+def session(model: bytes) -> Callable[..., list[np.ndarray]]:
+    """Gives all outputs of an ONNX graph for a batch, and for what else the graph takes, by name.
+
+    Raises ColabRLError if onnxruntime is missing.
+    """
     try:
         import onnxruntime
     except ModuleNotFoundError:
@@ -196,4 +258,4 @@ def session(model: bytes) -> Callable[[np.ndarray], list[np.ndarray]]:
     except Exception as error:  # onnxruntime has many of its own
         raise ColabRLError(f"this onnxruntime cannot read policy.onnx: {' '.join(str(error).split())[:200]}; "
                            "install a newer one") from error
-    return lambda rows: opened.run(None, {"obs": rows})
+    return lambda rows, **more: opened.run(None, {"obs": rows, **more})

@@ -1,1 +1,1 @@
-"""Runs: their identity, where they lie, and bringing them to their store."""
+"""Runs: their identity, where they are, and copying them to their store."""

@@ -13,14 +13,14 @@ import contextlib
 import dataclasses
 import json
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from colab_rl.algorithms.registry import OURS, make_config
 from colab_rl.checkpoints import NewerFormat
 from colab_rl.checkpoints.layout import RUN_JSON
 from colab_rl.checkpoints.manifest import checksum
-from colab_rl.environments import EnvironmentSource
+from colab_rl.environments.make import EnvironmentSource, configured
 from colab_rl.environments.spaces import Spaces
 from colab_rl.errors import ColabRLError, StorageError, UsageError
 from colab_rl.settings import Config
@@ -45,6 +45,7 @@ class Identity:
     origin: another run's checkpoint that it started from, `{"run", "run_id", "generation", "state_sha256"}`; or a
         sweep's best trial with whose settings it began, `{"sweep", "trial"}`; or None.
     env_is_function: whether env_id is the name of a function; None if version 0.1.0 began the run.
+    env_kwargs: the keyword arguments that gymnasium.make, or the function, is given.
     """
 
     name: str
@@ -60,6 +61,7 @@ class Identity:
     versions: dict[str, str]
     origin: dict[str, Any] | None = None
     env_is_function: bool | None = None
+    env_kwargs: dict[str, Any] = field(default_factory=dict)
 
     def make_config(self) -> Config:
         """The run's settings."""
@@ -73,16 +75,16 @@ class Identity:
         return self.env_is_function
 
     def environment(self, given: EnvironmentSource | None, call: str) -> EnvironmentSource:
-        """What makes the run's environment: its id, or the function, which has to be given each time.
+        """What makes the run's environment: its id, or the function, which has to be given each time; with its keyword
+        arguments and wrappers.
 
         call: the function of ours that wants it. Raises UsageError if it is not given.
         """
-        if given is not None:
-            return given
-        if self.trains_on_function:
+        if given is None and self.trains_on_function:
             raise UsageError(f"{self.name} trains on {self.env_id.removeprefix('custom:')}, a function: give it from "
                              f"Python with {call}(..., env=that function)")
-        return self.env_id
+        source = self.env_id if given is None else given
+        return configured(source, self.env_kwargs, self.config.get("wrappers", ()))
 
     def check_spaces(self, spaces: Spaces) -> None:
         """Raises UsageError if these are not the spaces that the run was begun with."""
@@ -108,7 +110,7 @@ class Identity:
                                   "install the newer version")
             content.setdefault("origin", content.pop("source", None))  # as 0.1.0 calls it
             identity = cls(**content)
-            if identity.algorithm in OURS:  # one of a person's own may not be registered yet
+            if identity.algorithm in OURS:  # the user's own may not be registered yet
                 identity.make_config()
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError, UsageError) as error:
             raise DamagedIdentity(f"{place} has a damaged run.json ({error}); nothing was changed") from error

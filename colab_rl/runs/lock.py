@@ -17,7 +17,7 @@ def locked(storage: FolderStorage) -> Iterator[None]:
     """Holds a run on this machine, so that two sessions do not write one folder; the kernel frees it on kill -9.
 
     Raises StorageError if the folder cannot be written, ColabRLError if another session has it. On a disk
-    without locks a person is told to see to it.
+    without locks a line asks the person to see to it.
     """
     try:
         storage.root.mkdir(parents=True, exist_ok=True)

@@ -43,7 +43,7 @@ class Places:
         self.root = absolute_path(root or os.environ.get("COLAB_RL_ROOT") or "runs", "root")
         self.store = open_store(store_name(store), make_store)
         if isinstance(self.store, FolderStorage) and os.path.realpath(self.store.root) == os.path.realpath(self.root):
-            raise UsageError(f"the store {self.store.place} is the folder of the runs itself, where a copy would be no "
+            raise UsageError(f"the store {self.store.place} is the folder of the runs itself; a copy there would be no "
                              "second one; nothing was changed; choose another folder, or --store none")
 
     def local(self, name: str) -> FolderStorage:
@@ -136,7 +136,7 @@ class Copies(NamedTuple):
 def read_copies(copies: Iterable[tuple[str, Callable[[], bytes]]]) -> Copies:
     """Reads the copies of a run.json. Each is its place, and what gets it or raises NotFound.
 
-    Raises StorageError if the first one cannot be read: a store's trouble is told by the thread that fills it.
+    Raises StorageError if the first one cannot be read: the thread that fills the store tells its trouble.
     """
     found = Copies([], [])
     for place, get in copies:

@@ -38,7 +38,7 @@ class PushResult:
 
 @checked
 def push(run: str, *, root: str | os.PathLike | None = None, store: str | os.PathLike | None = None) -> PushResult:
-    """Brings everything of a run that the store lacks there; waits, with progress, until it is there.
+    """Copies everything of a run that the store lacks; waits, with progress, until the store has it.
 
     Raises ColabRLError if the store refuses it, UsageError if there is no such run or no store.
     """
@@ -53,7 +53,7 @@ def push(run: str, *, root: str | os.PathLike | None = None, store: str | os.Pat
         # A session elsewhere has the run: it is not taken from it for what is older.
         return PushResult(run, there.generation, "verified" if remote.storage.proves else "written")
     if newest is None:
-        raise ColabRLError(f"{run} has no whole checkpoint here to bring to the store")
+        raise ColabRLError(f"{run} has no whole checkpoint on this machine to copy to the store")
     with contextlib.ExitStack() as stack:
         stack.enter_context(locked(places.local(run)))
         content = write_identity(identity, places.local(run), remote.storage)
@@ -89,12 +89,12 @@ def finish(replicator: Replicator) -> None:
     _wait(replicator, LAST_WAIT)
     if replicator.unconfirmed:
         say(f"{replicator.unconfirmed} checkpoints are written to the mount and were not seen in {replicator.witness} "
-            "itself yet: the mount goes on by itself while this machine lives; python -m colab_rl push waits for it")
+            "itself yet: the mount continues by itself while this machine lives; python -m colab_rl push waits for it")
 
 
 def _wait(replicator: Replicator, longest: float) -> None:
     """Waits until all is written, and then until all is confirmed; `longest` seconds for each."""
-    _watch("bringing to the store", lambda: replicator.pending, longest, replicator,
+    _watch("copying to the store", lambda: replicator.pending, longest, replicator,
            replicator.wait, lambda: (replicator.error, replicator.refused))
     if not replicator.pending:
         _watch(f"waiting for {replicator.witness} to have it", lambda: replicator.unconfirmed, longest, replicator,

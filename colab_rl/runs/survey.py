@@ -32,8 +32,8 @@ def survey(places: Places, tell: Callable[[str], object] = say) -> list[RunSurve
     """Every run in its name's order.
 
     A checkpoint is `bad` if its manifest is damaged, if a file has another size than it should, or another MD5 if the
-    storage's listing brings it. What the files of a folder hold is not looked at.
-    tell: is told of a run that cannot be read. Raises StorageError if a place cannot be listed.
+    storage's listing has it. It does not read what the files of a folder hold.
+    tell: gets a line about each run that cannot be read. Raises StorageError if a place cannot be listed.
     """
     shelves = [_Shelf(storage) for storage in (FolderStorage(places.root), places.store) if storage]
     identities = {}

@@ -23,7 +23,7 @@ class Stat(NamedTuple):
     """What the storage itself says of a file."""
 
     size: int        # bytes
-    md5: str | None  # hexadecimal; None in a listing that does not bring it
+    md5: str | None  # hexadecimal; None in a listing without it
 
     def matches(self, size: int, md5: str) -> bool:
         """Whether this says nothing against a file being that one."""
@@ -132,7 +132,7 @@ class Storage(ABC):
 def retry_until(look: Callable[[], T], is_enough: Callable[[T], object] = bool) -> T:
     """What `look` finds, asked again after pauses while that is not enough.
 
-    Nobody begins, makes or brings anything again because one listing was empty or lacked a file.
+    So one listing that is empty, or lacks a file, starts, makes or sends nothing again.
     """
     found = look()
     for pause in RETRY_PAUSES:

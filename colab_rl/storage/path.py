@@ -28,10 +28,10 @@ def open_path(place: str, make: bool) -> FolderStorage:
             say(f"made the folder {folder} for the store")
         if not folder.is_dir():
             reason = "it is a file" if folder.exists() else "there is no such folder"
-            raise StorageError(f"store {place} is not there ({reason}); nothing was changed; "
+            raise StorageError(f"store {place} not found ({reason}); nothing was changed; "
                                "make the folder or mount it, or give --store none")
     except OSError as error:
-        raise StorageError(f"store {place} cannot be used: {error.strerror}; nothing was changed; mend that, or "
+        raise StorageError(f"store {place} cannot be used: {error.strerror}; nothing was changed; fix that, or "
                            "give another --store, or none") from error
     if make and not storage.proves and storage.witness is None:
         say(f"{folder} is a mount, which answers from this machine's cache, and nobody is logged in to Drive "
@@ -52,7 +52,7 @@ def absolute_path(path: str | os.PathLike, what: str) -> Path:
                          "know") from error
     except OSError as error:
         raise UsageError(f"{what} {path} is relative, and the current folder is gone; nothing was changed; change to "
-                         f"a folder that is there, or give {what} as an absolute path") from error
+                         f"an existing folder, or give {what} as an absolute path") from error
 
 
 def _as_spelt_there(path: Path) -> Path:

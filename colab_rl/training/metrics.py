@@ -16,7 +16,7 @@ LEADING = ("iteration", "step", "seconds")  # columns of every row, first in the
 
 
 def to_csv(rows: Iterable[Row]) -> bytes:
-    """A table of the rows; a cell is empty where a row lacks the column."""
+    """A table of the rows; a cell is empty if a row lacks the column."""
     rows = list(rows)
     columns = dict.fromkeys(LEADING) | dict.fromkeys(sorted({name for row in rows for name in row}))
     text = io.StringIO()
@@ -27,7 +27,7 @@ def to_csv(rows: Iterable[Row]) -> bytes:
 
 
 def from_csv(data: bytes) -> list[Row]:
-    """The rows of a table. Raises ValueError where it is none."""
+    """The rows of a table. Raises ValueError if it is none."""
     reader = csv.DictReader(io.StringIO(data.decode()))
     try:
         if not reader.fieldnames or not set(LEADING) <= set(reader.fieldnames):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import datetime
+import json
 import re
 import uuid
 from collections.abc import Mapping
@@ -14,6 +15,7 @@ from colab_rl.algorithms.registry import algorithm_class, make_config, preset
 from colab_rl.checkpoints.recovery import Checkpoint, check_segments, newest_whole
 from colab_rl.environments import EnvironmentSource, describe, environment_name
 from colab_rl.environments.backends import check_backend, choose_backend, why_not
+from colab_rl.environments.make import bare, configured, keywords_of
 from colab_rl.environments.spaces import Spaces
 from colab_rl.environments.trial import try_out
 from colab_rl.errors import ColabRLError, UsageError
@@ -38,6 +40,7 @@ class Request:
     origin: `OTHER` or `OTHER:CHECKPOINT`, the checkpoint of another run that a new run starts from; or a sweep, with
         the settings of whose best trial it begins.
     settings: fields of the config, total_steps and seed among them.
+    env_kwargs: keyword arguments for gymnasium.make, or for the function.
     env_code: of `env` if that is a function, as it is before anything calls it.
     """
 
@@ -48,10 +51,17 @@ class Request:
     device: str = "auto"
     origin: str | None = None
     settings: Mapping[str, Any] = field(default_factory=dict)
+    env_kwargs: Mapping[str, Any] | None = None
     env_code: ObjectCode | None = field(init=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "env_code", own_code(self.env) if callable(self.env) else None)
+        try:
+            kept = None if self.env_kwargs is None else json.loads(json.dumps(dict(self.env_kwargs)))
+        except (TypeError, ValueError) as error:
+            raise UsageError(f"run.json keeps env_kwargs, and takes None, True, False, numbers, text, lists and names "
+                             f"with values: {error}; a function can make the environment from others") from error
+        object.__setattr__(self, "env_kwargs", kept)
         check_backend(self.backend)
         check_device(self.device)
         if self.algo is not None:
@@ -82,6 +92,8 @@ class Request:
         if self.backend not in ("auto", "gymnasium"):  # gymnasium may stand in for a backend that is missing here
             pairs.append(("backend", identity.backend, self.backend))
         contradictions = [f"{name} is {have}, not {want}" for name, have, want in pairs if have != want]
+        if self.env_kwargs is not None and self.env_kwargs != identity.env_kwargs:
+            contradictions.insert(0, _other_keywords(identity.env_kwargs, self.env_kwargs))
         if other := self._other_environment(identity):
             contradictions.insert(0, f"env is {identity.env_id}, not {other}")
         if self.origin is not None:
@@ -99,13 +111,13 @@ class Request:
         return asked.total_steps
 
     def backend_of(self, identity: Identity, env: EnvironmentSource, spaces: Spaces) -> str:
-        """Who steps a run's environments on this machine: its own backend, or gymnasium where that is asked for
+        """Who steps a run's environments on this machine: its own backend, or gymnasium if that is asked for
         and its own is missing here. Raises UsageError or ColabRLError, and changes nothing, otherwise.
         """
         missing = why_not(identity.backend, env, spaces)
         if missing and self.backend != "gymnasium":
             raise ColabRLError(f"{identity.name} trains on EnvPool, and here {missing}; nothing was changed; "
-                               "go on with --backend gymnasium, which is not bit-exact")
+                               "continue with --backend gymnasium, which is not bit-exact")
         if self.backend == "gymnasium" != identity.backend and not missing:
             raise UsageError(f"run {identity.name} exists and differs: backend is {identity.backend}, not gymnasium; "
                              "nothing was changed; leave the option out to continue it, or give a new name")
@@ -116,6 +128,7 @@ class Request:
         env: EnvironmentSource = DEFAULT_ENVIRONMENT if self.env is None else self.env
         algorithm = self.algo or "ppo"
         config = make_config(algorithm, {**preset(environment_name(env), algorithm), **self.settings})
+        env = configured(env, self.env_kwargs or {}, config.wrappers)
         spaces = describe(env, try_out)
         return self._identity(env, algorithm, config, spaces, self.backend, None), spaces
 
@@ -126,6 +139,9 @@ class Request:
         other, checkpoint = checkpoint_of(origin, places)
         if asked := self._other_environment(other):
             raise UsageError(f"{other.name} trains on {other.env_id}, not {asked}")
+        if self.env_kwargs is not None and self.env_kwargs != other.env_kwargs:
+            raise UsageError(f"{other.name} is another environment: "
+                             f"{_other_keywords(other.env_kwargs, self.env_kwargs)}")
         if self.algo not in (None, other.algorithm):
             raise UsageError(f"{other.name} was trained by {other.algorithm}, not {self.algo}")
         config = make_config(other.algorithm, {**other.config, **self.settings})
@@ -174,7 +190,15 @@ class Request:
             env_id=environment_name(env), algorithm=algorithm, backend=backend, device=device, threads=threads,
             config=to_json(config), spaces=spaces.to_json(),
             versions={**versions(device, threads, backend), **self.code(algorithm, config.network, backend, env)},
-            origin=origin, env_is_function=callable(env))
+            origin=origin, env_is_function=callable(bare(env)), env_kwargs=keywords_of(env))
+
+
+def _other_keywords(have: Mapping[str, Any], want: Mapping[str, Any]) -> str:
+    """Such as `env_kwargs continuous is True, not False`."""
+    texts = [{name: repr(value) for name, value in keywords.items()} for keywords in (have, want)]
+    there, asked = ({name: text.get(name, "left out") for name in (*have, *want)} for text in texts)
+    return "; ".join(f"env_kwargs {name} is {text}, not {asked[name]}" for name, text in there.items()
+                     if text != asked[name])
 
 
 def parse_origin(origin: str) -> tuple[str, str]:

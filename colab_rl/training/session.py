@@ -15,7 +15,15 @@ from colab_rl.algorithms import Algorithm
 from colab_rl.algorithms.registry import algorithm_class, register_algorithm
 from colab_rl.arguments import checked
 from colab_rl.checkpoints import Manifest, Replicator, Tier
-from colab_rl.checkpoints.recovery import Checkpoint, bring_segments, newest_whole, read_segments, restore_locally
+from colab_rl.checkpoints.confirmation import Confirmation, confirmation_of
+from colab_rl.checkpoints.recovery import (
+    Checkpoint,
+    bring_segments,
+    load_from_any,
+    newest_whole,
+    read_segments,
+    restore_locally,
+)
 from colab_rl.checkpoints.retention import best, sweep
 from colab_rl.checkpoints.segments import Rows
 from colab_rl.checkpoints.serialization import deserialize
@@ -27,8 +35,10 @@ from colab_rl.environments.spaces import Spaces
 from colab_rl.environments.trial import try_out
 from colab_rl.errors import ColabRLError, Divergence, EnvironmentFault, StorageError, UsageError
 from colab_rl.evaluation.evaluator import Evaluator
+from colab_rl.evaluation.pool import Pool
 from colab_rl.machine import available_device, plain_torch, versions
 from colab_rl.networks.registry import register_network
+from colab_rl.policies.load import load_algorithm
 from colab_rl.progress import Dispensable, Watcher, say
 from colab_rl.runs.identity import Identity, check_run_name, write_identity
 from colab_rl.runs.lock import locked
@@ -37,7 +47,9 @@ from colab_rl.runs.push import finish, replicating
 from colab_rl.training.code import differences
 from colab_rl.training.metrics import Row, from_csv
 from colab_rl.training.request import Request, checkpoint_of
+from colab_rl.training.scoring import Scorer
 from colab_rl.training.stopping import StopRequest
+from colab_rl.training.target import Target
 from colab_rl.training.tensorboard import TensorBoardView
 from colab_rl.training.trainer import Recorder, Trainer
 
@@ -46,8 +58,10 @@ from colab_rl.training.trainer import Recorder, Trainer
 class TrainingResult:
     """How a session of training ended.
 
-    best_score: mean return of the best checkpoint (see `best_by`) that this machine or the store holds.
-    signal_number: the signal that stopped it early, None where none did.
+    best_score: mean return of the best checkpoint (see `best_by`) that this machine or the store holds: of `confirmed`
+        if the run has ended, else of the evaluation that training made there.
+    confirmed: the score that the run ended with, None before its end.
+    signal_number: the signal that stopped it early, None if none did.
     pending: checkpoints that the store does not hold yet; store_error: why.
     """
 
@@ -59,6 +73,7 @@ class TrainingResult:
     generation: int
     state_sha256: str
     best_score: float | None
+    confirmed: Confirmation | None
     signal_number: int | None
     pending: int
     store_error: str | None
@@ -71,28 +86,31 @@ class TrainingResult:
 
     def summary(self) -> str:
         """How it ended, in a line."""
-        how = "finished" if self.finished else "stopped, the same command goes on from here"
-        score = "" if self.best_score is None else f", best score {self.best_score:.1f}"
+        how = "finished" if self.finished else "stopped, the same command continues from here"
+        score = "" if self.best_score is None else f", best evaluation {self.best_score:.1f}, not confirmed"
+        score = f", score {self.confirmed.summary()}" if self.confirmed else score
         return (f"{self.run}: {how}; step {self.step:,} of {self.total_steps:,}, "
                 f"generation {self.generation} saved{score}")
 
 
 @checked
-def train(run: str, *, env: EnvironmentSource | None = None, algo: str | type[Algorithm] | None = None,
-          total_steps: int | str | None = None, seed: int | str | None = None, backend: str = "auto",
-          device: str = "auto", settings: Mapping[str, Any] | None = None, origin: str | None = None,
+def train(run: str, *, env: EnvironmentSource | None = None, env_kwargs: Mapping[str, Any] | None = None,
+          algo: str | type[Algorithm] | None = None, total_steps: int | str | None = None,
+          seed: int | str | None = None, backend: str = "auto", device: str = "auto",
+          settings: Mapping[str, Any] | None = None, origin: str | None = None,
           root: str | os.PathLike | None = None, store: str | os.PathLike | None = None,
           watcher: Watcher | None = None, source: str | None = None) -> TrainingResult:
     """Starts the run, or continues it where its newest whole checkpoint left it.
 
     env: a Gymnasium id, or a function that makes an environment (it may be defined in a notebook's cell).
+    env_kwargs: keyword arguments for gymnasium.make, or for the function.
     algo: a name, `module:Class`, or an Algorithm class of your own.
     settings: fields of the algorithm's config, over those of the tuned preset. `network` may be a Network class, or a
         function that makes a torch module.
     origin: `OTHER` or `OTHER:CHECKPOINT` (a generation, `best` or `latest`), to start a new run from a checkpoint of
         another one; or a sweep, to begin with its best trial's settings. source: what version 0.1.0 calls it.
     root, store: see Places.
-    watcher: is told how it goes, in place of the progress bar.
+    watcher: shows the progress, in place of the progress bar.
 
     On a run that exists, what contradicts it raises UsageError and changes nothing; a larger
     `total_steps` extends it. Ctrl-C and SIGTERM save and return. Raises ColabRLError for what
@@ -102,6 +120,7 @@ def train(run: str, *, env: EnvironmentSource | None = None, algo: str | type[Al
     origin = source if origin is None else origin
     algo = register_algorithm(algo) if isinstance(algo, type) else algo
     request = Request(run=run, env=env, algo=algo, backend=backend, device=device, origin=origin,
+                      env_kwargs=env_kwargs,
                       settings=_merged(_named(settings or {}), total_steps=total_steps, seed=seed))
     places = Places(root, store, make_store=True)
     identity = places.find(run)
@@ -140,14 +159,14 @@ class _Session:
         self.local.identity = self.identity_bytes
 
     def run(self, total_steps: int, stop: StopRequest) -> TrainingResult:
-        """Goes on from the newest whole checkpoint, and brings what the session wrote to the store."""
+        """Continues from the newest whole checkpoint, and copies what the session wrote to the store."""
         checkpoint = newest_whole(self.local, self.remote, say,
                                   check=lambda manifest: bring_segments(manifest, self.local, self.remote))
         if checkpoint is None:
             say(f"{self.identity.name} has no checkpoint yet: beginning")
         tables: list[bytes] = []
         if checkpoint:
-            # The command that began a run goes on with its extension; other steps than both are a contradiction.
+            # The command that began a run continues its extension; other steps than both are a contradiction.
             if self.config.total_steps < total_steps < checkpoint.manifest.total_steps:
                 raise UsageError(f"run {self.identity.name} exists and differs: total_steps is "
                                  f"{checkpoint.manifest.total_steps} and can only grow, not {total_steps}; nothing was "
@@ -160,7 +179,8 @@ class _Session:
             with contextlib.closing(TensorBoardView(self.places.tensorboard(self.identity.name), rows)) as tensorboard:
                 if self.watcher:
                     self.watcher.goal(total_steps)
-                if checkpoint and checkpoint.manifest.finished and checkpoint.manifest.total_steps == total_steps:
+                if checkpoint and checkpoint.manifest.finished and checkpoint.manifest.total_steps == total_steps \
+                        and checkpoint.manifest.confirmed != {}:
                     newest = checkpoint.manifest
                 else:
                     newest = self._train(total_steps, checkpoint, tensorboard, replicator, stop)
@@ -171,6 +191,11 @@ class _Session:
                                        f"{newest.generation}, step {newest.step:,}; nothing of the other was changed")
             return _result(self.identity.name, newest, self.local, replicator, stop.signal_number)
 
+    def _policy(self, manifest: Manifest) -> Algorithm:
+        """The algorithm of an earlier checkpoint, on the CPU, from whichever place has it whole."""
+        tiers = [tier for tier in (self.local, self.remote) if tier]
+        return load_algorithm(self.identity, load_from_any(tiers, manifest), self.spaces)
+
     def _shown(self, rows: Iterable[Row]) -> Iterator[Row]:
         """The rows, each shown to the watcher as it passes: a long run's are not held in memory."""
         for row in rows:
@@ -179,8 +204,8 @@ class _Session:
             yield row
 
     def _start(self, checkpoint: Checkpoint | None) -> tuple[Checkpoint, Iterator[Rows]] | None:
-        """Where training goes on: this run's newest checkpoint, or its origin, and the
-        experience that belongs to it. None where it begins from nothing.
+        """Where training continues: this run's newest checkpoint, or its origin, and the
+        experience that belongs to it. None if it begins from nothing.
         """
         origin = self.identity.origin
         if checkpoint:
@@ -211,8 +236,12 @@ class _Session:
             evaluator = stack.enter_context(contextlib.closing(Evaluator(
                 self.environment, self.spaces, config.eval_episodes, lent)))
             algorithm = algorithm_class(identity.algorithm)(config, self.spaces, torch.device(device))
+            pool = Pool(self.environment, self.spaces) if self.backend == "envpool" else None
+            sought = config.target_score
             trainer = Trainer(identity.name, config, total_steps, algorithm, envs, evaluator,
-                              Recorder(identity.run_id, self.local, replicator, tensorboard, here, self.watcher))
+                              Recorder(identity.run_id, self.local, replicator, tensorboard, here, self.watcher),
+                              Scorer(identity.env_id, config.best_by, config.score_episodes, evaluator, self._policy,
+                                     pool), Target(sought, evaluator, pool) if sought is not None else None)
             start = self._start(checkpoint)
             remembers = [] if checkpoint else envs.check_repeats()
             if start:
@@ -240,35 +269,35 @@ def _load(trainer: Trainer, start: Checkpoint, experience: Iterable[Rows], own: 
     except (ValueError, KeyError, RuntimeError, TypeError) as error:
         raise ColabRLError(f"generation {manifest.generation} is whole but cannot be loaded by this version of "
                            "colab_rl; nothing was changed") from error
-    say(f"going on from generation {manifest.generation} "
+    say(f"continuing from generation {manifest.generation} "
         f"(iteration {manifest.iteration:,}, step {manifest.step:,})")
 
 
 def _run(trainer: Trainer, stop: StopRequest) -> None:
-    """Trains; where something goes wrong, says what is kept and what to do."""
+    """Trains; if something goes wrong, says what is kept and what to do."""
     try:
         trainer.run(stop)
     except (Divergence, EnvironmentFault, StorageError) as error:
-        manifest, advice = trainer.manifest, "the same command goes on from there"
+        manifest, advice = trainer.manifest, "the same command continues from there"
         if manifest is None:
             raise type(error)(f"{error}; no checkpoint was written yet") from error
         if isinstance(error, Divergence):
             advice = (f"try another setting from there, such as a smaller learning rate: train NEW "
                       f"--from {trainer.name}:{manifest.generation} --set learning_rate=...")
-        if isinstance(error, EnvironmentFault):  # going on is exact, so that what depends on the steps comes again
-            advice += "; where the environment is at fault, mend it first"
+        if isinstance(error, EnvironmentFault):  # continuing is exact, so what depends on the steps comes again
+            advice += "; if the environment is at fault, fix it first"
         raise type(error)(f"after iteration {trainer.iteration:,}: {error}; kept: generation {manifest.generation}, "
                           f"step {manifest.step:,}; {advice}") from error
 
 
 def _named(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """The settings, with a network of one's own by its name."""
+    """The settings, with the user's own network by its name."""
     network = settings.get("network", "mlp")
     return {**settings, "network": register_network(network)} if not isinstance(network, str) else dict(settings)
 
 
 def _merged(settings: Mapping[str, Any], **options: Any) -> dict[str, Any]:
-    """The settings and the options that are settings too. Raises UsageError where both name one, and differ."""
+    """The settings and the options that are settings too. Raises UsageError if both name one, and differ."""
     merged = dict(settings)
     for name, value in options.items():
         if value is not None and str(merged.setdefault(name, value)) != str(value):
@@ -278,7 +307,9 @@ def _merged(settings: Mapping[str, Any], **options: Any) -> dict[str, Any]:
 
 def _result(run: str, newest: Manifest, local: Tier, replicator: Replicator | None,
             signal_number: int | None) -> TrainingResult:
-    best_one = best([*local.manifests(), *(replicator.held if replicator else ())])
+    manifests = [newest, *local.manifests(), *(replicator.held if replicator else ())]
+    best_one, confirmed = best(manifests), confirmation_of(manifests)
+    score = confirmed.mean if confirmed else best_one.score if best_one else None
     return TrainingResult(run, newest.iteration, newest.step, newest.total_steps, newest.finished, newest.generation,
-                          newest.state_sha256, best_one.score if best_one else None, signal_number,
+                          newest.state_sha256, score, confirmed, signal_number,
                           replicator.pending if replicator else 0, replicator.error if replicator else None)

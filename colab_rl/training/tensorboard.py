@@ -17,7 +17,7 @@ from colab_rl.training.metrics import LEADING, Row
 class TensorBoardView:
     """Event files of one run in a local folder, written anew from `history` at every opening; a row shows at once.
 
-    Where they cannot be written that is said, and training goes on without them. They are not written by tensorboard's
+    If they cannot be written, a line says so, and training continues. They are not written by tensorboard's
     own thread, which shows its traceback then.
     """
 
@@ -74,4 +74,4 @@ class TensorBoardView:
         except Exception as error:
             self._writer = None
             say(f"TensorBoard shows nothing more of this session: {self._folder} cannot be written "
-                f"({getattr(error, 'strerror', None) or error}); training goes on without it")
+                f"({getattr(error, 'strerror', None) or error}); training continues without it")

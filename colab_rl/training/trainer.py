@@ -1,23 +1,25 @@
 """The loop: collect, update, evaluate, record, checkpoint.
 
-Everything that decides how training goes on is in `Trainer.state_dict`; a checkpoint is
+Everything that decides how training continues is in `Trainer.state_dict`; a checkpoint is
 that state, written at the boundary between two iterations. Wall times and metrics travel
 beside it and decide nothing.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import datetime
 import math
 import time
 from collections.abc import Iterable
+from functools import partial
 from typing import Any, NamedTuple
 
 from colab_rl.algorithms import Algorithm
 from colab_rl.checkpoints import FileRecord, Manifest, Replicator, Tier
 from colab_rl.checkpoints.layout import CHECKPOINTS, METRICS, TELEMETRY, numbered_name
 from colab_rl.checkpoints.pace import StorePace
-from colab_rl.checkpoints.retention import best, earlier_of, prune
+from colab_rl.checkpoints.retention import CANDIDATES, candidates, earlier_of, prune
 from colab_rl.checkpoints.segments import Rows, extend_segments
 from colab_rl.checkpoints.serialization import serialize, state_sha256
 from colab_rl.environments import VectorEnvironment
@@ -27,13 +29,11 @@ from colab_rl.evaluation.evaluator import EVALUATION_SEED, EvaluationResult, Eva
 from colab_rl.progress import Watcher, progress_bar, say
 from colab_rl.settings import Config
 from colab_rl.training.metrics import Row, to_csv
+from colab_rl.training.scoring import Scorer, Stopped
 from colab_rl.training.stopping import StopRequest
+from colab_rl.training.target import Target
 from colab_rl.training.tensorboard import TensorBoardView
 
-# A target score stops a run where an evaluation's first episodes reach it, and the mean of all of these less two of
-# its standard errors does too: twenty episodes say little, and of several evaluations the luckiest stops the run.
-TARGET_EPISODES, CONFIRMING_EPISODES = 20, 100
-NEAR_TARGET = 0.15           # share of the target score that a return may lack to be near it
 RECORDED_EPISODES = 2        # of an evaluation, its first ones
 
 
@@ -52,11 +52,12 @@ class Trainer:
     """Trains one run from where `load` put it, or from the start.
 
     manifest: of the newest checkpoint, None before the first.
-    inexact: why the run is not bit-exact from here on, empty where it is.
+    inexact: why the run is not bit-exact from here on, empty if it is.
     """
 
     def __init__(self, name: str, config: Config, total_steps: int, algorithm: Algorithm, envs: VectorEnvironment,
-                 evaluator: Evaluator, recorder: Recorder):
+                 evaluator: Evaluator, recorder: Recorder, scorer: Scorer,
+                 target: Target | None = None):
         self.name = name
         self.config = config
         self.total_steps = total_steps
@@ -64,9 +65,10 @@ class Trainer:
         self.envs = envs
         self.evaluator = evaluator
         self.recorder = recorder
+        self.scorer = scorer
+        self.target = target
         self.iteration = 0
         self.step = 0
-        self.best_criterion: float | None = None
         self.target_reached = False
         self.score: float | None = None  # of the newest evaluation
         self.manifest: Manifest | None = None
@@ -85,11 +87,11 @@ class Trainer:
 
     def load(self, state: dict[str, Any], experience: Iterable[Rows], manifest: Manifest | None,
              changes: list[str]) -> None:
-        """Goes on from a state.
+        """Continues from a state.
 
         experience: what its replay segments hold, empty for an algorithm that keeps none.
-        manifest: of the state's checkpoint where it is this run's own.
-        changes: why going on from it is not bit-exact, so far as is known.
+        manifest: of the state's checkpoint if it is this run's own.
+        changes: why continuing from it is not bit-exact, so far as is known.
         """
         self.algorithm.load_state_dict(state["algorithm"])
         if self.algorithm.replay:
@@ -112,8 +114,6 @@ class Trainer:
             self.target_reached = manifest.finished and manifest.step < manifest.total_steps == self.total_steps
             self._seconds_before = manifest.seconds
             self._verified = {other.stem: other for other in self.recorder.local.whole()}
-            best_one = best(self._verified.values())
-            self.best_criterion = best_one.criterion if best_one else None
 
     def _began_others(self, reasons: list[str]) -> None:
         """Notes why other episodes have begun than those that ran, if there are reasons."""
@@ -165,7 +165,8 @@ class Trainer:
                     episode_return = f"return {row['episode/return']:.1f}, " if "episode/return" in row else ""
                     progress.set_postfix_str(episode_return + self._where(), refresh=False)
                     progress.update(min(self.step, self.total_steps) - min(before, self.total_steps))
-        if self.manifest is None or self.manifest.iteration != self.iteration:
+        if self.manifest is None or self.manifest.iteration != self.iteration or (
+                self.manifest.confirmed == {} and not self._stopping and not self._overtaken):
             self.save()
 
     def save(self) -> None:
@@ -194,16 +195,19 @@ class Trainer:
                    if name.startswith(METRICS)}
         files = {**segments, **{name: FileRecord.of(content) for name, content in contents.items()}}
         history = {**(parent.history if parent else {}), **history}
+        digest, before = state_sha256(state), self._known()
+        criterion = result.criterion(self.config.best_by) if result else None
         self.manifest = Manifest(
             run_id=recorder.run_id, generation=generation, parent=parent.stem if parent else None,
             iteration=self.iteration, step=self.step, total_steps=self.total_steps, finished=self.finished,
             score=float(result.returns.mean()) if result else None,
-            criterion=result.criterion(self.config.best_by) if result else None,
-            state_sha256=state_sha256(state), seconds=self.seconds,
+            criterion=criterion, state_sha256=digest, seconds=self.seconds,
             created=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
             versions=recorder.versions, exact=not self.inexact, inexact=self.inexact,
             files=files, history=history,
             earlier=earlier_of(parent, {**files, **history}, self.config.keep_last, self.config.keep_every))
+        if self.finished and self.config.score_episodes:
+            self.manifest = dataclasses.replace(self.manifest, confirmed=self._confirmed(self.manifest, before))
         try:
             recorder.local.commit(self.manifest, contents)
         except ColabRLError:
@@ -216,8 +220,33 @@ class Trainer:
             self._pace.submit(self.manifest)
         self._checkpoint_seconds += time.perf_counter() - started
 
+    def _known(self) -> list[Manifest]:
+        """The run's checkpoints, here or in the store, as far as this machine and the newest one tell."""
+        newest = self.manifest
+        told = [manifest for _, manifest in newest.earlier_manifests.values()] if newest else []
+        return [*told, *self._verified.values()]
+
+    def _confirmed(self, last: Manifest, before: list[Manifest]) -> dict[str, Any]:
+        """The score that the run ends with, as a manifest keeps it; empty if it is still to be measured.
+
+        last: of the state as it stands. If that reached the target score, it is the only candidate.
+        """
+        lent = self.envs.snapshot() if self.evaluator.lent is self.envs else None
+        ranked = [last] if self.target_reached else candidates([*before, last]) or [last]
+        own = {last.state_sha256: self.algorithm.on_cpu()}
+        try:
+            return self.scorer.score(ranked, own, lambda: self._stopping or self._overtaken).to_json()
+        except Stopped:
+            return {}
+        except ColabRLError as error:
+            say(f"the final score could not be measured: {error}; the same command tries again")
+            return {}
+        finally:
+            if lent is not None:
+                self.envs.restore(lent)
+
     def _iterate(self) -> Row:
-        """One iteration, its evaluation and its checkpoint where they are due."""
+        """One iteration, its evaluation and its checkpoint if they are due."""
         config = self.config
         started = time.perf_counter()
         steps = self.algorithm.collect(self.envs)
@@ -227,16 +256,14 @@ class Trainer:
         self.iteration += 1
         self.step += steps
         row: Row = {"iteration": self.iteration, "step": self.step, **self.algorithm.episodes.metrics(), **metrics}
-        new_best = False
+        may_be_best = False
         if self._evaluation_is_due():
             result = self._evaluate()
             criterion = result.criterion(config.best_by)
-            new_best = self.best_criterion is None or criterion > self.best_criterion
-            self.best_criterion = criterion if new_best else self.best_criterion
+            best_ones = [one.criterion for one in candidates(self._known()) if one.criterion is not None]
+            may_be_best = len(best_ones) < CANDIDATES or criterion >= min(best_ones)
             summary = result.summary()
             self.score = summary["mean"]
-            self.target_reached = (config.target_score is not None
-                                   and summary["mean"] - 2 * result.standard_error >= config.target_score)
             row |= {"evaluation/score": summary["mean"], "evaluation/std": summary["std"],
                     "evaluation/min": summary["min"], "evaluation/max": summary["max"],
                     "evaluation/length": summary["mean_length"], "evaluation/episodes": summary["episodes"]}
@@ -252,7 +279,7 @@ class Trainer:
         self.recorder.tensorboard.add(row)
         if self.iteration % config.checkpoint_every == 0 and self.envs.renew(self.iteration):
             self.algorithm.cut_episodes()
-        if self.iteration % config.checkpoint_every == 0 or new_best or self.finished:
+        if self.iteration % config.checkpoint_every == 0 or may_be_best or self.finished:
             self.save()
         return row
 
@@ -261,45 +288,46 @@ class Trainer:
 
         Near by the score before, or by training's return: its noisy actions fall where the score's do not.
         """
-        every, target = self.config.eval_every, self.config.target_score
-        if target is not None:
-            nearest = max(self.algorithm.episodes.metrics().get("episode/return", -math.inf),
-                          -math.inf if self.score is None else self.score)
-            every = max(1, every // 4) if nearest >= target - NEAR_TARGET * abs(target) else every
-        return self.iteration % every == 0 or self.finished
+        if self.finished or self.iteration % self.config.eval_every == 0:
+            return True
+        if self.target is None or self.iteration % self._between_looks:
+            return False
+        nearest = max(self.algorithm.episodes.metrics().get("episode/return", -math.inf),
+                      -math.inf if self.score is None else self.score)
+        return self.target.is_near(nearest) and self.target.is_worth_a_look(
+            self.algorithm.on_cpu(), self.iteration)
 
     def _evaluate(self) -> EvaluationResult:
         judged = self.algorithm.on_cpu()
 
-        def evaluate(episodes: int, seed: int, record: int = 0) -> EvaluationResult:
-            return self.evaluator.evaluate(lambda obs: judged.act(obs, deterministic=True), episodes, seed,
-                                           record=record, values=judged.values)
+        evaluate = partial(self.evaluator.evaluate, judged.acting(), memory=judged.memory)
 
         lent = self.envs.snapshot() if self.evaluator.lent is self.envs else None
-        episodes, target = self.config.eval_episodes, self.config.target_score
-        if target is not None:
-            episodes = max(episodes, TARGET_EPISODES)
+        episodes = self.config.eval_episodes
         try:
-            result = evaluate(episodes, EVALUATION_SEED, self._recorded)
+            result = evaluate(episodes, EVALUATION_SEED, record=self._recorded, values=judged.values)
         except Exception as error:
             if not self._recorded:
                 raise
-            result = evaluate(episodes, EVALUATION_SEED)  # if it fails again, it is not the recording that does
+            result = evaluate(episodes, EVALUATION_SEED)  # if it fails again, recording does not
             self._record_no_more(error)
-        # Twice as many each time, so that what twenty lucky episodes reached costs few more to refuse.
-        while target is not None and episodes < CONFIRMING_EPISODES and result.returns.mean() >= target:
-            more = min(episodes, CONFIRMING_EPISODES - episodes)
-            result = result.and_then(evaluate(more, EVALUATION_SEED + episodes))
-            episodes += more
+        if self.target and result.returns.mean() >= self.target.score:
+            looks = math.ceil(self.total_steps / self.step * self.iteration / self._between_looks)
+            self.target_reached = self.target.is_reached(judged, self.iteration, looks)
         if lent is not None:
             self._began_others(self.envs.restore(lent))
         self._evaluated = self.iteration, result
         return result
 
+    @property
+    def _between_looks(self) -> int:
+        """Iterations between evaluations near a target score."""
+        return max(1, self.config.eval_every // 4)
+
     def _record_no_more(self, error: Exception) -> None:
-        """Training goes on without telemetry, which only shows it."""
+        """Training continues without telemetry, which only shows it."""
         self._recorded = 0
-        say(f"no telemetry is recorded any more: {' '.join(str(error).split())}; training goes on without it")
+        say(f"no telemetry is recorded any more: {' '.join(str(error).split())}; training continues without it")
 
     def _where(self) -> str:
         """The newest checkpoint, where it is, and what is wrong with the store."""

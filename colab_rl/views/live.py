@@ -76,6 +76,7 @@ class LivePlot:
         self._total = 0
         self._returns, self._scores = Series(MOST_POINTS), Series(MOST_POINTS)
         self._best = -math.inf
+        self._score = ""
         self._recent: deque[tuple[float, float]] = deque()  # (seconds, step) of the newest rows
 
     def past(self, row: Mapping[str, float]) -> None:
@@ -105,12 +106,13 @@ class LivePlot:
             self._draw()
             self._next = now + min(max(1.0, (now - self._began) / FREQUENT), RAREST)
 
-    def close(self, where: str | None = None) -> None:
+    def close(self, where: str | None = None, score: str = "") -> None:
         """Shows how it stands, whenever that was last shown; nothing where training never began.
 
-        where: as in `row`, once what was under way has ended.
+        where: as in `row`, once what was under way has ended. score: the one that the run ended with, in words.
         """
         self._where = self._where if where is None else where
+        self._score = score
         if self._total:
             self._draw()
 
@@ -134,8 +136,10 @@ class LivePlot:
             facts.append(("trained for", duration(row["seconds"])))
         if "episode/return" in row:
             facts.append(("return", text_of(row["episode/return"])))
-        if self._best > -math.inf:
-            facts.append(("best score", text_of(self._best)))
+        if self._score:
+            facts.append(("score", self._score))
+        elif self._best > -math.inf:
+            facts.append(("best evaluation", text_of(self._best)))
         if self._where:
             facts.append(("saved", self._where))
         return facts

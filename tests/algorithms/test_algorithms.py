@@ -30,8 +30,13 @@ SETTINGS: dict[str, dict[str, Any]] = {
     "tqc": {"num_envs": 3, "num_steps": 40, "minibatch_size": 32, "replay_ratio": 0.1, "hidden_sizes": (16, 16),
             "learning_starts": 100, "buffer_size": 300, "layer_norm": True, "critics": 3},
 }
+# PPO with other networks, after a comma.
+for more, settings in {"gru": {"network": "gru"}, "shared trunk": {"shared_trunk": True},
+                       "shared gru": {"network": "gru", "shared_trunk": True, "layer_norm": True}}.items():
+    SETTINGS[f"ppo, {more}"] = {**SETTINGS["ppo"], **settings}
 ENVIRONMENTS = {"discrete": "CartPole-v1", "continuous": "Pendulum-v1"}
 CASES = [("ppo", "CartPole-v1"), ("ppo", "Pendulum-v1"), ("sac", "Pendulum-v1"), ("tqc", "Pendulum-v1")]
+CASES += [("ppo, gru", "CartPole-v1"), ("ppo, shared gru", "Pendulum-v1"), ("ppo, shared trunk", "CartPole-v1")]
 every_algorithm = pytest.mark.parametrize(("name", "env_id"), CASES)
 either_space = pytest.mark.parametrize("env_id", ENVIRONMENTS.values(), ids=ENVIRONMENTS)
 describe_once = functools.cache(describe)
@@ -48,7 +53,14 @@ def one_thread() -> Iterator[None]:
 
 def make(name: str, env_id: str, **changes: Any) -> Algorithm:
     settings = {"seed": 1, **SETTINGS[name], **changes}
+    name = name.partition(",")[0]
     return algorithm_class(name)(make_config(name, settings), describe_once(env_id), torch.device("cpu"))
+
+
+def act(algorithm: Algorithm, obs: np.ndarray, deterministic: bool = True) -> np.ndarray:
+    """The actions of the first step of an episode each."""
+    memory = {"memory": np.zeros((len(obs), algorithm.memory), np.float32)} if algorithm.memory else {}
+    return algorithm.act(obs, deterministic, **memory)
 
 
 @contextlib.contextmanager
@@ -164,12 +176,12 @@ def test_a_deterministic_action_is_bit_equal_whatever_rows_are_beside_it(name, e
     spaces, rng = describe_once(env_id), np.random.default_rng(0)
     algorithm = make(name, env_id, hidden_sizes=hidden_sizes)
     observations = rng.normal(0, 2, size=(60, spaces.observation.shape[0])).astype(np.float32)
-    alone = np.concatenate([algorithm.act(row[None], deterministic=True) for row in observations])
+    alone = np.concatenate([act(algorithm, row[None]) for row in observations])
     assert alone.shape == (60, *spaces.action_shape) and alone.dtype == spaces.action_dtype
     assert len(np.unique(alone)) > 1
     for size in range(1, 18):
         rows = rng.choice(60, size, replace=False)
-        assert algorithm.act(observations[rows], deterministic=True).tobytes() == alone[rows].tobytes()
+        assert act(algorithm, observations[rows]).tobytes() == alone[rows].tobytes()
 
 
 @every_algorithm
@@ -178,12 +190,12 @@ def test_deterministic_actions_leave_the_state_alone_and_random_ones_draw_from_i
     shape = describe_once(env_id).observation.shape
     observations = np.random.default_rng(0).normal(size=(30, *shape)).astype(np.float32)
     before = state_sha256(algorithm.state_dict())
-    algorithm.act(observations, deterministic=True)
+    act(algorithm, observations)
     assert state_sha256(algorithm.state_dict()) == before
-    first, second = (algorithm.act(observations, deterministic=False) for _ in range(2))
+    first, second = (act(algorithm, observations, deterministic=False) for _ in range(2))
     assert not np.array_equal(first, second)
     again = make(name, env_id)
-    np.testing.assert_array_equal(again.act(observations, deterministic=False), first)
+    np.testing.assert_array_equal(act(again, observations, deterministic=False), first)
 
 
 @every_algorithm

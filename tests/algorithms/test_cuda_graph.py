@@ -1,4 +1,4 @@
-"""SAC on a GPU: its graphs, its random numbers, its runs; and when a run takes a GPU."""
+"""SAC and TQC on a GPU: graphs, random numbers, runs; and when a run takes a GPU."""
 
 from __future__ import annotations
 
@@ -17,55 +17,59 @@ from colab_rl.algorithms.ppo.ppo import PPO
 from colab_rl.algorithms.registry import algorithm_class, make_config, preset
 from colab_rl.algorithms.sac import fused
 from colab_rl.algorithms.sac.sac import SAC
+from colab_rl.algorithms.tqc.tqc import TQC
 from colab_rl.checkpoints.serialization import state_sha256
 from colab_rl.machine import THREADS, choose_device, plain_torch
 
 assert one_thread  # a fixture of every test here
 needs_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA GPU here")
+both = pytest.mark.parametrize("kind", [SAC, TQC])
 WALKER = "BipedalWalker-v3"
 # 20 gradient steps: a graph of 16, and one of 4.
 SETTINGS = {"num_envs": 3, "num_steps": 40, "minibatch_size": 32, "replay_ratio": 20 / 120, "hidden_sizes": (32, 24),
             "learning_starts": 0, "layer_norm": True, "learning_rate_schedule": "linear", "seed": 1}
 
 
-def make_sac(device: str, **changes: Any) -> SAC:
-    return SAC(make_config("sac", {**SETTINGS, **changes}), describe_once("Pendulum-v1"), torch.device(device))
+def make_learner(kind: type[SAC], device: str, **changes: Any) -> SAC:
+    return kind(make_config(kind.name, {**SETTINGS, **changes}), describe_once("Pendulum-v1"), torch.device(device))
 
 
-def begun() -> Any:
+def begun(kind: type[SAC]) -> Any:
     """The state after an update, and experience beyond it."""
-    sac = make_sac("cpu")
+    learner = make_learner(kind, "cpu")
     with environments("Pendulum-v1") as envs:
-        sac.collect(envs)
-        sac.update(0.1)
-        sac.collect(envs)
-    return save(sac)
+        learner.collect(envs)
+        learner.update(0.1)
+        learner.collect(envs)
+    return save(learner)
 
 
-def updated(state: Any, device: str, graphs: bool = True, progress: tuple[float, ...] = (0.1, 0.2),
+def updated(kind: type[SAC], state: Any, device: str, graphs: bool = True, progress: tuple[float, ...] = (0.1, 0.2),
             **changes: Any) -> tuple[SAC, dict[str, float]]:
-    sac = make_sac(device, **changes)
-    load(sac, state)
-    sac._graph = sac._graph if graphs else None
+    learner = make_learner(kind, device, **changes)
+    load(learner, state)
+    learner._graph = learner._graph if graphs else None
     with plain_torch(THREADS, device):
         for part in progress:
-            metrics = sac.update(part)
-    return sac, metrics
+            metrics = learner.update(part)
+    return learner, metrics
 
 
 @needs_gpu
-def test_graphs_end_where_the_same_kernels_end_one_by_one():
-    state = begun()
-    (one, metrics), (other, expected) = updated(state, "cuda"), updated(state, "cuda", graphs=False)
+@both
+def test_graphs_end_where_the_same_kernels_end_one_by_one(kind):
+    state = begun(kind)
+    (one, metrics), (other, expected) = updated(kind, state, "cuda"), updated(kind, state, "cuda", graphs=False)
     assert one._graph is not None and set(one._graph._recordings) == {16, 4}
     assert state_sha256(one.state_dict()) == state_sha256(other.state_dict()) and metrics == expected
 
 
 @needs_gpu
-def test_a_gpu_draws_the_same_random_numbers_and_agrees_with_the_cpu():
-    state = begun()
+@both
+def test_a_gpu_draws_the_same_random_numbers_and_agrees_with_the_cpu(kind):
+    state = begun(kind)
     one_step = {"progress": (0.1,), "replay_ratio": 1 / 120}
-    (one, metrics), (other, expected) = updated(state, "cuda", **one_step), updated(state, "cpu", **one_step)
+    (one, metrics), (other, expected) = (updated(kind, state, device, **one_step) for device in ("cuda", "cpu"))
     assert torch.equal(one.generator.get_state(), other.generator.get_state())
     assert metrics == pytest.approx(expected, rel=1e-3, abs=1e-4)
     for name, optimizer in other.optimizers.items():
@@ -73,16 +77,18 @@ def test_a_gpu_draws_the_same_random_numbers_and_agrees_with_the_cpu():
 
 
 @needs_gpu
-def test_a_graph_takes_the_learning_rate_of_now():
-    _, metrics = updated(begun(), "cuda", progress=(0.1, 1.0))
+@both
+def test_a_graph_takes_the_learning_rate_of_now(kind):
+    _, metrics = updated(kind, begun(kind), "cuda", progress=(0.1, 1.0))
     assert metrics["optimizer/learning_rate"] == 0 == metrics["optimizer/policy/update_norm"]
 
 
 @needs_gpu
-def test_a_run_on_a_gpu_is_resumed_exactly(tmp_path: Path):
+@both
+def test_a_run_on_a_gpu_is_resumed_exactly(tmp_path: Path, kind):
     settings = {**SETTINGS, "learning_rate_schedule": "constant", "eval_every": 100, "eval_episodes": 1}
     seed = settings.pop("seed")
-    run = partial(train, "swing", env="Pendulum-v1", algo="sac", seed=seed, settings=settings, device="cuda",
+    run = partial(train, "swing", env="Pendulum-v1", algo=kind.name, seed=seed, settings=settings, device="cuda",
                   backend="gymnasium", store="none")
     whole = run(total_steps=1200, root=tmp_path / "whole")
     run(total_steps=600, root=tmp_path / "halves")
@@ -90,7 +96,7 @@ def test_a_run_on_a_gpu_is_resumed_exactly(tmp_path: Path):
 
 
 @needs_gpu
-@pytest.mark.parametrize("name", ["sac", "ppo"])
+@pytest.mark.parametrize("name", ["sac", "tqc", "ppo"])
 def test_a_learner_on_a_gpu_is_evaluated_on_the_cpu(name):
     learner = algorithm_class(name)(make_config(name, SETTINGS_OF[name]), describe_once("Pendulum-v1"),
                                     torch.device("cuda"))
@@ -101,7 +107,7 @@ def test_a_learner_on_a_gpu_is_evaluated_on_the_cpu(name):
     np.testing.assert_allclose(judged.values(obs), learner.values(obs), rtol=1e-4, atol=1e-5)
 
 
-@pytest.mark.parametrize("name", ["sac", "ppo"])
+@pytest.mark.parametrize("name", ["sac", "tqc", "ppo"])
 def test_the_copy_on_the_cpu_acts_and_values_alike_and_learns_nothing(name):
     learner, obs = make(name, "Pendulum-v1"), np.random.default_rng(0).normal(size=(5, 3)).astype(np.float32)
     assert learner.on_cpu() is learner
@@ -114,22 +120,23 @@ def test_the_copy_on_the_cpu_acts_and_values_alike_and_learns_nothing(name):
         learner.collect(envs)
         learner.update(0.1)
     assert not np.array_equal(learner.act(obs, True), actions)
-    if name == "sac":  # PPO's values are in the unit of rewards, which it has learned more of
+    if name != "ppo":  # PPO's values are in the unit of rewards, which it has learned more of
         assert np.array_equal(judged.values(obs), values)
 
 
-def test_a_burst_in_parts_is_the_burst():
+@both
+def test_a_burst_in_parts_is_the_burst(kind):
     """Graphs are of up to 16 gradient steps, and a burst is of any number."""
     ends = []
     for parts in ([20], [16, 4]):
-        sac = make_sac("cpu")
-        load(sac, begun())
-        with sac.not_recording():
-            batch = sac._sampled(20)
-            noise = torch.from_numpy(sac.policy.noise((20, 2, 32), sac.generator))
-            traces = [fused.burst(sac, *columns) for columns in
+        learner = make_learner(kind, "cpu")
+        load(learner, begun(kind))
+        with learner.not_recording():
+            batch = learner._sampled(20)
+            noise = torch.from_numpy(learner.policy.noise((20, 2, 32), learner.generator))
+            traces = [fused.burst(learner, *columns) for columns in
                       zip(*(column.split(parts) for column in (*batch, noise)), strict=True)]
-        ends.append((state_sha256(sac.state_dict()), {name: torch.cat([trace[name] for trace in traces])
+        ends.append((state_sha256(learner.state_dict()), {name: torch.cat([trace[name] for trace in traces])
                                                      for name in traces[0]}))
     assert ends[0][0] == ends[1][0]
     assert all(torch.equal(trace, ends[1][1][name]) for name, trace in ends[0][1].items())
@@ -148,6 +155,7 @@ class Own(SAC):
     (SAC, preset(WALKER, "sac"), "cuda"), (SAC, {"hidden_sizes": (64, 64)}, "cuda"),
     (SAC, {"hidden_sizes": (64, 63)}, "cpu"), (SAC, {"minibatch_size": 64, "hidden_sizes": (64, 64)}, "cpu"),
     (SAC, {"network": "somewhere:Network"}, "cpu"), (Own, preset(WALKER, "sac"), "cpu"),
+    (TQC, preset(WALKER, "tqc"), "cpu"),
     (PPO, preset(WALKER, "ppo"), "cpu"), (PPO, {"hidden_sizes": (400, 300)}, "cpu")])
 def test_auto_takes_a_gpu_for_what_was_measured_to_be_faster_there_and_says_so(monkeypatch, kind, settings, device):
     worth = kind.worth_a_gpu(kind.config_class(**settings))

@@ -45,7 +45,7 @@ def gradients(algorithm: PPO) -> list[torch.Tensor]:
 
 @either_space
 def test_the_losses_are_those_of_the_paper(env_id):
-    algorithm, (obs, actions, old_log_prob, advantage, target) = experienced(env_id)
+    algorithm, (obs, actions, old_log_prob, advantage, target, _) = experienced(env_id)
     if env_id == "CartPole-v1":
         reference: Any = torch.distributions.Categorical(logits=algorithm.policy.logits(obs))
     else:

@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 import torch
 from helpers import (
+    RUN_ID,
     DyingStorage,
     WatchedStorage,
     flip,
@@ -29,6 +30,7 @@ from helpers import (
 
 from colab_rl.checkpoints import Damaged, FileRecord, Manifest, NewerFormat, Tier, recovery
 from colab_rl.checkpoints.claim import Claim
+from colab_rl.checkpoints.confirmation import confirmation_of
 from colab_rl.checkpoints.layout import manifest_generation
 from colab_rl.checkpoints.manifest import checksum
 from colab_rl.checkpoints.recovery import Checkpoint, load, load_generation, newest_whole, restore_locally
@@ -407,7 +409,7 @@ def test_one_generation_can_be_asked_for(folder, tmp_path):
     flip(folder / line[2].manifest.state_file)
     with pytest.raises(ColabRLError, match=r"generation 3 cannot be used: .*other content"):
         load_generation(local, remote, 3)
-    with pytest.raises(UsageError, match=r"generation 4 is not there; there is: 1, 2, 3$"):
+    with pytest.raises(UsageError, match=r"generation 4 not found; available: 1, 2, 3$"):
         load_generation(local, None, 4)
 
 
@@ -499,8 +501,9 @@ def kept_of(line: Iterable[Checkpoint], keep_last: int, keep_every: int) -> list
 
 @pytest.mark.parametrize(("length", "scores", "keep_last", "keep_every", "stay"), [
     (12, {}, 2, 5, [1, 5, 10, 11, 12]),
-    (12, {3: 7.0, 8: 2.0}, 2, 5, [1, 3, 5, 10, 11, 12]),
-    (12, {3: 7.0, 8: 7.0}, 3, 100, [1, 8, 10, 11, 12]),  # the newest of equals
+    (12, {3: 7.0, 8: 2.0}, 2, 5, [1, 3, 5, 8, 10, 11, 12]),
+    (12, {2: 1.0, 3: 7.0, 4: 3.0, 8: 2.0}, 2, 100, [1, 3, 4, 8, 11, 12]),  # three that may be the best
+    (12, {2: 7.0, 3: 7.0, 4: 7.0, 8: 7.0}, 3, 100, [1, 3, 4, 8, 10, 11, 12]),  # the newest of equals
     (12, {12: -5.0}, 2, 100, [1, 11, 12]),
     (3, {}, 5, 100, [1, 2, 3]),
     (4, {}, 2, 1, [1, 2, 3, 4]),
@@ -510,6 +513,19 @@ def test_the_newest_the_milestones_the_first_and_the_best_are_kept(length, score
     line = make_line(length, scores)
     assert kept_of(line, keep_last, keep_every) == stay
     assert kept_of(reversed(line), keep_last, keep_every) == stay[::-1]
+
+
+def test_the_best_is_what_fresh_episodes_chose_while_that_is_the_newest_word():
+    line = [one.manifest for one in make_line(4, {1: -3.0, 2: 9.0, 3: 1.0})]
+    said = {"generation": 3, "step": 300, "state_sha256": line[2].state_sha256, "mean": 5.0, "std": 1.0, "low": 4.0,
+            "high": 6.0, "episodes": 100, "seed": 0, "environment": "x", "created": "now"}
+    ended = dataclasses.replace(line[3], confirmed=said)
+    again = Manifest.from_bytes(ended.name, ended.to_bytes(), RUN_ID)
+    assert again == ended and best([*line[:3], again]) == line[2]
+    assert confirmation_of([*line[:3], again]).summary().startswith("5.0 (95 % interval 4.0 to 6.0, 100 fresh")
+    assert best([*line[:2], again]) == line[1]  # the chosen one is gone
+    later = make_checkpoint(5).manifest
+    assert best([*line[:3], again, later]) == line[1] and confirmation_of([again, later]) is None
 
 
 def test_the_best_has_the_highest_criterion():

@@ -255,7 +255,7 @@ def test_one_old_listing_of_a_mount_does_not_bring_everything_again(local, store
     store.list = list_then
     save(local, replicator, line[2])
     assert brought(replicator)
-    assert not once() and "bringing everything again" not in capsys.readouterr().err
+    assert not once() and "copying everything again" not in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("settled", [3600.0, 0.0])
@@ -401,7 +401,7 @@ def test_a_metrics_table_that_stays_wrong_in_the_store_costs_a_gap_and_nothing_e
     assert replicator.wait(LONG)
     assert in_store(store) == [1, 2, 3, 4, 5]
     assert snapshot(store.root)[table_of(line[1])] == line[1].contents[table_of(line[1])]
-    assert capsys.readouterr().err.count(f"going on without {table_of(line[1])}") == 1
+    assert capsys.readouterr().err.count(f"continuing without {table_of(line[1])}") == 1
 
 
 def test_after_a_store_was_away_the_newest_goes_first(local, store, start):

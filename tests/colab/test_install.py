@@ -182,7 +182,7 @@ def test_doctor_says_one_fix_a_line_and_fails_where_something_is_bad(monkeypatch
     shown = capsys.readouterr().out
     assert 'BAD   box2d is missing; pip install "box2d<2.4,>=2.3.10"' in shown
     assert "is newer than colab_rl was tested with" in shown
-    assert f"BAD   store {tmp_path / 'gone' / 'store'} is not there" in shown
+    assert f"BAD   store {tmp_path / 'gone' / 'store'} not found" in shown
 
 
 def test_who_has_runs_is_not_shown_the_example(tmp_path, capsys):

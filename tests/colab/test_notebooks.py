@@ -248,7 +248,7 @@ def test_a_killed_kernel_and_a_lost_machine_change_nothing_in_the_end(colab, und
 
     colab.repository = "nobody/nothing"  # the wheel in Drive has to do
     client = colab.train(LONG)
-    assert "going on from generation" in text_of(client)
+    assert "continuing from generation" in text_of(client)
     assert hash_in(text_of(client)) == undisturbed
 
 
@@ -260,7 +260,7 @@ def test_the_stop_button_saves_and_run_all_goes_on(jupyter, undisturbed):
     thread.join()
     assert not errors and "book: stopped, " in text_of(client) and "Run all goes on from here" in text_of(client)
     again = jupyter.train(LONG)
-    assert "going on from generation" in text_of(again)
+    assert "continuing from generation" in text_of(again)
     assert hash_in(text_of(again)) == undisturbed
 
 

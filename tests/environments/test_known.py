@@ -9,10 +9,14 @@ from gymnasium.envs.box2d import bipedal_walker as source
 from gymnasium.envs.classic_control import CartPoleEnv
 
 from colab_rl import Channels, UsageError
-from colab_rl.environments import channels_of
-from colab_rl.environments.known.registry import KNOWN, bipedal_walker, classic, lunar_lander, shown_of
+from colab_rl.algorithms.registry import make_config
+from colab_rl.environments import channels_of, describe, make_environment
+from colab_rl.environments.known.registry import KNOWN, bipedal_walker, car_racing, classic, lunar_lander, shown_of
+from colab_rl.environments.make import configured
+from colab_rl.evaluation.replay import record_episode
 
 IDS = {"BipedalWalker-v3": bipedal_walker.CHANNELS, "BipedalWalkerHardcore-v3": bipedal_walker.CHANNELS,
+       "CarRacing-v3": car_racing.CONTINUOUS, "CarRacing-v3 discrete": car_racing.DISCRETE,
        "LunarLander-v3": lunar_lander.DISCRETE, "LunarLanderContinuous-v3": lunar_lander.CONTINUOUS,
        "CartPole-v1": classic.CART_POLE, "Pendulum-v1": classic.PENDULUM, "Acrobot-v1": classic.ACROBOT,
        "MountainCar-v0": classic.MOUNTAIN_CAR, "MountainCarContinuous-v0": classic.CONTINUOUS_MOUNTAIN_CAR}
@@ -20,7 +24,8 @@ IDS = {"BipedalWalker-v3": bipedal_walker.CHANNELS, "BipedalWalkerHardcore-v3": 
 
 @pytest.mark.parametrize("env_id", IDS)
 def test_an_environment_has_the_channels_of_its_file(env_id):
-    environment = gymnasium.make(env_id)
+    name, *discrete = env_id.split()
+    environment = gymnasium.make(name, **({"continuous": False} if discrete else {}))
     channels = channels_of(environment)
     assert channels is IDS[env_id]
     observation, _ = environment.reset(seed=0)
@@ -39,6 +44,24 @@ def test_the_walkers_measures_are_gymnasiums():
     assert np.array_equal(bipedal_walker.HULL, np.array(source.HULL_POLY) / source.SCALE)
     for outline, width in ((bipedal_walker.THIGH, source.LEG_W), (bipedal_walker.SHIN, 0.8 * source.LEG_W)):
         assert np.allclose(np.ptp(outline, axis=0), (width, source.LEG_H))
+
+
+@pytest.mark.parametrize("skip", [1, 3])
+def test_the_parts_of_the_cars_reward_are_what_it_does(skip):
+    settings = {"wrappers": f'["MaxAndSkipObservation(skip={skip})"]'} if skip > 1 else {}
+    source = configured("CarRacing-v3", {"domain_randomize": True}, make_config("ppo", settings).wrappers)
+    environment, steps = make_environment(source), 30
+    spaces, gas = describe(source), np.array([[0.3, 1, 0]], np.float32)
+    environment = gymnasium.wrappers.TimeLimit(environment, steps)
+    first, again = (record_episode(environment, spaces, lambda obs: gas, lambda obs: np.zeros(len(obs)), 3)
+                    for _ in range(2))
+    assert first.step_seconds == skip / 50 and first.length == steps
+    tiles, time = first["reward_tiles"], first["reward_time"]
+    assert np.allclose(tiles + time, first["reward"]) and np.allclose(time, -0.1 * skip, atol=1e-4)
+    assert tiles.sum() > 3 and (first["reward_off_field"] == 0).all()
+    assert 0 < first["track_visited"][-1] < 0.5 and first["speed"][-1] > 3 and first["wheels_on_grass"][0] == 0
+    assert all(np.array_equal(first[name], again[name]) for name in first.series)
+    environment.close()
 
 
 class Longer(CartPoleEnv):

@@ -257,7 +257,7 @@ def test_a_folder_that_exists_is_left_alone(trained, tmp_path):
     (tmp_path / "there" / "mine.txt").write_text("mine")
     (tmp_path / "file").write_text("mine")
     for name in ("there", "file"):
-        with pytest.raises(ColabRLError, match="is there already; nothing was changed"):
+        with pytest.raises(ColabRLError, match="exists already; nothing was changed"):
             export(**trained("discrete"), out=tmp_path / name)
     assert sorted(path.name for path in tmp_path.rglob("*")) == ["file", "mine.txt", "there"]
 
@@ -296,5 +296,5 @@ def test_the_command(run_cli, trained, root, tmp_path):
     assert list(found) == ["path", "files", "checkpoint", "score", "max_difference"]
     assert found["files"] == FILES and isinstance(found["score"], float)
     again = run_cli("export", "discrete", "--out", "taken")
-    assert again.returncode == 1 and "taken is there already" in again.stderr and "Traceback" not in again.stderr
+    assert again.returncode == 1 and "taken exists already" in again.stderr and "Traceback" not in again.stderr
     assert run_cli("export", "nobody").returncode == 2

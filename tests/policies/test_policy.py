@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 from policy_kinds import KINDS
 
-from colab_rl import ColabRLError, UsageError, evaluate, load_policy, train
+from colab_rl import ColabRLError, UsageError, evaluate, load_policy, status, train
+from colab_rl.evaluation.intervals import bootstrap_interval
 from colab_rl.policies.policy import Score, as_sampled
 
 OLD = Path(__file__).parents[1] / "data" / "runs-0.1.0"
@@ -77,19 +78,31 @@ def test_which_checkpoint(trained):
     number = latest.about["provenance"]["generation"]
     assert load_policy(**options, checkpoint=number).about == latest.about
     assert latest.about["provenance"]["step"] >= load_policy(**options).about["provenance"]["step"]
-    with pytest.raises(UsageError, match="generation 99 is not there"):
+    with pytest.raises(UsageError, match="generation 99 not found"):
         load_policy(**options, checkpoint=99)
 
 
-def test_the_score_says_over_which_episodes(trained):
+def test_the_score_says_over_which_episodes_it_was_confirmed(trained):
     options = trained("discrete")
-    score = load_policy(**options).score
-    result = evaluate(**options, episodes=2, seed=1_000_000)
+    policy = load_policy(**options)
+    score, result = policy.score, evaluate(**options, episodes=3)
     assert score == result.returns.mean() and score.std == result.returns.std()
-    assert (score.episodes, score.seed) == (2, 1_000_000)
-    assert str(score) == f"{score:.2f} +- {score.std:.2f} over 2 episodes, seeds 1000000 to 1000001"
+    assert (score.episodes, score.seed) == (3, 0) and (score.low, score.high) == bootstrap_interval(result.returns)
+    assert str(score) == (f"{score:.2f} +- {score.std:.2f} over 3 episodes, seeds 0 to 2, "
+                          f"95 % interval {score.low:.2f} to {score.high:.2f}")
     assert load_policy(**options, checkpoint=1).score is None
     assert "not evaluated yet" in repr(load_policy(**options, checkpoint=1))
+
+
+def test_a_score_whose_episodes_chose_the_checkpoint_says_that_it_is_not_confirmed(trained):
+    options = trained("discrete")
+    best = load_policy(**options).about["provenance"]["generation"]
+    [found] = status(options["run"], root=options["root"], store="none")
+    other = next(row.generation for row in found.checkpoints if row.score is not None and row.generation != best)
+    score = load_policy(**options, checkpoint=other).score
+    result = evaluate(**options, checkpoint=other, episodes=2, seed=1_000_000)
+    assert score == result.returns.mean() and score.low is None and score.seed == 1_000_000
+    assert str(score).endswith("seeds 1000000 to 1000001, not confirmed: evaluate scores it on fresh ones")
 
 
 def test_the_score_of_an_old_run_with_a_target_leaves_out_what_was_not_kept():

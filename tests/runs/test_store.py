@@ -228,7 +228,7 @@ def test_a_folder_that_was_renamed_or_moved_in_drive_is_missed_at_the_next_check
     store = drive.open().subfolder("walker")
     assert generations(Tier(store, RUN_ID)) == [1, 2, 3, 4] and store.get("run.json") == IDENTITY
     assert drive.tree(moved.id) == before
-    assert "bringing everything again" in capsys.readouterr().err
+    assert "copying everything again" in capsys.readouterr().err
 
 
 def test_a_store_that_is_too_slow_is_waited_for_once_and_not_at_every_checkpoint(tmp_path, drive, monkeypatch, capfd):
@@ -334,7 +334,7 @@ def test_a_machine_that_dies_while_the_store_is_away_for_a_moment_would_lose_lit
     while "waiting for the store, 60 s at most" not in shown and time.monotonic() < deadline:
         shown += capfd.readouterr().err
         time.sleep(0.01)
-    assert "disk/store is not there any more" in shown
+    assert "disk/store does not exist any more" in shown
     time.sleep(1.5)  # training waits
     assert newest(away / "store") < newest(tmp_path / "root") <= newest(away / "store") + 2
     away.rename(disk)

@@ -1,7 +1,6 @@
-"""A sweep on a Ray cluster of several nodes on this machine: a node is lost, a driver is killed, a cluster is missing."""
+"""A sweep on a Ray cluster of several nodes on this machine: a node is lost, a driver is killed, or none is there."""
 
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -76,9 +75,5 @@ def test_a_cluster_that_is_not_there_and_one_without_a_store_are_refused(tmp_pat
     with pytest.raises(UsageError, match="share runs through a store"):
         sweep("walk", on="ray:127.0.0.1:6399", store="none", **places)
     (tmp_path / "store").mkdir()
-    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
-    done = subprocess.run([sys.executable, "-m", "colab_rl", *arguments(tmp_path, "127.0.0.1:6399")],
-                          capture_output=True, text=True, timeout=240, env=environment)
-    assert done.returncode == 2
-    assert "no Ray cluster answers at 127.0.0.1:6399" in done.stderr.splitlines()[-1]
-    assert "nothing was started" in done.stderr.splitlines()[-1]
+    with pytest.raises(UsageError, match=r"no Ray cluster answers at 127.0.0.1:6399 .*nothing was started"):
+        sweep("walk", on="ray:127.0.0.1:6399", store=tmp_path / "store", **places)

@@ -123,7 +123,7 @@ def test_a_disk_that_is_full_takes_no_more_curves_and_stops_nothing(tmp_path, ca
     view.close()
     assert curve(show(tmp_path / "tb"), "loss/policy") == expected(make_rows(1, 4), "loss/policy")
     said = capsys.readouterr().err
-    assert said.count("\n") == 1 and "File too large" in said and "training goes on without it" in said
+    assert said.count("\n") == 1 and "File too large" in said and "training continues without it" in said
 
 
 def test_the_files_hold_every_row_once(tmp_path):

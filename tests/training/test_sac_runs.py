@@ -124,7 +124,7 @@ def test_a_lost_segment_costs_the_checkpoints_that_need_it_and_that_is_said(tmp_
     assert run(root).state_sha256 == expected
     said = capsys.readouterr().err
     assert f"skipping a checkpoint: generation {newest} needs replay/" in said
-    assert "missing, cut or changed" in said and f"going on from generation {newest - 1} " in said
+    assert "missing, cut or changed" in said and f"continuing from generation {newest - 1} " in said
     assert verify("swing", root=root, store="none")["bad"] == []
 
 
@@ -133,7 +133,8 @@ def test_a_segment_that_is_lost_here_comes_from_the_store_and_no_work_is_lost(tm
     flip(newest_segment(root / "swing"))
     assert run(root, store=store).state_sha256 == expected
     said = capsys.readouterr().err
-    assert "skipping" not in said and f"going on from generation {newest_generation(half / 'runs' / 'swing')} " in said
+    assert "skipping" not in said
+    assert f"continuing from generation {newest_generation(half / 'runs' / 'swing')} " in said
     assert list((root / "swing").glob("replay/*.bad"))
 
 

@@ -276,7 +276,7 @@ def test_a_signal_saves_and_leaves_with_its_code_and_the_hash_last_and_another_s
     assert "Traceback" not in errors
     found = status("walker", root=root, store="none")[0]
     assert output.splitlines()[-1] == f"state_sha256={found['state_sha256']}"
-    assert "the same command goes on from here" in output
+    assert "the same command continues from here" in output
     assert found["checkpoints"][0]["local"] == "verified" and not found["finished"]
 
 
@@ -345,14 +345,17 @@ def test_the_best_score_is_that_of_the_best_checkpoint_wherever_it_lies(tmp_path
     first = Machine(tmp_path / "first", store=tmp_path / "store")
     changes = {"best_by": "min", "eval_every": "1", "eval_episodes": "5", "keep_last": "99"}
     result = first.train(settings=changes, total_steps=500)
-    scored = [manifest for manifest in (json.loads(path.read_text()) for path in first.files()) if manifest["score"]]
-    best = max(scored, key=lambda manifest: (manifest["criterion"], manifest["generation"]))
-    assert result.best_score == best["score"] < max(manifest["score"] for manifest in scored)
+    manifests = [json.loads(path.read_text()) for path in first.files()]
+    three = sorted((one for one in manifests if one["score"]), key=lambda one: (one["criterion"], one["step"]))[-3:]
+    confirmed = next(one["confirmed"] for one in manifests if one.get("confirmed"))
+    assert confirmed["state_sha256"] in {one["state_sha256"] for one in three}
+    assert {row["generation"] for row in confirmed["candidates"]} == {one["generation"] for one in three}
+    assert result.best_score == confirmed["mean"]
     second = Machine(tmp_path / "second", store=tmp_path / "store")
     second.env = first.env
-    assert second.train(settings=changes, total_steps=500).best_score == best["score"]
-    assert best["generation"] not in [json.loads(path.read_text())["generation"] for path in second.files()]
-    assert status("walker", root=tmp_path / "third", store=tmp_path / "store")[0]["best_score"] == best["score"]
+    assert second.train(settings=changes, total_steps=500).best_score == confirmed["mean"]
+    assert len(list(second.files())) == 1
+    assert status("walker", root=tmp_path / "third", store=tmp_path / "store")[0]["best_score"] == confirmed["mean"]
 
 
 # ---- continued, extended, branched ---------------------------------------------------------------------------------
@@ -472,7 +475,7 @@ def test_a_branch_from_the_newest_checkpoint_takes_other_settings_but_not_anothe
                             ({"env": "Pendulum-v1", "total_steps": 9999}, "not Pendulum-v1")):
         with pytest.raises(UsageError, match=reason):
             train("other", origin="walker", root=here.root, store="none", **{"env": here.env, **options})
-    with pytest.raises(UsageError, match="generation 4 is not there; there is: 1, "):
+    with pytest.raises(UsageError, match="generation 4 not found; available: 1, "):
         train("other", origin="walker:4", total_steps=9999, env=here.env, root=here.root, store="none")
     assert snapshot(here.root) == before
 
@@ -618,7 +621,7 @@ def test_a_damaged_newest_checkpoint_costs_one_interval_and_is_kept_to_look_at(
     check_history(machine, last)
     errors = capsys.readouterr().err
     assert "skipping a checkpoint" in errors
-    assert not re.search(rf"going on from generation {generation} ", errors)
+    assert not re.search(rf"continuing from generation {generation} ", errors)
     aside = {path.name: path.read_bytes() for path in (machine.root / "walker" / "checkpoints").glob("*.bad")}
     assert f"{newest_name(damaged, generation)}.bad" in aside
     for name, data in damaged.items():
@@ -727,7 +730,7 @@ def test_a_file_in_the_place_of_tensorboards_folder_and_a_disk_without_locks_sto
     capsys.readouterr()
     assert machine.train().state_sha256 == expected
     errors = capsys.readouterr().err
-    assert errors.count("cannot be written (Not a directory); training goes on without it") == 1
+    assert errors.count("cannot be written (Not a directory); training continues without it") == 1
     assert "walker cannot be locked (Operation not supported): train it in one session at a time" in errors
     assert (machine.root / "tensorboard").read_text() == "a person's notes"
 
@@ -737,7 +740,7 @@ def test_a_file_in_the_place_of_tensorboards_folder_and_a_disk_without_locks_sto
                                               ("raise", "RuntimeError: the joint came off")])
 def test_a_broken_environment_stops_the_run_and_says_what_was_kept(tmp_path, undisturbed, deed, reason):
     machine = Machine(tmp_path)
-    with pytest.raises(ColabRLError, match=rf"{reason}.*kept: generation \d+, step \d+; .*mend it first$") as caught:
+    with pytest.raises(ColabRLError, match=rf"{reason}.*kept: generation \d+, step \d+; .*fix it first$") as caught:
         machine.train(deed=f"230 {deed}")
     assert caught.value.exit_code == 1 and "\n" not in str(caught.value)
     kept = int(re.search(r"kept: generation (\d+)", str(caught.value))[1])

@@ -49,7 +49,7 @@ def test_it_says_where_training_is():
     shown = Hours(0.1).shown[-1]
     assert shown["text/plain"] == (
         "walker: step 72,000 of 10,000,000 (1 %), speed 200 steps/s, time left 13 h 47 min, trained for 6 min, "
-        "return 228.8, best score 230.9, saved checkpoint 3: verified")
+        "return 228.8, best evaluation 230.9, saved checkpoint 3: verified")
     assert shown["text/html"].count("<circle") == 7 and shown["text/html"].count("<polyline") == 1
 
 

@@ -110,7 +110,7 @@ def test_what_a_value_estimate_of_sac_is_of_is_said_beside_the_return(places):
     colab_rl.train("soft", env="Pendulum-v1", algo="sac", total_steps=300, backend="gymnasium", settings={
         "num_envs": 2, "num_steps": 16, "minibatch_size": 8, "learning_starts": 100, "hidden_sizes": (8,),
         "buffer_size": 500, "reward_clip": 2.5, "checkpoint_every": 9, "eval_every": 9,
-        "eval_episodes": 1}, **places)
+        "eval_episodes": 1, "score_episodes": 2}, **places)
     note = "soft's value estimate is of rewards clipped to ±2.5 and of the bonus for entropy; the return beside it"
     assert note in html.unescape(build_page(["soft"], episodes=0, **places))
     beside = html.unescape(build_page(["pendulum", "soft"], episodes=0, **places))
@@ -177,9 +177,10 @@ def test_what_is_damaged_or_missing_is_said_and_the_rest_is_shown(places):
 
 def best_of(run):
     """Paths of a run's checkpoints in a place, the best first."""
-    scores = {path: json.loads(path.read_text())["score"] for path in (run / "checkpoints").glob("*.json")}
-    return sorted((path for path, score in scores.items() if score is not None),
-                  key=lambda path: (scores[path], path.name), reverse=True)
+    found = {path: json.loads(path.read_text()) for path in (run / "checkpoints").glob("*.json")}
+    [chosen] = [one["confirmed"]["state_sha256"] for one in found.values() if one.get("confirmed")]
+    return sorted((path for path, one in found.items() if one["score"] is not None), reverse=True,
+                  key=lambda path: (found[path]["state_sha256"] == chosen, found[path]["score"], path.name))
 
 
 def test_a_report_shows_the_best_that_is_whole_as_evaluate_scores_it(places, capsys):
@@ -230,7 +231,7 @@ def test_a_run_without_evaluation_or_iteration_shows_what_there_is(tmp_path):
 
 @pytest.mark.parametrize(("call", "error", "words"), [
     ({"runs": "frist"}, UsageError, "did you mean 'first'"),
-    ({"runs": "first:99"}, UsageError, "generation 99 is not there; there is: 1"),
+    ({"runs": "first:99"}, UsageError, "generation 99 not found; available: 1"),
     ({"runs": "first", "checkpoint": "good"}, UsageError, "best, latest"),
     ({"runs": ["first", "first"]}, UsageError, "different"),
     ({"runs": "first", "episodes": -1}, UsageError, "episodes"),
@@ -323,7 +324,8 @@ def test_a_run_that_never_came_to_the_store_is_found_after_its_report_did(places
 
 def test_the_list_of_runs(places, capsys):
     assert set(show_runs(**places)) == {"first", "second", "pendulum"}
-    assert re.search(r"pendulum: Pendulum-v1, ppo, score -[\d.]+, step 5\d\d of 500, saved .*, in the store",
+    score = r"score -[\d.]+ \(-[\d.]+ to -[\d.]+\)"
+    assert re.search(rf"pendulum: Pendulum-v1, ppo, {score}, step 5\d\d of 500, saved .*, in the store",
                      capsys.readouterr().out)
     offers = history_module.checkpoint_names("first", Places(**places))
     assert offers[0] == ("best", "best") and any("score" in words for words, _ in offers)

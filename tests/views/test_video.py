@@ -495,7 +495,9 @@ def test_the_film_is_the_evaluations_own_episode(here):
 
 def test_a_whole_episode_has_a_frame_for_every_state(here):
     video = render("pole", out=here / "new" / "pole.mp4", size=480)
-    length = evaluate("pole", episodes=1).lengths[0]
+    score = evaluate("pole", episodes=3)
+    assert video.seed == np.argsort(score.returns, kind="stable")[1]  # the median of those of the run's score
+    length = score.lengths[video.seed]
     assert probe(video.path)[1] == video.frames == length + 1
     faster = render("pole", out=here / "faster.gif", speed=4)
     assert faster.frames == -(-length // 8) + 1 and faster.fps == 25 and faster.size[0] == 480
@@ -560,7 +562,7 @@ def test_an_episode_that_does_not_repeat_is_not_shown():
 @pytest.mark.parametrize(("arguments", "code", "words"), [
     (["nobody"], 2, "no run 'nobody'"),
     (["pole", "--form", "episod"], 2, "did you mean 'episode'"),
-    (["pole", "--checkpoint", "99"], 2, "generation 99 is not there; there is: 1, "),
+    (["pole", "--checkpoint", "99"], 2, "generation 99 not found; available: 1, "),
     (["pole", "--checkpoint", "first"], 2, "checkpoint is best, latest or a generation's number"),
     (["pole", "--overlay", "numbrs"], 2, "did you mean 'numbers'"),
     (["pole", "--size", "601"], 2, "600 or 602"),
@@ -569,7 +571,7 @@ def test_an_episode_that_does_not_repeat_is_not_shown():
     (["pole", "--speed", "nan"], 2, "speed must be"),
     (["pole", "--seconds", "inf"], 2, "seconds must be"),
     (["pole", "--seed", "-1"], 2, "seed must be"),
-    (["pole", "--out", "there.mp4"], 1, "there.mp4 is there already; nothing was changed"),
+    (["pole", "--out", "there.mp4"], 1, "there.mp4 exists already; nothing was changed"),
     (["pole", "--out", "film.avi"], 2, "neither .mp4 nor .gif"),
     (["pole", "--out", "film.mp4", "--gif"], 2, "leave one of them out"),
     (["pole", "--out", "runs.mp4/x.mp4"], 1, "cannot be written"),

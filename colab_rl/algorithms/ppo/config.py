@@ -12,6 +12,8 @@ from colab_rl.settings import SCHEDULES, setting
 class PPOConfig(OnPolicyConfig):
     """Proximal Policy Optimization (Schulman et al. 2017, arXiv:1707.06347)."""
 
+    shared_trunk: bool = setting(False, "policy and value are outputs of one network, and not two networks",
+                                 shapes_state=True)
     update_epochs: int = setting(8, "passes over an iteration's transitions", low=1)
     clip_range: float = setting(0.2, "how far the probability ratio may leave 1", above=0, high=10)
     ent_coef: float = setting(0.0, "weight of the entropy bonus at the start", low=0)

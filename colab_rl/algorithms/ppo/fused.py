@@ -27,7 +27,7 @@ from colab_rl.networks.mlp import MLP
 if TYPE_CHECKING:
     from colab_rl.algorithms.ppo.ppo import PPO
 
-# Of the code that this file differentiates. Whoever changes that code and follows here puts the new one.
+# Of the code that this file differentiates. If you change that code and this file, put the new one.
 WRITTEN_FOR = "37c3cde8c752fada"
 
 

@@ -10,9 +10,9 @@ import torch
 from torch import Tensor
 
 from colab_rl.algorithms.rollout import Transitions
-from colab_rl.networks.distributions import Categorical, ClippedNormal
+from colab_rl.networks.distributions import Categorical, Categoricals, ClippedNormal
 
-Distribution = Categorical | ClippedNormal
+Distribution = Categorical | Categoricals | ClippedNormal
 Metrics = dict[str, Tensor]  # () each, by the column of the metrics
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import torch
@@ -11,8 +13,8 @@ from torch import Tensor, nn
 
 from colab_rl.algorithms.action_range import ActionRange
 from colab_rl.environments.spaces import Spaces
-from colab_rl.networks.base import Function, Network, Pullback, accumulate
-from colab_rl.networks.distributions import Categorical, ClippedNormal
+from colab_rl.networks.base import Function, Network, Pullback, Sequences, accumulate
+from colab_rl.networks.distributions import Categorical, Categoricals, ClippedNormal
 
 Sampler = Callable[[np.ndarray, np.ndarray], np.ndarray]  # actions for (B, *obs_shape) obs and noise
 MakeNetwork = Callable[[int, float], Network]  # by the number of its outputs, and their gain at the start
@@ -27,11 +29,11 @@ class CategoricalPolicy(nn.Module):
         self.first_action = spaces.first_action
         self.logits = network(spaces.action_dim, 0.01)
 
-    def distribution(self, logits: Tensor) -> Categorical:
+    def distribution(self, logits: Any) -> Categorical:
         """Of (B, A) outputs."""
         return Categorical(logits)
 
-    def vjp(self, obs: Tensor) -> tuple[tuple[Tensor], Pullback]:
+    def vjp(self, obs: Any) -> tuple[tuple[Tensor], Pullback]:
         """What `distribution` is made of, and the pullback of a loss's gradient by it. See Network."""
         logits, pullback = self.logits.vjp(obs)
         return (logits,), pullback
@@ -43,12 +45,12 @@ class CategoricalPolicy(nn.Module):
     def sampler(self) -> Sampler:
         """Gives (B,) int64 choices, with the parameters of now."""
         logits = self.logits.acting()
-        return lambda obs, noise: Categorical(logits(obs)).sample(noise)
+        return lambda obs, noise: self.distribution(logits(obs)).sample(noise)
 
     def mode(self) -> Function:
         """Gives (B,) int64 the likeliest choices, with the parameters of now."""
         logits = self.logits.acting()
-        return lambda obs: Categorical(logits(obs)).mode()
+        return lambda obs: self.distribution(logits(obs)).mode()
 
     def dead_units(self, obs: Tensor) -> float | None:
         """See Network."""
@@ -61,6 +63,23 @@ class CategoricalPolicy(nn.Module):
     def std(self) -> float:
         """There is none: nan."""
         return math.nan
+
+
+class CategoricalsPolicy(CategoricalPolicy):
+    """A softmax over each of several lists of choices. Actions are (B, K) int64, each counted from 0."""
+
+    def __init__(self, spaces: Spaces, network: MakeNetwork):
+        choices = spaces.choices
+        super().__init__(dataclasses.replace(spaces, action_dim=sum(choices)), network)
+        self.choices, self.first_choices = choices, np.array(spaces.first_choices)
+
+    def distribution(self, logits: Any) -> Any:
+        """Of (B, sum of choices) outputs."""
+        return Categoricals(logits, self.choices)
+
+    def to_environment(self, actions: np.ndarray) -> np.ndarray:
+        """(B, K) int64 choices as the environment counts them."""
+        return actions + self.first_choices
 
 
 class GaussianPolicy(nn.Module):
@@ -83,7 +102,7 @@ class GaussianPolicy(nn.Module):
         """Of (B, A) outputs and the (A,) parameter."""
         return ClippedNormal(mean, log_std.exp(), self._limit)
 
-    def vjp(self, obs: Tensor) -> tuple[tuple[Tensor, Tensor], Callable[[Tensor, Tensor], None]]:
+    def vjp(self, obs: Any) -> tuple[tuple[Tensor, Tensor], Callable[[Tensor, Tensor], None]]:
         """What `distribution` is made of, and the pullback of a loss's gradient by each. See Network."""
         mean, pullback_mean = self.mean.vjp(obs)
 
@@ -124,6 +143,8 @@ Policy = CategoricalPolicy | GaussianPolicy
 
 def make_policy(spaces: Spaces, network: MakeNetwork, log_std_init: float) -> Policy:
     """The policy for an action space: the one place where it is looked at."""
+    if spaces.choices:
+        return CategoricalsPolicy(spaces, network)
     return CategoricalPolicy(spaces, network) if spaces.discrete else GaussianPolicy(spaces, network, log_std_init)
 
 
@@ -134,13 +155,19 @@ class ValueNetwork(nn.Module):
         super().__init__()
         self.value = network(1, 1.0)
 
-    def forward(self, obs: Tensor) -> Tensor:
+    def forward(self, obs: Any) -> Tensor:
         """(B,) values of (B, *obs_shape) observations."""
         return self.value(obs).squeeze(-1)
 
-    def vjp(self, obs: Tensor) -> tuple[Tensor, Pullback]:
+    def vjp(self, obs: Any) -> tuple[Tensor, Pullback]:
         """(B, 1) values and the pullback. See Network."""
         return self.value.vjp(obs)
+
+    def unroll(self, sequences: Sequences) -> tuple[Tensor, Tensor]:
+        """(T, n) values, and the state after the last step. See RecurrentNetwork."""
+        network: Any = self.value
+        values, state = network.unroll(sequences)
+        return values.squeeze(-1), state
 
     def dead_units(self, obs: Tensor) -> float | None:
         """See Network."""

@@ -11,6 +11,7 @@ An iteration, with T = num_steps and N = num_envs:
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -25,6 +26,8 @@ from colab_rl.algorithms.ppo.policy import Policy, ValueNetwork, make_policy
 from colab_rl.algorithms.ppo.presets import PRESETS
 from colab_rl.algorithms.rollout import Transitions
 from colab_rl.environments.spaces import Spaces
+from colab_rl.networks.base import Network
+from colab_rl.networks.shared import Head, OnePass
 
 DEAD_UNIT_ROWS = 512  # observations over which a unit has to vary
 
@@ -42,12 +45,22 @@ class PPO(OnPolicyAlgorithm):
 
     def __init__(self, config: PPOConfig, spaces: Spaces, device: torch.device):
         super().__init__(config, spaces, device)
-        self.policy = make_policy(spaces, self.make_network, config.log_std_init).to(device)
-        self.value = ValueNetwork(self.make_network).to(device)
-        self.networks = {"policy": self.policy, "value": self.value}
+        share = config.shared_trunk
+        self.policy = make_policy(spaces, self._make_trunk if share else self.make_network,
+                                  config.log_std_init).to(device)
+        self.value = ValueNetwork(self._value_head if share else self.make_network).to(device)
+        self.networks = {"policy": self.policy} if share else {"policy": self.policy, "value": self.value}
         self.optimizers = {name: ClippedAdam(network, config.learning_rate, config.max_grad_norm)
                            for name, network in self.networks.items()}
         self._fused = fused.applies(self)
+
+    def _make_trunk(self, outputs: int, gain: float) -> Network:
+        """Makes the network that policy and value share, whose last output is the value; the policy's outputs of it."""
+        self.trunk = self.make_network(outputs + 1, [*[gain] * outputs, 1.0])
+        return Head(self.trunk, slice(0, outputs))
+
+    def _value_head(self, outputs: int, _gain: float) -> Network:
+        return Head(self.trunk, slice(-outputs, None))
 
     def policy_loss(self, distribution: Distribution, batch: Transitions) -> tuple[Tensor, Metrics]:
         """() loss of the policy, and metrics. It is differentiated by what `distribution` is made of."""
@@ -57,7 +70,7 @@ class PPO(OnPolicyAlgorithm):
         """() loss of (B,) values, and metrics."""
         return loss.value_loss(values, batch, self.config.vf_coef)
 
-    def log_prob(self, obs: Tensor, actions: Tensor) -> Tensor:
+    def log_prob(self, obs: Any, actions: Tensor) -> Tensor:
         """See OnPolicyAlgorithm."""
         return fused.log_prob(self.policy, obs, actions) if self._fused else super().log_prob(obs, actions)
 
@@ -78,7 +91,7 @@ class PPO(OnPolicyAlgorithm):
                 break
         self.observation_normalizer.update(self.rollout.obs[:-1][self.rollout.valid])
         means = torch.stack([torch.stack(list(epoch.values())) for epoch in epochs]).mean(0)
-        rows = transitions.obs[::max(1, len(transitions.obs) // DEAD_UNIT_ROWS)]
+        rows = transitions.rows[::max(1, len(transitions.rows) // DEAD_UNIT_ROWS)]
         metrics = {**dict(zip(epochs[0], means.tolist(), strict=True)), **fit, **self.optimizer_metrics(),
                    **counted("policy", self.policy.dead_units(rows)), **counted("value", self.value.dead_units(rows)),
                    "policy/std": self.policy.std(), "policy/epochs": float(len(epochs))}
@@ -86,23 +99,29 @@ class PPO(OnPolicyAlgorithm):
         return metrics
 
     def _epoch(self, minibatches: Sequence[Transitions]) -> Metrics:
-        """A step of both networks on each minibatch; the metrics' means."""
+        """A step of both networks on each minibatch, or of the one that they share on the sum of both losses; the
+        metrics' means.
+        """
         if self._fused:
             return fused.epoch(self, minibatches, self.config.clip_range, self.ent_coef, self.config.vf_coef)
         found: list[Metrics] = []
         for batch in minibatches:
-            outputs, pullback = self.policy.vjp(batch.obs)
+            trunk = OnePass(self.trunk, batch.obs) if self.trunk else None
+            outputs, pullback = self.policy.vjp(trunk or batch.obs)
             with torch.enable_grad():
                 objective, metrics = self.policy_loss(self.policy.distribution(*outputs), batch)
                 gradients = torch.autograd.grad(objective, outputs)
             pullback(*gradients)
-            self.optimizers["policy"].step()
+            if not trunk:
+                self.optimizers["policy"].step()
 
-            values, pullback_values = self.value.vjp(batch.obs)
+            values, pullback_values = self.value.vjp(trunk or batch.value_obs)
             with torch.enable_grad():
                 objective, more = self.value_loss(values.squeeze(-1), batch)
                 gradients = torch.autograd.grad(objective, values)
             pullback_values(*gradients)
-            self.optimizers["value"].step()
+            if trunk:
+                trunk.pullback()
+            self.optimizers["policy" if trunk else "value"].step()
             found.append({**metrics, **more})
         return {name: torch.stack([metrics[name].detach() for metrics in found]).mean() for name in found[0]}

@@ -16,4 +16,3 @@ class SACConfig(OffPolicyConfig):
     initial_temperature: float = setting(1.0, "weight of the entropy at the start", above=0, shapes_state=True)
     target_entropy: float | None = setting(None, "entropy that the temperature aims at, in nats; none is minus the "
                                            "number of action dimensions")
-    layer_norm: bool = setting(False, "normalises each hidden layer of the Q networks", shapes_state=True)

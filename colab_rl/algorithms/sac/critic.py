@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from typing import Any
 
@@ -11,16 +10,17 @@ from torch import Tensor, nn
 
 from colab_rl.algorithms.critics import BatchedCritics, SeparateCritics
 from colab_rl.algorithms.sac.config import SACConfig
-from colab_rl.environments.spaces import ObservationSpec, Spaces
+from colab_rl.environments.spaces import Spaces
 from colab_rl.networks.base import Network, Pullback, recorded
+from colab_rl.networks.registry import is_mlp
 
 
 class PairOfCritics(nn.Module):
-    """Two networks of any kind, of flattened observations and actions side by side."""
+    """Two networks of any kind."""
 
-    def __init__(self, first: Network, second: Network):
+    def __init__(self, config: SACConfig, spaces: Spaces, network: Callable[..., Network]):
         super().__init__()
-        self.pair = SeparateCritics([first, second])
+        self.pair = SeparateCritics(2, 1, config, spaces, network)
 
     def forward(self, obs: Tensor, actions: Tensor) -> Tensor:
         """(2, B) values."""
@@ -58,7 +58,6 @@ Critic = TwinCritic | PairOfCritics
 def make_critic(config: SACConfig, spaces: Spaces, network: Callable[..., Network],
                 generator: torch.Generator) -> Critic:
     """Q networks that give (2, B) values of (B, *obs_shape) observations and (B, A) actions."""
-    if config.network == "mlp":
+    if is_mlp(config.network, spaces.observation):
         return TwinCritic(spaces, config.hidden_sizes, config.activation, config.layer_norm, generator)
-    inputs = ObservationSpec((math.prod(spaces.observation.shape) + spaces.action_dim,))
-    return PairOfCritics(network(1, 1.0, inputs), network(1, 1.0, inputs))
+    return PairOfCritics(config, spaces, network)

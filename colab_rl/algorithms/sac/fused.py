@@ -25,7 +25,7 @@ from colab_rl.networks.mlp import MLP
 if TYPE_CHECKING:
     from colab_rl.algorithms.sac.sac import SAC
 
-# Of the code that this file differentiates. Whoever changes that code and follows here puts the new one.
+# Of the code that this file differentiates. If you change that code and this file, put the new one.
 WRITTEN_FOR = "daaf165f6368e21c"
 METHODS = ("soft_targets", "critic_loss", "actor_loss", "temperature_loss", "gradient_step")
 

@@ -1,6 +1,6 @@
 """Tuned settings of SAC by environment; what is not named here is the config's default.
 
-They are runs of our own (docs/results.md).
+They are runs of our own (docs/lab/sac.md).
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from typing import Any
 
 PRESETS: dict[str, dict[str, Any]] = {
     # A fall's -100 is clipped, and a crash's: beside the 0.3 of a step's walk it teaches to stand still
-    # (docs/results.md).
+    # (docs/lab/sac.md).
     "BipedalWalker-v3": {
         "total_steps": 400_000, "num_envs": 8, "num_steps": 32, "minibatch_size": 256, "replay_ratio": 0.5,
         "hidden_sizes": (128, 128), "layer_norm": True, "gamma": 0.98, "tau": 0.01, "learning_rate": 7e-4,

@@ -63,7 +63,7 @@ class SAC(OffPolicyAlgorithm):
 
     def __init__(self, config: SACConfig, spaces: Spaces, device: torch.device):
         super().__init__(config, spaces, device)
-        self.policy = SquashedGaussianPolicy(spaces, self.make_network).to(device)
+        self.policy = SquashedGaussianPolicy(spaces, partial(self.make_network, layer_norm=False)).to(device)
         self.critic = self.make_critic().to(device)
         self.target = self.make_critic().to(device)
         self.target.load_state_dict(self.critic.state_dict())
@@ -82,7 +82,8 @@ class SAC(OffPolicyAlgorithm):
     def worth_a_gpu(cls, config: SACConfig) -> bool:
         """See Algorithm. With other losses or networks there is no graph, and a CPU core is as fast as an H100."""
         multiplications = config.minibatch_size * sum(a * b for a, b in itertools.pairwise(config.hidden_sizes))
-        return config.network == "mlp" and multiplications >= GPU_FROM and cls.written_out.losses_are_ours(cls)
+        return (config.network in ("auto", "mlp") and multiplications >= GPU_FROM
+                and cls.written_out.losses_are_ours(cls))
 
     def make_critic(self) -> Any:
         """Q networks, of which a run has two: those that learn, and those that follow them."""

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from colab_rl.algorithms.sac.sac import SAC
     from colab_rl.algorithms.tqc.tqc import TQC
 
-# Of the code that this file differentiates. Whoever changes that code and follows here puts the new one.
+# Of the code that this file differentiates. If you change that code and this file, put the new one.
 WRITTEN_FOR = "a77b9248e0d0adde"
 
 

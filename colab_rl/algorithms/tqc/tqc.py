@@ -15,6 +15,7 @@ from typing import ClassVar
 from torch import Tensor
 
 from colab_rl.algorithms.replay import Minibatch
+from colab_rl.algorithms.sac.config import SACConfig
 from colab_rl.algorithms.sac.sac import SAC
 from colab_rl.algorithms.tqc import fused, loss
 from colab_rl.algorithms.tqc.config import TQCConfig
@@ -30,6 +31,11 @@ class TQC(SAC):
     presets = PRESETS
     written_out: ClassVar[ModuleType] = fused
     config: TQCConfig
+
+    @classmethod
+    def worth_a_gpu(cls, config: SACConfig) -> bool:
+        """See Algorithm. Nobody has measured it."""
+        return False
 
     @property
     def kept_quantiles(self) -> int:

@@ -6,7 +6,7 @@ from colab_rl.environments.channels import Channels
 
 CART_POLE = Channels(
     {"cart_position": "m", "cart_velocity": "m/s", "pole_angle": "rad", "pole_speed": "rad/s"},
-    actions=("push",), step_seconds=0.02, choices=("left", "right"),
+    actions=("push",), step_seconds=0.02, choices=("left", "right"), mishap="falls",
     portraits={"pole speed over pole angle": ("pole_angle", "pole_speed"),
                "cart velocity over cart position": ("cart_position", "cart_velocity")})
 PENDULUM = Channels(

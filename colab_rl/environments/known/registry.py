@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
@@ -9,9 +10,10 @@ import gymnasium
 import numpy as np
 
 from colab_rl.environments.channels import Channels, Shown
-from colab_rl.environments.known import bipedal_walker, classic, lunar_lander
+from colab_rl.environments.known import bipedal_walker, car_racing, classic, lunar_lander
 from colab_rl.environments.make import EnvironmentSource, close_environment, make_environment
 from colab_rl.environments.nested import Observed
+from colab_rl.environments.wrappers import steps_at_once
 
 MOST_OBSERVATIONS = 64  # channels of an environment that nobody describes
 
@@ -41,6 +43,8 @@ class Known(NamedTuple):
 
 KNOWN = (
     Known("BipedalWalker", bipedal_walker.CHANNELS, bipedal_walker.renew_world, reads_state=True),
+    Known("CarRacing", car_racing.CONTINUOUS, car_racing.renew_world, reads_state=True),
+    Known("CarRacing", car_racing.DISCRETE, car_racing.renew_world, reads_state=True),
     Known("LunarLander", lunar_lander.DISCRETE),
     Known("LunarLander", lunar_lander.CONTINUOUS),
     Known("CartPoleEnv", classic.CART_POLE),
@@ -58,7 +62,17 @@ def known(environment: gymnasium.Env) -> list[Known]:
 
 
 def channels_of(environment: gymnasium.Env) -> Channels:
-    """An environment's own description, else the one we have of it, else `observation_0`, ... without units."""
+    """An environment's own description, else the one we have of it, else `observation_0`, ... without units.
+
+    If its wrappers take several steps in one, a step of theirs takes as long as those.
+    """
+    channels, at_once = _channels_of(environment), steps_at_once(environment)
+    if at_once == 1 or channels.step_seconds is None:
+        return channels
+    return dataclasses.replace(channels, step_seconds=channels.step_seconds * at_once)
+
+
+def _channels_of(environment: gymnasium.Env) -> Channels:
     own = getattr(environment.unwrapped, "channels", None)
     if isinstance(own, Channels):
         return own

@@ -147,7 +147,7 @@ class DriveClient:
         """A file's content, compared with its MD5.
 
         If the two differ twice in the same way, the MD5 is what is wrong, and the content is returned:
-        whoever reads it has a hash of it.
+        the reader has a hash of it.
         """
         before: bytes | None = None
 

@@ -30,7 +30,7 @@ def default_store(say_missing: bool = False) -> str:
 def check_mounted(folder: Path, place: str) -> None:
     """Raises StorageError if the folder is in the mounted Drive and Drive is not mounted."""
     if folder.is_relative_to(MOUNTED_DRIVE) and not (MOUNTED_DRIVE / MY_DRIVE).is_dir():
-        raise StorageError(f"store {place} is not there (Drive is not mounted); nothing was changed; "
+        raise StorageError(f"store {place} not found (Drive is not mounted); nothing was changed; "
                            "run notebooks/00_setup.ipynb, or give --store drive:FOLDER or none")
 
 

@@ -256,7 +256,7 @@ def open_drive(client: DriveClient, place: str, make: bool) -> DriveStorage:
         try:
             entry = client.entry(address["id"])
         except NotFound as error:
-            raise StorageError(f"store {place} is not there, is in the trash, or was not shared with this login; "
+            raise StorageError(f"store {place} does not exist, is in the trash, or was not shared with this login; "
                                "nothing was changed; look at the folder's address in the browser") from error
         if not entry.is_folder:
             raise StorageError(f"store {place} is a file and no folder; nothing was changed")
@@ -271,7 +271,7 @@ def open_drive(client: DriveClient, place: str, make: bool) -> DriveStorage:
             reason = (f"there is no folder {title!r} in {'/'.join(titles[:number]) or 'My Drive'}" if not entries
                       else "it is a shortcut to a folder that is gone or was not shared with this login"
                       if entries[0].is_shortcut else "it is a file and no folder")
-            raise StorageError(f"store {place} is not there ({reason}); nothing was changed; make the folder in Drive, "
+            raise StorageError(f"store {place} not found ({reason}); nothing was changed; make the folder in Drive, "
                                "choose another name, or give --store none")
         if make_it:
             folders = [client.create(tops[0], title, None)]

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable, Mapping
 
 import gymnasium
 
+from colab_rl.environments.make import bare
 from colab_rl.training.code.files import is_ours, reached
 from colab_rl.training.code.objects import ObjectCode, is_own, read_object
 from colab_rl.training.code.proven import PROVEN
@@ -29,6 +30,7 @@ def own_code(thing: str | Callable) -> ObjectCode:
 
     A function is read before anything calls it, since a call may change what it uses.
     """
+    thing = bare(thing)
     if isinstance(thing, str):
         module, _, name = thing.rpartition(":")
         spec = gymnasium.registry.get(name)

@@ -17,7 +17,8 @@ from colab_rl.fingerprint import hashes_of
 FOLLOWED = {"algorithms", "environments", "evaluation", "fingerprint", "networks", "settings", "training"}
 # Files and folders in there that change no state either: they list what there is, or choose, tell, name and write.
 ASIDE = {"algorithms.registry", "environments.backends", "environments.channels", "environments.guard",
-         "environments.loaded_code", "environments.trial", "evaluation.episode", "presets", "training.code",
+         "environments.loaded_code", "environments.threshold", "environments.trial", "evaluation.episode", "presets",
+         "training.code",
          "training.metrics", "training.request", "training.session", "training.stopping", "training.tensorboard"}
 
 

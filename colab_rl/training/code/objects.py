@@ -31,7 +31,8 @@ WRAPPERS = {staticmethod: ["__func__"], classmethod: ["__func__"], property: ["f
             functools.partial: ["func", "args", "keywords"], functools.partialmethod: ["func", "args", "keywords"]}
 # Python itself keeps these in a class: where it stands, what it is called, and in an order that may differ each time.
 OF_PYTHON = {"__module__", "__qualname__", "__dict__", "__weakref__", "__doc__", "__annotations__", "__annotate__",
-             "__annotate_func__", "__annotations_cache__", "__firstlineno__", "__static_attributes__", "_abc_impl"}
+             "__annotate_func__", "__annotations_cache__", "__firstlineno__", "__static_attributes__", "_abc_impl",
+             "__slotnames__"}  # the last one from when an instance is first pickled
 FLAGS = inspect.CO_VARARGS | inspect.CO_VARKEYWORDS | inspect.CO_GENERATOR | inspect.CO_COROUTINE \
     | inspect.CO_ASYNC_GENERATOR
 READ_GLOBAL = {"LOAD_GLOBAL", "LOAD_NAME", "LOAD_FROM_DICT_OR_GLOBALS"}

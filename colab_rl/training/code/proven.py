@@ -1,55 +1,55 @@
 """The code of today that trains as version 0.1.0 did: `python tools/proven.py` tries it and writes this file.
 
-0.1.0 kept no hash of its code in its checkpoints. Its runs go on exactly if the code has these hashes.
+0.1.0 kept no hash of its code in its checkpoints. Its runs continue exactly if the code has these hashes.
 """
 
 PROVEN: dict[str, dict[str, str]] = {
     "ppo envpool": {
-        "code": "1448d7cef8c44539",
-        "code of algorithms": "5a5b0501be91fb95",
-        "code of algorithms/ppo": "0c45291d7b7cbf8e",
-        "code of environments": "ed190bbbea6cac72",
-        "code of environments/known": "d379d98dfd66d758",
-        "code of evaluation": "f18fa65426280726",
+        "code": "b4a20b91c0b62c85",
+        "code of algorithms": "4fa1c7db58e76459",
+        "code of algorithms/ppo": "a3db19730444b1c6",
+        "code of environments": "9c28c3fab3e69aaf",
+        "code of environments/known": "440d79e703653765",
+        "code of evaluation": "2d5d876763e5a773",
         "code of fingerprint": "bfdda7c77f281b0e",
-        "code of networks": "aa59fbc63820b5eb",
-        "code of settings": "73bf7a895aa09063",
-        "code of training": "516ad5f55b44b767"
+        "code of networks": "41b7a5dc83c5720f",
+        "code of settings": "89aad6ffc8bbdb89",
+        "code of training": "0182a080095b8284"
     },
     "ppo gymnasium": {
-        "code": "358a65c31bae2521",
-        "code of algorithms": "5a5b0501be91fb95",
-        "code of algorithms/ppo": "0c45291d7b7cbf8e",
-        "code of environments": "170efd091059628f",
-        "code of environments/known": "d379d98dfd66d758",
-        "code of evaluation": "f18fa65426280726",
+        "code": "b4a20b91c0b62c85",
+        "code of algorithms": "4fa1c7db58e76459",
+        "code of algorithms/ppo": "a3db19730444b1c6",
+        "code of environments": "9c28c3fab3e69aaf",
+        "code of environments/known": "440d79e703653765",
+        "code of evaluation": "2d5d876763e5a773",
         "code of fingerprint": "bfdda7c77f281b0e",
-        "code of networks": "aa59fbc63820b5eb",
-        "code of settings": "73bf7a895aa09063",
-        "code of training": "516ad5f55b44b767"
+        "code of networks": "41b7a5dc83c5720f",
+        "code of settings": "89aad6ffc8bbdb89",
+        "code of training": "0182a080095b8284"
     },
     "sac envpool": {
-        "code": "cda75462843a44d4",
-        "code of algorithms": "346b5508524d72d9",
-        "code of algorithms/sac": "9d8eb570d464d850",
-        "code of environments": "ed190bbbea6cac72",
-        "code of environments/known": "d379d98dfd66d758",
-        "code of evaluation": "f18fa65426280726",
+        "code": "4f237cd539ea69ad",
+        "code of algorithms": "6832b5b365d4bb48",
+        "code of algorithms/sac": "9554b2095e91a287",
+        "code of environments": "9c28c3fab3e69aaf",
+        "code of environments/known": "440d79e703653765",
+        "code of evaluation": "2d5d876763e5a773",
         "code of fingerprint": "bfdda7c77f281b0e",
-        "code of networks": "aa59fbc63820b5eb",
-        "code of settings": "73bf7a895aa09063",
-        "code of training": "516ad5f55b44b767"
+        "code of networks": "e6478a16f96a4592",
+        "code of settings": "89aad6ffc8bbdb89",
+        "code of training": "0182a080095b8284"
     },
     "sac gymnasium": {
-        "code": "b390d01224ed5b73",
-        "code of algorithms": "346b5508524d72d9",
-        "code of algorithms/sac": "9d8eb570d464d850",
-        "code of environments": "170efd091059628f",
-        "code of environments/known": "d379d98dfd66d758",
-        "code of evaluation": "f18fa65426280726",
+        "code": "4f237cd539ea69ad",
+        "code of algorithms": "6832b5b365d4bb48",
+        "code of algorithms/sac": "9554b2095e91a287",
+        "code of environments": "9c28c3fab3e69aaf",
+        "code of environments/known": "440d79e703653765",
+        "code of evaluation": "2d5d876763e5a773",
         "code of fingerprint": "bfdda7c77f281b0e",
-        "code of networks": "aa59fbc63820b5eb",
-        "code of settings": "73bf7a895aa09063",
-        "code of training": "516ad5f55b44b767"
+        "code of networks": "e6478a16f96a4592",
+        "code of settings": "89aad6ffc8bbdb89",
+        "code of training": "0182a080095b8284"
     }
 }

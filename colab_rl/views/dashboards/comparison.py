@@ -73,10 +73,14 @@ class Table:
 
 
 def solved(contender: Contender) -> tuple[float, float]:
-    """Steps and seconds until an evaluation first reached `solved_at`; NaN where none did up to the checkpoint."""
+    """Steps and seconds until an evaluation first reached `solved_at` by the lower end of its 95 % interval.
+
+    NaN if none did up to the checkpoint. An evaluation that does not say its episodes counts as a single episode.
+    """
     curves, goal = contender.curves, contender.solved_at
-    steps, scores = curves.column("step"), curves.column("evaluation/score")
-    there = np.flatnonzero((scores >= (np.inf if goal is None else goal)) & (steps <= contender.step))
+    steps, episodes = curves.column("step"), np.nan_to_num(curves.column("evaluation/episodes"), nan=1.0)
+    surely = curves.column("evaluation/score") - 1.96 * curves.column("evaluation/std") / np.sqrt(episodes)
+    there = np.flatnonzero((surely >= (np.inf if goal is None else goal)) & (steps <= contender.step))
     if not len(there):
         return float("nan"), float("nan")
     return float(steps[there[0]]), float(curves.column("seconds")[there[0]])

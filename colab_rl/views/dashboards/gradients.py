@@ -45,13 +45,14 @@ def _lines(runs: Sequence[Curves], columns: dict[str, str], dashes: dict[str, st
     lines = []
     alone = len(runs) == 1
     for number, run in enumerate(runs):
-        unhealthy = {symptom.column for symptom in diagnose(run)}
+        unhealthy = {symptom.column for symptom in diagnose(run) if symptom.alarm}
         for i, network in enumerate(run.networks):
             for column, words in list(columns.items())[:None if alone else 1]:
                 judged = (UPDATE if column == RATIO else column).replace("*", network)
                 values = run.ratio(network) if column == RATIO else run.column(judged)
-                if not np.isfinite(values).any():
-                    continue
+                if not np.isfinite(values).any() or (words and np.array_equal(
+                        values, run.column(f"optimizer/{network}/gradient_norm"), equal_nan=True)):
+                    continue  # where nothing is clipped, the norm after clipping says nothing more
                 name = " ".join(filter(None, ("" if alone else run.label, network, words)))
                 dash = "dot" if words else "solid" if alone else dashes[network]
                 lines.append(run.line(name, values, color=COLORS[(i if alone else number) % len(COLORS)], dash=dash,
@@ -69,11 +70,14 @@ def _sentences(runs: Sequence[Curves]) -> list[str]:
     if len(runs) == 1:
         if runs[0].rows < FEWEST_ROWS:
             return wrapped(FEW + ".")
-        found = [_signed(RED, "<b>!</b>", symptom.sentence) for symptom in diagnose(runs[0])]
-        return [line for lines in found or [_signed(GREEN, "✓", HEALTHY + ".")] for line in lines]
+        found = diagnose(runs[0])
+        said = [_signed(RED, "<b>!</b>", symptom.sentence) for symptom in found if symptom.alarm]
+        said = said or [_signed(GREEN, "✓", HEALTHY + ".")]
+        said += [_signed(GREY, "·", symptom.sentence) for symptom in found if not symptom.alarm]
+        return [line for lines in said for line in lines]
     groups: dict[str, list[str]] = {HEALTHY: [], FEW: []}
-    for run in runs:
-        briefs = [symptom.brief for symptom in diagnose(run)]
+    for run in runs:  # notes are for the report of a run alone
+        briefs = [symptom.brief for symptom in diagnose(run) if symptom.alarm]
         for words in [FEW] if run.rows < FEWEST_ROWS else dict.fromkeys(briefs) or [HEALTHY]:
             groups.setdefault(words, []).append(run.label)
     signs = {HEALTHY: (GREEN, "✓"), FEW: (GREY, "·")}

@@ -1,7 +1,8 @@
 """What is unhealthy about an optimizer, each in a sentence that says why.
 
-Judged on the last fifth of a run's rows, by its metrics alone. The bounds are rules of
-thumb; each sentence says the numbers that it judges by.
+Judged on the last fifth of a run's rows, by its metrics alone. The bounds are rules of thumb that trained runs of the
+presets stay well within: updates over parameters of 1e-3 to 0.03, up to 12 % dead units, gradients up to 3.4 times the
+run's median. Each sentence says the numbers that it judges by.
 """
 
 from __future__ import annotations
@@ -23,12 +24,16 @@ FAST, SLOW = 0.1, 1e-5  # an update's norm over the parameters'
 
 
 class Symptom(NamedTuple):
-    """Something unhealthy: of which network, in which column; in few words, and in a sentence that says why."""
+    """Something unhealthy: of which network, in which column; in few words, and in a sentence that says why.
+
+    alarm: whether it needs somebody to act. Else it is a note: runs that learn well have it too.
+    """
 
     network: str
     column: str
     brief: str
     sentence: str
+    alarm: bool = True
 
 
 @np.errstate(all="ignore")
@@ -54,8 +59,8 @@ def _of_network(run: Curves, network: str) -> Iterator[Symptom]:
         rows = judged_rows(values)
         return values[rows] if len(rows) >= FEWEST_ROWS else np.full(1, np.nan)
 
-    def symptom(kind: str, brief: str, sentence: str) -> Symptom:
-        return Symptom(network, f"optimizer/{network}/{kind}", f"The {network} network{brief}", sentence)
+    def symptom(kind: str, brief: str, sentence: str, alarm: bool = True) -> Symptom:
+        return Symptom(network, f"optimizer/{network}/{kind}", f"The {network} network{brief}", sentence, alarm)
 
     norms = column("gradient_norm")
     norm, clipped = recent(norms), recent(column("clipped_gradient_norm"))
@@ -71,8 +76,8 @@ def _of_network(run: Curves, network: str) -> Iterator[Symptom]:
     if len(norm) == len(clipped) and np.mean(clipped < CLIPPED * norm) > 0.9:
         yield symptom("clipped_gradient_norm", "'s gradient is clipped always",
                       f"The {network} network's gradient is clipped always: its norm is "
-                      f"{text_of(np.median(norm / clipped))} times max_grad_norm, so that the clip, and not the "
-                      "gradient, sets the size of each step. A larger max_grad_norm would leave that to the gradient.")
+                      f"{text_of(np.median(norm / clipped))} times max_grad_norm. The walker's preset has 4 times and "
+                      "learns well: Adam divides by the gradient's size anyway.", alarm=False)
     if not run.has(f"optimizer/{network}/dead_units"):  # one number, as SAC's temperature: its norm may be 0
         return
     ratio, dead = recent(run.ratio(network)), recent(column("dead_units"))

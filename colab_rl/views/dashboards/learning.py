@@ -32,7 +32,9 @@ def learning(runs: Curves | Sequence[Curves]) -> go.Figure:
         lines = _lines(runs, about.columns)
         if lines:
             small = {"tickformat": "~e"} if 0 < _largest_in(lines) < 0.01 else {}
-            plots.append(Plot(about.title, about.unit, lines, axes={"y": small}))
+            positive = all((line.y[np.isfinite(line.y)] > 0).all() for line in lines)
+            plots.append(Plot(about.title, about.unit, lines, log=about.log and positive,
+                              y_range=None if about.log else _around_a_constant(lines), axes={"y": small}))
     plots += _times(runs) + _speeds(runs)
     return with_x_buttons(plots, [run.label for run in runs])
 
@@ -158,6 +160,15 @@ def _speeds(runs: Sequence[Curves]) -> list[Plot]:
                       color=CYAN if len(runs) == 1 else COLORS[i % len(COLORS)])
              for i, run in enumerate(runs) if run.has(column)]
     return [Plot(SPEED.title, SPEED.unit, lines, axes={"y": {"rangemode": "tozero"}})] if lines else []
+
+
+def _around_a_constant(lines: Sequence[Line]) -> tuple[float, float] | None:
+    """From 0 to beyond the only value that the lines have, around which Plotly would draw from -1 to 1."""
+    values = np.concatenate([line.y[np.isfinite(line.y)] for line in lines])
+    if not len(values) or values.min() < values.max() or values[0] == 0:
+        return None
+    low, high = sorted((0.0, 1.2 * float(values[0])))
+    return low, high
 
 
 def _largest_in(lines: Sequence[Line]) -> float:

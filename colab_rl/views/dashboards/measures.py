@@ -36,10 +36,12 @@ def touchdowns(contact: np.ndarray, step_seconds: float) -> np.ndarray:
 
 
 def stride_frequency(episode: Episode) -> float:
-    """Landings of the same foot a second, in Hz, mean of the feet; NaN with fewer than two landings or no contacts."""
+    """Landings of the same foot a second, in Hz, mean of the feet; NaN with fewer than two landings, without contacts
+    or without joints: what has none, such as a lander, touches the ground and does not walk.
+    """
     seconds = episode.step_seconds
     rates = []
-    for name in contact_names(episode) if seconds else []:
+    for name in contact_names(episode) if seconds and _joints(episode) else []:
         landings = touchdowns(episode[name], seconds or 1)
         if len(landings) > 1:
             rates.append((len(landings) - 1) / ((landings[-1] - landings[0]) * (seconds or 1)))
@@ -85,9 +87,11 @@ def mean_of(measure: Callable[[Episode], float], episodes: Sequence[Episode]) ->
 
 
 def contact_sentence(episode: Episode) -> str:
-    """Duty factors and stride frequency in words."""
+    """Duty factors and stride frequency in words; without joints how long each leg touches the ground."""
     names = contact_names(episode)
     shares = " and ".join(f"{100 * duty_factor(episode[name]):.0f} %" for name in names)
+    if not _joints(episode):
+        return f"touching for {shares} of the time"
     rate = stride_frequency(episode)
     return f"duty factor {shares}" + (f", {rate:.2g} strides/s" if np.isfinite(rate) else "")
 

@@ -7,15 +7,17 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+import gymnasium
 import numpy as np
 
 from colab_rl.arguments import checked
+from colab_rl.checkpoints.confirmation import Confirmation, confirmation_of
 from colab_rl.checkpoints.layout import REPORTS
 from colab_rl.checkpoints.recovery import Checkpoint
 from colab_rl.environments import EnvironmentSource, describe
 from colab_rl.environments.threshold import score_threshold
 from colab_rl.errors import ColabRLError, StorageError, UsageError
-from colab_rl.evaluation.evaluator import EvaluationResult
+from colab_rl.evaluation.episode import Episode
 from colab_rl.policies.load import evaluate_checkpoint, find_checkpoint
 from colab_rl.progress import say
 from colab_rl.runs.best_settings import SWEEPS
@@ -25,9 +27,11 @@ from colab_rl.sweeps.trials import Record, record_of
 from colab_rl.views.dashboards import Contender, Table, comparison
 from colab_rl.views.files import check_file_name, copy_to_store, fitting_name, write_whole
 from colab_rl.views.history import History
+from colab_rl.views.report.films import record_telling
 from colab_rl.views.report.page import page
-from colab_rl.views.report.sections import Subject, facts_of, sections_of
+from colab_rl.views.report.sections import Subject, facts_of, sections_of, verdicts_of
 from colab_rl.views.report.sweep import score_table, sweep_page
+from colab_rl.views.report.verdict import Judged
 
 MOST_CONTENDERS = 6   # colours that are told apart
 RECORDINGS = 5        # episodes behind speed, energy and stride frequency
@@ -113,12 +117,14 @@ def _page_of(names: Sequence[str], places: Places, checkpoint: str | int, episod
     if len(environments) > 1:
         missing.append(f"These runs have different environments ({', '.join(environments)}): their scores are not of "
                        "one kind, and only channels that all of them have are compared.")
-    contenders = [_contend(subject, episodes, missing) for subject in subjects]
+    judged = [_contend(subject, episodes, missing, alone=len(subjects) == 1) for subject in subjects]
+    subjects, contenders = [subject for subject, _ in judged], [contender for _, contender in judged]
     sections = sections_of(subjects, contenders)
     missing += [sentence for subject in subjects for sentence in subject.history.missing if sentence not in missing]
     made = datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d %H:%M UTC")
     title = " and ".join(name for name, _ in named.values()) if len(named) > 1 else subjects[0].identity.name
-    text = page(title, facts_of(subjects), sections, list(dict.fromkeys(missing)), f"{MARK}, {made}")
+    text = page(title, facts_of(subjects), sections, list(dict.fromkeys(missing)), f"{MARK}, {made}",
+                verdicts_of(subjects))
     return text, contenders
 
 
@@ -143,19 +149,44 @@ def _subject_of(name: str, checkpoint: str | int, env: EnvironmentSource | None,
     return Subject(history, found, source)
 
 
-def _contend(subject: Subject, episodes: int, missing: list[str]) -> Contender:
-    """Evaluates a checkpoint as the command `evaluate` does."""
-    identity = subject.identity
-    result = EvaluationResult(np.zeros(0), np.zeros(0, np.int64))
-    if subject.checkpoint and subject.source is not None and episodes:
-        say(f"{subject.label}: {episodes} episodes")
+def _contend(subject: Subject, episodes: int, missing: list[str], alone: bool) -> tuple[Subject, Contender]:
+    """Judges a checkpoint by the episodes that its run ended with, else by those of the command `evaluate`.
+
+    alone: whether it is the only one, of which the most telling episodes are recorded too.
+    """
+    identity, checkpoint, source = subject.identity, subject.checkpoint, subject.source
+    returns, recordings = np.zeros(0), list[Episode]()
+    if checkpoint and episodes:
+        confirmed = confirmation_of(subject.history.checkpoints)
+        known = confirmed if confirmed and confirmed.is_of(checkpoint.manifest) and confirmed.episodes >= episodes \
+            else None
         try:
-            result = evaluate_checkpoint(identity, subject.checkpoint, episodes, 0, subject.source,
-                                         min(RECORDINGS, episodes))
+            if source is not None:
+                count = min(RECORDINGS, episodes) if known else episodes
+                say(f"{subject.label}: {count} episodes")
+                result = evaluate_checkpoint(identity, checkpoint, count, 0, source, min(RECORDINGS, episodes))
+                recordings, returns = list(result.episodes), result.returns
+                if not known:
+                    subject = subject._replace(judged=Judged(
+                        returns, result.mishap, result.mishaps, 0, f"for this report, on gymnasium "
+                        f"{gymnasium.__version__}"))
+            if known:
+                returns = np.array(known.returns)
+                subject = subject._replace(judged=_judged(known))
+            if alone and source is not None and subject.judged:
+                subject = subject._replace(telling=record_telling(identity, checkpoint, source, subject.judged))
         except ColabRLError as error:
             missing.append(f"{subject.label} could not be evaluated: {error}")
-    return Contender(subject.label, result.returns, result.episodes, subject.history.curves,
-                     subject.manifest.step if subject.manifest else 0, score_threshold(identity.env_id))
+    return subject, Contender(subject.label, returns, recordings, subject.history.curves,
+                              subject.manifest.step if subject.manifest else 0, score_threshold(identity.env_id))
+
+
+def _judged(known: Confirmation) -> Judged:
+    """The episodes that a run ended with."""
+    wrong = np.zeros(known.episodes, bool)
+    wrong[known.mishaps] = True
+    return Judged(np.array(known.returns), known.mishap, wrong, known.seed,
+                  f"{known.environment}, {known.created[:10]}", known.candidates)
 
 
 def _check_target(target: Path) -> None:

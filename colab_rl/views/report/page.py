@@ -11,8 +11,6 @@ from typing import Protocol
 import plotly.graph_objects as go
 from plotly.offline import get_plotlyjs
 
-from colab_rl.views.dashboards.comparison import Table
-
 STYLE = """
 :root { color-scheme: light dark; --text: #24292f; --soft: #5b636d; --back: #ffffff; --card: #f6f7f9; --line: #d9dde3; }
 @media (prefers-color-scheme: dark) {
@@ -80,14 +78,14 @@ drawAll();
 
 # Nothing is fetched from anywhere, whatever a name in the page says.
 POLICY = ("default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src data: blob:; "
-          "font-src data:; base-uri 'none'; form-action 'none'")
+          "media-src data:; font-src data:; base-uri 'none'; form-action 'none'")
 
 
-class HasHtml(Protocol):
-    """What is shown as an element of the page."""
+class Element(Protocol):
+    """What is no figure, such as a table."""
 
     def html(self) -> str:
-        """The element."""
+        """As an element of a page."""
 
 
 @dataclass(frozen=True)
@@ -96,13 +94,13 @@ class Section:
 
     title: str
     sentence: str
-    figures: Sequence[go.Figure | Table | HasHtml] = field(default_factory=list)
+    figures: Sequence[go.Figure | Element] = field(default_factory=list)
 
 
 def page(title: str, facts: Sequence[tuple[str, str]], sections: Sequence[Section], missing: Sequence[str] = (),
-         footer: str = "") -> str:
-    """The page as text."""
-    parts = [f"<h1>{html.escape(title)}</h1>", "<dl>"]
+         footer: str = "", opening: Sequence[Element] = ()) -> str:
+    """The page as text. opening: stands first, under the title."""
+    parts = [f"<h1>{html.escape(title)}</h1>", *(element.html() for element in opening), "<dl>"]
     parts += [f"<div><dt>{html.escape(name)}</dt><dd>{html.escape(value)}</dd></div>" for name, value in facts]
     parts.append("</dl>")
     if missing:

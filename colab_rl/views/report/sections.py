@@ -2,31 +2,44 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import NamedTuple
 
 import plotly.graph_objects as go
 
 from colab_rl.algorithms.registry import algorithm_class
 from colab_rl.checkpoints import Manifest
+from colab_rl.checkpoints.confirmation import confirmation_of
 from colab_rl.checkpoints.recovery import Checkpoint
 from colab_rl.checkpoints.retention import best
 from colab_rl.environments import EnvironmentSource
+from colab_rl.environments.threshold import score_threshold
+from colab_rl.errors import ColabRLError
+from colab_rl.evaluation.episode import Episode
 from colab_rl.runs.identity import Identity
 from colab_rl.views import dashboards
 from colab_rl.views.history import History
+from colab_rl.views.report.films import films_of
 from colab_rl.views.report.page import Section
+from colab_rl.views.report.settings_table import made_of
+from colab_rl.views.report.verdict import Judged, Verdict, verdict_of
 from colab_rl.views.values import text_of
 
 MOST_CHECKPOINTS = 6  # on the slider of the gait
 
 
 class Subject(NamedTuple):
-    """A run and the checkpoint of it that is looked at, which is the one that `evaluate` takes."""
+    """A run and the checkpoint of it that is looked at, which is the one that `evaluate` takes.
+
+    judged: its episodes, None if nobody counted any. telling: those of them that say most, recorded, by what they are.
+    """
 
     history: History
     checkpoint: Checkpoint | None
     source: EnvironmentSource | None
+    judged: Judged | None = None
+    telling: Mapping[str, Episode] = MappingProxyType({})
 
     @property
     def identity(self) -> Identity:
@@ -57,8 +70,38 @@ def sections_of(subjects: Sequence[Subject], contenders: Sequence[dashboards.Con
         Section("Optimizer", "Is the optimizer healthy? What is not is said first, and marked in the curves."
                 + (" Why, and what helps, is said in the report of a run alone." if len(runs) > 1 else ""),
                 [dashboards.optimizer(runs)]),
-        _gait_of_one(subjects[0]) if len(subjects) == 1 else _gait_of_several(subjects)]
-    return sections if evaluated or len(subjects) > 1 else sections[1:]
+        _gait_of_one(subjects[0]) if len(subjects) == 1 else _gait_of_several(subjects),
+        Section("Settings", "What made this run, and the command that makes it again." if len(runs) == 1 else
+                "What sets these runs apart, and the commands that make them again.",
+                [made_of(list({one.identity.name: (one.identity, one.history.newest) for one in subjects}.values()))])]
+    if not evaluated and len(subjects) == 1:
+        del sections[0]
+    return [*_films(subjects[0]), *sections]
+
+
+def _films(subject: Subject) -> list[Section]:
+    """The episodes that say most, as films; none if that is not possible here, which is said."""
+    if not (subject.telling and subject.checkpoint and subject.source is not None):
+        return []
+    try:
+        films = films_of(subject.identity, subject.checkpoint, subject.source, subject.telling,
+                         confirmation_of(subject.history.checkpoints))
+    except ColabRLError as error:
+        subject.history.missing.append(f"{subject.label} is not filmed: {error}")
+        return []
+    return [Section("Films", "How it usually does, and how it does at its worst.", [films])]
+
+
+def verdicts_of(subjects: Sequence[Subject]) -> list[Verdict]:
+    """The verdict on each checkpoint that was evaluated; of several only what it comes to."""
+    found = []
+    for subject in subjects:
+        if subject.manifest is not None and subject.judged is not None:
+            identity, newest = subject.identity, subject.history.newest or subject.manifest
+            verdict = verdict_of(identity.name, identity.env_id, subject.manifest, newest, subject.judged,
+                                 score_threshold(identity.env_id))
+            found.append(verdict if len(subjects) == 1 else verdict.brief(subject.label))
+    return found
 
 
 def facts_of(subjects: Sequence[Subject]) -> list[tuple[str, str]]:
@@ -67,15 +110,18 @@ def facts_of(subjects: Sequence[Subject]) -> list[tuple[str, str]]:
         return [(subject.label, f"{subject.identity.env_id}, {subject.identity.algorithm}, "
                  f"seed {subject.identity.config.get('seed')}") for subject in subjects]
     identity, history, manifest = subjects[0].identity, subjects[0].history, subjects[0].manifest
-    newest, best_one = history.newest, best(history.checkpoints)
+    newest, confirmed = history.newest, confirmation_of(history.checkpoints)
+    best_one = best(history.checkpoints)
     facts = [("Environment", identity.env_id), ("Algorithm", identity.algorithm),
              ("Seed", str(identity.config.get("seed")))]
     if newest:
         facts += [("Steps", f"{newest.step:,} of {newest.total_steps:,}"),
                   ("Trained for", f"{newest.seconds / 60:.1f} minutes"),
                   ("Saved", newest.created[:16].replace("T", " ") + " UTC")]
-    if best_one and best_one.score is not None:
-        facts.append(("Best score", text_of(best_one.score)))
+    if confirmed:
+        facts.append(("Score", confirmed.brief()))
+    elif best_one and best_one.score is not None:
+        facts.append(("Best evaluation, not confirmed", text_of(best_one.score)))
     if manifest:
         facts.append(("Shown", f"generation {manifest.generation}"))
     return facts

@@ -18,7 +18,7 @@ from colab_rl.views.values import value_range, words_of
 
 MOST_TRACES = 3
 MOST_ACTIONS = 8
-# Where not all can be shown: what the picture shows least comes first.
+# If not all can be shown: what the picture shows least comes first.
 UNITS_FIRST = ("rad", "m/s", "rad/s", "m")
 _NOT_TRACED = re.compile(r"action_|reward|value$|contact|lidar|.*torque")
 
@@ -93,6 +93,10 @@ def contacts(episode: Episode) -> list[str]:
 def actions(episode: Episode, spaces: Spaces) -> list[Action]:
     """The action's numbers, or its choices, at most eight."""
     names = episode.action_names
+    if spaces.choices:
+        ends = zip(names, spaces.first_choices, spaces.choices, strict=True)
+        return [Action(words_of(name.removeprefix("action_")), name, float(first), float(first + count - 1), None, "")
+                for name, first, count in list(ends)[:MOST_ACTIONS]]
     if spaces.discrete:
         words = tuple(episode.shown.choices)
         if len(words) != spaces.action_dim:

@@ -33,7 +33,7 @@ def text_width(string: str, size: int) -> int:
 
 
 def shorten(string: str, size: int, width: int) -> str:
-    """The text, cut with an ellipsis where it is wider than `width` pixels."""
+    """The text, cut with an ellipsis if it is wider than `width` pixels."""
     if text_width(string, size) <= width:
         return string
     while string and text_width(string + "…", size) > width:
@@ -70,7 +70,7 @@ def draw_box(image: Image.Image, x: float, y: float, width: float, height: float
 
 
 def polyline(x: np.ndarray, y: np.ndarray, size: tuple[int, int], width: float) -> Image.Image:
-    """A line through (K,) points in pixels as a mask of `size`; it has a gap where `y` is not finite."""
+    """A line through (K,) points in pixels as a mask of `size`; it has a gap if `y` is not finite."""
     large = Image.new("L", (size[0] * SMOOTH, size[1] * SMOOTH))
     draw = ImageDraw.Draw(large)
     for run in _finite_runs(x * SMOOTH, y * SMOOTH):
@@ -81,7 +81,7 @@ def polyline(x: np.ndarray, y: np.ndarray, size: tuple[int, int], width: float) 
 def curve(values: np.ndarray, low: float, high: float, height: int, pixels: int, width: float) -> Image.Image:
     """A line through (T,) values as a mask, `pixels` columns a step and `height` rows, with `high` at the top.
 
-    width: of the line, in pixels. Where a value is not finite the line has a gap.
+    width: of the line, in pixels. The line has a gap at a value that is not finite.
     """
     share = (np.asarray(values, np.float64) - low) / max(high - low, 1e-12)
     y = width / 2 + (height - width) * (1 - np.clip(share, 0, 1))

@@ -32,7 +32,7 @@ class VideoWriter:
     """`write` takes frames of one even size; used with `with`, which makes the file whole or leaves none.
 
     path: ends in .mp4 or .gif. fps: frames shown a second. comment: kept in the file's metadata.
-    Raises ColabRLError where FFmpeg is missing or fails, or the place cannot be written.
+    Raises ColabRLError if FFmpeg is missing or fails, or the place cannot be written.
     """
 
     def __init__(self, path: Path, size: tuple[int, int], fps: float, comment: str = ""):
@@ -60,7 +60,7 @@ class VideoWriter:
             raise ColabRLError(f"FFmpeg cannot be started: {error.strerror or error}; no video was written") from error
         self._process = self._writer.proc
         if hasattr(fcntl, "F_SETPIPE_SZ"):
-            with contextlib.suppress(OSError):  # room for a frame, so that drawing goes on while FFmpeg encodes
+            with contextlib.suppress(OSError):  # room for a frame, so that drawing continues while FFmpeg encodes
                 fcntl.fcntl(self._process.stdin, fcntl.F_SETPIPE_SZ, PIPE)
         return self
 
@@ -104,13 +104,13 @@ def check_suffix(path: Path) -> None:
 
 
 def check_encoder() -> None:
-    """Raises ColabRLError where MoviePy or FFmpeg is missing."""
+    """Raises ColabRLError if MoviePy or FFmpeg is missing."""
     _writer_class()
     _ffmpeg()
 
 
 def check_writable(folder: Path) -> None:
-    """Makes the folder where it is missing. Raises ColabRLError where it cannot be written."""
+    """Makes the folder if it is missing. Raises ColabRLError if it cannot be written."""
     probe = temporary_beside(folder / "video")
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -122,7 +122,7 @@ def check_writable(folder: Path) -> None:
 
 
 def make_preview(video: Path, preview: Path, most_bytes: int) -> None:
-    """A smaller copy of a video, 480 pixels wide, cut where it would take more than `most_bytes`."""
+    """A smaller copy of a video, 480 pixels wide, cut if it would take more than `most_bytes`."""
     with video.open("rb") as film:  # not by its name, which FFmpeg may read as a protocol or a pattern
         run_ffmpeg("-i", "pipe:0", "-vf", "scale=480:-2,format=yuv420p", "-vcodec", "libx264", "-preset", "veryfast",
                    "-crf", "30", "-movflags", "+faststart", "-fs", most_bytes, preview.absolute(), stdin=film)
@@ -171,5 +171,5 @@ def _reason(said: str) -> str:
     lines = [line.strip() for line in said.splitlines() if line.strip()]
     if "No space left" in said:
         return "no space is left on the disk"
-    return (lines or ["FFmpeg stopped without a word"])[-1]
+    return (lines or ["FFmpeg stopped without a message"])[-1]
 

@@ -25,7 +25,7 @@ from colab_rl.views.files import check_file_name, copy_to_store
 from colab_rl.views.video.encoder import VideoWriter, check_encoder, check_suffix, check_writable
 from colab_rl.views.video.overlay import parse_panels
 from colab_rl.views.video.reels import Camera, Sequel, SideBySide, Style, stride_and_fps
-from colab_rl.views.video.takes import takes_of
+from colab_rl.views.video.takes import takes_of, usual_seed
 
 FORMS = ("episode", "compare", "evolution")
 EVOLUTION_SECONDS = 6.0    # of each
@@ -42,7 +42,7 @@ class Video:
 
     path: the file. frames, fps, size: of it, (width, height) in pixels.
     returns: of each episode in it, by run and generation, such as `{"walker:12": 312.4}`; those of `evaluate`.
-    store: where its copy lies in the store, None where there is none; store_error: why not.
+    store: where its copy lies in the store, None if there is none; store_error: why not.
     store_state: of the copy: `verified`, `written` (to a mount, which proves no more) or `absent`.
     """
 
@@ -73,22 +73,23 @@ class Video:
 
 @checked
 def render(run: str, *, form: str = "episode", checkpoint: str | int = "best", against: Sequence[str] = (),
-           seed: int = 0, out: str | os.PathLike | None = None, gif: bool = False, overlay: str = "all",
+           seed: int | None = None, out: str | os.PathLike | None = None, gif: bool = False, overlay: str = "all",
            size: int | None = None, speed: float = 1.0, seconds: float | None = None, overwrite: bool = False,
            env: EnvironmentSource | None = None, root: Location = None, store: Location = None) -> Video:
     """Makes a video of deterministic episodes, and copies it into the run's videos/ in the store.
 
     form: `episode`; `compare` puts it beside those of `against`; `evolution` goes through the run's checkpoints from
         the first to `checkpoint`.
-    against: 1 to 3 of `RUN` or `RUN:CHECKPOINT`; where none is given, the run's first checkpoint.
-    seed: of the episodes, which are those of `evaluate`.
-    out: the file, .mp4 or .gif; in the run's own videos/ where not given, as GIF with `gif`.
+    against: 1 to 3 of `RUN` or `RUN:CHECKPOINT`; if none is given, the run's first checkpoint.
+    seed: of the episodes, which are those of `evaluate`. If not given, that of the median among the episodes of the
+        score that the run ended with, and 0 before.
+    out: the file, .mp4 or .gif; in the run's own videos/ if not given, as GIF with `gif`.
     overlay: `all`, `none`, or some of caption, numbers, traces, actions, progress, with commas between.
     size: width in pixels, even. speed: 1 is the environment's own.
-    seconds: shown of each episode, at most; evolution shows 6 where not given.
-    overwrite: whether a file that is there may be replaced.
-    env: needed where the run trains on a function; it makes the environment with render_mode="rgb_array".
-    Raises UsageError for what contradicts itself or is out of range, ColabRLError where no video can be made; then no
+    seconds: shown of each episode, at most; evolution shows 6 if not given.
+    overwrite: whether it may replace an existing file.
+    env: needed if the run trains on a function; it makes the environment with render_mode="rgb_array".
+    Raises UsageError for what contradicts itself or is out of range, ColabRLError if no video can be made; then no
     file is there under its name.
     """
     _check_options(form, against, seed, size, speed, seconds)
@@ -97,6 +98,7 @@ def render(run: str, *, form: str = "episode", checkpoint: str | int = "best", a
     suffix = _suffix(out, gif)
     places = Places(root, store)
     identity = places.require(run)
+    seed = usual_seed(identity, places) if seed is None else seed
     source = identity.environment(env, "render")
     stride, fps = stride_and_fps(_check_possible(source, out, overwrite), speed, suffix)
     if seconds is None and form == "evolution":
@@ -115,7 +117,7 @@ def render(run: str, *, form: str = "episode", checkpoint: str | int = "best", a
     name = _name(form, takes[-1 if form == "evolution" else 0].manifest, seed, words, suffix)
     path = out if out is not None else places.local(run).root / VIDEOS / name
     if path.exists():
-        say(f"{path} is there from before, and will be replaced")
+        say(f"{path} exists already, and will be replaced")
     with VideoWriter(path, reel.size, fps, json.dumps({"colab_rl": {**words, "returns": returns}})) as writer:
         for frame in progress_bar(len(reel), f"filming {path.name}", "frame", iterable=reel):
             writer.write(frame)
@@ -123,13 +125,13 @@ def render(run: str, *, form: str = "episode", checkpoint: str | int = "best", a
     return Video(shown, form, seed, len(reel), fps, reel.size, returns, *_stored(places, identity, name, path))
 
 
-def _check_options(form: str, against: Sequence[str], seed: int, size: int | None, speed: float,
+def _check_options(form: str, against: Sequence[str], seed: int | None, size: int | None, speed: float,
                    seconds: float | None) -> None:
     if form not in FORMS:
         raise UsageError(f"no form {form!r}{nearest(form, FORMS)} (there is: {', '.join(FORMS)})")
     if against and form != "compare":
         raise UsageError("other checkpoints to compare with belong to the form compare: give --form compare")
-    check_seed(seed)
+    check_seed(seed or 0)
     if size is not None and not NARROWEST <= size <= WIDEST:
         raise UsageError(f"the size is a width between {NARROWEST} and {WIDEST} pixels, not {size}")
     if size is not None and size % 2:
@@ -163,7 +165,7 @@ def _check_possible(source: EnvironmentSource, out: Path | None, overwrite: bool
         if out.is_dir():
             raise UsageError(f"{out} is a folder: name a file in it")
         if out.exists() and not overwrite:
-            raise ColabRLError(f"{out} is there already; nothing was changed; give another name, or --overwrite")
+            raise ColabRLError(f"{out} exists already; nothing was changed; give another name, or --overwrite")
         check_writable(out.parent)
     return camera.fps
 

@@ -8,7 +8,7 @@
     | actions, progress        |  footer: over the ground
     +--------------------------+
 
-The picture gives way: where the subject would come under a strip, or where it may be anywhere, the strip stands
+The picture gives way: if the subject would come under a strip, or may be anywhere, the strip stands
 outside and the video is higher.
 """
 

@@ -85,7 +85,7 @@ class Panel(ABC):
 
 
 class Caption(Panel):
-    """Run, checkpoint and steps on the left, the score on the right; on two lines where there is little room."""
+    """Run, checkpoint and steps on the left, the score on the right; on two lines if there is little room."""
 
     def __init__(self, scene: Scene, width: int, scale: float):
         super().__init__(scene, width, scale)
@@ -245,7 +245,7 @@ class Actions(Panel):
             draw_light(image, left, self.px(22), self.light, LIMBS[limb(name) or 0] if on else RAISED)
 
     def _label(self, action: choices.Action, width: int) -> str:
-        """The action's name, with its unit where there is room; its words' first letters where not: `hip 1` is `h1`."""
+        """The action's name, with its unit if there is room; its words' first letters if not: `hip 1` is `h1`."""
         whole = f"{action.label} {action.unit}".strip()
         if text_width(whole, self.small) <= width - self.px(46):  # beside the number
             return whole

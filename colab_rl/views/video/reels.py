@@ -4,7 +4,7 @@
     compare     2 to 4 policies side by side on the same seed; who ends earlier waits, dimmed
     evolution   the first seconds of each of several checkpoints, one after the other
 
-Frames are made one at a time: each environment plays its recorded episode again, and is rendered where a frame is due.
+Frames are made one at a time: each environment plays its recorded episode again, and is rendered if a frame is due.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from colab_rl.environments import EnvironmentSource, close_environment, environm
 from colab_rl.environments.guard import guarded
 from colab_rl.environments.make import metadata_of
 from colab_rl.environments.spaces import Spaces
+from colab_rl.environments.wrappers import steps_at_once
 from colab_rl.errors import EnvironmentFault
 from colab_rl.evaluation.replay import replay
 from colab_rl.views.video.overlay import Overlay, free_share
@@ -52,7 +53,7 @@ class Style:
 class Camera:
     """An environment that renders, and steps a second as it means them.
 
-    Raises EnvironmentFault where it has no `rgb_array` rendering.
+    Raises EnvironmentFault if it has no `rgb_array` rendering.
     """
 
     def __init__(self, source: EnvironmentSource):
@@ -65,6 +66,7 @@ class Camera:
         self.fps = UNTIMED
         if isinstance(fps, int | float | np.number) and LEAST_FPS <= fps <= GREATEST_FPS:
             self.fps = float(fps)
+        self.fps /= steps_at_once(self.environment)
 
     def frame(self) -> np.ndarray:
         """(H, W, 3) uint8 of where the environment stands."""
@@ -150,7 +152,7 @@ class Sequel(Reel):
 
 
 class SideBySide(Reel):
-    """Takes at the same time, in two columns, or three where there are three."""
+    """Takes at the same time, in two columns, or three if there are three."""
 
     in_turn = False
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from colab_rl.checkpoints import Manifest
+from colab_rl.checkpoints.confirmation import Confirmation, read_confirmation
 from colab_rl.checkpoints.recovery import Checkpoint, manifests_in
 from colab_rl.environments import EnvironmentSource
 from colab_rl.errors import ColabRLError, UsageError
@@ -29,12 +30,23 @@ class Take:
     run: str
     manifest: Manifest
     episode: Episode
+    confirmed: Confirmation | None = None  # of the run
 
     @property
     def caption(self) -> tuple[str, str, str, str]:
         """Run, checkpoint, steps, the score."""
-        score = "" if self.manifest.score is None else f"score {text_of(self.manifest.score)}"
+        score = "" if self.manifest.score is None else f"evaluated {text_of(self.manifest.score)}"
+        if self.confirmed and self.confirmed.is_of(self.manifest):
+            score = f"score {text_of(self.confirmed.mean)}"
         return self.run, f"generation {self.manifest.generation}", f"{_count(self.manifest.step)} steps", score
+
+
+def usual_seed(identity: Identity, places: Places) -> int:
+    """The seed of the median among the episodes of a run's score; 0 before there is one."""
+    confirmed = read_confirmation(filter(None, places.tiers(identity)))
+    if confirmed is None:
+        return 0
+    return confirmed.seed + int(np.argsort(confirmed.returns, kind="stable")[(confirmed.episodes - 1) // 2])
 
 
 def takes_of(form: str, identity: Identity, places: Places, checkpoint: str | int, against: Sequence[str],
@@ -48,7 +60,9 @@ def takes_of(form: str, identity: Identity, places: Places, checkpoint: str | in
         earlier = [(identity, found) for found in _milestones(identity, places, main.manifest)]
         chosen = [*earlier, (identity, main)]
     bar = progress_bar(len(chosen), "recording episodes", "episode", iterable=chosen)
-    return [Take(whose.name, found.manifest, record_checkpoint(whose, found, seed, source)) for whose, found in bar]
+    confirmed = {whose.name: read_confirmation(filter(None, places.tiers(whose))) for whose, _ in chosen}
+    return [Take(whose.name, found.manifest, record_checkpoint(whose, found, seed, source), confirmed[whose.name])
+            for whose, found in bar]
 
 
 def _beside(identity: Identity, main: Checkpoint, places: Places, against: Sequence[str]

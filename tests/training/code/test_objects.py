@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import copyreg
 import os
 import subprocess
 import sys
 import textwrap
+from typing import NamedTuple
 
 import pytest
 
@@ -341,6 +343,15 @@ def test_no_code_of_the_users_is_called():
     exec(textwrap.dedent(cell), namespace)
     read_object(namespace["make"])
     assert called == []
+
+
+def test_a_class_of_which_an_instance_was_pickled_is_the_same():
+    class Pair(NamedTuple):
+        left: int
+
+    before = read_object(Pair).digest
+    copyreg._slotnames(Pair)  # as pickle does, which keeps what it found in the class
+    assert "__slotnames__" in vars(Pair) and read_object(Pair).digest == before
 
 
 def test_the_modules_that_it_uses_are_named_for_their_files_to_be_read():

@@ -1,0 +1,58 @@
+"""CarRacing, whose actions are three numbers or five choices. Channels are read from the Box2D bodies themselves."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from colab_rl.environments.channels import Channels
+from colab_rl.environments.known import box2d
+
+FPS = 50         # steps a second, as gymnasium.envs.box2d.car_racing has it, which cannot be imported without Box2D
+TRACK = 1000.0   # reward for a whole track
+OFF_FIELD = -100.0
+WHEELS = ("front_left", "front_right", "rear_left", "rear_right")  # the order of the car's wheels
+
+
+def renew_world(car: Any) -> bool:
+    """See box2d."""
+    from gymnasium.envs.box2d.car_racing import CarRacing
+
+    if type(car)._destroy is CarRacing._destroy:
+        car._destroy()
+        car.car = None  # it refers to the world; the next reset makes another one
+    return box2d.renew_world(car, CarRacing._destroy)
+
+
+def _read(racing: Any, observation: np.ndarray) -> list[float]:
+    hull, wheels = racing.car.hull, racing.car.wheels
+    position, velocity = hull.position, hull.linearVelocity
+    return [float(np.hypot(*velocity)), wheels[0].joint.angle, hull.angularVelocity, *position, hull.angle,
+            *[wheel.omega for wheel in wheels], sum(not wheel.tiles for wheel in wheels),
+            racing.tile_visited_count / len(racing.track)]
+
+
+def _reward_parts(series: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    # As CarRacing.step has it: 1000 for all tiles together, -0.1 a step; -100 off the field, in place of both. What is
+    # visited while the environment resets counts in the first step.
+    left = series["reward"] == OFF_FIELD
+    tiles = TRACK * np.diff(series["track_visited"][1:], prepend=0)
+    return {"tiles": np.where(left, 0, tiles), "time": np.where(left, 0, series["reward"] - tiles),
+            "off_field": np.where(left, OFF_FIELD, 0)}
+
+
+CONTINUOUS = Channels(
+    {"speed": "m/s", "steering_angle": "rad", "yaw_rate": "rad/s", "position_x": "m", "position_y": "m",
+     "heading": "rad", **{f"{wheel}_wheel_speed": "rad/s" for wheel in WHEELS},
+     "wheels_on_grass": "", "track_visited": ""},
+    _read, ("steering", "gas", "brake"), "", 1 / FPS, _reward_parts,
+    traces=("speed", "steering_angle"),
+    plots={"Speed": "speed", "Steering angle": "steering_angle", "Yaw rate": "yaw_rate",
+           "Wheel speed": {wheel.replace("_", " "): f"{wheel}_wheel_speed" for wheel in WHEELS},
+           "Wheels on grass": "wheels_on_grass", "Share of the track visited": "track_visited"},
+    portraits={"Track": {"car": ("position_x", "position_y")},
+               "Yaw rate over steering": {"car": ("steering_angle", "yaw_rate")}})
+DISCRETE = dataclasses.replace(CONTINUOUS, actions=("control",), choices=("none", "right", "left", "gas", "brake"))

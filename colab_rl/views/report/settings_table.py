@@ -1,0 +1,92 @@
+"""How a run was made: its settings, versions and machine, and the command that makes it again."""
+
+from __future__ import annotations
+
+import html
+import shlex
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from colab_rl.algorithms.registry import make_config, preset
+from colab_rl.checkpoints import Manifest
+from colab_rl.errors import ColabRLError
+from colab_rl.runs.identity import Identity
+from colab_rl.settings import to_json
+from colab_rl.views.dashboards.comparison import Table
+
+OWN = " (not the preset's)"
+NOT_THERE = "-"
+STYLE = """
+.command { background: var(--card); border-radius: 6px; padding: 8px 12px; overflow-x: auto; font-size: 13px;
+  white-space: pre-wrap; overflow-wrap: anywhere; }
+summary { cursor: pointer; margin-bottom: 8px; }
+"""
+
+
+@dataclass(frozen=True)
+class Made:
+    """Commands in a box, and a table that unfolds. All text is escaped."""
+
+    commands: Sequence[str]
+    summary: str
+    table: Table
+
+    def html(self) -> str:
+        """As an element of a page."""
+        lines = html.escape("\n".join(self.commands))
+        return (f'<style>{STYLE}</style><pre class="command">{lines}</pre>'
+                f"<details><summary>{html.escape(self.summary)}</summary>{self.table.html()}</details>")
+
+
+def made_of(runs: Sequence[tuple[Identity, Manifest | None]]) -> Made:
+    """Of one run all that decided it; of several what differs among them."""
+    columns = [_facts(identity, newest) for identity, newest in runs]
+    names = list(dict.fromkeys(name for column in columns for name in column))
+    rows = [(name, [column.get(name, NOT_THERE) for column in columns]) for name in names]
+    if len(runs) > 1:
+        rows = [(name, cells) for name, cells in rows if len(set(cells)) > 1]
+    own = sum(OWN in cell for _, cells in rows for cell in cells)
+    summary = (f"What differs among these runs: {len(rows)} rows" if len(runs) > 1 else
+               f"All settings, versions and the machine; {own} settings are not the preset's")
+    return Made([command_of(identity) for identity, _ in runs], summary,
+                Table([identity.name for identity, _ in runs], rows))
+
+
+def command_of(identity: Identity) -> str:
+    """The command that begins such a run."""
+    config, usual = identity.config, _usual(identity)
+    words = ["python", "-m", "colab_rl", "train", identity.name]
+    words += ["--env", identity.env_id] if not identity.trains_on_function else []
+    words += ["--algo", identity.algorithm, "--backend", identity.backend, "--seed", str(config.get("seed"))]
+    words += ["--from", f"{identity.origin['run']}:{identity.origin['generation']}"] if identity.origin else []
+    changed = [f"{name}={_plain(value)}" for name, value in config.items()
+               if name != "seed" and usual.get(name, NOT_THERE) != value]
+    words += ["--set", *changed] if changed else []
+    line = shlex.join(words)
+    return f"{line}   # on a function: give it in Python" if identity.trains_on_function else line
+
+
+def _facts(identity: Identity, newest: Manifest | None) -> dict[str, str]:
+    """Settings, then versions of the newest checkpoint."""
+    usual = _usual(identity)
+    facts = {name: _plain(value) + ("" if name == "seed" or usual.get(name, value) == value else OWN)
+             for name, value in identity.config.items()}
+    versions = (newest.versions if newest else None) or identity.versions
+    code = versions.get("code")
+    return {"environment": identity.env_id, "algorithm": identity.algorithm, "backend": identity.backend,
+            "device": identity.device, "begun": identity.created, **facts,
+            **{name: value for name, value in versions.items() if not name.startswith("code")},
+            **({"code": code} if code else {})}
+
+
+def _usual(identity: Identity) -> dict[str, Any]:
+    """The settings that the same command without --set gives; empty if it cannot be told."""
+    try:
+        return to_json(make_config(identity.algorithm, preset(identity.env_id, identity.algorithm)))
+    except ColabRLError:
+        return {}
+
+
+def _plain(value: Any) -> str:
+    return ",".join(map(str, value)) if isinstance(value, list) else str(value)

@@ -1,0 +1,55 @@
+"""Finds phrases that newcomers stumble over: `python tools/dialect.py [FILE ...]`; `make lint` runs it.
+
+It reads the documents, the notebooks and the package: texts, comments and docstrings. docs/lab is left out.
+To allow a line, end it with `dialect: ok`.
+"""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+HOME = Path(__file__).parents[1]
+READ = ("README.md", "CONTRIBUTING.md", "docs/", "notebooks/", "colab_rl/")
+LEFT_OUT = ("docs/lab/", "colab_rl/example/")
+# A phrase, and what to write in its place.
+PHRASES = {
+    r"where (there (is|are)|nobody|none|nothing|no|not|needed|possible)": 'a condition is "if"',
+    r"(is|are|was|were) (said|told)": "name who says it: colab_rl prints, the message names",
+    r"(go|goes|going|went|gone) on": '"continues"',
+    r"in vain": '"without success"',
+    r"whoever": '"if you"',
+    r"mend(s|ed|ing)?": '"fix"',
+    r"of (one's|a person's) own": '"your own"',
+    r"of (then|old)": "say which: the earlier one",
+    r"which there (is|are)": '"available"',
+    r"no [\w ]{1,30} (is|are) there": '"not found"',
+    r"stock gymnasium": '"Gymnasium itself", explained once in the glossary',
+}
+
+
+def findings(path: Path) -> list[str]:
+    """A line for each phrase in a file: where it is, the phrase, and what to write."""
+    found = []
+    for number, line in enumerate(path.read_text().splitlines(), 1):
+        for phrase, advice in PHRASES.items():
+            match = re.search(rf"\b{phrase}\b", line, re.IGNORECASE)
+            if match and not line.endswith("dialect: ok"):
+                found.append(f"{path.relative_to(HOME)}:{number}: {match[0]!r}: {advice}")
+    return found
+
+
+def main(files: list[str]) -> int:
+    """Prints what it finds; returns the exit code."""
+    names = files or subprocess.run(["git", "ls-files", *READ], cwd=HOME, capture_output=True, text=True,
+                                    check=True).stdout.splitlines()
+    texts = [name for name in names if name.endswith((".md", ".py", ".ipynb")) and not name.startswith(LEFT_OUT)]
+    found = [line for name in texts for line in findings(HOME / name)]
+    print("\n".join(found) or "no phrase of the list found")
+    return 1 if found else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
