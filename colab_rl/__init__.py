@@ -25,19 +25,21 @@ if TYPE_CHECKING:
     from colab_rl.networks.base import Network
     from colab_rl.policies.policy import Policy, load_policy
     from colab_rl.runs.push import push
+    from colab_rl.runs.removal import delete
     from colab_rl.sweeps.trials import SweepResult
     from colab_rl.training.session import TrainingResult, train
     from colab_rl.views import dashboards
+    from colab_rl.views.history import history
     from colab_rl.views.report import report
     from colab_rl.views.video.film import Video, render
 
 _HOMES = {"train": "training.session", "TrainingResult": "training.session", "status": "commands.status",
           "verify": "commands.verify", "sweep": "commands.sweep", "SweepResult": "sweeps.trials",
-          "evaluate": "commands.evaluate", "record": "commands.evaluate",
+          "delete": "runs.removal", "evaluate": "commands.evaluate", "record": "commands.evaluate",
           "bench": "commands.bench", "export": "commands.export", "Export": "commands.export",
           "load_policy": "policies.policy", "Policy": "policies.policy", "push": "runs.push",
           "Channels": "environments.channels", "Drawing": "environments.channels",
-          "Episode": "evaluation.episode", "report": "views.report",
+          "Episode": "evaluation.episode", "report": "views.report", "history": "views.history",
           "render": "views.video.film", "Video": "views.video.film", "ColabRLError": "errors",
           "UsageError": "errors", "Algorithm": "algorithms.base", "Network": "networks.base"}
 

@@ -65,7 +65,8 @@ def _is_a(value: Any, kind: Any) -> bool:
     if bare is Callable:
         return callable(value)
     if bare in NUMBERS:
-        return isinstance(value, NUMBERS[bare]) and not isinstance(value, bool)
+        whole = bare is int and isinstance(value, float) and value.is_integer()  # 1e5, as the command line takes it
+        return (isinstance(value, NUMBERS[bare]) or whole) and not isinstance(value, bool)
     if bare is Sequence:
         return (isinstance(value, Sequence) and not isinstance(value, str)
                 and all(_is_a(one, inside[0]) for one in value))

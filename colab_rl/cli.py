@@ -22,7 +22,7 @@ from colab_rl.errors import ColabRLError, warnings_raise_nothing
 from colab_rl.machine import standard_error
 from colab_rl.training.stopping import StoppedAtOnce
 
-ENVIRONMENT = "Gymnasium id (default BipedalWalker-v3); module:Id-v0 for your own"
+ENVIRONMENT = "Gymnasium id (default BipedalWalker-v3); module:Id-v0 or module:function for your own"
 CHECKPOINT = "best, latest or a generation"
 
 
@@ -36,7 +36,9 @@ def console() -> int:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs a command; returns the exit code."""
     _mend_streams()
-    options = parser().parse_args(arguments)
+    options, unknown = parser().parse_known_args(arguments)
+    if unknown:
+        _refuse(options, unknown)
     try:
         os.getcwd()
     except FileNotFoundError:  # in which torch ends the program when it is imported
@@ -103,6 +105,21 @@ def _nobody_reads() -> bool:
     return closed
 
 
+def _refuse(options: argparse.Namespace, unknown: Sequence[str]) -> NoReturn:
+    """Says what to give in place of words that no command takes, and leaves with 2."""
+    name = options.command.__name__.strip("_")
+    seed = getattr(options, "seed", None)
+    hint = f"see colab-rl {name} --help"
+    if name == "train" and seed is not None and all(word.isdigit() for word in unknown):
+        seeds = ",".join(map(str, (seed, *unknown)))
+        hint = f"a run has one seed; train a sweep for several: sweep {options.run} --seeds {seeds}"
+    elif name == "train" and unknown[0].startswith("--"):
+        key, _, value = unknown[0].removeprefix("--").replace("-", "_").partition("=")
+        hint = f"is it a setting? Then --set {key}={value or ' '.join(unknown[1:2]) or 'VALUE'}; {hint}"
+    _tell(f"error: unrecognized arguments: {' '.join(unknown)}; {hint}")
+    raise SystemExit(2)
+
+
 class _Parser(argparse.ArgumentParser):
     """Says what is wrong in one line."""
 
@@ -130,6 +147,8 @@ def _command(help: str, *arguments: Argument) -> Callable[[Function], Function]:
 
 
 RUN = _argument("run", help="the run's name")
+FUNCTION = _argument("--env", metavar="MODULE:FUNCTION", help="what makes the environment, if the run trains on a "
+                     "function")
 JSON = _argument("--json", action="store_true", help="as JSON")
 
 
@@ -141,7 +160,7 @@ def parser() -> argparse.ArgumentParser:
     places.add_argument("--store", metavar="PLACE", help="where checkpoints go beyond this machine: a folder, "
                         "drive:FOLDER, or none (default $COLAB_RL_STORE, else on Colab the mounted Drive's colab_rl "
                         "folder)")
-    parser = _Parser(prog="colab_rl", parents=[places], description="Train, understand and show a "
+    parser = _Parser(prog="colab-rl", parents=[places], description="Train, understand and show a "
                                      "reinforcement-learning policy.")
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
     for name, (function, help, arguments) in COMMANDS.items():
@@ -195,6 +214,7 @@ def _train(options: argparse.Namespace) -> int:
     print(result.summary())
     if result.problem:
         _tell(f"error: {result.problem}")
+    print(result.next_steps())
     print(f"state_sha256={result.state_sha256}", flush=True)
     if result.signal_number is not None:
         return 128 + result.signal_number
@@ -263,12 +283,12 @@ def _status(options: argparse.Namespace) -> int:
     "score a policy over deterministic episodes of gymnasium's own environment", RUN,
     _argument("--checkpoint", default="best", metavar="WHICH", help=CHECKPOINT),
     _argument("--episodes", type=int, default=100),
-    _argument("--seed", type=int, default=0, help="the episodes' seeds are SEED, SEED + 1, ..."), JSON)
+    _argument("--seed", type=int, default=0, help="the episodes' seeds are SEED, SEED + 1, ..."), FUNCTION, JSON)
 def _evaluate(options: argparse.Namespace) -> int:
     from colab_rl.commands.evaluate import evaluate
 
     summary = evaluate(options.run, checkpoint=options.checkpoint, episodes=options.episodes, seed=options.seed,
-                       **_places(options)).summary()
+                       env=options.env, **_places(options)).summary()
     if options.json:
         print(json.dumps(summary))
     else:
@@ -301,13 +321,14 @@ def _verify(options: argparse.Namespace) -> int:
     _argument("--size", type=int, metavar="W", help="width in pixels (default 600; compare 960; GIF 480)"),
     _argument("--speed", type=float, default=1.0, help="1 is real time"),
     _argument("--seconds", type=float, help="shown of each episode at most (default: all; evolution 6)"),
-    _argument("--overwrite", action="store_true", help="replace the file if there is one"), JSON)
+    _argument("--overwrite", action="store_true", help="replace the file if there is one"), FUNCTION, JSON)
 def _render(options: argparse.Namespace) -> int:
     from colab_rl.views.video.film import render
 
     video = render(options.run, form=options.form, checkpoint=options.checkpoint, against=options.against,
                    seed=options.seed, out=options.out, gif=options.gif, overlay=options.overlay, size=options.size,
-                   speed=options.speed, seconds=options.seconds, overwrite=options.overwrite, **_places(options))
+                   speed=options.speed, seconds=options.seconds, overwrite=options.overwrite, env=options.env,
+                   **_places(options))
     if options.json:
         _print_json({**dataclasses.asdict(video), "path": str(video.path)})
     else:
@@ -318,11 +339,11 @@ def _render(options: argparse.Namespace) -> int:
 @_command(
     "the policy as a folder to take away: ONNX, a model card, an example", RUN,
     _argument("--checkpoint", default="best", metavar="WHICH", help=CHECKPOINT),
-    _argument("--out", metavar="DIR", help="default: in the run's exports/"), JSON)
+    _argument("--out", metavar="DIR", help="default: in the run's exports/"), FUNCTION, JSON)
 def _export(options: argparse.Namespace) -> int:
     from colab_rl.commands.export import export
 
-    exported = export(options.run, checkpoint=options.checkpoint, out=options.out, **_places(options))
+    exported = export(options.run, checkpoint=options.checkpoint, out=options.out, env=options.env, **_places(options))
     _print_json(exported.to_json()) if options.json else print(exported.summary())
     return _copied("folder", exported.store_error)
 
@@ -332,6 +353,23 @@ def _push(options: argparse.Namespace) -> int:
     from colab_rl.runs.push import push
 
     print(push(options.run, **_places(options)).summary())
+    return 0
+
+
+@_command(
+    "move a run to the trash folder, here and in the store", RUN,
+    _argument("--yes", action="store_true", help="do not ask"))
+def _delete(options: argparse.Namespace) -> int:
+    from colab_rl.runs.places import Places
+    from colab_rl.runs.removal import delete
+
+    if not options.yes:
+        Places(**_places(options)).require(options.run)
+        _tell(f"move {options.run} to the trash folder, here and in the store? Type y and Enter")
+        if sys.stdin is None or sys.stdin.readline().strip().lower() not in ("y", "yes"):
+            _tell("nothing was changed")
+            return 1
+    print(delete(options.run, **_places(options)).summary())
     return 0
 
 
@@ -350,12 +388,13 @@ def _login(options: argparse.Namespace) -> int:
     _argument("runs", nargs="+", metavar="RUN[:CHECKPOINT]"),
     _argument("--out", metavar="FILE", help="default RUN-report.html in this folder"),
     _argument("--checkpoint", default="best", metavar="WHICH", help=CHECKPOINT),
-    _argument("--episodes", type=int, default=100, help="behind each score; 0 leaves the scores out"))
+    _argument("--episodes", type=int, default=100, help="behind each score; 0 leaves the scores out"),
+    FUNCTION)
 def _report(options: argparse.Namespace) -> int:
     from colab_rl.views.report import report
 
     print(report(options.runs, out=options.out, checkpoint=options.checkpoint, episodes=options.episodes,
-                 **_places(options)))
+                 env=options.env, **_places(options)))
     return 0
 
 

@@ -55,10 +55,13 @@ def warnings_raise_nothing() -> Iterator[None]:
         yield
 
 
+def near(word: str, candidates: Iterable[str], cutoff: float = 0.55) -> list[str]:
+    """Those of the candidates, at most three, that are spelt like the word."""
+    by_lower_case = {candidate.lower(): candidate for candidate in candidates}
+    return [by_lower_case[match] for match in difflib.get_close_matches(str(word).lower(), by_lower_case, 3, cutoff)]
+
+
 def nearest(word: str, candidates: Iterable[str]) -> str:
     """A hint such as `; did you mean 'gamma'?`, or the empty string if nothing is near."""
-    by_lower_case = {candidate.lower(): candidate for candidate in candidates}
-    matches = difflib.get_close_matches(str(word).lower(), by_lower_case, n=3, cutoff=0.5)
-    if not matches:
-        return ""
-    return "; did you mean " + " or ".join(repr(by_lower_case[match]) for match in matches) + "?"
+    matches = near(word, candidates)
+    return "; did you mean " + " or ".join(map(repr, matches)) + "?" if matches else ""

@@ -45,6 +45,14 @@ def say(line: str) -> None:
     tqdm.write(line, file=ASIDE)
 
 
+def how_far(step: int, total_steps: int, finished: bool) -> str:
+    """How far a training has come, in words."""
+    if finished:
+        early = "target reached, " if step < total_steps else ""
+        return f"finished: {early}{step:,} steps"
+    return f"step {step:,} of {total_steps:,} ({100 * step / total_steps:.0f} %)"
+
+
 def progress_bar(total: int, description: str, unit: str, **options: Any) -> tqdm:
     """A bar that appears after two seconds and moves at most once a second."""
     from tqdm.auto import tqdm

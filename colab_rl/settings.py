@@ -129,7 +129,9 @@ def _checked(field: dataclasses.Field, value: Any, config: type) -> Any:
     try:
         value = _converted(value, kind)
     except (TypeError, ValueError, OverflowError, SyntaxError):
-        raise UsageError(f"setting {field.name} takes {_type_name(kind)}, not {value!r}") from None
+        several = isinstance(value, str) and "," in value
+        hint = f"; to try several, train a sweep: sweep NAME --vary {field.name}={value}" if several else ""
+        raise UsageError(f"setting {field.name} takes {_type_name(kind)}, not {value!r}{hint}") from None
     limits = field.metadata
     if limits["choices"]:
         value = value.lower()

@@ -16,11 +16,12 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import gymnasium
 import pytest
 import torch
 from helpers import TINY, flip, snapshot
 
-from colab_rl import record, status, verify
+from colab_rl import record, status, train, verify
 from colab_rl.checkpoints import FileRecord
 from colab_rl.checkpoints.layout import numbered_name
 from colab_rl.checkpoints.manifest import checksum
@@ -29,6 +30,7 @@ from colab_rl.cli import main
 from colab_rl.environments import describe
 from colab_rl.environments.backends import why_not
 from colab_rl.environments.guard import prints_aside
+from colab_rl.errors import UsageError
 from colab_rl.policies.load import find_checkpoint
 from colab_rl.runs.places import Places
 
@@ -75,6 +77,77 @@ def command(here: Path, capsys: pytest.CaptureFixture[str]) -> Command:
         output = capsys.readouterr()
         return code, output.out, output.err
     return run
+
+
+# ---- what leads a person on ----------------------------------------------------------------------------------------
+
+POLE = "import gymnasium\n\ndef make():\n    return gymnasium.make('CartPole-v1')\n\n" \
+       "def broken():\n    raise OSError('no display')\n\n" \
+       "class Fails(gymnasium.Wrapper):\n    def step(self, action):\n        if self.count > 40:\n" \
+       "            raise OSError('no more')\n        self.count += 1\n        return super().step(action)\n" \
+       "    count = 0\n\ndef failing():\n    return Fails(make())\n"
+
+
+def test_a_function_of_a_module_trains_and_is_evaluated_from_the_command_line(command, here, monkeypatch):
+    (here / "own_makers.py").write_text(POLE)
+    monkeypatch.syspath_prepend(here)
+    train = ["train", "own", "--total-steps", "100", "--set", *TINY]
+    assert command(*train, "--env", "own_makers:make")[0] == 0
+    assert "own: make, ppo" in command("status", "own")[1]
+    code, _, errors = command("evaluate", "own", "--episodes", "2")
+    assert code == 2 and "give it with --env own_makers:make, or from Python" in errors
+    code, output, _ = command("evaluate", "own", "--episodes", "2", "--env", "own_makers:make")
+    assert code == 0 and "2 episodes" in output
+    assert command(*train, "--env", "own_makers:make")[0] == 0  # again: it is the run that is there
+
+
+def test_a_lambda_is_called_by_what_it_makes(here):
+    tiny = dict(one.split("=") for one in TINY)
+    train("own", env=lambda: gymnasium.make("CartPole-v1"), total_steps=1e2, settings=tiny)
+    assert "own: CartPole-v1, ppo" in status("own")[0].summary() and "lambda" in status("own")[0].env_id
+    with pytest.raises(UsageError, match=r"such as env=lambda: \.\.\."):
+        train("another", env=gymnasium.make("CartPole-v1"))
+    with pytest.raises(UsageError, match=r"total_steps is a whole number"):
+        train("another", total_steps=100.5)
+
+
+def test_a_name_that_is_nearly_a_runs_name_is_told_of(command, here):
+    _, _, errors = command("train", "walker2", "--env", "CartPole-v1", "--total-steps", "60", "--set", *TINY)
+    assert "is a new run" not in errors
+    _, _, errors = command("train", "walkr", "--env", "CartPole-v1", "--total-steps", "60", "--set", *TINY)
+    assert "walkr is a new run; there is walker and walker2 already" in errors
+
+
+@pytest.mark.parametrize("store", ["none", "store"])
+def test_a_run_that_failed_at_once_is_no_run(command, here, monkeypatch, store):
+    (here / "own_makers.py").write_text(POLE)
+    monkeypatch.syspath_prepend(here)
+    before = snapshot(here)
+    command("train", "own", "--env", "own_makers:failing", "--store", here / store if store != "none" else store,
+            "--set", *TINY, "num_steps=64")
+    code, _, errors = command("status", "own", "--store", here / "store")
+    assert code == 2 and "no run 'own'" in errors
+    assert not (here / "runs" / "own").exists() and not list((here / "store").glob("own/*.*"))
+    assert {name: data for name, data in snapshot(here).items() if name in before} == before
+
+
+def test_delete_asks_and_moves_a_run_to_the_trash_here_and_in_the_store(command, here, monkeypatch):
+    before = snapshot(here / "runs" / "walker")
+    monkeypatch.setattr(sys, "stdin", io.StringIO("n\n"))
+    code, _, errors = command("delete", "walker", "--store", here / "store")
+    assert code == 1 and "move walker to the trash folder" in errors and "nothing was changed" in errors
+    assert snapshot(here / "runs" / "walker") == before
+    monkeypatch.setattr(sys, "stdin", io.StringIO("y\n"))
+    code, output, _ = command("delete", "walker", "--store", here / "store")
+    assert code == 0 and output.count(".trash/walker-") == 2
+    assert not (here / "runs" / "walker").exists() and not (here / "store" / "walker").exists()
+    assert "pole" in command("status", "--store", here / "store")[1]
+    trash, = (here / "runs" / ".trash").iterdir()
+    assert {k: v for k, v in snapshot(trash).items() if ".lock" not in str(k)} == \
+        {k: v for k, v in before.items() if ".lock" not in str(k)}
+    shutil.move(trash, here / "runs" / "walker")  # and back
+    assert command("verify", "walker")[0] == 0
+    assert command("delete", "walkr", "--yes")[0] == 2
 
 
 # ---- results -------------------------------------------------------------------------------------------------------
@@ -253,7 +326,8 @@ def test_the_program_itself_prints_the_hash_last_and_results_alone_on_standard_o
     done = run_cli("train", "walker", "--env", "CartPole-v1", "--total-steps", 100, "--set", *TINY)
     assert done.returncode == 0, done.stderr
     lines = done.stdout.splitlines()
-    assert len(lines) == 2 and lines[0].startswith("walker: finished; step ")
+    assert len(lines) == 4 and lines[0].startswith("walker: finished: ") and "best score" in lines[0]
+    assert lines[1] == f"it lies in {tmp_path / 'runs' / 'walker'}" and "colab-rl report walker" in lines[2]
     found = status("walker", root=tmp_path / "runs", store="none")[0]
     assert lines[-1] == f"state_sha256={found['state_sha256']}"
     again = run_cli("train", "walker")
@@ -288,7 +362,7 @@ class Chatty(CartPoleEnv):
 gymnasium.register("Chatty-v0", Chatty, max_episode_steps=20)
 """)
     done = run_cli("train", "walker", "--env", "chatty:Chatty-v0", "--total-steps", 100, "--set", *TINY)
-    assert done.returncode == 0 and len(done.stdout.splitlines()) == 2, done.stdout + done.stderr
+    assert done.returncode == 0 and len(done.stdout.splitlines()) == 4, done.stdout + done.stderr
     done = run_cli("evaluate", "walker", "--episodes", 2, "--json")
     assert done.returncode == 0 and set(json.loads(done.stdout)) == EVALUATION
     assert {"importing", "making", "stepping", "closing"} <= set(done.stderr.splitlines())
@@ -343,6 +417,16 @@ WRONG_USAGE = {
     "environment of no module": (["train", "new", "--env", "nosuchmodule:Env-v0"], "nosuchmodule"),
     "environment of an empty module": (["train", "new", "--env", ":CartPole-v1"], "names no module"),
     "unknown algorithm": ([*TRAIN_POLE, "--algo", "pp"], "ppo"),
+    "a setting of another library": ([*TRAIN_POLE, "--set", "lr=1e-3"], "did you mean 'learning_rate'"),
+    "minibatches of another library": ([*TRAIN_POLE, "--set", "batch_size=64"], "did you mean 'minibatch_size'"),
+    "a setting as an option": ([*TRAIN_POLE, "--lr", "1e-3"], "Then --set lr=1e-3; see colab-rl train --help"),
+    "several seeds": ([*TRAIN_POLE, "--seed", "0", "1", "2"], "sweep new --seeds 0,1,2"),
+    "several values": ([*TRAIN_POLE, "--set", "gamma=0.9,0.99"], "sweep NAME --vary gamma=0.9,0.99"),
+    "another setting on a run that is there": (["train", "walker", "--set", "learning_rate=0.5"],
+                                               "train NEW --from walker --set learning_rate=0.5"),
+    "another environment and setting": (["train", "walker", "--env", "Acrobot-v1", "--set", "gamma=0.5"],
+                                        "or give a new name\n"),
+    "a function that is not in its module": ([*TRAIN_POLE, "--env", "json:make_pole"], "json:make_pole"),
     "unknown setting": ([*TRAIN_POLE, "--set", "learning_rte=0.1"], "learning_rate"),
     "setting without a value": ([*TRAIN_POLE, "--set", "gamma"], "key=value"),
     "setting without a name": ([*TRAIN_POLE, "--set", "=3"], "key=value"),

@@ -19,6 +19,12 @@ from colab_rl.settings import Config
 
 ALGORITHMS: dict[str, type[Algorithm]] = {algorithm.name: algorithm for algorithm in (PPO, SAC, TQC)}
 OURS = tuple(ALGORITHMS)
+# What other libraries call a setting of ours; of several, an algorithm has one.
+OTHER_NAMES = {"lr": ("learning_rate",), "batch_size": ("minibatch_size",), "n_steps": ("num_steps",),
+               "n_envs": ("num_envs",), "n_epochs": ("update_epochs",), "epochs": ("update_epochs",),
+               "total_timesteps": ("total_steps",), "timesteps": ("total_steps",), "steps": ("total_steps",),
+               "entropy_coef": ("ent_coef", "temperature"), "clip_range": ("clip_coef",), "lambda": ("gae_lambda",),
+               "layers": ("hidden_sizes",), "net_arch": ("hidden_sizes",), "buffer_size": ("replay_capacity",)}
 
 
 def register_algorithm(algorithm: type[Algorithm]) -> str:
@@ -54,7 +60,9 @@ def check_names(algorithm: str, settings: Iterable[str]) -> None:
     names = [field.name for field in dataclasses.fields(algorithm_class(algorithm).config_class)]
     for name in settings:
         if name not in names:
-            raise UsageError(f"unknown setting {name!r} of {algorithm}{nearest(name, names)} "
+            ours = next((one for one in OTHER_NAMES.get(str(name).lower(), ()) if one in names), None)
+            hint = f"; did you mean {ours!r}?" if ours else nearest(name, names)
+            raise UsageError(f"unknown setting {name!r} of {algorithm}{hint} "
                              f"(all of them: python -m colab_rl presets)")
 
 

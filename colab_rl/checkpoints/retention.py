@@ -12,6 +12,9 @@ from colab_rl.checkpoints.manifest import Damaged, Manifest
 from colab_rl.checkpoints.segments import segments_in
 from colab_rl.checkpoints.tier import Tier
 
+STAGES = 8        # equal parts of a training's steps, of each of which one checkpoint stays
+SCORE_STAGES = 4  # equal parts of the way from the first score to the best, of each of which one stays
+
 SWEPT = (CHECKPOINTS, METRICS, TELEMETRY)
 
 
@@ -34,12 +37,39 @@ def candidates(manifests: Iterable[Manifest]) -> list[Manifest]:
     return sorted(scored.values(), key=lambda one: (one.criterion, one.iteration), reverse=True)[:CANDIDATES]
 
 
+def milestones(manifests: list[Manifest]) -> list[Manifest]:
+    """At most `STAGES + SCORE_STAGES` checkpoints that show how a policy came about: the first of each stage by steps,
+    and the first that reached each stage by score.
+
+    In a stage by steps, one that was evaluated goes first: an episode of it is recorded. A checkpoint that alone needs
+    past experience is none, since that is hundreds of megabytes.
+    """
+    if not manifests:
+        return []
+    oldest_first = sorted(manifests, key=lambda manifest: (manifest.generation, manifest.stem))
+    newest = oldest_first[-1]
+    small = [manifest for manifest in oldest_first if manifest.segments.keys() <= newest.segments.keys()]
+    by_steps: dict[int, Manifest] = {}
+    for manifest in sorted(small, key=lambda manifest: manifest.score is None):
+        by_steps.setdefault(min(STAGES * manifest.step // newest.total_steps, STAGES - 1), manifest)
+    scored = [manifest for manifest in small if manifest.criterion is not None]
+    by_score: dict[int, Manifest] = {}
+    if scored and (best_one := best(scored)):
+        low, high = scored[0].criterion or 0.0, best_one.criterion or 0.0
+        for manifest in scored:
+            share = ((manifest.criterion or 0.0) - low) / (high - low) if high > low else 0.0
+            by_score.setdefault(min(max(int(SCORE_STAGES * share), 0), SCORE_STAGES - 1), manifest)
+    stems = {manifest.stem for manifest in (*by_steps.values(), *by_score.values())}
+    return [manifest for manifest in oldest_first if manifest.stem in stems]
+
+
 def kept(manifests: list[Manifest], keep_last: int, keep_every: int) -> list[Manifest]:
     """Of a run's checkpoints, those that stay: the newest `keep_last`, every `keep_every`-th, the first, the best, and
-    those that may turn out to be the best.
+    those that may turn out to be the best, and the `milestones`.
     """
     newest = sorted(manifests, key=lambda manifest: manifest.generation, reverse=True)[:keep_last]
-    stems = {manifest.stem for manifest in (*newest, *candidates(manifests), *filter(None, [best(manifests)]))}
+    chosen = (*newest, *candidates(manifests), *filter(None, [best(manifests)]), *milestones(manifests))
+    stems = {manifest.stem for manifest in chosen}
     return [manifest for manifest in manifests
             if manifest.stem in stems or manifest.generation % keep_every == 0 or manifest.generation == 1]
 

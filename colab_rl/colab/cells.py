@@ -27,7 +27,7 @@ from colab_rl.environments.threshold import score_threshold
 from colab_rl.errors import ColabRLError, StorageError
 from colab_rl.example import EXAMPLE, unpack_example
 from colab_rl.machine import on_colab
-from colab_rl.progress import Dispensable
+from colab_rl.progress import Dispensable, how_far
 from colab_rl.runs.identity import TENSORBOARD
 from colab_rl.runs.places import Places
 from colab_rl.runs.survey import survey
@@ -273,14 +273,14 @@ def show_runs(store: str | os.PathLike | None = None, root: str | os.PathLike | 
         manifests = [manifest for copies in (local, stored) for manifest, _ in copies.values() if manifest]
         newest, best_one = max(manifests, key=lambda one: (one.generation, one.name), default=None), best(manifests)
         saved = (newest or identity).created[:16].replace("T", " ")
-        step, total = (newest.step, newest.total_steps) if newest else (0, identity.config["total_steps"])
+        far = how_far(newest.step, newest.total_steps, newest.finished) if newest else "nothing saved yet"
         confirmed = confirmation_of(manifests)
         score = (f"score {confirmed.brief()}" if confirmed else f"best evaluation {best_one.score:.1f}, not confirmed"
                  if best_one and best_one.score is not None else "not evaluated")
         where = ("" if places.store is None else ", in the store" if newest and newest.name in stored else
                  ", comes with colab_rl" if identity.name == EXAMPLE else ", not in the store yet")
-        found.append((saved, identity.name, f"{identity.name}: {identity.env_id}, {identity.algorithm}, {score}, step "
-                                            f"{step:,} of {total:,}, saved {saved}{where}"))
+        found.append((saved, identity.name, f"{identity.name}: {identity.title}, {identity.algorithm}, {score}, "
+                                            f"{far}, saved {saved}{where}"))
     if not found:
         print(f"no runs yet in {places.root}{f' or {places.store.place}' if places.store else ''}: "
               "01_train.ipynb begins one")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import InitVar, dataclass
 
 from colab_rl.arguments import checked
 from colab_rl.checkpoints import Manifest, Tier
@@ -11,7 +11,7 @@ from colab_rl.checkpoints.layout import RUN_JSON, manifest_generation
 from colab_rl.checkpoints.retention import best
 from colab_rl.commands.result import Result
 from colab_rl.errors import StorageError
-from colab_rl.progress import say
+from colab_rl.progress import how_far, say
 from colab_rl.runs.identity import Identity
 from colab_rl.runs.places import Location, Places
 from colab_rl.runs.survey import Checkpoints, survey
@@ -42,6 +42,7 @@ class RunStatus(Result):
         which is the score that the run ended with, or before its end that of training's best evaluation.
     confirmed: how the score that the run ended with was measured (checkpoints/confirmation.py); None before its end,
         and of a run that version 0.1.0 finished.
+    title: what people call the environment.
     pending: how many checkpoints are whole on this machine and not in the store.
     """
 
@@ -61,6 +62,11 @@ class RunStatus(Result):
     checkpoints: list[CheckpointStatus]
     pending: int
     confirmed: Confirmation | None
+    title: InitVar[str] = ""
+
+    def __post_init__(self, title: str) -> None:
+        super().__post_init__()
+        object.__setattr__(self, "_title", title or self.env_id)
 
     def summary(self) -> str:
         """The run, in a line."""
@@ -68,9 +74,8 @@ class RunStatus(Result):
                  if self.confirmed else f"best evaluation {self.best_score:.1f}, not confirmed")
         if self.finished and self.best_score is not None and not self.confirmed:
             score += f" (evaluate {self.run} scores it on fresh episodes)"
-        state = "finished" if self.finished else f"{100 * self.step / self.total_steps:.0f} %"
-        return (f"{self.run}: {self.env_id}, {self.algorithm} on {self.backend}, seed {self.seed}; "
-                f"step {self.step:,} of {self.total_steps:,} ({state}), {score}"
+        return (f"{self.run}: {vars(self)['_title']}, {self.algorithm} on {self.backend}, seed {self.seed}; "
+                f"{how_far(self.step, self.total_steps, self.finished)}, {score}"
                 f"{'' if self.exact else ', not bit-exact'}; {self.pending} pending for the store")
 
     def table(self) -> str:
@@ -79,7 +84,8 @@ class RunStatus(Result):
         for row in self.checkpoints:
             score = "" if row.score is None else f"{row.score:.1f}"
             step = "" if row.step is None else f"{row.step:,}"
-            lines.append(f"{row.generation:>10} {step:>12} {score:>9}  {row.local:9} {row.store:9}")
+            local, store = (state.replace("absent", "-") for state in (row.local, row.store))
+            lines.append(f"{row.generation:>10} {step:>12} {score:>9}  {local:9} {store:9}".rstrip())
         return "\n".join(lines)
 
 
@@ -126,7 +132,7 @@ def _row(identity: Identity, here: Checkpoints, there: Checkpoints, places: Plac
         finished=bool(newest and newest.finished), exact=newest.exact if newest else True,
         score=scored.score if scored else None, best_score=best_score,
         state_sha256=newest.state_sha256 if newest else None, checkpoints=rows,
-        pending=len(missing) if places.store else 0, confirmed=confirmed)
+        pending=len(missing) if places.store else 0, confirmed=confirmed, title=identity.title)
 
 
 def _checkpoints(tier: Tier | None) -> Checkpoints:

@@ -11,6 +11,7 @@ import importlib
 import inspect
 import itertools
 import json
+import sys
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -194,6 +195,30 @@ def import_module_of(env_id: str) -> str:
     except ModuleNotFoundError as error:
         raise UsageError(f"environment {env_id!r}: no module named {error.name!r} is found") from error
     return name
+
+
+@prints_aside()
+def named_source(name: str) -> EnvironmentSource:
+    """The function that `module:function` names; the name itself if it is an id, or if there is no such function."""
+    module, _, attribute = name.rpartition(":")
+    if not module or not attribute.isidentifier():
+        return name
+    with contextlib.suppress(Exception, SystemExit):  # make_environment says what is wrong with the module
+        import_module_of(name)
+    function = getattr(sys.modules.get(module), attribute, None)
+    return function if callable(function) and attribute not in gymnasium.registry else name
+
+
+def import_path(source: EnvironmentSource) -> str | None:
+    """The `module:function` by which another process finds a function; None if there is none, as for a lambda."""
+    module, name = getattr(source, "__module__", None), getattr(source, "__qualname__", "")
+    found = getattr(sys.modules.get(module or ""), name, None)
+    return f"{module}:{name}" if callable(source) and found is source and module != "__main__" else None
+
+
+def environment_title(environment: gymnasium.Env) -> str:
+    """What people call an environment: its id, or the name of its class."""
+    return environment.spec.id if environment.spec else type(environment.unwrapped).__name__
 
 
 def registered_as(source: EnvironmentSource) -> str:

@@ -20,7 +20,7 @@ from colab_rl.algorithms.registry import OURS, make_config
 from colab_rl.checkpoints import NewerFormat
 from colab_rl.checkpoints.layout import RUN_JSON
 from colab_rl.checkpoints.manifest import checksum
-from colab_rl.environments.make import EnvironmentSource, configured
+from colab_rl.environments.make import EnvironmentSource, configured, named_source
 from colab_rl.environments.spaces import Spaces
 from colab_rl.errors import ColabRLError, StorageError, UsageError
 from colab_rl.settings import Config
@@ -46,6 +46,8 @@ class Identity:
         sweep's best trial with whose settings it began, `{"sweep", "trial"}`; or None.
     env_is_function: whether env_id is the name of a function; None if version 0.1.0 began the run.
     env_kwargs: the keyword arguments that gymnasium.make, or the function, is given.
+    env_path: the `module:function` by which another process can import the function.
+    env_title: what people call the environment that a function makes.
     """
 
     name: str
@@ -62,6 +64,8 @@ class Identity:
     origin: dict[str, Any] | None = None
     env_is_function: bool | None = None
     env_kwargs: dict[str, Any] = field(default_factory=dict)
+    env_path: str | None = None
+    env_title: str | None = None
 
     def make_config(self) -> Config:
         """The run's settings."""
@@ -74,16 +78,23 @@ class Identity:
             return QUALIFIED_NAME.fullmatch(self.env_id) is not None
         return self.env_is_function
 
+    @property
+    def title(self) -> str:
+        """What people call its environment: the id, or the name of the function, or of what a lambda makes."""
+        name = self.env_id.removeprefix("custom:").rpartition(".")[2] if self.trains_on_function else self.env_id
+        return (self.env_title or "a function") if name == "<lambda>" else name
+
     def environment(self, given: EnvironmentSource | None, call: str) -> EnvironmentSource:
-        """What makes the run's environment: its id, or the function, which has to be given each time; with its keyword
-        arguments and wrappers.
+        """What makes the run's environment: its id, or the function, which has to be given each time: nothing that a
+        file names is called. With its keyword arguments and wrappers.
 
         call: the function of ours that wants it. Raises UsageError if it is not given.
         """
         if given is None and self.trains_on_function:
-            raise UsageError(f"{self.name} trains on {self.env_id.removeprefix('custom:')}, a function: give it from "
-                             f"Python with {call}(..., env=that function)")
-        source = self.env_id if given is None else given
+            path = f"give it with --env {self.env_path}, or" if self.env_path else "give it"
+            raise UsageError(f"{self.name} trains on {self.title}, a function: {path} from Python with {call}(..., "
+                             "env=that function)")
+        source = self.env_id if given is None else named_source(given) if isinstance(given, str) else given
         return configured(source, self.env_kwargs, self.config.get("wrappers", ()))
 
     def check_spaces(self, spaces: Spaces) -> None:

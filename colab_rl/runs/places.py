@@ -92,7 +92,8 @@ class Places:
         if identity is None:
             names = self.names()
             where = f"{self.root}" + (f" or {self.store.place}" if self.store else "")
-            listed = f" (there is: {', '.join(names[:10])})" if names else ""
+            more = f" and {len(names) - 10} more" if len(names) > 10 else ""
+            listed = f" (there is: {', '.join(names[:10])}{more})" if names else ""
             raise UsageError(f"no run {name!r} in {where}{nearest(name, names)}{listed}")
         return identity
 

@@ -11,11 +11,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+import gymnasium
+
 from colab_rl.algorithms.registry import algorithm_class, make_config, preset
 from colab_rl.checkpoints.recovery import Checkpoint, check_segments, newest_whole
 from colab_rl.environments import EnvironmentSource, describe, environment_name
 from colab_rl.environments.backends import check_backend, choose_backend, why_not
-from colab_rl.environments.make import bare, configured, keywords_of
+from colab_rl.environments.make import bare, configured, environment_title, import_path, keywords_of
 from colab_rl.environments.spaces import Spaces
 from colab_rl.environments.trial import try_out
 from colab_rl.errors import ColabRLError, UsageError
@@ -106,8 +108,13 @@ class Request:
         if "total_steps" in self.settings and asked.total_steps < is_.total_steps:
             contradictions.append(f"total_steps is {is_.total_steps} and can only grow, not {asked.total_steps}")
         if contradictions:
+            changed = [name for name in self.settings if name != "total_steps" and getattr(is_, name)
+                       != getattr(asked, name) and not is_.__dataclass_fields__[name].metadata["shapes_state"]]
+            way = (f"; to go on from it with that: train NEW --from {identity.name} --set "
+                   f"{' '.join(f'{name}={to_json(asked)[name]}' for name in changed)}"
+                   if len(changed) == len(contradictions) else "")
             raise UsageError(f"run {identity.name} exists and differs: {'; '.join(contradictions)}; nothing was "
-                             "changed; leave the options out to continue it, or give a new name")
+                             f"changed; leave the options out to continue it, or give a new name{way}")
         return asked.total_steps
 
     def backend_of(self, identity: Identity, env: EnvironmentSource, spaces: Spaces) -> str:
@@ -129,8 +136,8 @@ class Request:
         algorithm = self.algo or "ppo"
         config = make_config(algorithm, {**preset(environment_name(env), algorithm), **self.settings})
         env = configured(env, self.env_kwargs or {}, config.wrappers)
-        spaces = describe(env, try_out)
-        return self._identity(env, algorithm, config, spaces, self.backend, None), spaces
+        spaces, title = _tried_out(env)
+        return self._identity(env, title, algorithm, config, spaces, self.backend, None), spaces
 
     def branch(self, origin: str, places: Places) -> tuple[Identity, Spaces]:
         """The same from another run's checkpoint, or with the settings of a sweep's best trial."""
@@ -152,12 +159,12 @@ class Request:
         if config.total_steps <= manifest.step:
             raise UsageError(f"{origin} has taken {manifest.step:,} steps already: give a larger --total-steps")
         env = other.environment(self.env, "train")
-        spaces = describe(env, try_out)
+        spaces, title = _tried_out(env)
         other.check_spaces(spaces)
         backend = self.backend
         if backend == "auto" and not why_not(other.backend, env, spaces):
             backend = other.backend
-        return self._identity(env, other.algorithm, config, spaces, backend, {
+        return self._identity(env, title, other.algorithm, config, spaces, backend, {
             "run": other.name, "run_id": other.run_id, "generation": manifest.generation,
             "state_sha256": manifest.state_sha256}), spaces
 
@@ -173,12 +180,12 @@ class Request:
         env: EnvironmentSource = best.env_id if self.env is None else self.env
         config = make_config(best.algorithm, {**preset(best.env_id, best.algorithm), **best.settings, **self.settings})
         say(f"{best.sweep}: trial {best.trial} is the best so far, with score {best.score:.1f}")
-        spaces = describe(env, try_out)
-        return self._identity(env, best.algorithm, config, spaces, self.backend, {
+        spaces, title = _tried_out(env)
+        return self._identity(env, title, best.algorithm, config, spaces, self.backend, {
             "sweep": best.sweep, "trial": best.trial}), spaces
 
-    def _identity(self, env: EnvironmentSource, algorithm: str, config: Config, spaces: Spaces, backend: str,
-                  origin: dict[str, Any] | None) -> Identity:
+    def _identity(self, env: EnvironmentSource, title: str, algorithm: str, config: Config, spaces: Spaces,
+                  backend: str, origin: dict[str, Any] | None) -> Identity:
         worth_a_gpu = algorithm_class(algorithm).worth_a_gpu(config)
         (device, reasons), threads = choose_device(self.device, worth_a_gpu), THREADS
         for reason in reasons:
@@ -190,7 +197,19 @@ class Request:
             env_id=environment_name(env), algorithm=algorithm, backend=backend, device=device, threads=threads,
             config=to_json(config), spaces=spaces.to_json(),
             versions={**versions(device, threads, backend), **self.code(algorithm, config.network, backend, env)},
-            origin=origin, env_is_function=callable(bare(env)), env_kwargs=keywords_of(env))
+            origin=origin, env_is_function=callable(bare(env)), env_kwargs=keywords_of(env),
+            env_path=import_path(bare(env)), env_title=title if callable(bare(env)) else None)
+
+
+def _tried_out(env: EnvironmentSource) -> tuple[Spaces, str]:
+    """The spaces of an environment that was tried out, and what people call it."""
+    titles: list[str] = []
+
+    def look(environment: gymnasium.Env, name: str) -> None:
+        titles.append(environment_title(environment))
+        try_out(environment, name)
+
+    return describe(env, look), titles[0]
 
 
 def _other_keywords(have: Mapping[str, Any], want: Mapping[str, Any]) -> str:

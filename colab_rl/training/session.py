@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -31,19 +32,21 @@ from colab_rl.environments import EnvironmentSource, describe
 from colab_rl.environments.backends import make_vector_environment
 from colab_rl.environments.gymnasium_vector import GymnasiumVectorEnvironment
 from colab_rl.environments.known.registry import describe_channels
+from colab_rl.environments.make import named_source
 from colab_rl.environments.spaces import Spaces
 from colab_rl.environments.trial import try_out
-from colab_rl.errors import ColabRLError, Divergence, EnvironmentFault, StorageError, UsageError
+from colab_rl.errors import ColabRLError, Divergence, EnvironmentFault, StorageError, UsageError, near
 from colab_rl.evaluation.evaluator import Evaluator
 from colab_rl.evaluation.pool import Pool
 from colab_rl.machine import available_device, plain_torch, versions
 from colab_rl.networks.registry import register_network
 from colab_rl.policies.load import load_algorithm
-from colab_rl.progress import Dispensable, Watcher, say
+from colab_rl.progress import Dispensable, Watcher, how_far, say
 from colab_rl.runs.identity import Identity, check_run_name, write_identity
 from colab_rl.runs.lock import locked
 from colab_rl.runs.places import Places
 from colab_rl.runs.push import finish, replicating
+from colab_rl.runs.removal import remove_if_untrained
 from colab_rl.training.code import differences
 from colab_rl.training.metrics import Row, from_csv
 from colab_rl.training.request import Request, checkpoint_of
@@ -63,6 +66,7 @@ class TrainingResult:
     confirmed: the score that the run ended with, None before its end.
     signal_number: the signal that stopped it early, None if none did.
     pending: checkpoints that the store does not hold yet; store_error: why.
+    folder, store: where the run lies on this machine and beyond it.
     """
 
     run: str
@@ -77,6 +81,8 @@ class TrainingResult:
     signal_number: int | None
     pending: int
     store_error: str | None
+    folder: str
+    store: str | None
 
     @property
     def problem(self) -> str | None:
@@ -86,11 +92,17 @@ class TrainingResult:
 
     def summary(self) -> str:
         """How it ended, in a line."""
-        how = "finished" if self.finished else "stopped, the same command continues from here"
+        how = how_far(self.step, self.total_steps, self.finished)
         score = "" if self.best_score is None else f", best evaluation {self.best_score:.1f}, not confirmed"
         score = f", score {self.confirmed.summary()}" if self.confirmed else score
-        return (f"{self.run}: {how}; step {self.step:,} of {self.total_steps:,}, "
-                f"generation {self.generation} saved{score}")
+        on = "" if self.finished else "stopped, the same command continues from here; "
+        return f"{self.run}: {on}{how}; generation {self.generation} saved{score}"
+
+    def next_steps(self) -> str:
+        """Where it lies, and what can be done with it, in two lines."""
+        lies = f"it lies in {self.folder}" + (f" and in {self.store}" if self.store else "")
+        return (f"{lies}\nnext: colab-rl report {self.run} shows how it learned; colab-rl render {self.run} films it; "
+                f"colab-rl export {self.run} takes the policy away")
 
 
 @checked
@@ -99,16 +111,17 @@ def train(run: str, *, env: EnvironmentSource | None = None, env_kwargs: Mapping
           seed: int | str | None = None, backend: str = "auto", device: str = "auto",
           settings: Mapping[str, Any] | None = None, origin: str | None = None,
           root: str | os.PathLike | None = None, store: str | os.PathLike | None = None,
-          watcher: Watcher | None = None, source: str | None = None) -> TrainingResult:
+          watcher: Watcher | None = None) -> TrainingResult:
     """Starts the run, or continues it where its newest whole checkpoint left it.
 
-    env: a Gymnasium id, or a function that makes an environment (it may be defined in a notebook's cell).
+    env: a Gymnasium id, `module:function`, or a function that makes an environment (it may be defined in a notebook's
+        cell).
     env_kwargs: keyword arguments for gymnasium.make, or for the function.
     algo: a name, `module:Class`, or an Algorithm class of your own.
     settings: fields of the algorithm's config, over those of the tuned preset. `network` may be a Network class, or a
         function that makes a torch module.
     origin: `OTHER` or `OTHER:CHECKPOINT` (a generation, `best` or `latest`), to start a new run from a checkpoint of
-        another one; or a sweep, to begin with its best trial's settings. source: what version 0.1.0 calls it.
+        another one; or a sweep, to begin with its best trial's settings.
     root, store: see Places.
     watcher: shows the progress, in place of the progress bar.
 
@@ -117,19 +130,21 @@ def train(run: str, *, env: EnvironmentSource | None = None, env_kwargs: Mapping
     goes wrong outside the program; its text says what was kept.
     """
     check_run_name(run)
-    origin = source if origin is None else origin
+    env = named_source(env) if isinstance(env, str) else env
     algo = register_algorithm(algo) if isinstance(algo, type) else algo
     request = Request(run=run, env=env, algo=algo, backend=backend, device=device, origin=origin,
                       env_kwargs=env_kwargs,
                       settings=_merged(_named(settings or {}), total_steps=total_steps, seed=seed))
     places = Places(root, store, make_store=True)
     identity = places.find(run)
+    new = identity is None
     if identity:
         total = request.agree(identity)
         environment = identity.environment(env, "train")
         spaces = describe(environment, try_out)
         identity.check_spaces(spaces)
     else:
+        _say_if_mistyped(run, places)
         identity, spaces = request.branch(origin, places) if origin is not None else request.begin()
         environment, total = identity.environment(env, "train"), identity.config["total_steps"]
     stepped_by = request.backend_of(identity, environment, spaces)
@@ -137,7 +152,24 @@ def train(run: str, *, env: EnvironmentSource | None = None, env_kwargs: Mapping
         algorithm_class(identity.algorithm).check(identity.make_config(), spaces)
         with locked(places.local(run)), StopRequest() as stop:
             code = request.code(identity.algorithm, identity.make_config().network, identity.backend, environment)
-            return _Session(identity, places, environment, spaces, stepped_by, code, watcher).run(total, stop)
+            session = _Session(identity, places, environment, spaces, stepped_by, code, watcher)
+            try:
+                return session.run(total, stop)
+            except ColabRLError as error:
+                if not new or not remove_if_untrained(identity, places):
+                    raise
+                raise type(error)(f"{error}; nothing was trained, so that {run} was removed") from error
+
+
+def _say_if_mistyped(run: str, places: Places) -> None:
+    """Says that a name begins a new run if it is spelt like another's; numbers tell runs apart on purpose."""
+    def letters(name: str) -> str:
+        return re.sub("[0-9]+", "", name)
+
+    others = [name for name in near(run, places.names(), cutoff=0.75) if letters(name) != letters(run)]
+    if others:
+        say(f"{run} is a new run; there is {' and '.join(others)} already: if you meant that, stop this one and "
+            f"delete it")
 
 
 class _Session:
@@ -189,7 +221,7 @@ class _Session:
                 if replicator.overtaken:
                     raise ColabRLError(f"{replicator.overtaken}; this one has stopped; kept here: generation "
                                        f"{newest.generation}, step {newest.step:,}; nothing of the other was changed")
-            return _result(self.identity.name, newest, self.local, replicator, stop.signal_number)
+            return _result(self.identity.name, newest, self.local, self.remote, replicator, stop.signal_number)
 
     def _policy(self, manifest: Manifest) -> Algorithm:
         """The algorithm of an earlier checkpoint, on the CPU, from whichever place has it whole."""
@@ -279,8 +311,8 @@ def _run(trainer: Trainer, stop: StopRequest) -> None:
         trainer.run(stop)
     except (Divergence, EnvironmentFault, StorageError) as error:
         manifest, advice = trainer.manifest, "the same command continues from there"
-        if manifest is None:
-            raise type(error)(f"{error}; no checkpoint was written yet") from error
+        if manifest is None or manifest.generation == 1:
+            raise type(error)(f"{error}; no iteration was completed") from error
         if isinstance(error, Divergence):
             advice = (f"try another setting from there, such as a smaller learning rate: train NEW "
                       f"--from {trainer.name}:{manifest.generation} --set learning_rate=...")
@@ -305,11 +337,12 @@ def _merged(settings: Mapping[str, Any], **options: Any) -> dict[str, Any]:
     return merged
 
 
-def _result(run: str, newest: Manifest, local: Tier, replicator: Replicator | None,
+def _result(run: str, newest: Manifest, local: Tier, remote: Tier | None, replicator: Replicator | None,
             signal_number: int | None) -> TrainingResult:
     manifests = [newest, *local.manifests(), *(replicator.held if replicator else ())]
     best_one, confirmed = best(manifests), confirmation_of(manifests)
     score = confirmed.mean if confirmed else best_one.score if best_one else None
     return TrainingResult(run, newest.iteration, newest.step, newest.total_steps, newest.finished, newest.generation,
                           newest.state_sha256, score, confirmed, signal_number,
-                          replicator.pending if replicator else 0, replicator.error if replicator else None)
+                          replicator.pending if replicator else 0, replicator.error if replicator else None,
+                          local.storage.place, remote.storage.place if remote else None)

@@ -7,25 +7,48 @@ or damaged is left out, and said in `missing`.
 from __future__ import annotations
 
 import contextlib
+import importlib
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
+from colab_rl.arguments import checked
 from colab_rl.checkpoints import Damaged, FileRecord, Manifest
 from colab_rl.checkpoints.layout import METRICS, TELEMETRY
 from colab_rl.checkpoints.recovery import load_from_any, manifests_in, read_whole
 from colab_rl.checkpoints.retention import best
 from colab_rl.environments import EnvironmentSource
+from colab_rl.environments.threshold import score_threshold
 from colab_rl.errors import ColabRLError, StorageError
 from colab_rl.evaluation.episode import Episode, from_npz
 from colab_rl.evaluation.evaluator import EVALUATION_SEED
 from colab_rl.policies.load import record_checkpoint
-from colab_rl.progress import progress_bar
+from colab_rl.progress import progress_bar, say
 from colab_rl.runs.identity import Identity
-from colab_rl.runs.places import Places
+from colab_rl.runs.places import Location, Places
 from colab_rl.training.metrics import Row, from_csv
 from colab_rl.views.dashboards.curves import Curves, Mark, table_of
 from colab_rl.views.values import text_of
+
+MOST_EPISODES = 10  # checkpoints whose episodes a figure shows
+
+
+@checked
+def history(run: str, *, root: Location = None, store: Location = None) -> Any:
+    """A run's metrics as a pandas DataFrame: a row for each iteration, a column for each metric, `step` among them.
+
+    Raises UsageError for an unknown run, ColabRLError if pandas is missing.
+    """
+    try:
+        pandas = importlib.import_module("pandas")
+    except ImportError as error:
+        raise ColabRLError(f"the table needs pandas, which cannot be imported ({error}): pip install pandas") from error
+    places = Places(root, store)
+    found = History(places.require(run), places)
+    for sentence in found.missing:
+        say(sentence)
+    return pandas.DataFrame(dict(found.curves.table))
 
 
 def checkpoint_names(run: str, places: Places) -> list[tuple[str, str]]:
@@ -54,7 +77,7 @@ class History:
             self.missing.append(f"{identity.name} has no checkpoint yet.")
         self.curves = Curves(identity.name, table_of(self._rows()), [
             Mark(manifest.generation, manifest.iteration, manifest.step, manifest.seconds, manifest.score)
-            for manifest in self.checkpoints])
+            for manifest in self.checkpoints], identity.config.get("target_score") or score_threshold(identity.env_id))
         if self.checkpoints and not self.curves.has("evaluation/score"):
             self.missing.append(f"{identity.name} was not evaluated yet: evaluations come every "
                                 f"{identity.config['eval_every']} iterations.")

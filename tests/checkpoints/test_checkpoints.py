@@ -7,6 +7,7 @@ import dataclasses
 import io
 import itertools
 import json
+import math
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
@@ -34,7 +35,7 @@ from colab_rl.checkpoints.confirmation import confirmation_of
 from colab_rl.checkpoints.layout import manifest_generation
 from colab_rl.checkpoints.manifest import checksum
 from colab_rl.checkpoints.recovery import Checkpoint, load, load_generation, newest_whole, restore_locally
-from colab_rl.checkpoints.retention import best, earlier_of, kept, prune, sweep
+from colab_rl.checkpoints.retention import best, earlier_of, kept, milestones, prune, sweep
 from colab_rl.errors import ColabRLError, StorageError, UsageError
 from colab_rl.storage import FolderStorage
 
@@ -502,8 +503,8 @@ def kept_of(line: Iterable[Checkpoint], keep_last: int, keep_every: int) -> list
 @pytest.mark.parametrize(("length", "scores", "keep_last", "keep_every", "stay"), [
     (12, {}, 2, 5, [1, 5, 10, 11, 12]),
     (12, {3: 7.0, 8: 2.0}, 2, 5, [1, 3, 5, 8, 10, 11, 12]),
-    (12, {2: 1.0, 3: 7.0, 4: 3.0, 8: 2.0}, 2, 100, [1, 3, 4, 8, 11, 12]),  # three that may be the best
-    (12, {2: 7.0, 3: 7.0, 4: 7.0, 8: 7.0}, 3, 100, [1, 3, 4, 8, 10, 11, 12]),  # the newest of equals
+    (12, {2: 1.0, 3: 7.0, 4: 3.0, 8: 2.0}, 2, 100, [1, 2, 3, 4, 8, 11, 12]),  # three that may be the best
+    (12, {2: 7.0, 3: 7.0, 4: 7.0, 8: 7.0}, 3, 100, [1, 2, 3, 4, 8, 10, 11, 12]),  # the newest of equals
     (12, {12: -5.0}, 2, 100, [1, 11, 12]),
     (3, {}, 5, 100, [1, 2, 3]),
     (4, {}, 2, 1, [1, 2, 3, 4]),
@@ -515,6 +516,36 @@ def test_the_newest_the_milestones_the_first_and_the_best_are_kept(length, score
     assert kept_of(reversed(line), keep_last, keep_every) == stay[::-1]
 
 
+@pytest.mark.parametrize("evaluated_every", [1, 3, 400])
+def test_eight_to_twelve_milestones_are_spread_over_a_training(evaluated_every):
+    """Pruned at each save, as training does it, with a score that rises late and fast."""
+    record = FileRecord.of(b"")
+    total, saves = 1_000_000, 300
+    manifest = make_line(1)[0].manifest
+    held = []
+    for number in range(1, saves + 1):
+        score = 300 / (1 + math.exp(-(number - 200) / 10)) if number % evaluated_every == 0 else None
+        held.append(dataclasses.replace(
+            manifest, step=total * (number - 1) // (saves - 1), total_steps=total, generation=number, score=score,
+            criterion=score, files={f"checkpoints/{number:08}-0.safetensors": record}))
+        held = kept(held, keep_last=2, keep_every=1000)
+        assert len(held) <= 15
+    found = milestones(held)
+    assert 8 <= len(found) <= 12
+    steps = [one.step for one in found] + [total]
+    widest = max(later - earlier for earlier, later in itertools.pairwise(steps))
+    assert widest <= total / 8 + 2 * evaluated_every * total / saves or evaluated_every == 400
+    if evaluated_every == 1:
+        scores = [one.score for one in found]
+        assert all(any(low <= score <= high for score in scores) for low, high in ((60, 160), (140, 235), (220, 301)))
+
+
+def test_a_milestone_needs_no_past_experience_of_its_own():
+    manifest, record = make_line(1)[0].manifest, FileRecord.of(b"")
+    line = [dataclasses.replace(manifest, generation=number, step=number, total_steps=4, files={
+        f"checkpoints/{number:08}-0.safetensors": record, f"replay/{number}-{number}-0.safetensors": record})
+        for number in range(1, 5)]
+    assert milestones(line) == line[3:]
 def test_the_best_is_what_fresh_episodes_chose_while_that_is_the_newest_word():
     line = [one.manifest for one in make_line(4, {1: -3.0, 2: 9.0, 3: 1.0})]
     said = {"generation": 3, "step": 300, "state_sha256": line[2].state_sha256, "mean": 5.0, "std": 1.0, "low": 4.0,

@@ -187,7 +187,7 @@ def test_the_suite_in_plain_jupyter(jupyter, tmp_path):
     taken = jupyter.run("03_render", SECONDS=0.5, EXPORT=True)
     assert "policy.onnx" in text_of(taken) and "Policy of book" in html_of(taken)[-1]
     assert len(list((tmp_path / "store" / "book" / "exports").glob("*/policy.json"))) == 1
-    assert len(list((tmp_path / "store" / "book" / "videos").glob("episode-*.mp4"))) == 1
+    assert len(list((tmp_path / "store" / "book" / "videos").glob("book-*-episode-*.mp4"))) == 1
     if CHROMIUM:
         check_page(analyzed, first, filmed, tmp_path)
 

@@ -262,7 +262,7 @@ def test_the_runs_own_backend_is_no_contradiction(root, run, backend):
 def test_a_branch_goes_on_on_the_others_backend_exactly(root):
     left, *_, ended = manifests(root)[1:]
     assert left["iteration"] == 4  # the first evaluation, before the first regular checkpoint
-    branch = go(root, "branch", source=f"walker:{left['generation']}")
+    branch = go(root, "branch", origin=f"walker:{left['generation']}")
     assert branch.state_sha256 == ended["state_sha256"]
     found = status("branch", root=root, store="none")[0]
     assert (found["backend"], found["exact"]) == ("envpool", True)
@@ -280,12 +280,12 @@ def test_a_branch_keeps_the_others_backend_unless_another_is_asked_for(root, ori
 def test_a_branch_takes_gymnasium_where_the_others_backend_is_missing(root, tmp_path, monkeypatch, capsys):
     hide(monkeypatch, tmp_path)
     with pytest.raises(ColabRLError, match="it is not installed"):
-        go(root, "branch", source="walker", backend="envpool", total_steps=450)
-    assert go(root, "branch", source="walker", total_steps=450).finished
+        go(root, "branch", origin="walker", backend="envpool", total_steps=450)
+    assert go(root, "branch", origin="walker", total_steps=450).finished
     assert "stepped by gymnasium, not by EnvPool: it is not installed" in capsys.readouterr().err
     newest = manifests(root, "branch")[-1]
     assert not newest["exact"] and "backend envpool -> gymnasium" in newest["inexact"]
-    assert go(root, "branch", source="walker", total_steps=450).finished  # gymnasium is its own backend now
+    assert go(root, "branch", origin="walker", total_steps=450).finished  # gymnasium is its own backend now
 
 
 def test_the_command_that_installs_envpool_is_the_extra_of_the_package():

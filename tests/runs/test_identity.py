@@ -54,7 +54,7 @@ def test_a_module_called_custom_is_a_module(custom, env_id):
     assert go(custom, env=env_id).finished
     assert go(custom, env=env_id, total_steps=96).step >= 96
     assert go(custom).finished  # its name is enough, as for every id
-    assert go(custom, "branch", source="pole", total_steps=200).finished
+    assert go(custom, "branch", origin="pole", total_steps=200).finished
     assert evaluate("pole", episodes=1, root=custom, store="none").lengths[0] <= 20
     assert record("pole", root=custom, store="none").length <= 20
     assert status("pole", root=custom, store="none")[0]["env_id"] == env_id
@@ -67,9 +67,9 @@ def test_a_function_and_an_id_of_one_name_are_two_environments(custom, capsys):
     with pytest.raises(UsageError, match=r"env is custom:make, not the function custom:make"):
         go(custom, "id", env=make)
     with pytest.raises(UsageError, match=r"trains on custom:make, not the id custom:make"):
-        go(custom, "branch", env="custom:make", source="function", total_steps=200)
+        go(custom, "branch", env="custom:make", origin="function", total_steps=200)
     assert main(["train", "function", "--root", str(custom), "--store", "none"]) == 2
-    assert "function trains on make, a function: give it from Python with train(..., env=that function)" \
+    assert "on make, a function: give it with --env test_identity:make, or from Python with train(..., env=that" \
         in capsys.readouterr().err
 
 
@@ -77,7 +77,7 @@ def test_a_run_named_nothing_is_not_the_origin_of_one_that_has_none(custom):
     go(custom, "nothing", env="custom:Pole-v4")
     go(custom, env="custom:Pole-v4")
     with pytest.raises(UsageError, match="from is nothing, not nothing"):
-        go(custom, source="nothing")
+        go(custom, origin="nothing")
 
 
 IDENTITY = Identity(name="walker", run_id="1", created="", env_id="", algorithm="ppo", backend="gymnasium",

@@ -416,7 +416,6 @@ def test_a_branch_goes_on_as_the_run_it_left(tmp_path, undisturbed):
     assert identity["origin"]["run"] == "walker" and identity["origin"]["generation"] == 6
     for words in ("walker:6", "walker:006", "walker", "walker:best", "walker:latest"):  # the run is finished
         assert here.train("branch", origin=words, total_steps=STEPS).state_sha256 == branch.state_sha256
-    assert here.train("branch", source="walker:6").state_sha256 == branch.state_sha256  # as 0.1.0 calls it
     for words in ("walker:7", "walkers:6", "branch:best"):
         with pytest.raises(UsageError, match=f"from is walker:6, not {words}"):
             here.train("branch", origin=words, total_steps=STEPS)

@@ -10,7 +10,7 @@ import gymnasium
 import numpy as np
 import plotly.graph_objects as go
 import pytest
-from browser import CHROMIUM, visit
+from browser import CHROMIUM, TEXTS, visit
 
 from colab_rl import Channels, dashboards
 from colab_rl.environments import describe
@@ -22,6 +22,17 @@ from colab_rl.views.dashboards.gait import episode_plots
 from colab_rl.views.dashboards.learning import smoothed
 from colab_rl.views.dashboards.plots import thinned
 from colab_rl.views.dashboards.style import TEMPLATE
+from colab_rl.views.palette import (
+    BLUE,
+    COLORS,
+    DARK,
+    DARK_BACKS,
+    DARK_TEXTS,
+    LIGHT_BACKS,
+    LIGHT_TEXTS,
+    RED,
+    contrast,
+)
 from colab_rl.views.report.page import Section, page
 
 EVIL = '</script><script>document.title="taken"</script><img src=x onerror=\'document.title="taken"\'>'
@@ -186,7 +197,8 @@ def test_what_is_said_of_sac_is_said_of_its_networks_and_names_its_settings():
 def test_of_six_runs_it_is_said_in_a_few_lines_which_have_what():
     bad = {"optimizer/policy/gradient_norm": np.full(400, 5.0), "optimizer/value/update_norm": np.full(400, 4.5)}
     runs = [curves(f"seed-{i}", **(bad if i % 2 else {})) for i in range(5)] + [curves("young", rows=3)]
-    lines = [annotation.text for annotation in dashboards.optimizer(runs).layout.annotations if not annotation.name]
+    lines = [annotation.text for annotation in dashboards.optimizer(runs).layout.annotations
+             if not annotation.name.startswith("title")]
     said = re.sub("<[^>]*>", "", " ".join(" ".join(lines[len(runs):]).split()))
     assert said == ("✓ Nothing unhealthy in the last fifth of the run: seed-0, seed-2, seed-4 "
                     "· Too few rows yet to judge the optimizer&#x27;s health: young "
@@ -196,9 +208,10 @@ def test_of_six_runs_it_is_said_in_a_few_lines_which_have_what():
 
 def test_several_runs_have_a_colour_each_and_a_dash_for_each_network():
     figure = dashboards.optimizer([curves("one"), curves("two")])
-    titles = [annotation.text for annotation in figure.layout.annotations if annotation.name]
+    titles = [annotation.text for annotation in figure.layout.annotations if annotation.name.startswith("title")]
     assert all("— policy, ··· value" in title and "one" not in title for title in titles) and len(titles) == 7
     looks = {(trace.name, trace.line.color, trace.line.dash) for trace in figure.data}
+    assert {trace.meta for trace in figure.data} == {"one", "two"}
     assert len(looks) == len({look[1:] for look in looks}) == 4
     assert sum("●" in annotation.text for annotation in figure.layout.annotations) == 2
 
@@ -216,14 +229,15 @@ def test_a_logarithmic_axis_always_has_ticks(spread):
     assert (powers >= 2) if axis.dtick in (1, 2) else axis.tickformat == "~g"
 
 
-@pytest.mark.parametrize("back", ["#ffffff", "#15181c"])
-def test_what_python_shows_can_be_read_on_a_light_and_on_a_dark_page(back):
-    def luminance(color):
-        parts = np.array([int(color[i:i + 2], 16) for i in (1, 3, 5)]) / 255
-        return np.where(parts <= 0.04045, parts / 12.92, ((parts + 0.055) / 1.055) ** 2.4) @ (0.2126, 0.7152, 0.0722)
-
-    text, page = sorted((luminance(TEMPLATE.layout.font.color), luminance(back)))
-    assert (page + 0.05) / (text + 0.05) > 4  # near the 4.5 of WCAG 2, which no grey has on both
+def test_every_colour_can_be_read_as_words_on_a_light_and_on_a_dark_page():
+    for colors, texts_, backs in ((DARK, LIGHT_TEXTS, LIGHT_BACKS), (DARK.values(), DARK_TEXTS, DARK_BACKS)):
+        for color in (*colors, *texts_):
+            assert min(contrast(color, back) for back in backs) >= 4.5, color
+    assert set(COLORS) < set(DARK) and len(set(DARK.values())) == len(DARK)
+    assert contrast("#000000", "#FFFFFF") == pytest.approx(21)
+    assert contrast("#777777", "#FFFFFF") == pytest.approx(4.48, abs=0.01)
+    # What no page recolours is near the 4.5 of WCAG 2, which no grey has on both.
+    assert min(contrast(TEMPLATE.layout.font.color, back) for back in ("#FFFFFF", "#15181C")) > 4
 
 
 def test_a_healthy_optimizer_is_said_to_be_one_also_when_its_learning_rate_has_ended():
@@ -258,8 +272,40 @@ def test_the_gait_holds_every_part_and_its_frames_move_body_and_cursor(walk):
     assert len(frame.data) == len(frame.traces)
     joint = next(trace for trace in figure.data if trace.name == "leg 1" and trace.legendgroup == "late")
     places = thinned(walk["hip_1_angle"])
-    assert np.allclose(joint.y, walk["hip_1_angle"][places], rtol=1e-3)
-    assert np.allclose(joint.x, walk.time[places])
+    assert np.allclose(joint.y, walk["hip_1_angle"][places], atol=0.01)
+    assert np.allclose(joint.x0 + joint.dx * np.arange(len(joint.y)), walk.time[places])
+    # The curves show three seconds, and the page of them that the cursor is on.
+    assert list(figure.layout.xaxis2.range) == [0, 3]
+    assert next(list(frame.layout.xaxis2.range) for frame in figure.frames if frame.name == "149") == [0, 3]
+
+
+def test_the_window_follows_the_cursor(walk):
+    figure = dashboards.gait(long(walk, 400))
+    ranges = {int(frame.name): list(frame.layout.xaxis2.range) for frame in figure.frames}
+    assert ranges[100] == [0, 3] and ranges[200] == [3, 6] and ranges[400] == [6, 9]
+
+
+def test_the_stride_cycle_is_the_mean_over_strides_of_each_leg(walk):
+    steps = np.arange(601)
+    on = (steps % 50) < 30  # a stride takes a second
+    angle = np.sin(2 * np.pi * steps / 50)
+    series = {**{name: np.resize(values, 601 if len(values) > walk.length else 600)
+                 for name, values in walk.series.items()},
+              "contact_1": on.astype(float), "contact_2": (((steps + 25) % 50) < 30).astype(float),
+              "hip_1_angle": angle, "hip_2_angle": np.sin(2 * np.pi * (steps + 25) / 50),
+              "position_x": 0.1 * steps}
+    strider = dataclasses.replace(walk, series=series, steps=600, poses=np.resize(walk.poses, (601, 5, 3)))
+    figure = dashboards.stride_cycle(strider)
+    first, second = (next(trace for trace in figure.data if trace.name == f"leg {leg}" and trace.line.color == color)
+                     for leg, color in ((1, RED), (2, BLUE)))
+    for leg in (first, second):  # each from its own landing on
+        assert np.allclose(leg.y, np.sin(2 * np.pi * np.linspace(0, 1, 101)), atol=0.02)
+    assert "strides averaged: 10" in texts(figure)
+    both = dashboards.stride_cycle({"one": strider, "other": strider, "still": walk})
+    assert {trace.legendgroup for trace in both.data} == {"one", "other"}
+    assert dashboards.stride_cycle(walk) is None and dashboards.stride_cycle(pole()) is None
+    portraits = dashboards.phase_portraits({"one": strider, "other": strider}, overlay=True)
+    assert all(trace.x[0] == trace.x[-1] for trace in portraits.data)  # closed loops
 
 
 def test_choices_are_stairs_between_their_names_and_what_is_left_out_is_said(walk):
@@ -411,6 +457,15 @@ def test_a_report_of_a_large_run_stays_under_10_mb(walk):
     assert time.process_time() - started < 30
 
 
+def low_contrasts(found):
+    """Of what TEXTS finds, what a reader can hardly see."""
+    def color(parts):
+        return "#" + "".join(f"{round(part):02x}" for part in parts)
+
+    return [(words, color(front), color(back)) for words, front, back in found
+            if contrast(color(front), color(back)) < 4.5]
+
+
 @pytest.mark.skipif(CHROMIUM is None, reason="no Chromium here")
 @pytest.mark.parametrize(("width", "dark"), [(1080, False), (480, True)])
 def test_a_page_draws_everything_and_answers_to_clicks_offline(tmp_path, walk, width, dark):
@@ -440,9 +495,50 @@ def test_a_page_draws_everything_and_answers_to_clicks_offline(tmp_path, walk, w
         ".active; const look = setInterval(() => { if (f._fullLayout.sliders[0].active > first + 2) {"
         "clearInterval(look); done('plays'); } }, 20); })",
         "getComputedStyle(document.body).backgroundColor",
+        # The legend of two runs: a click hides one, a double click shows one alone, a click on each shows all.
+        """(async () => {
+          const f = document.querySelector('#figure4');
+          const keys = f.previousElementSibling.querySelectorAll('.keys button');
+          const shown = async () => {
+            await new Promise(done => setTimeout(done, 300));
+            return [...new Set(f.data.filter(t => t.meta && t.visible !== 'legendonly').map(t => t.meta))];
+          };
+          const found = [[...keys].map(key => key.textContent), await shown()];
+          keys[0].click();
+          found.push(await shown());
+          keys[0].dispatchEvent(new MouseEvent('dblclick', {bubbles: true}));
+          found.push(await shown());
+          keys[1].click();
+          found.push(await shown());
+          return found;
+        })()""",
+        """(async () => {
+          Plotly.Fx.hover(document.querySelector('#figure4'), {xval: 819200}, 'xy');
+          await new Promise(done => setTimeout(done, 300));
+          return [...document.querySelectorAll('#figure4 .hoverlayer text')].map(t => t.textContent).join(' | ');
+        })()""",
+        """(async () => {
+          const saved = [], make = URL.createObjectURL;
+          let blob;
+          URL.createObjectURL = one => { if (one.type === 'text/csv') blob = one; return make(one); };
+          HTMLAnchorElement.prototype.click = function () { saved.push(this); };
+          const tools = document.querySelector('#figure4').previousElementSibling;
+          for (const button of tools.querySelectorAll('.files button')) button.click();
+          while (saved.length < 3) await new Promise(done => setTimeout(done, 50));
+          return [saved.map(a => [a.download, a.href.slice(0, 14)]), await blob.text()];
+        })()""",
+        TEXTS,
     ], tmp_path / "profile", width, dark)
     assert errors == []
-    drawn, title, wide, _, (last, axis), moved, _, plays, back = answers
+    drawn, title, wide, _, (last, axis), moved, _, plays, back, legend, hover, saved, found = answers
+    names = [EVIL, "b"]
+    assert legend == [[f"● {name}" for name in names], names, ["b"], [EVIL], names]
+    assert "step" in hover and EVIL in hover and "b: " in hover
+    assert low_contrasts(found) == []
+    files, table = saved
+    assert {name.rpartition(".")[2] for name, _ in files} == {"png", "svg", "csv"}
+    assert ("data:image/png" in {href for _, href in files}) and table.startswith("plot,series,x,y\n")
+    assert table.count("\n") > 1000 and "\nReturn," in table
     assert all(count > 0 for count in drawn)
     assert title == EVIL and wide <= width
     assert last == pytest.approx(400 * 1.5 / 60) and "minutes of training" in axis

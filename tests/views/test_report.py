@@ -8,12 +8,15 @@ import os
 import re
 import resource
 import shutil
+import sys
 import threading
+import types
 from pathlib import Path
 
 import gymnasium
 import nbclient
 import nbformat
+import numpy as np
 import pytest
 from browser import CHROMIUM, visit
 from helpers import NAMES, TINY, WatchedStorage, flip
@@ -419,3 +422,26 @@ def test_the_notebook_runs_twice_and_its_dashboards_draw(places, tmp_path):
     assert errors == []
     assert len(answers[0]) >= 4 and sum(count > 0 for count in answers[0]) >= 3
     assert (tmp_path / "first-second-report.html").exists()
+
+
+def test_figures_and_tables_take_a_runs_name(places, monkeypatch):
+    monkeypatch.setenv("COLAB_RL_ROOT", str(places["root"]))
+    monkeypatch.setenv("COLAB_RL_STORE", "none")
+    figure = colab_rl.dashboards.learning("first")
+    assert figure.data and "solved at 475" in " ".join(note.text for note in figure.layout.annotations)
+    assert {trace.meta for trace in colab_rl.dashboards.optimizer(["first", "second"]).data} == {"first", "second"}
+    gait = colab_rl.dashboards.gait("first")
+    assert len({trace.legendgroup for trace in gait.data if trace.legendgroup}) > 1
+    with pytest.raises(UsageError, match="did you mean 'first'"):
+        colab_rl.dashboards.learning("frist")
+
+
+def test_the_history_is_a_table(places, monkeypatch):
+    monkeypatch.setitem(sys.modules, "pandas", None)
+    with pytest.raises(colab_rl.ColabRLError, match="pip install pandas"):
+        colab_rl.history("first", **places)
+    fake = types.ModuleType("pandas")  # it is none of what colab_rl needs; Colab has it
+    fake.DataFrame = dict
+    monkeypatch.setitem(sys.modules, "pandas", fake)
+    table = colab_rl.history("first", **places)
+    assert len(table["step"]) == len(table["loss/policy"]) > 2 and (np.diff(table["step"]) > 0).all()

@@ -1,6 +1,7 @@
 """Figures of a run: plain functions from tables and episodes to `plotly.graph_objects.Figure`; `comparison` to a table.
 
     from colab_rl import dashboards, record
+    dashboards.learning("walker").show()
     dashboards.gait(record("walker")).show()
     dashboards.learning(dashboards.Curves("mine", {"step": steps, "episode/return": returns})).show()
 
@@ -15,6 +16,7 @@ from colab_rl.views.dashboards.gradients import optimizer
 from colab_rl.views.dashboards.health import diagnose
 from colab_rl.views.dashboards.learning import learning
 from colab_rl.views.dashboards.phases import phase_portraits
+from colab_rl.views.dashboards.strides import stride_cycle
 
 __all__ = ["Contender", "Curves", "Mark", "Table", "bootstrap_interval", "comparison", "diagnose", "gait", "learning",
-           "optimizer", "phase_portraits", "scores", "table_of"]
+           "optimizer", "phase_portraits", "scores", "stride_cycle", "table_of"]

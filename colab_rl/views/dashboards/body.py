@@ -17,11 +17,12 @@ class Stage:
     """Where an episode's bodies are at a step, in m from the camera.
 
     label: of the episode. has_body: whether the episode has poses to draw.
-    color: of all bodies; by leg if not given.
+    color: of all bodies; by leg if not given. has_ground: whether its terrain is drawn.
     """
 
-    def __init__(self, label: str, episode: Episode, color: str | None = None):
+    def __init__(self, label: str, episode: Episode, color: str | None = None, has_ground: bool = True):
         self.label = label
+        self.has_ground = has_ground
         self.episode = episode
         self.has_body = bool(episode.outlines) and episode.poses.shape[1] == len(episode.outlines)
         if not self.has_body:
@@ -30,14 +31,14 @@ class Stage:
         for number, name in enumerate(episode.outlines):
             groups[name[-1] if name[-2:] in ("_1", "_2") else ""].append(number)
         self.groups = {end: members for end, members in groups.items() if members}
-        self.colors = {end: color or {"1": RED, "": "#6B7280", "2": BLUE}[end] for end in self.groups}
+        self.colors = {end: color or {"1": RED, "": GREY, "2": BLUE}[end] for end in self.groups}
         self.camera = self._camera()
 
     def traces(self, t: int) -> list[dict[str, Any]]:
         """Plotly traces: the terrain, then the bodies of each group, at step t."""
         look: dict[str, Any] = {"type": "scatter", "mode": "lines", "hoverinfo": "skip", "showlegend": False,
                                 "xaxis": "x", "yaxis": "y", "legendgroup": self.label}
-        looks: list[dict[str, Any]] = [{"line": {"color": GREY, "width": 1.5}}]
+        looks: list[dict[str, Any]] = [{"line": {"color": GREY, "width": 1.5}}] if self.has_ground else []
         looks += [{"fill": "toself", "line": {"color": color, "width": 2}} for color in self.colors.values()]
         return [{**look, **own, **moved} for own, moved in zip(looks, self.moved(t), strict=True)]
 
@@ -45,8 +46,8 @@ class Stage:
         """The x and y of the same traces at another step; the last state after the episode's end."""
         t = min(t, self.episode.length)
         camera = self.camera[t]
-        return [self._lines(self.episode.terrain, camera, clip=True),
-                *(self._lines([self._outline(body, t) for body in members], camera)
+        ground = [self._lines(self.episode.terrain, camera, clip=True)] if self.has_ground else []
+        return [*ground, *(self._lines([self._outline(body, t) for body in members], camera)
                   for members in self.groups.values())]
 
     def _outline(self, body: int, t: int) -> np.ndarray:

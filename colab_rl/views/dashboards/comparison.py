@@ -13,13 +13,13 @@ from colab_rl.evaluation.intervals import bootstrap_interval
 from colab_rl.views.dashboards import measures
 from colab_rl.views.dashboards.curves import Curves
 from colab_rl.views.dashboards.style import PHONE, empty, figure_of, plain, rounded, text_at, wrapped
-from colab_rl.views.palette import COLORS
+from colab_rl.views.palette import COLORS, css_name
 from colab_rl.views.values import text_of
 
 NONE = "-"
 TABLE_STYLE = """
 .contenders { overflow-x: auto; margin-bottom: 18px; }
-.contenders table { border-collapse: collapse; min-width: 100%; color: inherit; font-variant-numeric: tabular-nums; }
+.contenders table { border-collapse: collapse; color: inherit; font-variant-numeric: tabular-nums; }
 .contenders th, .contenders td { padding: 4px 10px; text-align: right; white-space: nowrap;
   border-bottom: 1px solid rgba(128,128,128,0.3); }
 .contenders thead th { min-width: 9em; vertical-align: bottom; }
@@ -60,7 +60,7 @@ class Table:
         """As an element of a page."""
         if not self.columns:
             return "<p>There is nothing to compare.</p>"
-        heads = "".join(f'<th scope="col" style="color:{COLORS[i % len(COLORS)]}">{plain(name)}</th>'
+        heads = "".join(f'<th scope="col" style="color:{css_name(COLORS[i % len(COLORS)])}">{plain(name)}</th>'
                         for i, name in enumerate(self.columns))
         body = "".join(f'<tr><th scope="row">{plain(name)}</th>'
                        + "".join(f"<td>{plain(cell)}</td>" for cell in cells) + "</tr>" for name, cells in self.rows)

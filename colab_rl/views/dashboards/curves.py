@@ -7,9 +7,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from colab_rl.views.dashboards.plots import Line
+from colab_rl.views.dashboards.plots import Line, XAxis
 
-X_AXES = {"Steps": "environment steps", "Wall time": "minutes of training", "Iterations": "iterations"}
+# What x can be, in the order of `Curves.xs`.
+X_AXES = {"Steps": XAxis("environment steps", "steps", "step %{x:,.0f}"),
+          "Wall time": XAxis("minutes of training", "min", "%{x:.1f} minutes"),
+          "Iterations": XAxis("iterations", "iterations", "iteration %{x:,.0f}")}
 
 
 @dataclass(frozen=True)
@@ -28,11 +31,13 @@ class Curves:
     """A run's metrics, under the name that the figures give it.
 
     table: a (rows,) float64 array for each column (docs/reference/metrics.md), NaN where a cell is empty.
+    goal: the return that counts as solved, drawn as a line.
     """
 
     label: str
     table: Mapping[str, np.ndarray]
     checkpoints: Sequence[Mark] = ()
+    goal: float | None = None
 
     @property
     def rows(self) -> int:

@@ -15,29 +15,35 @@ import numpy as np
 import plotly.graph_objects as go
 
 from colab_rl.evaluation.episode import Episode
+from colab_rl.runs.places import Location
 from colab_rl.views.dashboards.body import Stage
 from colab_rl.views.dashboards.measures import contact_names, contact_sentence, gait_sentence
-from colab_rl.views.dashboards.plots import DASHES, Line, Plot, stacked, suffix, title_of
-from colab_rl.views.dashboards.style import BUTTONS, CURRENT_VALUE, SLIDER, checkpoint_slider, empty, legend, rounded
-from colab_rl.views.palette import BLUE, COLORS, CYAN, GREEN, GREY, PURPLE, RED, YELLOW, colors_of
+from colab_rl.views.dashboards.named import Episodes, episodes_of
+from colab_rl.views.dashboards.plots import DASHES, Line, Plot, XAxis, stacked, suffix, title_of
+from colab_rl.views.dashboards.style import BUTTONS, CURRENT_VALUE, SLIDER, checkpoint_slider, empty, rounded
+from colab_rl.views.palette import BLUE, COLORS, CYAN, GREEN, GREY, PURPLE, RED, YELLOW, colors_of, limb
 from colab_rl.views.values import value_range, words_of
 
 LONGEST_FRAME = 60_000  # ms, while an animation plays
 MOST_FRAMES = 300     # of an animation; a longer episode is shown in larger strides
+MOST_ACTIONS = 6      # that one plot shows
 MOST_CHANNELS = 32    # of an environment that is not described
 PART_COLORS = (BLUE, YELLOW, RED, GREY, PURPLE, CYAN)  # the return's own is green
+WINDOW = 3.0          # s that the curves show at a time
+MOST_STEPS = 2000     # of an episode that are drawn one by one
 SPEEDS = {"▶ play": 1.0, "half speed": 0.5, "double": 2.0}
 
 
 @np.errstate(all="ignore")
-def gait(episodes: Episode | Mapping[str, Episode], gamma: float = 0.99, overlay: bool = False,
-         first: str | None = None) -> go.Figure:
+def gait(episodes: Episodes, gamma: float = 0.99, overlay: bool = False, first: str | None = None, *,
+         root: Location = None, store: Location = None) -> go.Figure:
     """Episodes by label: one at a time with a slider between them, or all over each other.
 
+    episodes: one, several by label, or a run's name: one of each of its checkpoints. root, store: see Places.
     gamma: the discount of the return that is held against the value estimate.
     first: the label of the episode that is shown before the slider is touched; the last one if not given.
     """
-    episodes = {"": episodes} if isinstance(episodes, Episode) else dict(episodes)
+    episodes = episodes_of(episodes, root, store)
     if not episodes:
         return empty("There is no telemetry: it comes with a checkpoint that was evaluated.")
     found = {label: {plot.title: plot for plot in episode_plots(episode, gamma)} for label, episode in episodes.items()}
@@ -66,7 +72,7 @@ class _Animation:
         self.longest = max(episode.length for episode in episodes.values())
         self.stride = -(-self.longest // MOST_FRAMES)
         self.times = range(0, self.longest + 1, self.stride)
-        self.stages = [Stage(label, episode, COLORS[i % len(COLORS)] if overlay else None)
+        self.stages = [Stage(label, episode, COLORS[i % len(COLORS)] if overlay else None, not (overlay and i))
                        for i, (label, episode) in enumerate(episodes.items())]
         if not all(stage.has_body for stage in self.stages):
             self.stages = []
@@ -76,9 +82,9 @@ class _Animation:
         merged = [self._merged(number) for number in range(len(self.plots[self.shown]))]
         stage = [self._stage_plot(self.shown)] if self.stages else []
         sliders = 58 if len(self.episodes) > 1 and not self.overlay else 0
-        figure = stacked([*stage, *merged], "seconds" if self.timed else "steps", top=100 + sliders,
-                         x_range=value_range([0, self.longest * self.step], 0),
-                         above=legend(list(self.episodes)) if self.overlay else [])
+        x_axis = (XAxis("seconds", "s", "%{x:.2f} s") if self.timed else XAxis("steps", "steps", "step %{x:.0f}"))
+        figure = stacked([*stage, *merged], x_axis, top=100 + sliders, x_range=self._window(0),
+                         keys=list(self.episodes) if self.overlay else [])
         figure.update_layout(self._ranges(self.shown))
         if stage:
             self._free_stage_axes(figure)
@@ -87,10 +93,17 @@ class _Animation:
         figure.add_traces([self._cursor(plot, number) for number, plot in enumerate(merged, 1 + len(stage))])
         for trace, visible in zip(figure.data, self._visible(figure, self.shown), strict=True):
             trace.visible = visible
-        figure.frames = [go.Frame(name=str(t), data=self._moved(t), traces=list(range(moving, len(figure.data))))
-                         for t in self.times]
+        leading = f"xaxis{suffix(1 + len(stage))}"  # which the others match
+        figure.frames = [go.Frame(name=str(t), data=self._moved(t), traces=list(range(moving, len(figure.data))),
+                                  layout={leading: {"range": rounded(self._window(t))}}) for t in self.times]
         self._add_controls(figure, sliders)
         return figure
+
+    def _window(self, t: int) -> tuple[float, float]:
+        """The range of x at step t: the page of `WINDOW` seconds that the cursor is on, so that curves can be read."""
+        width = min(WINDOW, self.longest * self.step) if self.timed else self.longest
+        start = width * (t * self.step // width) if width else 0.0
+        return start, start + (width or 1.0)
 
     def _merged(self, number: int) -> Plot:
         """One plot with the lines of all episodes; the title is that of the episode shown first."""
@@ -101,10 +114,11 @@ class _Animation:
             for line in plot.lines:
                 if self.overlay:
                     line = replace(line, color=COLORS[i % len(COLORS)], dash=dashes[line.name],
+                                   width=line.width if i == 0 else 0.8 * line.width, opacity=1.0 if i == 0 else 0.55,
                                    in_title=line.in_title and i == 0, kind="line" if line.kind == "area" else line.kind)
                     if line.kind == "steps":  # the runs' bars beside each other
                         line = replace(line, y=line.y + 0.36 * (0.5 - i / (len(columns) - 1)), width=10 / len(columns))
-                lines.append(replace(line, group=label, stack=f"{line.stack}{i}"))
+                lines.append(replace(line, group=label, stack=f"{line.stack}{i}", most=MOST_STEPS))
         shown = columns[self.shown]
         y_range = _extent(list(columns.values())) if shown.y_range else None
         return replace(shown, lines=lines, y_range=y_range, note="" if self.overlay else shown.note)
@@ -238,15 +252,24 @@ def _contacts(episode: Episode) -> Plot:
 def _actions(episode: Episode, steps: np.ndarray) -> Plot:
     """What was done: numbers as lines, choices as stairs between their names."""
     names = episode.action_names
-    title = "Actions" if len(names) <= len(COLORS) else f"Actions, the first {len(COLORS)} of {len(names)}"
+    title = "Actions" if len(names) <= MOST_ACTIONS else f"Actions, the first {MOST_ACTIONS} of {len(names)}"
     discrete = all(np.issubdtype(episode[name].dtype, np.integer) for name in names)
-    lines = [Line(words_of(name.removeprefix("action_")), steps, episode[name].astype(float), color=color, width=1.1,
-                  kind="stairs" if discrete else "line") for name, color in zip(names, COLORS, strict=False)]
+    colors, dashes = colors_of(names), _dashes_of(names)
+    lines = [Line(words_of(name.removeprefix("action_")), steps, episode[name].astype(float), color=color, dash=dash,
+                  width=1.4, kind="stairs" if discrete else "line")
+             for name, color, dash in zip(names[:MOST_ACTIONS], colors, dashes, strict=False)]
     if not discrete:
         return Plot(title, episode.units.get(names[0], ""), lines, height=120)
     words = episode.shown.choices
     return Plot(title, "", lines, height=90, y_range=(-0.4, len(words) - 0.6) if words else None,
                 y_ticks=(range(len(words)), words) if words else None)
+
+
+def _dashes_of(names: Sequence[str]) -> list[str]:
+    """A dash for each kind of joint: `hip` of both legs has one, since the colour tells the legs apart."""
+    kinds = list(dict.fromkeys(name.rstrip("0123456789_") for name in names))
+    several = any(limb(name) is not None for name in names)
+    return [DASHES[kinds.index(name.rstrip("0123456789_")) % len(DASHES)] if several else "solid" for name in names]
 
 
 def _rewards(episode: Episode, steps: np.ndarray) -> Plot:

@@ -8,10 +8,12 @@ from collections.abc import Sequence
 import numpy as np
 import plotly.graph_objects as go
 
+from colab_rl.runs.places import Location
 from colab_rl.views.dashboards.curves import Curves
 from colab_rl.views.dashboards.health import FEWEST_ROWS, diagnose, judged_rows
 from colab_rl.views.dashboards.learning import with_x_buttons
 from colab_rl.views.dashboards.metric_plots import NETWORKS, RATIO, UPDATE
+from colab_rl.views.dashboards.named import Runs, curves_of
 from colab_rl.views.dashboards.plots import DASH_WORDS, DASHES, Line, Plot
 from colab_rl.views.dashboards.style import empty, wrapped
 from colab_rl.views.palette import COLORS, GREEN, GREY, RED, YELLOW
@@ -20,21 +22,23 @@ HEALTHY, FEW = "Nothing unhealthy in the last fifth of the run", "Too few rows y
 
 
 @np.errstate(all="ignore")
-def optimizer(runs: Curves | Sequence[Curves]) -> go.Figure:
-    """The optimizer of a run, or of several, by network; what is unhealthy is said above and marked broadly."""
-    runs = [runs] if isinstance(runs, Curves) else list(runs)
-    runs = [run for run in runs if run.networks]
-    if not runs:
+def optimizer(runs: Runs, *, root: Location = None, store: Location = None) -> go.Figure:
+    """The optimizer of a run, or of several, by network; what is unhealthy is said above and marked broadly.
+
+    Arguments are those of `learning`.
+    """
+    found = [run for run in curves_of(runs, root, store) if run.networks]
+    if not found:
         return empty("There are no optimizer metrics yet: they come with the first iteration.")
-    dashes = dict(zip(dict.fromkeys(network for run in runs for network in run.networks), itertools.cycle(DASHES)))
-    key = ", ".join(f"{DASH_WORDS[dash]} {network}" for network, dash in dashes.items()) if len(runs) > 1 else ""
+    dashes = dict(zip(dict.fromkeys(network for run in found for network in run.networks), itertools.cycle(DASHES)))
+    key = ", ".join(f"{DASH_WORDS[dash]} {network}" for network, dash in dashes.items()) if len(found) > 1 else ""
     plots = []
     for about in NETWORKS:
-        lines = _lines(runs, about.columns, dashes)
+        lines = _lines(found, about.columns, dashes)
         if lines:
             plots.append(Plot(about.title, about.unit, lines, log=about.log, note=key,
                               axes={} if about.log else {"y": {"rangemode": "tozero"}}))
-    return with_x_buttons(plots, [run.label for run in runs], _sentences(runs))
+    return with_x_buttons(plots, found, _sentences(found))
 
 
 def _lines(runs: Sequence[Curves], columns: dict[str, str], dashes: dict[str, str]) -> list[Line]:

@@ -3,55 +3,66 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import plotly.graph_objects as go
 
+from colab_rl.runs.places import Location
 from colab_rl.views.dashboards.curves import X_AXES, Curves
 from colab_rl.views.dashboards.metric_plots import FURTHER, LEARNING, NOT_SHOWN, RETURN, SPEED, TIMES, MetricPlot
-from colab_rl.views.dashboards.plots import DASHES, Line, Plot, drawn_points, stacked
-from colab_rl.views.dashboards.style import BUTTONS, empty, legend, rounded
+from colab_rl.views.dashboards.named import Runs, curves_of
+from colab_rl.views.dashboards.plots import DASHES, Line, Plot, drawn_points, stacked, suffix
+from colab_rl.views.dashboards.style import BUTTONS, empty, rounded
 from colab_rl.views.palette import BLUE, COLORS, CYAN, GREEN, GREY, RED, YELLOW
 from colab_rl.views.values import LARGEST, text_of, value_range
 
+FEW_RUNS, COARSE = 4, 250  # runs whose lines are drawn in full, and points of a line of more runs
 TIME_COLORS = (BLUE, RED, GREEN, YELLOW)  # in the order of TIMES
 
 
 @np.errstate(all="ignore")
-def learning(runs: Curves | Sequence[Curves]) -> go.Figure:
+def learning(runs: Runs, *, root: Location = None, store: Location = None) -> go.Figure:
     """How a run learned, or several, overlaid in a colour each; buttons switch the x axis.
 
+    runs: a run's name or its metrics, or several of them. root, store: see Places.
     Columns that a table lacks leave their plot out.
     """
-    runs = [runs] if isinstance(runs, Curves) else list(runs)
-    runs = [run for run in runs if run.rows]
-    if not runs:
+    found = [run for run in curves_of(runs, root, store) if run.rows]
+    if not found:
         return empty("There are no metrics yet: the first row comes with the first checkpoint after an iteration.")
-    plots = [_returns(runs)]
-    for about in (*LEARNING, *_further_plots(runs)):
-        lines = _lines(runs, about.columns)
+    plots = [_returns(found)]
+    for about in (*LEARNING, *_further_plots(found)):
+        lines = _lines(found, about.columns)
         if lines:
             small = {"tickformat": "~e"} if 0 < _largest_in(lines) < 0.01 else {}
             positive = all((line.y[np.isfinite(line.y)] > 0).all() for line in lines)
             plots.append(Plot(about.title, about.unit, lines, log=about.log and positive,
                               y_range=None if about.log else _around_a_constant(lines), axes={"y": small}))
-    plots += _times(runs) + _speeds(runs)
-    return with_x_buttons(plots, [run.label for run in runs])
+    plots += _times(found) + _speeds(found)
+    return with_x_buttons(plots, found)
 
 
-def with_x_buttons(plots: Sequence[Plot], labels: Sequence[str], above: Sequence[str] = ()) -> go.Figure:
+def with_x_buttons(plots: Sequence[Plot], runs: Sequence[Curves], above: Sequence[str] = ()) -> go.Figure:
     """The plots, whose lines `Curves.line` made, under buttons that switch all of them to another unit of x.
 
-    labels: of the runs; several are explained over the plots, and `above` are lines of text under that.
+    x goes from 0 to the end of the longest run, in every figure of these runs. above: lines of text over the plots.
     """
-    figure = stacked(plots, X_AXES["Steps"], top=44, above=[*(legend(labels) if len(labels) > 1 else []), *above])
+    ranges = [(0.0, 1.01 * max(float(np.nanmax(run.xs()[i], initial=0.0)) for run in runs) or 1.0)
+              for i in range(len(X_AXES))]
+    if len(runs) > FEW_RUNS:  # the page holds each line's x in three units
+        plots = [replace(plot, lines=[replace(line, most=COARSE) for line in plot.lines]) for plot in plots]
+    figure = stacked(plots, X_AXES["Steps"], top=44, above=above, x_range=ranges[0],
+                     keys=[run.label for run in runs] if len(runs) > 1 else [])
     lines = [line for plot in plots for line in plot.lines]
     every = [[rounded(x[drawn_points(line)], 7) for x in line.other_x] for line in lines]
-    last = "" if len(plots) == 1 else str(len(plots))
+    axes = [f"xaxis{suffix(number)}" for number in range(1, len(plots) + 1)]
     buttons = [{"label": label, "method": "update",
                 "args": [{"x": [xs[i] for xs in every]},
-                         {f"xaxis{last}.title.text": title, "xaxis.autorange": True}]}
-               for i, (label, title) in enumerate(X_AXES.items())]
+                         {f"{axes[-1]}.title.text": x_axis.title, "xaxis.range": rounded(x_range),
+                          **{f"{axis}.ticksuffix": f" {x_axis.unit}" for axis in axes},
+                          **{f"{axis}.unifiedhovertitle.text": x_axis.hover for axis in axes}}]}
+               for i, ((label, x_axis), x_range) in enumerate(zip(X_AXES.items(), ranges, strict=True))]
     margin = figure.layout.margin
     figure.update_layout(updatemenus=[{**BUTTONS, "buttons": buttons, "pad": {"t": 4, "l": 0}, "y": 1 + (
         margin.t - 4) / (figure.layout.height - margin.t - margin.b)}])
@@ -84,8 +95,20 @@ def _returns(runs: Sequence[Curves]) -> Plot:
                                          for score, spread in zip(scores, spreads, strict=True)]))
         lines += _checkpoint_marks(run, mark_color, alone)
         lines += _resume_marks(run, lines)
+    lines += _goals(runs)
     return Plot(RETURN.title, RETURN.unit, lines, height=260,
                 note="" if alone else "line: training, dots: evaluation, diamonds: checkpoints")
+
+
+def _goals(runs: Sequence[Curves]) -> list[Line]:
+    """A line at each return that counts as solved."""
+    found = []
+    for goal in dict.fromkeys(run.goal for run in runs if run.goal is not None):
+        longest = max(runs, key=lambda run: run.xs()[0].max(initial=0.0))
+        ends = tuple(np.array([0.0, x.max(initial=0.0)]) for x in longest.xs())
+        found.append(Line(f"solved at {text_of(goal, 0)}", ends[0], np.full(2, goal), color=GREY, dash="dash",
+                          width=1.4, other_x=ends))
+    return found
 
 
 def _checkpoint_marks(run: Curves, color: str, alone: bool) -> list[Line]:

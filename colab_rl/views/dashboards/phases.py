@@ -9,7 +9,10 @@ import numpy as np
 import plotly.graph_objects as go
 
 from colab_rl.evaluation.episode import Episode
+from colab_rl.runs.places import Location
+from colab_rl.views.dashboards.named import Episodes, episodes_of
 from colab_rl.views.dashboards.plots import suffix
+from colab_rl.views.dashboards.strides import strides_of
 from colab_rl.views.dashboards.style import checkpoint_slider, empty, figure_of, plain, rounded, text_at, wrapped
 from colab_rl.views.palette import COLORS, colors_of
 
@@ -23,13 +26,14 @@ Portrait = tuple[str, list[tuple[str, str, str, str]]]  # title; (x channel, y c
 
 
 @np.errstate(all="ignore")
-def phase_portraits(episodes: Episode | Mapping[str, Episode], overlay: bool = False,
-                    first: str | None = None) -> go.Figure:
+def phase_portraits(episodes: Episodes, overlay: bool = False, first: str | None = None, *,
+                    root: Location = None, store: Location = None) -> go.Figure:
     """Up to four portraits of episodes by label: one at a time with a slider, or all over each other.
 
+    episodes, root, store: as in `gait`.
     first: the label of the episode shown before the slider is touched, the last one where not given.
     """
-    shown = {"": episodes} if isinstance(episodes, Episode) else dict(episodes)
+    shown = episodes_of(episodes, root, store)
     portraits = _portraits(list(shown.values())) if shown else []
     if not portraits:
         return empty("These episodes have no angles and speeds to hold against each other.")
@@ -52,15 +56,32 @@ def phase_portraits(episodes: Episode | Mapping[str, Episode], overlay: bool = F
         for owner, (label, episode) in enumerate(shown.items()):
             chosen = np.linspace(0, episode.length, min(MOST, episode.length + 1)).astype(int)
             for x, y, word, color in curves:
-                figure.add_trace({
-                    "type": "scatter", "mode": "lines", "x": rounded(episode[x][chosen]), "showlegend": False,
-                    "y": rounded(episode[y][chosen]), "xaxis": f"x{axis}", "yaxis": f"y{axis}", "opacity": 0.7,
-                    "line": {"color": COLORS[owner % len(COLORS)] if overlay else color, "width": 1},
-                    "name": plain(f"{label} {word}"), "legendgroup": label, "visible": overlay or label == first})
+                look = {"type": "scatter", "mode": "lines", "showlegend": False, "xaxis": f"x{axis}",
+                        "yaxis": f"y{axis}", "name": plain(f"{label} {word}"), "legendgroup": label,
+                        "visible": overlay or label == first, "meta": label if overlay else word}
+                color = COLORS[owner % len(COLORS)] if overlay else color
+                loop = _mean_loop(episode, x, y)
+                if loop:
+                    figure.add_trace({**look, "x": rounded(loop[0]), "y": rounded(loop[1]),
+                                      "line": {"color": color, "width": 2.4 if owner == 0 or not overlay else 1.4}})
+                if not loop or not overlay:  # of several episodes all their strides would be a tangle
+                    figure.add_trace({**look, "x": rounded(episode[x][chosen]), "y": rounded(episode[y][chosen]),
+                                      "opacity": 0.3 if loop else 0.7, "line": {"color": color, "width": 1}})
+    keys = ([{"name": label, "color": COLORS[i % len(COLORS)], "sign": "●"} for i, label in enumerate(shown)]
+            if overlay else [])
+    figure.update_layout(meta={"keys": keys, "legend_pixels": 0})
     if len(shown) > 1 and not overlay:
         args = {label: [{"visible": [trace.legendgroup == label for trace in figure.data]}] for label in shown}
         figure.update_layout(sliders=[checkpoint_slider(args, first, 1 + (top - 4) / (330 * rows - 40))])
     return figure
+
+
+def _mean_loop(episode: Episode, x: str, y: str) -> tuple[np.ndarray, np.ndarray] | None:
+    """The mean of both channels over the strides of the first one's leg, closed; None if the body does not stride."""
+    across, up = strides_of(episode, x), strides_of(episode, y)
+    if not len(across) or len(across) != len(up):
+        return None
+    return tuple(np.append(cycles.mean(0), cycles.mean(0)[0]) for cycles in (across, up))  # type: ignore[return-value]
 
 
 def _portraits(episodes: list[Episode]) -> list[Portrait]:

@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 import plotly.graph_objects as go
 
-from colab_rl.views.dashboards.style import PHONE, figure_of, plain, rounded, text_at
-from colab_rl.views.palette import BLUE
+from colab_rl.views.dashboards.style import PHONE, figure_of, legend, plain, rounded, text_at
+from colab_rl.views.palette import BLUE, COLORS
 from colab_rl.views.values import SMALLEST
 
 DASHES = ("solid", "dot", "dash", "dashdot")
@@ -23,11 +23,15 @@ DASH_WORDS = {"solid": "—", "dot": "···", "dash": "- -", "dashdot": "-·-"}
 MOST_DRAWN = 600           # of a line; no screen shows more
 LINE, GAP = 17, 26          # pixels of a line of text above a plot, and of the room below it for its ticks
 LEFT, RIGHT, BOTTOM = 58, 14, 48  # pixels around all of them
+LEGEND_LINE, LEGEND_GAP = 18, 8    # pixels of a line of text over them, and under the last
 
 
 @dataclass(frozen=True)
 class Line:
-    """One series of a plot. kind: line, points, area (stacked), steps (with gaps), stairs; hover: a text a point."""
+    """One series of a plot. hover: a text a point.
+
+    kind: line, points, area (stacked), steps (with gaps), stairs, or band (from `y - error` to `y + error`).
+    """
 
     name: str
     x: np.ndarray
@@ -44,6 +48,12 @@ class Line:
     group: str = ""         # of lines that are shown and hidden together
     in_title: bool = True
     other_x: Sequence[np.ndarray] = ()  # in the units of x that buttons switch between
+    most: int = MOST_DRAWN  # points that are drawn
+
+    @property
+    def key(self) -> str:
+        """What it is shown and hidden by in a page's legend, if the figure has no groups."""
+        return self.name if self.in_title else ""
 
 
 @dataclass(frozen=True)
@@ -61,13 +71,26 @@ class Plot:
     axes: dict[str, Any] = field(default_factory=dict)
 
 
-def stacked(plots: Sequence[Plot], x_title: str, *, top: int = 0, x_range: tuple[float, float] | None = None,
-            above: Sequence[str] = ()) -> go.Figure:
+@dataclass(frozen=True)
+class XAxis:
+    """What x is called under the plots, behind the first tick of each plot, and in front of a hovered place."""
+
+    title: str
+    unit: str
+    hover: str
+
+
+def stacked(plots: Sequence[Plot], x_axis: XAxis, *, top: int = 0, x_range: tuple[float, float] | None = None,
+            above: Sequence[str] = (), keys: Sequence[str] = ()) -> go.Figure:
     """Plots one under the other with one x axis.
 
     top: pixels kept free above them, for buttons; above: lines of text that stand there.
+    keys: the groups of lines, if they are what is told apart; they are named above the plots. A page shows them, or the
+        names of the lines, as buttons that hide and show; it finds them in the layout's `meta`.
     """
-    top += 18 * len(above) + (8 if above else 0)
+    named = legend(keys) if keys else []
+    above = [*named, *above]
+    top += LEGEND_LINE * len(above) + (LEGEND_GAP if above else 0)
     titles = [title_of(plot) for plot in plots]
     rooms = [7 + LINE * (title.count("<br>") + 1) for title in titles]
     inner = sum(rooms) + sum(plot.height + GAP for plot in plots)
@@ -80,13 +103,31 @@ def stacked(plots: Sequence[Plot], x_title: str, *, top: int = 0, x_range: tuple
         high = 1 - (offset + room) / inner
         low = max(0.0, high - plot.height / inner)
         offset += room + plot.height + GAP
-        traces += [trace_of(line, number, plot.unit) for line in plot.lines]
-        axes |= _axes_of(plot, number, [low, high], x_title if number == len(plots) else "", x_range)
+        traces += [{**trace_of(line, number, plot.unit), "meta": line.group if keys else line.key}
+                   for line in plot.lines]
+        axes |= _axes_of(plot, number, [low, high], x_axis, number == len(plots), x_range)
         annotations.append(text_at(title, high, yshift=2, font={"size": 12.5}, name=f"title{number}"))
-    annotations += [text_at(text, 1, yshift=18 * (len(above) - 1 - i) + 6) for i, text in enumerate(above)]
+    annotations += [text_at(text, 1, yshift=LEGEND_LINE * (len(above) - 1 - i) + 6,
+                            name=f"legend{i}" if i < len(named) else f"above{i}") for i, text in enumerate(above)]
     figure.add_traces(traces)
-    figure.update_layout(annotations=annotations, **axes)
+    room = LEGEND_LINE * len(named) + (LEGEND_GAP if named and len(above) == len(named) else 0)
+    figure.update_layout(annotations=annotations, hovermode="x unified", **axes,
+                         meta={"keys": _keys(plots, keys), "legend_pixels": room})
     return figure
+
+
+def _keys(plots: Sequence[Plot], groups: Sequence[str]) -> list[dict[str, str]]:
+    """What a page's legend shows: a name, its colour, and the sign of its dash."""
+    if groups:
+        return [{"name": group, "color": COLORS[i % len(COLORS)], "sign": "●"} for i, group in enumerate(groups)]
+    found = {line.key: {"name": line.key, "color": line.color, "sign": _sign(line)}
+             for plot in plots for line in reversed(plot.lines) if line.key}
+    return [found[key] for key in dict.fromkeys(line.key for plot in plots for line in plot.lines if line.key)]
+
+
+def _sign(line: Line) -> str:
+    """How a line is drawn, in a character."""
+    return {"points": "◆" if line.symbol != "circle" else "●", "area": "■"}.get(line.kind, DASH_WORDS[line.dash])
 
 
 def suffix(number: int) -> str:
@@ -118,9 +159,19 @@ def title_of(plot: Plot) -> str:
 
 def trace_of(line: Line, number: int, unit: str) -> dict[str, Any]:
     """A Plotly scatter trace for plot `number`."""
+    if line.kind == "band" and line.error is not None:
+        edges = np.concatenate([line.y - line.error, (line.y + line.error)[::-1]])
+        return {"type": "scatter", "x": rounded(np.concatenate([line.x, line.x[::-1]])), "y": rounded(edges),
+                "xaxis": f"x{suffix(number)}", "yaxis": f"y{suffix(number)}", "mode": "lines", "line": {"width": 0},
+                "fill": "toself", "fillcolor": line.color, "opacity": 0.18, "hoverinfo": "skip", "showlegend": False,
+                "legendgroup": line.group}
     chosen = drawn_points(line)
+    even = len(chosen) == len(line.x) > 2 and np.allclose(np.diff(line.x), line.x[1] - line.x[0])
+    place: dict[str, Any] = ({"x0": rounded(line.x[0], 7)[0], "dx": rounded(line.x[1] - line.x[0], 7)[0]}
+                             if even and not line.other_x else {"x": rounded(line.x[chosen], 7)})
+    digits = 3 if line.most > MOST_DRAWN else 4  # so many numbers would fill the page
     trace: dict[str, Any] = {
-        "type": "scatter", "x": rounded(line.x[chosen], 7), "y": rounded(line.y[chosen]), "name": plain(line.name),
+        "type": "scatter", **place, "y": rounded(line.y[chosen], digits), "name": plain(line.name),
         "xaxis": f"x{suffix(number)}", "yaxis": f"y{suffix(number)}", "opacity": line.opacity, "showlegend": False,
         "legendgroup": line.group,
         "mode": "markers" if line.kind == "points" else "lines", "connectgaps": line.kind == "line",
@@ -146,7 +197,7 @@ def drawn_points(line: Line) -> np.ndarray:
     """Indices of the points that are drawn."""
     if line.kind == "area":  # those that are stacked need the same places
         return np.linspace(0, len(line.y) - 1, min(len(line.y), MOST_DRAWN)).round().astype(int)
-    return thinned(line.y)
+    return thinned(line.y, line.most)
 
 
 def thinned(y: np.ndarray, most: int = MOST_DRAWN) -> np.ndarray:
@@ -161,10 +212,13 @@ def thinned(y: np.ndarray, most: int = MOST_DRAWN) -> np.ndarray:
     return np.unique(chosen)
 
 
-def _axes_of(plot: Plot, number: int, domain: Sequence[float], x_title: str, x_range: tuple[float, float] | None
-             ) -> dict[str, Any]:
+def _axes_of(plot: Plot, number: int, domain: Sequence[float], x_axis: XAxis, last: bool,
+             x_range: tuple[float, float] | None) -> dict[str, Any]:
     """The axes of plot `number` in the layout."""
-    x: dict[str, Any] = {"anchor": f"y{suffix(number)}", "domain": [0, 1], "title": {"text": x_title, "standoff": 6}}
+    x: dict[str, Any] = {"anchor": f"y{suffix(number)}", "domain": [0, 1],
+                         "title": {"text": x_axis.title if last else "", "standoff": 6},
+                         "ticksuffix": f" {x_axis.unit}", "showticksuffix": "first", "showexponent": "all",
+                         "unifiedhovertitle": {"text": x_axis.hover}}
     y: dict[str, Any] = {"anchor": f"x{suffix(number)}", "domain": list(domain),
                          "title": {"text": plain(plot.unit), "standoff": 2, "font": {"size": 11}}}
     if number > 1:

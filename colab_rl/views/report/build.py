@@ -33,7 +33,7 @@ from colab_rl.views.report.sections import Subject, facts_of, sections_of, verdi
 from colab_rl.views.report.sweep import score_table, sweep_page
 from colab_rl.views.report.verdict import Judged
 
-MOST_CONTENDERS = 6   # colours that are told apart
+MOST_CONTENDERS = 10   # colours that are told apart
 RECORDINGS = 5        # episodes behind speed, energy and stride frequency
 MARK = "made by colab_rl report"
 

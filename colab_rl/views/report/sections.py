@@ -19,14 +19,13 @@ from colab_rl.errors import ColabRLError
 from colab_rl.evaluation.episode import Episode
 from colab_rl.runs.identity import Identity
 from colab_rl.views import dashboards
-from colab_rl.views.history import History
+from colab_rl.views.history import MOST_EPISODES, History
+from colab_rl.views.live import duration
 from colab_rl.views.report.films import films_of
 from colab_rl.views.report.page import Section
 from colab_rl.views.report.settings_table import made_of
 from colab_rl.views.report.verdict import Judged, Verdict, verdict_of
 from colab_rl.views.values import text_of
-
-MOST_CHECKPOINTS = 6  # on the slider of the gait
 
 
 class Subject(NamedTuple):
@@ -107,16 +106,17 @@ def verdicts_of(subjects: Sequence[Subject]) -> list[Verdict]:
 def facts_of(subjects: Sequence[Subject]) -> list[tuple[str, str]]:
     """What is said at the top: names and values."""
     if len(subjects) > 1:
-        return [(subject.label, f"{subject.identity.env_id}, {subject.identity.algorithm}, "
+        return [(subject.label, f"{subject.identity.title}, {subject.identity.algorithm}, "
                  f"seed {subject.identity.config.get('seed')}") for subject in subjects]
     identity, history, manifest = subjects[0].identity, subjects[0].history, subjects[0].manifest
     newest, confirmed = history.newest, confirmation_of(history.checkpoints)
     best_one = best(history.checkpoints)
-    facts = [("Environment", identity.env_id), ("Algorithm", identity.algorithm),
+    facts = [("Environment", identity.title), ("Algorithm", identity.algorithm),
              ("Seed", str(identity.config.get("seed")))]
     if newest:
-        facts += [("Steps", f"{newest.step:,} of {newest.total_steps:,}"),
-                  ("Trained for", f"{newest.seconds / 60:.1f} minutes"),
+        early = ", target reached" if newest.step < newest.total_steps else ""
+        steps = f"{newest.step:,}{early}" if newest.finished else f"{newest.step:,} of {newest.total_steps:,}"
+        facts += [("Steps", steps), ("Trained for", duration(newest.seconds)),
                   ("Saved", newest.created[:16].replace("T", " ") + " UTC")]
     if confirmed:
         facts.append(("Score", confirmed.brief()))
@@ -130,7 +130,7 @@ def facts_of(subjects: Sequence[Subject]) -> list[tuple[str, str]]:
 def _gait_of_one(subject: Subject) -> Section:
     """How one run's gait came about."""
     history, manifest = subject.history, subject.manifest
-    shown = history.spread(MOST_CHECKPOINTS)
+    shown = history.spread(MOST_EPISODES)
     if manifest and manifest not in shown:
         shown = sorted([*shown[:1], *shown[2:], manifest], key=lambda one: one.generation)
     episodes = history.episodes(shown, subject.source)
@@ -141,7 +141,8 @@ def _gait_of_one(subject: Subject) -> Section:
         f"{'on the same terrain' if walks else 'from the same seed'}. Play it, drag the time through all "
         f"curves, and drag the checkpoint to see how {'the gait' if walks else 'what the policy does'} came about."
         + _value_note(subject.identity),
-        [dashboards.gait(episodes, _gamma(subject), first=first), dashboards.phase_portraits(episodes, first=first)])
+        [dashboards.gait(episodes, _gamma(subject), first=first), *_cycles(episodes, first),
+         dashboards.phase_portraits(episodes, first=first)])
 
 
 def _gait_of_several(subjects: Sequence[Subject]) -> Section:
@@ -152,8 +153,14 @@ def _gait_of_several(subjects: Sequence[Subject]) -> Section:
     return Section(
         "Gait" if all(episode.outlines for episode in episodes.values()) else "Episode",
         "One evaluation episode each, in the colours of the table above." + "".join(map(_value_note, identities)),
-        [dashboards.gait(episodes, _gamma(subjects[0]), overlay=True),
+        [dashboards.gait(episodes, _gamma(subjects[0]), overlay=True), *_cycles(episodes),
          dashboards.phase_portraits(episodes, overlay=True)])
+
+
+def _cycles(episodes: Mapping[str, Episode], only: str | None = None) -> list[go.Figure]:
+    """The stride cycle of what strides; `only` of one of the episodes, if there is one of that label."""
+    figure = dashboards.stride_cycle(episodes.get(only or "", episodes))
+    return [figure] if figure else []
 
 
 def _gamma(subject: Subject) -> float:

@@ -21,7 +21,8 @@ from colab_rl.progress import progress_bar, say
 from colab_rl.runs.identity import Identity
 from colab_rl.runs.places import Location, Places
 from colab_rl.storage import absolute_path
-from colab_rl.views.files import check_file_name, copy_to_store
+from colab_rl.views.files import check_file_name, copy_to_store, fitting_name
+from colab_rl.views.values import text_of
 from colab_rl.views.video.encoder import VideoWriter, check_encoder, check_suffix, check_writable
 from colab_rl.views.video.overlay import parse_panels
 from colab_rl.views.video.reels import Camera, Sequel, SideBySide, Style, stride_and_fps
@@ -67,7 +68,7 @@ class Video:
         width, height = self.size
         lines = [f"{self.path}: {self.seconds:.1f} s, {width}x{height}, {self.fps:g} frames/s, "
                  f"{self.path.stat().st_size / 1e6:.1f} MB"]
-        lines += [f"{name}: return {value!r} on seed {self.seed}" for name, value in self.returns.items()]
+        lines += [f"{name}: return {text_of(value)} on seed {self.seed}" for name, value in self.returns.items()]
         return "\n".join(lines + ([f"copy in the store, {self.store_state}: {self.store}"] if self.store else []))
 
 
@@ -114,7 +115,9 @@ def render(run: str, *, form: str = "episode", checkpoint: str | int = "best", a
     returns = {f"{take.run}:{take.manifest.generation}": take.episode.total_return for take in takes}
     words = {"form": form, "run": run, "seed": seed, "speed": speed, "overlay": panels, "size": width,
              "seconds": seconds, "checkpoints": [take.manifest.stem for take in takes]}
-    name = _name(form, takes[-1 if form == "evolution" else 0].manifest, seed, words, suffix)
+    usual = overlay == "all" and size is None and speed == 1 and not against and seconds == (
+        EVOLUTION_SECONDS if form == "evolution" else None)
+    name = _name(takes[-1 if form == "evolution" else 0].manifest, words, usual, suffix)
     path = out if out is not None else places.local(run).root / VIDEOS / name
     if path.exists():
         say(f"{path} exists already, and will be replaced")
@@ -181,7 +184,8 @@ def _stored(places: Places, identity: Identity, name: str, path: Path) -> tuple[
     return f"{tier.storage.place}/{VIDEOS}{name}", "verified" if tier.storage.proves else "written", None
 
 
-def _name(form: str, manifest: Manifest, seed: int, words: dict, suffix: str) -> str:
-    """A file name that says what it is; equal names mean equal settings."""
-    digest = hashlib.sha256(json.dumps(words, sort_keys=True).encode()).hexdigest()[:6]
-    return f"{form}-{manifest.generation:08d}-seed{seed}-{digest}{suffix}"
+def _name(manifest: Manifest, words: dict, usual: bool, suffix: str) -> str:
+    """A file name that says what it is, `walker-11-episode-seed0.mp4`; unusual settings add their hash."""
+    digest = "" if usual else f"-{hashlib.sha256(json.dumps(words, sort_keys=True).encode()).hexdigest()[:6]}"
+    stem = f"{words['run']}-{manifest.generation}-{words['form']}-seed{words['seed']}{digest}"
+    return fitting_name(stem, suffix)

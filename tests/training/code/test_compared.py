@@ -171,7 +171,7 @@ def test_an_environment_of_a_cell_is_compared(tmp_path, before, after, reasons):
     train("walker", env=make_of(CELL.replace(before, after)), total_steps=300, **places)
     assert (manifest(tmp_path)["exact"], manifest(tmp_path)["inexact"]) == (not reasons, reasons)
     if not reasons:  # what is begun with other code is exact from there
-        train("branch", source="walker", env=make_of(CELL.replace("0.5 *", "0.6 *")), total_steps=400, **places)
+        train("branch", origin="walker", env=make_of(CELL.replace("0.5 *", "0.6 *")), total_steps=400, **places)
         assert manifest(tmp_path, "branch")["exact"]
 
 
