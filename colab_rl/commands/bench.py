@@ -150,7 +150,7 @@ class Benchmark(Result):
 
 @checked
 def bench(env: EnvironmentSource | None = None) -> Benchmark:
-    """Measures this machine for an environment with its PPO preset; takes well below a minute.
+    """Measures how fast this machine trains an environment with its PPO preset. It takes less than a minute.
 
     env: a Gymnasium id (default BipedalWalker-v3), or a function that makes an environment.
     Raises UsageError for an unknown environment or spaces that are not supported, EnvironmentFault

@@ -62,7 +62,7 @@ def sweep(sweep: str, *, env: EnvironmentSource | None = None,
         `{"learning_rate": (1e-4, 3e-3, "log"), "num_steps": [128, 256]}`. trials: how many it tries (default 20).
     prune: stops trials that fall behind the median of those before. workers: runs at a time (default: cores).
     on: `local`, `ray` or `ray:ADDRESS`. yes: begins more than 10,000 runs without asking.
-    watcher: is told how it goes, in place of the lines on standard error.
+    watcher: shows the progress, in place of the lines on standard error.
 
     On a sweep that exists, more seeds or trials extend it. What contradicts it raises UsageError and changes nothing.
     Ctrl-C and SIGTERM let every run save, and return. A trial that fails does not end the others.
@@ -109,7 +109,7 @@ def sweep(sweep: str, *, env: EnvironmentSource | None = None,
 
 
 class _OwnCode:
-    """The person's own algorithms and networks, which the runs' processes are given."""
+    """The user's own algorithms and networks, for the runs' processes."""
 
     def __init__(self) -> None:
         self.algorithms: list[Any] = []
