@@ -70,7 +70,10 @@ def facts(about: About) -> dict[str, str]:
         network = "cnn" if spaces["observation"].get("dtype") == "uint8" else "mlp"
     sizes = "-".join(map(str, settings.get("hidden_sizes", ())))
     units = about.get("channels", {}).get("actions", [])
-    return {"environment": about["environment"], "score": score_text(about["score"]),
+    keywords = ", ".join(f"{key}={value!r}" for key, value in (about.get("env_kwargs") or {}).items())
+    wrappers = ", ".join(settings.get("wrappers", ()))
+    return {"environment": about["environment"] + (keywords and f" ({keywords})"),
+            **({"wrappers": wrappers} if wrappers else {}), "score": score_text(about["score"]),
             "steps": f"{source['step']:,}, generation {source['generation']} of {about['run']}",
             "algorithm": about["algorithm"],
             "network": f"mlp, {sizes}, {settings.get('activation')}" if network == "mlp" else network,
