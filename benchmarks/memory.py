@@ -19,7 +19,7 @@ import numpy as np
 
 from colab_rl import evaluate, train
 
-SETTINGS = {"total_steps": 80_000, "num_envs": 16, "num_steps": 64, "minibatch_size": 256, "update_epochs": 10,
+SETTINGS = {"total_steps": 120_000, "num_envs": 16, "num_steps": 64, "minibatch_size": 256, "update_epochs": 10,
             "gamma": 0.98, "gae_lambda": 0.9, "learning_rate": 1e-3, "learning_rate_schedule": "linear",
             "shared_trunk": True, "eval_every": 20, "eval_episodes": 10, "checkpoint_every": 20}
 

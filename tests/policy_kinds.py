@@ -37,4 +37,6 @@ KINDS = {"discrete": ("CartPole-v1", "ppo", TINY, {}),
          "tqc": ("Pendulum-v1", "tqc", [*SAC, "quantiles=5"], {}),
          "own": ("Pendulum-v1", "ppo", TINY, {"network": Normed}),
          "unexportable": ("CartPole-v1", "ppo", TINY, {"network": Unexportable}),
+         "wrapped": ("CartPole-v1", "ppo", [*TINY, 'wrappers=["MaxAndSkipObservation(2)", "ScaleReward(0.1)", '
+                                           '"FrameStackObservation(stack_size=3)"]'], {}),
          "wide": ("wide_environment:Wide-v0", "ppo", TINY, {})}

@@ -58,11 +58,9 @@ KINDS = {
     "image": Kind(IMAGE, picture, Discrete(4, start=3), lambda x: ((x - 3) // 2, (x - 3) % 2), "Pixels"),
     "mixed": Kind(Dict(eye=IMAGE, hint=Discrete(2)), lambda a, b: {"eye": picture(a, 0), "hint": b},
                   MultiDiscrete([2, 2]), lambda x: (x[0], x[1]), "Pixels")}
-CNN = {"cnn_size": "impala", "activation": "relu", "layer_norm": True, "learning_rate": 2e-3}
-KINDS |= {"image-cnn": KINDS["image"]._replace(network="cnn", settings=CNN),
-          "mixed-cnn": KINDS["mixed"]._replace(network="auto", settings={**CNN, "shared_trunk": True}),
-          "gru": KINDS["multi-binary"]._replace(network="gru"),
-          "shared-gru": KINDS["multi-discrete"]._replace(network="gru", settings={"shared_trunk": True})}
+CNN = {"cnn_size": "impala", "activation": "relu", "layer_norm": True, "learning_rate": 5e-3}
+KINDS |= {"mixed-cnn": KINDS["mixed"]._replace(network="auto", settings=CNN),
+          "gru": KINDS["multi-binary"]._replace(network="gru", settings={"shared_trunk": True})}
 
 
 class Bits(gymnasium.Env):

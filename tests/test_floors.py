@@ -20,7 +20,7 @@ FLOORS = [
     {"evaluation": "the score; episodes recorded, played again, and their files"},
     {"algorithms": "PPO, SAC, TQC and what they share: mathematics without files or logging"},
     {"checkpoints": "a training state on disk that can be trusted, here and in the store",
-     "networks": "from observations to outputs: the seam, MLP, distributions"},
+     "networks": "from observations to outputs: the seam, MLP, convolutions, GRU, distributions"},
     {"environments": "made, described, stepped together, saved and restored", "storage": "places for files"},
     {"requirements": "what the package needs"},
     {"arguments": "their types, in sentences", "fingerprint": "of code", "machine": "its cores, memory and versions",

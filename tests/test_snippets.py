@@ -79,6 +79,9 @@ def small(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, one_core: None) -> di
         "settings": {**(settings or {}), **parse_settings(TINY)}})
     shrink("evaluate", lambda *arguments, **options: {"episodes": 1})
     shrink("report", lambda *arguments, **options: {"episodes": 1})
+    shrink("sweep", lambda sweep, vary, **options: {
+        "store": "none", "total_steps": 128, "settings": parse_settings(TINY), "seeds": 0, "workers": 2,
+        "vary": {name: values[:1] for name, values in vary.items()}})
     colab = types.ModuleType("google.colab")
     colab.auth = types.SimpleNamespace(authenticate_user=lambda: None)  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, "google.colab", colab)

@@ -17,6 +17,7 @@ from colab_rl.commands.sweep_table import TerminalTable
 from colab_rl.environments import EnvironmentSource, describe, environment_name
 from colab_rl.environments.backends import check_backend, choose_backend, make_vector_environment
 from colab_rl.environments.likeness import packed
+from colab_rl.environments.make import named_source
 from colab_rl.environments.spaces import Spaces
 from colab_rl.environments.trial import try_out
 from colab_rl.errors import ColabRLError, UsageError, nearest
@@ -67,6 +68,7 @@ def sweep(sweep: str, *, env: EnvironmentSource | None = None,
     Ctrl-C and SIGTERM let every run save, and return. A trial that fails does not end the others.
     """
     check_run_name(sweep)
+    env = named_source(env) if isinstance(env, str) else env
     check_backend(backend)
     if workers is not None and not 1 <= workers <= MOST_WORKERS:
         raise UsageError(f"workers is between 1 and {MOST_WORKERS}, not {workers}")

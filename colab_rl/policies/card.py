@@ -70,7 +70,10 @@ def facts(about: About) -> dict[str, str]:
         network = "cnn" if spaces["observation"].get("dtype") == "uint8" else "mlp"
     sizes = "-".join(map(str, settings.get("hidden_sizes", ())))
     units = about.get("channels", {}).get("actions", [])
-    return {"environment": about["environment"], "score": score_text(about["score"]),
+    keywords = ", ".join(f"{key}={value!r}" for key, value in (about.get("env_kwargs") or {}).items())
+    wrappers = ", ".join(settings.get("wrappers", ()))
+    return {"environment": about["environment"] + (keywords and f" ({keywords})"),
+            **({"wrappers": wrappers} if wrappers else {}), "score": score_text(about["score"]),
             "steps": f"{source['step']:,}, generation {source['generation']} of {about['run']}",
             "algorithm": about["algorithm"],
             "network": f"mlp, {sizes}, {settings.get('activation')}" if network == "mlp" else network,
@@ -86,7 +89,7 @@ def score_text(score: Mapping[str, Any] | None) -> str:
     episodes, seed = score["episodes"], score["seed"]
     over = "" if episodes is None else f" over {episodes} episodes, seeds {seed} to {seed + episodes - 1}"
     interval = ""
-    if "low" in score:  # the first version did not keep it
+    if "low" in score and seed is not None:  # the first version kept neither
         interval = (", not confirmed: evaluate scores it on fresh ones" if score["low"] is None else
                     f", 95 % interval {score['low']:.2f} to {score['high']:.2f}")
     return f"{score['mean']:.2f}{spread}{over}{interval}"

@@ -214,7 +214,9 @@ class Driver:
         if event.reason:
             self.problems.append(f"{live.run}: {event.reason}")
         seconds = live.curve[-1][1] if live.curve else 0.0
-        score = live.curve[-1][2] if live.curve else event.facts["score"]
+        score = event.facts["score"]
+        if score is None and live.curve:  # of a run that an earlier version finished
+            score = live.curve[-1][2]
         live.step = event.facts["step"]
         self._judge(live.trial)
         self._end(RunRecord(run=live.run, state=FINISHED, score=score, step=live.step, seconds=seconds,

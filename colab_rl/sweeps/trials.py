@@ -25,7 +25,8 @@ ENDED = (FINISHED, PRUNED, FAILED)
 class RunRecord:
     """How a run of a sweep ended.
 
-    score: of its last evaluation. curve: (step, seconds of training, score) of each evaluation.
+    score: the one that the run ended with (training/scoring.py), over episodes that chose nothing.
+    curve: (step, seconds of training, score) of each evaluation.
     reason: why it failed. final: whether nothing is left to do. If not, the next session continues it: it may not fail
         again, or its copy is not in the store yet.
     """
@@ -50,7 +51,7 @@ class TrialResult:
     """A trial.
 
     settings: what sets it apart. state: `waiting`, `running`, `finished`, `pruned` or `failed`.
-    scores: of the last evaluation of each run, None if it has not finished.
+    scores: the score that each run ended with, None if it has not finished.
     iqm, low, high: the interquartile mean of the scores and its 95 % interval. None before the trial has finished;
         the interval is None with one seed.
     """
@@ -83,7 +84,7 @@ class SweepResult:
     """A sweep, and how it stands.
 
     best_trial: the finished one with the highest interquartile mean, None before there is one.
-    best_command: begins a run with its settings; preset_line: they as the command `presets` prints them.
+    best_command: begins a run with its settings. preset_line: its settings as the command `presets` prints them.
     signal_number: of the signal that stopped this session. problems: what is left undone, and why.
     """
 

@@ -19,7 +19,7 @@ from colab_rl.cli import main
 from colab_rl.colab import install
 from colab_rl.colab.cells import choose_run, keep_package, show_runs
 from colab_rl.commands import doctor
-from colab_rl.requirements import EXPORT
+from colab_rl.requirements import EXPORT, SEARCH
 from colab_rl.storage import FolderStorage
 from tools.resolve import packages
 
@@ -136,6 +136,7 @@ def test_setup_cfg_requirements_and_a_folder_that_nobody_installed_agree(not_ins
     assert {str(need.requirement) for need in install.needs() if not need.needed} == \
         {f'{Requirement(setup["options.extras_require"]["fast"])}; extra == "fast"'}
     assert [line for line in setup["options.extras_require"]["export"].split("\n") if line] == list(EXPORT)
+    assert [setup["options.extras_require"]["sweep"]] == list(SEARCH)
 
 
 def test_a_folder_that_holds_the_package_alone_says_what_to_do(not_installed, monkeypatch, tmp_path, capsys):

@@ -11,6 +11,7 @@ from gymnasium.envs.classic_control import CartPoleEnv
 from colab_rl import Channels, UsageError
 from colab_rl.algorithms.registry import make_config
 from colab_rl.environments import channels_of, describe, make_environment
+from colab_rl.environments.gymnasium_vector import GymnasiumVectorEnvironment
 from colab_rl.environments.known.registry import KNOWN, bipedal_walker, car_racing, classic, lunar_lander, shown_of
 from colab_rl.environments.make import configured
 from colab_rl.evaluation.replay import record_episode
@@ -62,6 +63,21 @@ def test_the_parts_of_the_cars_reward_are_what_it_does(skip):
     assert 0 < first["track_visited"][-1] < 0.5 and first["speed"][-1] > 3 and first["wheels_on_grass"][0] == 0
     assert all(np.array_equal(first[name], again[name]) for name in first.series)
     environment.close()
+
+
+def test_a_race_is_restored_to_the_last_pixel_in_an_environment_that_was_used():
+    spaces = describe("CarRacing-v3")
+    actions = np.random.default_rng(0).uniform((-1, 0, 0), (1, 1, 0.2), (24, 2, 3)).astype(np.float32)
+    with GymnasiumVectorEnvironment("CarRacing-v3", spaces, 2, seed=1, num_workers=1) as envs:
+        envs.reset()
+        for action in actions[:12]:
+            envs.step(action)
+        snapshot = envs.snapshot()
+        expected = [(step.observations.copy(), step.rewards.copy()) for step in map(envs.step, actions[12:])]
+        assert envs.restore(snapshot) == []
+        for action, (observations, rewards) in zip(actions[12:], expected, strict=True):
+            step = envs.step(action)
+            assert np.array_equal(step.observations, observations) and np.array_equal(step.rewards, rewards)
 
 
 class Longer(CartPoleEnv):

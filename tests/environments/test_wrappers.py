@@ -71,6 +71,7 @@ def test_a_run_keeps_both_and_evaluates_records_and_resumes_with_them(tmp_path):
     assert episode["reward"].tolist() == [3, 7, 11, 15] and episode.length == 4
     policy = load_policy("run", **options)
     assert policy(np.zeros((3, 2))) in (0, 1)  # as the wrapped environment gives it
+    assert "Rising (start=5)" in repr(policy) and SKIPPING[1] in policy._repr_html_()
     before = (tmp_path / "run/run.json").read_bytes()
     with pytest.raises(UsageError, match=r"env_kwargs start is 5, not 6; nothing was changed"):
         train("run", env=Rising, env_kwargs={"start": 6}, **options)
@@ -116,6 +117,7 @@ def test_the_command_line_reads_values_as_python_or_json_write_them(tmp_path):
     ({"settings": {"wrappers": ["TimeLimit(5)(6)"]}}, "a wrapper is a name"),
     ({"settings": {"wrappers": ["TimeLimit(*[5])"]}}, "a wrapper is a name"),
     ({"settings": {"wrappers": "GrayscaleObservation"}}, "does not fit: GrayscaleObservation requires an image"),
+    ({"env": "CarRacing-v3", "settings": {"wrappers": ["ResizeObservation(7)"]}}, "does not fit: ResizeObservation"),
     ({"settings": {"wrappers": "NormalizeReward"}}, "use the setting normalize_rewards"),
     ({"settings": {"wrappers": "[3]"}}, 'takes a list of texts such as'),
     ({"settings": {"wrappers": '["TimeLimit(5)"'}}, "takes a list of texts such as"),

@@ -73,7 +73,7 @@ def test_the_score_is_that_of_evaluate_and_onnx_reaches_it(trained, exported, ki
     assert abs(returns.mean() - score) <= max(score.std / 10, 1e-3)
 
 
-@pytest.mark.parametrize("kind", ["discrete", "continuous", "own", "unexportable", "wide"])
+@pytest.mark.parametrize("kind", ["discrete", "continuous", "own", "unexportable", "wide", "wrapped"])
 def test_the_example_prints_the_return_of_evaluate(trained, exported, kind):
     path = exported(kind).path / "example.py"
     blocked = "" if kind == "unexportable" else "'torch', 'colab_rl', 'safetensors', 'tqdm'"

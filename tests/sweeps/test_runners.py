@@ -88,7 +88,7 @@ def test_a_run_ends_as_train_ends_it_after_its_process_was_killed_and_after_a_st
     assert events[-1].facts["state_sha256"] == alone.state_sha256
     scores = [event.row for event in events if isinstance(event, Progress) and "evaluation/score" in event.row]
     assert [row["iteration"] for row in scores] == sorted({row["iteration"] for row in scores})
-    assert events[-1].facts["score"] == scores[-1]["evaluation/score"] and scores[-1]["step"] == alone.step
+    assert events[-1].facts["score"] == alone.confirmed.mean and scores[-1]["step"] == alone.step
 
 
 def test_what_goes_wrong_is_told_in_a_line_and_two_runs_go_side_by_side(runner, tmp_path):

@@ -97,7 +97,7 @@ def test_an_episode_is_recorded(root, kind):
     assert list(episode.units) == list(episode.series)
 
 
-@pytest.mark.parametrize("kind", ["dict", "image", "mixed", "image-cnn", "gru", "shared-gru"])
+@pytest.mark.parametrize("kind", ["dict", "image", "mixed", "gru"])
 def test_an_exported_policy_acts_the_same(root, kind, tmp_path):
     place = export(kind, env=partial(Bits, kind), out=tmp_path / "out", root=root, store="none").path
     theirs, ours = load_policy(Path(place)), load_policy(kind, root=root, store="none")

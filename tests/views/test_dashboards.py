@@ -337,7 +337,7 @@ def test_gait_measures():
 
 def test_the_comparison_shows_the_numbers_of_its_returns(walk):
     returns = np.random.default_rng(1).normal(300, 10, 100)
-    run = curves("a", **{"evaluation/episodes": np.full(400, 25.0)})
+    run = curves("a", **{"evaluation/episodes": np.full(400, 100.0)})
     contender = dashboards.Contender("a:3", returns, [walk], run, 1_300_000, 290.0)
     low, high = dashboards.bootstrap_interval(returns)
     assert low < returns.mean() < high and high - low == pytest.approx(2 * 1.96 * returns.std() / 10, rel=0.15)
@@ -345,11 +345,13 @@ def test_the_comparison_shows_the_numbers_of_its_returns(walk):
     cells = {name: columns[0] for name, columns in table.rows}
     assert cells["Score ± deviation"] == f"{returns.mean():.1f} ± {returns.std():.1f}"
     assert cells["95 % interval of the mean"] == f"{low:.1f} to {high:.1f}"
-    first = np.flatnonzero(run.column("evaluation/score") - 1.96 * 10 / 5 >= 290)[0]  # surely
+    first = np.flatnonzero(run.column("evaluation/score") - 1.96 * 10 / 10 >= 290)[0]  # surely
     assert cells["Steps to 290"] == f"{run.column('step')[first]:,.0f}"
     early = dashboards.Contender("a:1", returns, [walk], run, int(run.column("step")[first]) - 1, 290.0)
     later = {name: columns for name, columns in dashboards.comparison([early, contender]).rows}
     assert later["Steps to 290"] == ["-", cells["Steps to 290"]] and later["Minutes to 290"][0] == "-"
+    refuted = dashboards.comparison([dataclasses.replace(contender, returns=returns - 15)])
+    assert "Steps to 290" not in dict(refuted.rows)
     assert len(dashboards.scores([contender]).data) == 2
 
 

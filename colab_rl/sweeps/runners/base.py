@@ -39,7 +39,7 @@ class Ended:
 
     kind: `finished`; `stopped`, with a checkpoint saved; `failed`, and would fail again; `refused`: it failed, and may
         continue if something outside is fixed; `died`: its process or its node is gone.
-    reason: why, for people. facts: of a finished run, `step`, `state_sha256`, `score` and `pending`.
+    reason: why, for people. facts: of a finished run, `step`, `state_sha256`, `pending` and the `score` it ended with.
     """
 
     run: str

@@ -151,8 +151,8 @@ def _train(task: Task, connection: Connection) -> Ended:
         return Ended(task.run, "refused", str(error) or type(error).__name__)
     except KeyboardInterrupt:
         return Ended(task.run, "stopped", "it was asked twice to stop")
-    facts = {"step": result.step, "state_sha256": result.state_sha256, "score": teller.score,
-             "pending": result.pending}
+    facts = {"step": result.step, "state_sha256": result.state_sha256,
+             "score": result.confirmed.mean if result.confirmed else None, "pending": result.pending}
     return Ended(task.run, "finished" if result.finished else "stopped", result.problem or "", facts)
 
 
@@ -177,7 +177,6 @@ class _Teller:
 
     def __init__(self, run: str, connection: Connection):
         self.run = run
-        self.score: float | None = None
         self._connection = connection
         self._total, self._next = 0, 0.0
         self._past: list[Mapping[str, float]] = []  # until the goal is known
@@ -205,6 +204,5 @@ class _Teller:
 
     def _tell(self, row: Mapping[str, float]) -> None:
         self._next = time.monotonic() + EACH
-        self.score = row.get("evaluation/score", self.score)
         told: dict[str, Any] = {name: row[name] for name in TOLD if name in row}
         self._connection.send(Progress(self.run, told, self._total))

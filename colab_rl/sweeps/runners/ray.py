@@ -7,6 +7,7 @@ again by the driver, and continues from the store.
 from __future__ import annotations
 
 import logging
+import socket
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -18,6 +19,7 @@ from colab_rl.machine import THREADS, cores, versions
 from colab_rl.sweeps.runners.base import Ended, Event, Runner, Task
 from colab_rl.sweeps.runners.process import RunProcess
 
+CONNECTED = 10.0  # seconds that a cluster has to answer in
 LISTENED = 0.2  # seconds between two questions to the mailbox
 
 
@@ -55,6 +57,22 @@ class Mailbox:
         (self._stopping.add if stopping else self._stopping.discard)(run)
 
 
+def _check_answers(address: str) -> None:
+    """Raises UsageError if nobody answers at `HOST:PORT`. Ray itself tries for minutes."""
+    host, colon, port = address.rpartition(":")
+    if not colon or "/" in host or not port.isdigit():  # such as `auto`, or ray://HOST:PORT
+        return
+    try:
+        socket.create_connection((host, int(port)), CONNECTED).close()
+    except (OSError, OverflowError) as error:
+        raise _no_cluster(address, str(error)) from None
+
+
+def _no_cluster(address: str, reason: str) -> UsageError:
+    return UsageError(f"no Ray cluster answers at {address or 'this machine'} ({reason}); nothing was started; begin "
+                      "one with ray start --head, and give --on ray:HOST:6379")
+
+
 class RayRunner(Runner):
     """As many runs at a time as the cluster has CPUs, or as `workers` says.
 
@@ -65,6 +83,7 @@ class RayRunner(Runner):
     def __init__(self, address: str, workers: int | None, logs: Path):
         self._ray = ray()
         self._began_here = not self._ray.is_initialized()
+        _check_answers(address)
         quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
         try:
             if self._began_here and address:
@@ -72,9 +91,7 @@ class RayRunner(Runner):
             elif self._began_here:
                 self._ray.init(num_cpus=workers or cores(), include_dashboard=False, **quiet)
         except (ConnectionError, RuntimeError, ValueError, TimeoutError) as error:
-            reason = " ".join(str(error).split())[:200]
-            raise UsageError(f"no Ray cluster answers at {address or 'this machine'} ({reason}); nothing was started; "
-                             "begin one with ray start --head, and give --on ray:HOST:6379") from None
+            raise _no_cluster(address, " ".join(str(error).split())[:200]) from None
         self._nodes = [node for node in self._ray.nodes() if node["Alive"]]
         self.slots = workers or max(1, int(self._ray.cluster_resources().get("CPU", 1)))
         self.words = f"{self.slots} at a time on Ray, {len(self._nodes)} node{'s' if len(self._nodes) > 1 else ''}"
@@ -130,9 +147,10 @@ class RayRunner(Runner):
         """Which nodes have other versions than this machine: a run that moves between them is not bit-exact."""
         asked = self._ray.remote(num_cpus=0)(versions)
         ours = versions("cpu", THREADS, "envpool")
+        answers = self._ray.get([self._on(node["NodeID"], asked).remote("cpu", THREADS, "envpool")
+                                 for node in self._nodes])
         found = []
-        for node in self._nodes:
-            theirs = self._ray.get(self._on(node["NodeID"], asked).remote("cpu", THREADS, "envpool"))
+        for node, theirs in zip(self._nodes, answers, strict=True):
             differing = [f"{name} {ours[name]} -> {theirs.get(name)}" for name in ours
                          if theirs.get(name) != ours[name]]
             if differing:

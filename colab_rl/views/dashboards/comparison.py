@@ -75,13 +75,15 @@ class Table:
 def solved(contender: Contender) -> tuple[float, float]:
     """Steps and seconds until an evaluation first reached `solved_at` by the lower end of its 95 % interval.
 
-    NaN if none did up to the checkpoint. An evaluation that does not say its episodes counts as a single episode.
+    NaN if none did up to the checkpoint, or if the checkpoint's own episodes say that it is not there. An evaluation
+    that does not say its episodes counts as a single episode.
     """
     curves, goal = contender.curves, contender.solved_at
     steps, episodes = curves.column("step"), np.nan_to_num(curves.column("evaluation/episodes"), nan=1.0)
     surely = curves.column("evaluation/score") - 1.96 * curves.column("evaluation/std") / np.sqrt(episodes)
     there = np.flatnonzero((surely >= (np.inf if goal is None else goal)) & (steps <= contender.step))
-    if not len(there):
+    refuted = goal is not None and len(contender.returns) > 1 and bootstrap_interval(contender.returns)[0] < goal
+    if refuted or not len(there):
         return float("nan"), float("nan")
     return float(steps[there[0]]), float(curves.column("seconds")[there[0]])
 

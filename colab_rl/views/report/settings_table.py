@@ -58,6 +58,8 @@ def command_of(identity: Identity) -> str:
     config, usual = identity.config, _usual(identity)
     words = ["python", "-m", "colab_rl", "train", identity.name]
     words += ["--env", identity.env_id] if not identity.trains_on_function else []
+    kwargs = [f"{name}={_plain(value)}" for name, value in identity.env_kwargs.items()]
+    words += ["--env-set", *kwargs] if kwargs else []
     words += ["--algo", identity.algorithm, "--backend", identity.backend, "--seed", str(config.get("seed"))]
     words += ["--from", f"{identity.origin['run']}:{identity.origin['generation']}"] if identity.origin else []
     changed = [f"{name}={_plain(value)}" for name, value in config.items()
@@ -74,7 +76,9 @@ def _facts(identity: Identity, newest: Manifest | None) -> dict[str, str]:
              for name, value in identity.config.items()}
     versions = (newest.versions if newest else None) or identity.versions
     code = versions.get("code")
-    return {"environment": identity.env_id, "algorithm": identity.algorithm, "backend": identity.backend,
+    given = [f"{name}={_plain(value)}" for name, value in identity.env_kwargs.items()]
+    return {"environment": " ".join([identity.env_id, *given]), "algorithm": identity.algorithm,
+            "backend": identity.backend,
             "device": identity.device, "begun": identity.created, **facts,
             **{name: value for name, value in versions.items() if not name.startswith("code")},
             **({"code": code} if code else {})}

@@ -38,7 +38,7 @@ function showTrial(number) {
   document.querySelectorAll(".trials tr.shown").forEach(row => row.classList.remove("shown"));
   const row = document.querySelector('.trials tr[data-trial="' + number + '"]');
   if (row) row.classList.add("shown");
-  const {text, back} = colors();
+  const text = TEXTS[+dark.matches], back = BACKS[+dark.matches];   // the page's
   Plotly.react("trial-plot", one.curves.map((curve, i) => (
     {x: curve[0], y: curve[1], name: one.runs[i], mode: "lines+markers", line: {width: 1.6}, marker: {size: 4}})),
     {margin: {l: 50, r: 10, t: 6, b: 40}, font: {color: text}, paper_bgcolor: "rgba(0,0,0,0)",

@@ -1,0 +1,81 @@
+"""What a report opens with, what it films, and how it says that a run was made."""
+
+from __future__ import annotations
+
+import dataclasses
+import html
+import re
+
+import numpy as np
+import pytest
+from helpers import TINY, make_line
+
+import colab_rl
+from colab_rl.runs.places import Places
+from colab_rl.settings import parse_settings
+from colab_rl.views.report import build_page
+from colab_rl.views.report.films import telling_episodes
+from colab_rl.views.report.settings_table import command_of
+from colab_rl.views.report.verdict import NO_GOAL, NOT_SOLVED, NOT_SURE, SOLVED, Judged, verdict_of
+
+SHOWN, NEWEST = (one.manifest for one in make_line(2))
+
+
+def judged(returns, mishaps=()) -> Judged:
+    wrong = np.isin(np.arange(len(returns)), mishaps)
+    return Judged(np.array(returns, float), "falls", wrong, 0, "today", [
+        {"generation": 1, "step": 100, "mean": 311.2, "episodes": 20, "seed": 2_000_000},
+        {"generation": 2, "step": 200, "mean": 299.0, "episodes": 20, "seed": 2_000_000}])
+
+
+@pytest.mark.parametrize(("returns", "goal", "kind", "first"), [
+    ([310.0, 312.0] * 50, 300, SOLVED, "Walker is solved: 311.0 (95 % interval 310.8 to 311.2), and 300 is enough."),
+    ([290.0, 292.0] * 50, 300, NOT_SOLVED, "Walker is not solved: 291.0"),
+    ([305.0] * 90 + [-90.0] * 10, 300, NOT_SOLVED, "Walker is not solved: 265.5"),
+    ([312.0] * 97 + [-90.0] * 3, 300, NOT_SURE, "Walker may be solved, and these episodes cannot tell"),
+    ([310.0] * 100, None, NO_GOAL, "Score 310.0"),
+])
+def test_it_is_solved_only_if_the_interval_says_so(returns, goal, kind, first):
+    verdict = verdict_of("run", "Walker", SHOWN, NEWEST, judged(returns), goal)
+    assert verdict.kind == kind and verdict.sentences[0].startswith(first)
+
+
+def test_it_counts_what_went_wrong_and_says_where_it_stands_and_what_to_do():
+    done = dataclasses.replace(NEWEST, finished=True)
+    verdict = verdict_of("run", "Walker", SHOWN, done, judged([310.0] * 90 + [-90.0] * 10, range(90, 100)), 300)
+    text = " ".join(verdict.sentences)
+    assert "10 falls in 100 episodes, 10 of 100 below 300, the worst is -90.0." in text
+    assert "This is generation 1, saved at step 100 of 200." in text
+    assert "among the 2 best generations (1 with 311.2, 2 with 299.0, over 20 other episodes each)" in text
+    assert text.endswith("`python -m colab_rl train run --total-steps 20000` trains it longer and look at the "
+                         "episodes that went wrong below.")
+    assert "has not ended" in verdict_of("run", "Walker", SHOWN, NEWEST, judged([310.0] * 9), 300).sentences[-1]
+    names = verdict_of("<b>", "<i>", SHOWN, done, judged([310.0] * 9), 300).html()
+    assert "<b>" not in names and "<i>" not in names and "<code>python -m colab_rl render &lt;b&gt;</code>" in names
+
+
+def test_the_median_and_the_first_mishap_are_filmed_or_the_worst():
+    assert telling_episodes(judged([5.0, 1.0, 4.0, 3.0, 2.0], [4, 1])) == {
+        "the median episode": 3, "the first of 2 falls": 1}
+    assert telling_episodes(judged([5.0, 1.0, 4.0, 3.0, 2.0])) == {"the median episode": 3, "the worst episode": 1}
+
+
+def test_a_report_opens_with_the_verdict_and_ends_with_the_command_that_makes_the_run(tmp_path):
+    settings = {**parse_settings(TINY), "gamma": 0.95}
+    result = colab_rl.train("pole", env="CartPole-v1", backend="gymnasium", seed=5, total_steps=300, settings=settings,
+                            root=tmp_path)
+    page = html.unescape(build_page(["pole"], episodes=3, root=tmp_path))
+    text = re.sub("<style>.*?</style>", "", page, flags=re.DOTALL)
+    order = [text.index(words) for words in ("<h1>pole", "CartPole-v1 is not solved", "<dl>", ">Films</h2>",
+                                             ">Score</h2>", ">Learning</h2>", ">Settings</h2>")]
+    assert order == sorted(order)
+    assert f"{result.confirmed.mean:.1f} (95 % interval {result.confirmed.low:.1f}" in text
+    assert text.count("<video ") == 2 and "gamma</th><td>0.95 (not the preset's)" in text
+    identity = Places(tmp_path).require("pole")
+    command = command_of(identity)
+    assert command in text
+    words = command.split()
+    again = colab_rl.train("again", env=words[words.index("--env") + 1], algo=words[words.index("--algo") + 1],
+                           backend=words[words.index("--backend") + 1], seed=words[words.index("--seed") + 1],
+                           settings=parse_settings(words[words.index("--set") + 1:]), root=tmp_path)
+    assert again.state_sha256 == result.state_sha256
