@@ -100,7 +100,7 @@ class TrainingResult:
 
     def next_steps(self) -> str:
         """Where it lies, and what can be done with it, in two lines."""
-        lies = f"it lies in {self.folder}" + (f" and in {self.store}" if self.store else "")
+        lies = f"it is in {self.folder}" + (f" and in {self.store}" if self.store else "")
         return (f"{lies}\nnext: colab-rl report {self.run} shows how it learned; colab-rl render {self.run} films it; "
                 f"colab-rl export {self.run} takes the policy away")
 
