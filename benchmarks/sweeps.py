@@ -72,7 +72,8 @@ def kills(folder: Path, options: argparse.Namespace) -> None:
         if driver is None:
             driver = subprocess.Popen(command(root, *arguments), stdout=subprocess.DEVNULL)
         try:
-            driver.wait(chance.uniform(2, 30) * (1 if options.on == "local" else 3) if sum(done.values()) < options.kills else None)
+            patience = chance.uniform(2, 30) * (1 if options.on == "local" else 3)
+            driver.wait(patience if sum(done.values()) < options.kills else None)
             break
         except subprocess.TimeoutExpired:
             pass

@@ -124,7 +124,7 @@ def train(run: str, *, env: EnvironmentSource | None = None, env_kwargs: Mapping
         function that makes a torch module.
     origin: `OTHER` or `OTHER:CHECKPOINT` (a generation, `best` or `latest`): a new run starts from that checkpoint of
         another run. Or the name of a sweep: a new run starts with the settings of its best trial.
-    root: the folder of this machine's runs. store: a folder, `drive:FOLDER` or `none`.
+    root: the folder of this machine's runs. store: a place, or `none`.
     watcher: shows the progress, in place of the progress bar.
 
     If the run exists, an argument that contradicts it raises UsageError and changes nothing. Ctrl-C and SIGTERM save a
