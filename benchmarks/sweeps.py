@@ -72,7 +72,8 @@ def kills(folder: Path, options: argparse.Namespace) -> None:
         if driver is None:
             driver = subprocess.Popen(command(root, *arguments), stdout=subprocess.DEVNULL)
         try:
-            driver.wait(chance.uniform(2, 30) * (1 if options.on == "local" else 3) if sum(done.values()) < options.kills else None)
+            slow = 1 if options.on == "local" else 3  # Ray begins slowly
+            driver.wait(slow * chance.uniform(2, 30) if sum(done.values()) < options.kills else None)
             break
         except subprocess.TimeoutExpired:
             pass
