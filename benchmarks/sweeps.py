@@ -72,12 +72,7 @@ def kills(folder: Path, options: argparse.Namespace) -> None:
         if driver is None:
             driver = subprocess.Popen(command(root, *arguments), stdout=subprocess.DEVNULL)
         try:
-<<<<<<< HEAD
-            patience = chance.uniform(2, 30) * (1 if options.on == "local" else 3)
-            driver.wait(patience if sum(done.values()) < options.kills else None)
-=======
             driver.wait(chance.uniform(2, 30) if sum(done.values()) < options.kills else None)
->>>>>>> sweeps
             break
         except subprocess.TimeoutExpired:
             pass
