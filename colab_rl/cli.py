@@ -191,14 +191,14 @@ def _copied(what: str, store_error: str | None) -> int:
     "start a run, or continue it", RUN,
     _argument("--env", metavar="ID", help=ENVIRONMENT),
     _argument("--env-set", metavar="KEY=VALUE", nargs="+", action="extend",
-              help="keyword arguments of gymnasium.make, such as continuous=False"),
+              help="keyword arguments for gymnasium.make, such as continuous=False"),
     _argument("--algo", help="ppo (the default), or for continuous actions sac or tqc"),
     _argument("--total-steps", metavar="N", help="environment steps; a larger number extends a run"),
-    _argument("--seed", metavar="S"),
-    _argument("--backend", default="auto", help="who steps the environments: auto, gymnasium, envpool"),
+    _argument("--seed", metavar="S", help="of networks, actions and environments (default 0)"),
+    _argument("--backend", default="auto", help="what steps the environments: auto, gymnasium, envpool"),
     _argument("--device", default="auto", help="auto, cpu, cuda"),
     _argument("--set", metavar="KEY=VALUE", nargs="+", action="extend", default=[],
-              help="settings; see the command presets"),
+              help="settings, see the command presets"),
     _argument("--from", metavar="OTHER[:CHECKPOINT]", dest="origin",
               help="start a new run from another run's checkpoint (a generation, best or latest), or with the "
               "settings of a sweep's best trial"))
@@ -222,21 +222,21 @@ def _train(options: argparse.Namespace) -> int:
 
 
 @_command(
-    "train many runs: seeds, a grid or a search; or continue them", _argument("sweep"),
+    "train many runs: seeds, a grid or a search; or continue them", _argument("sweep", help="the sweep's name"),
     _argument("--env", metavar="ID", help=ENVIRONMENT),
     _argument("--algo", metavar="NAME", nargs="+", help="one or more to compare (default ppo)"),
-    _argument("--seeds", metavar="0-4", help="of every trial, such as 0-4 or 0,3,7 (default 0)"),
+    _argument("--seeds", metavar="0-4", help="seeds of every trial, such as 0-4 or 0,3,7 (default 0)"),
     _argument("--set", metavar="KEY=VALUE", nargs="+", action="extend", default=[], help="settings of all trials"),
     _argument("--vary", metavar="KEY=V1,V2", nargs="+", action="extend", default=[],
               help="a grid: a trial for each combination of these values"),
     _argument("--search", metavar="KEY=LOW:HIGH[:log]", nargs="+", action="extend", default=[],
               help="a Bayesian search in these ranges, or among values: KEY=V1,V2"),
-    _argument("--trials", metavar="N", type=int, help="of a search (default 20); more extend it"),
+    _argument("--trials", metavar="N", type=int, help="trials of a search (default 20); more extend it"),
     _argument("--prune", action="store_true", default=None, help="stop trials that fall behind the median"),
     _argument("--total-steps", metavar="N", help="environment steps of each run"),
     _argument("--workers", metavar="N", type=int, help="runs at a time (default: as many as cores)"),
     _argument("--on", default="local", metavar="WHERE", help="local (the default), ray, ray:ADDRESS"),
-    _argument("--yes", action="store_true", help="begin even more than 10,000 runs"), JSON)
+    _argument("--yes", action="store_true", help="do not ask before more than 10,000 runs"), JSON)
 def _sweep(options: argparse.Namespace) -> int:
     from colab_rl.commands.sweep import sweep
     from colab_rl.settings import parse_settings
@@ -256,7 +256,9 @@ def _sweep(options: argparse.Namespace) -> int:
     return 1 if result.problems else 0
 
 
-@_command("list all runs, or the checkpoints of one, here and in the store", _argument("run", nargs="?"), JSON)
+@_command(
+    "list all runs, or the checkpoints of one, here and in the store",
+    _argument("run", nargs="?", help="a run or a sweep; without it, all runs"), JSON)
 def _status(options: argparse.Namespace) -> int:
     from colab_rl.commands.status import status_in
     from colab_rl.runs.places import Places
@@ -282,7 +284,7 @@ def _status(options: argparse.Namespace) -> int:
 @_command(
     "score a policy over deterministic episodes of gymnasium's own environment", RUN,
     _argument("--checkpoint", default="best", metavar="WHICH", help=CHECKPOINT),
-    _argument("--episodes", type=int, default=100),
+    _argument("--episodes", type=int, default=100, help="how many episodes"),
     _argument("--seed", type=int, default=0, help="the episodes' seeds are SEED, SEED + 1, ..."), FUNCTION, JSON)
 def _evaluate(options: argparse.Namespace) -> int:
     from colab_rl.commands.evaluate import evaluate
@@ -307,20 +309,20 @@ def _verify(options: argparse.Namespace) -> int:
 
 
 @_command(
-    "a video of a policy, with its telemetry drawn over it", RUN,
+    "make a video of a policy, with its telemetry around the picture", RUN,
     _argument("--form", default="episode", help="episode (the default), compare: side by side on one seed, "
               "evolution: how it learned"),
     _argument("--checkpoint", default="best", metavar="WHICH", help=CHECKPOINT),
     _argument("--against", metavar="RUN[:WHICH]", nargs="+", action="extend", default=[],
               help="1 to 3 others for compare (default: the run's first checkpoint)"),
-    _argument("--seed", type=int, help="the episode's, as in evaluate (default: the median one of the run's score)"),
+    _argument("--seed", type=int, help="the episode's seed, as in evaluate (default: the median episode of the score)"),
     _argument("--out", metavar="FILE", help=".mp4 or .gif (default: in the run's videos/)"),
     _argument("--gif", action="store_true", help="a GIF in the run's videos/, for a README"),
     _argument("--overlay", default="all", metavar="PANELS",
               help="all, none, or some of caption,numbers,traces,actions,progress"),
     _argument("--size", type=int, metavar="W", help="width in pixels (default 600; compare 960; GIF 480)"),
     _argument("--speed", type=float, default=1.0, help="1 is real time"),
-    _argument("--seconds", type=float, help="shown of each episode at most (default: all; evolution 6)"),
+    _argument("--seconds", type=float, help="the longest part of each episode (default: all; evolution 6)"),
     _argument("--overwrite", action="store_true", help="replace the file if there is one"), FUNCTION, JSON)
 def _render(options: argparse.Namespace) -> int:
     from colab_rl.views.video.film import render
@@ -337,7 +339,7 @@ def _render(options: argparse.Namespace) -> int:
 
 
 @_command(
-    "the policy as a folder to take away: ONNX, a model card, an example", RUN,
+    "export the policy as a folder: ONNX, a model card, an example", RUN,
     _argument("--checkpoint", default="best", metavar="WHICH", help=CHECKPOINT),
     _argument("--out", metavar="DIR", help="default: in the run's exports/"), FUNCTION, JSON)
 def _export(options: argparse.Namespace) -> int:
@@ -374,7 +376,7 @@ def _delete(options: argparse.Namespace) -> int:
 
 
 @_command(
-    "log in to Google Drive in a browser, and save that for --store drive:FOLDER",
+    "log in to Google Drive in a browser, for --store drive:FOLDER",
     _argument("client_secrets", metavar="CLIENT_SECRETS", help="an OAuth client's JSON file (docs/guides/drive.md)"))
 def _login(options: argparse.Namespace) -> int:
     from colab_rl.storage.drive.login import save_login
@@ -384,11 +386,11 @@ def _login(options: argparse.Namespace) -> int:
 
 
 @_command(
-    "write the dashboards as one HTML file; several runs are compared",
-    _argument("runs", nargs="+", metavar="RUN[:CHECKPOINT]"),
+    "write the dashboards of one or more runs as one HTML file",
+    _argument("runs", nargs="+", metavar="RUN[:CHECKPOINT]", help="runs, or one sweep"),
     _argument("--out", metavar="FILE", help="default RUN-report.html in this folder"),
     _argument("--checkpoint", default="best", metavar="WHICH", help=CHECKPOINT),
-    _argument("--episodes", type=int, default=100, help="behind each score; 0 leaves the scores out"),
+    _argument("--episodes", type=int, default=100, help="episodes behind each score; 0 leaves the scores out"),
     FUNCTION)
 def _report(options: argparse.Namespace) -> int:
     from colab_rl.views.report import report
@@ -398,7 +400,7 @@ def _report(options: argparse.Namespace) -> int:
     return 0
 
 
-@_command("the tuned settings, and all settings there are", JSON)
+@_command("print all settings, and the tuned ones of each environment", JSON)
 def _presets(options: argparse.Namespace) -> int:
     from colab_rl.algorithms.registry import ALGORITHMS
 
@@ -418,7 +420,7 @@ def _presets(options: argparse.Namespace) -> int:
     return 0
 
 
-@_command("how fast this machine trains, and which settings suit it",
+@_command("measure how fast this machine trains, and recommend settings",
           _argument("--env", metavar="ID", help=ENVIRONMENT), JSON)
 def _bench(options: argparse.Namespace) -> int:
     from colab_rl.commands.bench import bench

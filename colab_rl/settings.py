@@ -57,22 +57,22 @@ class Config:
     hidden_sizes: tuple[int, ...] = setting((64, 64), "units of each hidden layer of every network", low=1, high=8192,
                                             shapes_state=True)
     activation: str = setting("tanh", "activation of the hidden layers", choices=ACTIVATIONS, shapes_state=True)
-    layer_norm: bool = setting(False, "normalises each hidden layer", shapes_state=True)
+    layer_norm: bool = setting(False, "normalise each hidden layer", shapes_state=True)
     cnn_size: str = setting("nature", "convolutions of images", choices=("nature", "impala"), shapes_state=True)
     learning_rate: float = setting(3e-4, "Adam's step size at the start", above=0, high=1)
     learning_rate_schedule: str = setting("constant", "constant, or linear down to 0 at total_steps",
                                           choices=SCHEDULES)
-    gamma: float = setting(0.99, "discount a step", low=0, high=1)
-    normalize_observations: bool = setting(True, "observations less their running mean, over their deviation",
+    gamma: float = setting(0.99, "discount of each step", low=0, high=1)
+    normalize_observations: bool = setting(True, "subtract the running mean from observations, divide by the deviation",
                                            shapes_state=True)
     checkpoint_every: int = setting(20, "iterations between checkpoints", low=1)
-    keep_last: int = setting(5, "newest verified checkpoints that retention keeps", low=2)
-    keep_every: int = setting(10, "every so many generations one is kept for good (a milestone)", low=1)
+    keep_last: int = setting(5, "how many of the newest verified checkpoints to keep", low=2)
+    keep_every: int = setting(10, "keep one of so many generations for good", low=1)
     eval_every: int = setting(20, "iterations between evaluations", low=1)
     eval_episodes: int = setting(20, "episodes of an evaluation", low=1, high=10_000)
     score_episodes: int = setting(100, "fresh episodes that score the best checkpoint when the run ends; 0 leaves "
                                   "that out", low=0, high=10_000)
-    best_by: str = setting("mean", "which return of an evaluation's episodes makes a checkpoint the best",
+    best_by: str = setting("mean", "which return of an evaluation's episodes decides the best checkpoint",
                            choices=("mean", "median", "min"))
     target_score: float | None = setting(None, "stop when the mean return reaches it for sure: by the lower "
                                          "bound over 100 or 200 fresh episodes")

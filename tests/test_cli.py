@@ -327,7 +327,7 @@ def test_the_program_itself_prints_the_hash_last_and_results_alone_on_standard_o
     assert done.returncode == 0, done.stderr
     lines = done.stdout.splitlines()
     assert len(lines) == 4 and lines[0].startswith("walker: finished: ") and ", score " in lines[0]
-    assert lines[1] == f"it lies in {tmp_path / 'runs' / 'walker'}" and "colab-rl report walker" in lines[2]
+    assert lines[1] == f"it is in {tmp_path / 'runs' / 'walker'}" and "colab-rl report walker" in lines[2]
     found = status("walker", root=tmp_path / "runs", store="none")[0]
     assert lines[-1] == f"state_sha256={found['state_sha256']}"
     again = run_cli("train", "walker")

@@ -1,7 +1,7 @@
 """Makes the pictures of the documents from the trained example: `python tools/pictures.py [--gif]`.
 
     training.png    the live plot of 01_train
-    score.png, learning.png, optimizer.png, gait.png     parts of the report
+    verdict.png, score.png, learning.png, optimizer.png, gait.png     parts of the report
     video.png       a frame of a video
     walker.gif      the moving picture of the README, with --gif only
 
@@ -33,7 +33,7 @@ from colab_rl.views.report.build import build_page  # noqa: E402
 PICTURES = HOME / "docs" / "pictures"
 COLOURS = 128  # of a picture: its file is then a third as large
 # A section of the report, by the beginning of its heading, and the height of the part that is shown, in pixels.
-SECTIONS = {"score": ("Score", 470), "learning": ("Learning", 760), "optimizer": ("Optimizer", 820),
+SECTIONS = {"score": ("Score", 410), "learning": ("Learning", 760), "optimizer": ("Optimizer", 820),
             "gait": ("Gait", 820)}
 
 
@@ -75,10 +75,12 @@ def training(places: dict[str, str]) -> None:
 def report(places: dict[str, str]) -> None:
     """Parts of the report, each by itself."""
     page = build_page([EXAMPLE], episodes=100, **places)
+    photograph(page, PICTURES / "verdict.png", 420)
     for name, (heading, height) in SECTIONS.items():
         section = re.search(f'<h2 id="(section[0-9]+)">{heading}', page)[1]
-        script = ("<script>document.body.style.marginTop = -document.getElementById"
-                  f"('{section}').offsetTop + 'px'</script>")
+        # Again and again: what is above it grows while figures are drawn.
+        script = (f"<script>let shift = 0; setInterval(() => {{ shift -= document.getElementById('{section}')"
+                  ".getBoundingClientRect().top; document.body.style.marginTop = shift + 'px' }, 100)</script>")
         photograph(page.replace("<script>", script + "<script>", 1), PICTURES / f"{name}.png", height)
 
 

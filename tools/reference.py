@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import inspect
+import json
 import math
 import re
 import sys
@@ -75,7 +76,8 @@ def settings_table(fields: Any) -> Iterator[str]:
 def plain(value: Any) -> str:
     """A value as `--set` takes it."""
     if isinstance(value, tuple):
-        return ",".join(map(str, value)) or "none"
+        texts = any(isinstance(part, str) for part in value)
+        return json.dumps(list(value)) if texts else ",".join(map(str, value)) or "none"
     return str(value).lower() if isinstance(value, bool) or value is None else str(value)
 
 

@@ -28,7 +28,7 @@ class OffPolicyConfig(Config):
     num_envs: int = with_default(Config, "num_envs", 8)
     hidden_sizes: tuple[int, ...] = with_default(Config, "hidden_sizes", (256, 256))
     activation: str = with_default(Config, "activation", "relu")
-    layer_norm: bool = setting(False, "normalises each hidden layer of the Q networks", shapes_state=True)
+    layer_norm: bool = setting(False, "normalise each hidden layer of the Q networks", shapes_state=True)
     normalize_observations: bool = with_default(Config, "normalize_observations", False)
     checkpoint_every: int = with_default(Config, "checkpoint_every", 50)
     eval_every: int = with_default(Config, "eval_every", 50)
@@ -36,12 +36,12 @@ class OffPolicyConfig(Config):
     num_steps: int = setting(32, "steps each environment takes in an iteration", low=1)
     minibatch_size: int = setting(256, "transitions of one gradient step", low=1)
     replay_ratio: float = setting(0.5, "gradient steps for each environment step", above=0, high=100)
-    buffer_size: int = setting(1_000_000, "newest transitions that are learned from", low=2, high=10**12,
+    buffer_size: int = setting(1_000_000, "how many of the newest transitions to learn from", low=2, high=10**12,
                                shapes_state=True)
     learning_starts: int = setting(10_000, "steps with random actions before learning begins", low=0)
     random_hold: float = setting(1.0, "steps for which a random action is held, on average", low=1)
-    reward_clip: float | None = setting(None, "rewards beyond plus or minus this are learned from as this; scores are "
-                                        "the environment's", above=0)
+    reward_clip: float | None = setting(None, "learn from rewards clipped to plus or minus this; scores keep the "
+                                        "environment's rewards", above=0)
 
     @property
     def gradient_steps(self) -> int:

@@ -31,8 +31,8 @@ class OnPolicyConfig(Config):
     minibatch_size: int = setting(1024, "transitions of one gradient step; with memory those of so many whole "
                                   "environments", low=2)
     gae_lambda: float = setting(0.95, "lambda of generalised advantage estimation", low=0, high=1)
-    max_grad_norm: float = setting(0.5, "each network's gradient is clipped to this norm", above=0)
-    normalize_rewards: bool = setting(True, "rewards over the running deviation of the discounted return")
+    max_grad_norm: float = setting(0.5, "clip each network's gradient to this norm", above=0)
+    normalize_rewards: bool = setting(True, "divide rewards by the running deviation of the discounted return")
     log_std_init: float = setting(0.0, "log of the initial standard deviation of continuous actions", low=-5, high=2,
                                   shapes_state=True)
 

@@ -47,7 +47,7 @@ from colab_rl.runs.lock import locked
 from colab_rl.runs.places import Places
 from colab_rl.runs.push import finish, replicating
 from colab_rl.runs.removal import remove_if_untrained
-from colab_rl.training.code import CODE, differences
+from colab_rl.training.code import differences
 from colab_rl.training.metrics import Row, from_csv
 from colab_rl.training.request import Request, checkpoint_of
 from colab_rl.training.scoring import Scorer
@@ -100,7 +100,7 @@ class TrainingResult:
 
     def next_steps(self) -> str:
         """Where it lies, and what can be done with it, in two lines."""
-        lies = f"it lies in {self.folder}" + (f" and in {self.store}" if self.store else "")
+        lies = f"it is in {self.folder}" + (f" and in {self.store}" if self.store else "")
         return (f"{lies}\nnext: colab-rl report {self.run} shows how it learned; colab-rl render {self.run} films it; "
                 f"colab-rl export {self.run} takes the policy away")
 
@@ -124,7 +124,7 @@ def train(run: str, *, env: EnvironmentSource | None = None, env_kwargs: Mapping
         function that makes a torch module.
     origin: `OTHER` or `OTHER:CHECKPOINT` (a generation, `best` or `latest`): a new run starts from that checkpoint of
         another run. Or the name of a sweep: a new run starts with the settings of its best trial.
-    root: the folder of this machine's runs. store: a place, or `none`.
+    root: the folder of this machine's runs. store: where checkpoints go beyond it.
     watcher: shows the progress, in place of the progress bar.
 
     If the run exists, an argument that contradicts it raises UsageError and changes nothing. Ctrl-C and SIGTERM save a
@@ -283,8 +283,6 @@ class _Session:
                 then = manifest.versions if checkpoint else {**manifest.versions, "colab_rl": __version__, **self.code}
                 changes = [*manifest.inexact, *differences(then, here, f"{identity.algorithm} {identity.backend}"),
                            *reasons, *remembers]
-                if checkpoint and sought is not None and CODE not in then:  # as 0.1.0 wrote it
-                    changes.append("the rule that stops at target_score changed")
                 _load(trainer, *start, checkpoint is not None, changes)
             else:
                 trainer.inexact = remembers

@@ -329,7 +329,7 @@ def test_what_cannot_be_looked_at_for_now_is_not_passed_over(tmp_path, monkeypat
 
     monkeypatch.setattr(recovery, "PAUSES", ())
     tier = make_tier(tmp_path, make_line(3))
-    with pytest.raises(StorageError, match=r"generation 3 is there.*No space left on device.*run the same command"):
+    with pytest.raises(StorageError, match=r"generation 3 was found.*No space left on device.*run the same command"):
         newest_whole(tier, None, print, check)
 
 

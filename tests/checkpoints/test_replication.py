@@ -535,7 +535,7 @@ def test_a_store_that_is_ahead_of_this_machine_is_said(local, store, start, caps
     replicator = start()
     save(local, replicator, line[0], make_checkpoint(2, line[0], salt=7))
     assert brought(replicator)
-    assert "is ahead: it holds generation 7, and this machine " in capsys.readouterr().err
+    assert "is ahead: it holds generation 7, this machine " in capsys.readouterr().err
     assert in_store(store) == [1, 6, 7]
     replicator.close()
     save(local, replicator := start(), *line[5:])
