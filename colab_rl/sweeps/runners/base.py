@@ -74,7 +74,7 @@ class Runner(ABC):
 
     @abstractmethod
     def close(self) -> None:
-        """Ends all that it trains, at once."""
+        """Ends all that it trains, at once. Again it does nothing."""
 
     def notes(self) -> list[str]:
         """What a person should know before it begins."""

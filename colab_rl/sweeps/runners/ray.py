@@ -82,6 +82,7 @@ class RayRunner(Runner):
 
     def __init__(self, address: str, workers: int | None, logs: Path):
         self._ray = ray()
+        self._closed = False
         self._began_here = not self._ray.is_initialized()
         _check_answers(address)
         quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
@@ -89,7 +90,7 @@ class RayRunner(Runner):
             if self._began_here and address:
                 self._ray.init(address=address, **quiet)
             elif self._began_here:
-                self._ray.init(num_cpus=workers or cores(), include_dashboard=False, **quiet)
+                self._ray.init(address="local", num_cpus=workers or cores(), include_dashboard=False, **quiet)
         except (ConnectionError, RuntimeError, ValueError, TimeoutError) as error:
             raise _no_cluster(address, " ".join(str(error).split())[:200]) from None
         self._nodes = [node for node in self._ray.nodes() if node["Alive"]]
@@ -136,6 +137,9 @@ class RayRunner(Runner):
 
     def close(self) -> None:
         """See Runner."""
+        if self._closed:  # Ray would begin anew
+            return
+        self._closed = True
         for task in self._here:
             self._ray.cancel(task, force=True)
         self._here.clear()
