@@ -29,7 +29,7 @@ PACKAGES = ("torch", "numpy", "gymnasium", "box2d")
 def check_device(name: str) -> None:
     """Raises UsageError for an unknown device."""
     if name not in DEVICES:
-        raise UsageError(f"unknown device {name!r} (there is: {', '.join(DEVICES)})")
+        raise UsageError(f"unknown device {name!r} (available: {', '.join(DEVICES)})")
 
 
 def choose_device(name: str, worth_a_gpu: bool) -> tuple[str, list[str]]:

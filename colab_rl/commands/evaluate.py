@@ -1,4 +1,4 @@
-"""Reading a run: its status, its files held against their manifests, its policy's score."""
+"""Reading a run: its status, its files compared with their manifests, its policy's score."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`verify`: every file of a run, held against its manifests."""
+"""`verify`: every file of a run, compared with its manifests."""
 
 from __future__ import annotations
 

@@ -17,7 +17,7 @@ BACKENDS = ("auto", "gymnasium", "envpool")
 def check_backend(name: str) -> None:
     """Raises UsageError for an unknown backend."""
     if name not in BACKENDS:
-        raise UsageError(f"unknown backend {name!r}{nearest(name, BACKENDS)} (there is: {', '.join(BACKENDS)})")
+        raise UsageError(f"unknown backend {name!r}{nearest(name, BACKENDS)} (available: {', '.join(BACKENDS)})")
 
 
 def why_not(backend: str, source: EnvironmentSource, spaces: Spaces) -> str | None:

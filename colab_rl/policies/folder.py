@@ -1,4 +1,4 @@
-"""An exported folder: written whole or not at all, and each of its files held against its hash when it is read.
+"""An exported folder: written whole or not at all, and each of its files compared with its hash when it is read.
 
     policy.json          what the policy is, where it comes from, and the SHA-256 of every other file
     policy.onnx          observations to actions, all in one graph (graph.py)

@@ -93,7 +93,7 @@ class Places:
             names = self.names()
             where = f"{self.root}" + (f" or {self.store.place}" if self.store else "")
             more = f" and {len(names) - 10} more" if len(names) > 10 else ""
-            listed = f" (there is: {', '.join(names[:10])}{more})" if names else ""
+            listed = f" (available: {', '.join(names[:10])}{more})" if names else ""
             raise UsageError(f"no run {name!r} in {where}{nearest(name, names)}{listed}")
         return identity
 

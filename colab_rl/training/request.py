@@ -1,4 +1,4 @@
-"""What a person asks of a run, held against what there is: begin, continue, extend, or branch off."""
+"""What a person asks of a run, compared with the saved run: begin, continue, extend, or branch off."""
 
 from __future__ import annotations
 

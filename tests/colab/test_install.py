@@ -199,7 +199,7 @@ def test_who_has_runs_is_not_shown_the_example(tmp_path, capsys):
     show_runs(tmp_path / "store", root)
     shown = capsys.readouterr().out.splitlines()
     assert [line.rpartition(", ")[2] for line in sorted(shown)] == ["comes with colab_rl", "not in the store yet"]
-    with pytest.raises(ColabRLError, match=r"no run 'walker' .*there is: example-walker, mine"):
+    with pytest.raises(ColabRLError, match=r"no run 'walker' .*available: example-walker, mine"):
         choose_run("walker", "none", root)
 
 

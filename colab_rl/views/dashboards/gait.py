@@ -40,7 +40,7 @@ def gait(episodes: Episodes, gamma: float = 0.99, overlay: bool = False, first: 
     """Episodes by label: one at a time with a slider between them, or all over each other.
 
     episodes: one, several by label, or a run's name: one of each of its checkpoints. root, store: see Places.
-    gamma: the discount of the return that is held against the value estimate.
+    gamma: the discount of the return that is compared with the value estimate.
     first: the label of the episode that is shown before the slider is touched; the last one if not given.
     """
     episodes = episodes_of(episodes, root, store)

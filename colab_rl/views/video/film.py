@@ -132,7 +132,7 @@ def render(run: str, *, form: str = "episode", checkpoint: str | int = "best", a
 def _check_options(form: str, against: Sequence[str], seed: int | None, size: int | None, speed: float,
                    seconds: float | None) -> None:
     if form not in FORMS:
-        raise UsageError(f"no form {form!r}{nearest(form, FORMS)} (there is: {', '.join(FORMS)})")
+        raise UsageError(f"no form {form!r}{nearest(form, FORMS)} (available: {', '.join(FORMS)})")
     if against and form != "compare":
         raise UsageError("other checkpoints to compare with belong to the form compare: give --form compare")
     check_seed(seed or 0)

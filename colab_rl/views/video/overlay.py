@@ -40,7 +40,7 @@ def parse_panels(overlay: str) -> tuple[str, ...]:
     names = [name.strip() for name in overlay.split(",") if name.strip()]
     for name in names:
         if name not in PANELS:
-            raise UsageError(f"no panel {name!r}{nearest(name, PANELS)} (there is: all, none, {', '.join(PANELS)})")
+            raise UsageError(f"no panel {name!r}{nearest(name, PANELS)} (available: all, none, {', '.join(PANELS)})")
     return tuple(name for name in PANELS if name in names)
 
 

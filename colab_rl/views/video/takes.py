@@ -67,7 +67,7 @@ def takes_of(form: str, identity: Identity, places: Places, checkpoint: str | in
 
 def _beside(identity: Identity, main: Checkpoint, places: Places, against: Sequence[str]
             ) -> list[tuple[Identity, Checkpoint]]:
-    """What `compare` shows: the checkpoint and those it is held against, or the run's first one and the checkpoint."""
+    """What `compare` shows: the checkpoint and those it is compared with, or the run's first one and the checkpoint."""
     if len(against) >= MOST_COMPARED:
         raise UsageError(f"compare shows at most {MOST_COMPARED} policies: one, and {MOST_COMPARED - 1} beside it")
     if not against:
