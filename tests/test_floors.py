@@ -25,7 +25,7 @@ FLOORS = [
     {"requirements": "what the package needs"},
     {"arguments": "their types, in sentences", "fingerprint": "of code", "machine": "its cores, memory and versions",
      "progress": "bars and lines", "settings": "one flat dataclass a run"},
-    {"errors": "what people are told", "example": "a trained run that ships with the package"},
+    {"errors": "messages for people", "example": "a trained run that ships with the package"},
 ]
 FLOOR_OF = {name: number for number, names in enumerate(reversed(FLOORS)) for name in names}
 

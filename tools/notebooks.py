@@ -1,7 +1,8 @@
 """Stamps what the notebooks and the README repeat: `python tools/notebooks.py [owner/name]`.
 
 The repository's name comes from setup.cfg's `url`, where the argument puts it; the version from the package. Both go
-into the first code cell, which all notebooks have from 00_setup, and into every badge and link to Colab.
+into the first code cell, which all notebooks have from 00_setup, into every badge and link to Colab, and into
+`git clone`.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ def main(home: Path, repository: str | None = None) -> None:
         for cell in book["cells"]:
             cell["source"] = [stamped(line, repository, version) for line in cell["source"]]
         path.write_text(json.dumps(book, indent=1, ensure_ascii=False) + "\n")
-    for path in (home / "README.md", *(home / "docs").rglob("*.md")):
+    for path in (home / "README.md", home / "CONTRIBUTING.md", *(home / "docs").rglob("*.md")):
         path.write_text(stamped(path.read_text(), repository, version))
 
 
@@ -44,6 +45,8 @@ def first_cell(book: dict) -> dict:
 def stamped(text: str, repository: str, version: str) -> str:
     """The text with this repository and this version wherever it names one."""
     text = re.sub(f"(colab.research.google.com/github/){NAME}(/blob/)", rf"\g<1>{repository}\g<2>", text)
+    text = re.sub(f"(git clone https://github.com/){NAME} && cd .*",
+                  rf"\g<1>{repository} && cd {repository.split('/')[1]}", text)
     text = re.sub('^(REPOSITORY = ")[^"]*(")', rf"\g<1>{repository}\g<2>", text)
     return re.sub(r"(colab_rl-)[0-9][^-]*(-\*\.whl)", rf"\g<1>{version}\g<2>", text)
 

@@ -65,18 +65,17 @@ def settings_table(fields: Any) -> Iterator[str]:
     yield "| --- | --- | --- | --- |"
     for field in fields:
         limits = field.metadata
-        bounds = [f"above {limits['above']}"] if math.isfinite(limits["above"]) else []
-        bounds += [f"{word} {limits[key]}" for key, word in (("low", "from"), ("high", "to"))
-                   if math.isfinite(limits[key])]
+        bounds = [f"{word} {limits[key]}" for key, word in (("above", "above"), ("low", "from"), ("high", "to"))
+                  if math.isfinite(limits[key])]
         meaning = limits["help"] + ("; fixed" if limits["shapes_state"] else "")
-        yield (f"| `{field.name}` | `{plain(field.default)}` | {', '.join(limits['choices'] or bounds)} | "
+        yield (f"| `{field.name}` | `{plain(field.default)}` | {', '.join(limits['choices']) or ' '.join(bounds)} | "
                f"{escaped(meaning)} |")
 
 
 def plain(value: Any) -> str:
     """A value as `--set` takes it."""
     if isinstance(value, tuple):
-        return ",".join(map(str, value))
+        return ",".join(map(str, value)) or "none"
     return str(value).lower() if isinstance(value, bool) or value is None else str(value)
 
 
@@ -137,7 +136,7 @@ def python() -> str:
             lines += described(name, value)
             kind = re.sub(r"^list\[(.*)\]$", r"\1", str(value.__annotations__["return"]))
             found = inspect.unwrap(value).__globals__.get(kind)
-            if kind not in public and inspect.isclass(found) and found is not Path:
+            if kind not in public and inspect.isclass(found) and found.__module__.startswith("colab_rl"):
                 returned[kind] = found
     lines += ["# Classes", ""]
     for name, value in public.items():

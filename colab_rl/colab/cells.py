@@ -57,7 +57,7 @@ def show_tensorboard(root: str | os.PathLike | None = None) -> None:
 
 
 def show_video(video: Video) -> None:
-    """A player in the cell's output, for the file itself where it is small, else for a preview made for it.
+    """A player in the cell's output, for the file itself if it is small, else for a preview of it.
 
     Larger films inside a notebook have crashed browser tabs.
     """
@@ -170,7 +170,7 @@ def show_dashboards(run: str, checkpoint: str | int = "best", compare: str = "",
 
 
 def _pickers(run: str, places: Places, show: Callable[[str], None]) -> Any:
-    """Drop-down lists of runs and their checkpoints, and a button; None where there are no widgets."""
+    """Drop-down lists of runs and their checkpoints, and a button; None if there are no widgets."""
     try:
         import ipywidgets
     except ImportError:
@@ -214,7 +214,7 @@ def show_export(run: str, checkpoint: str | int = "best", store: str | os.PathLi
 def set_up(store: str = "", verify: bool = True, root: str | os.PathLike | None = None) -> str | None:
     """Connects the store, tries it, and shows what is there; says what is wrong instead of raising it.
 
-    Returns the store's name, None where there is none.
+    Returns the store's name, None if there is none.
     """
     try:
         place = session.connect(store, verify)
@@ -234,7 +234,7 @@ def set_up(store: str = "", verify: bool = True, root: str | os.PathLike | None 
 def try_store(storage: Storage) -> None:
     """Writes a small file to a store, reads it back and removes it; prints how that went and the space that is free.
 
-    Raises StorageError where it does not.
+    Raises StorageError if it does not.
     """
     name, content = f"probe-{uuid.uuid4().hex[:8]}", os.urandom(1000)
     began = time.perf_counter()
@@ -343,6 +343,6 @@ def train_live(run: str, store: str = "", root: str | os.PathLike | None = None,
               "TOTAL_STEPS trains it further.")
         offer_film(run, store or None, root)
     else:
-        print("Next: Run all goes on from here.")
+        print("Next: Run all continues from here.")
     print(f"state_sha256={result.state_sha256}")
     return result

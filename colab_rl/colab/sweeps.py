@@ -32,7 +32,7 @@ def sweep_live(sweep: str, store: str = "", root: str | os.PathLike | None = Non
     for problem in result.problems:
         print(problem)
     print("Next: the cell below shows all trials; more SEEDS or TRIALS extend the sweep." if result.finished
-          else "Next: Run all goes on from here.")
+          else "Next: Run all continues from here.")
     return result
 
 

@@ -32,6 +32,7 @@ from colab_rl.arguments import checked
 from colab_rl.commands.result import Result
 from colab_rl.environments import EnvironmentSource, VectorEnvironment, describe, environment_name
 from colab_rl.environments.backends import BACKENDS, make_vector_environment, why_not
+from colab_rl.environments.make import named_source
 from colab_rl.environments.spaces import Spaces
 from colab_rl.machine import THREADS, plain_torch, versions
 from colab_rl.progress import progress_bar
@@ -149,13 +150,13 @@ class Benchmark(Result):
 
 @checked
 def bench(env: EnvironmentSource | None = None) -> Benchmark:
-    """Measures this machine for an environment with its PPO preset; takes well below a minute.
+    """Measures how fast this machine trains an environment with its PPO preset. It takes less than a minute.
 
     env: a Gymnasium id (default BipedalWalker-v3), or a function that makes an environment.
     Raises UsageError for an unknown environment or spaces that are not supported, EnvironmentFault
     if the environment fails.
     """
-    source: EnvironmentSource = DEFAULT_ENVIRONMENT if env is None else env
+    source = DEFAULT_ENVIRONMENT if env is None else named_source(env) if isinstance(env, str) else env
     spaces = describe(source)
     env_id = environment_name(source)
     settings = preset(env_id, "ppo")

@@ -16,11 +16,11 @@ from colab_rl.runs.places import Location, Places
 def evaluate(run: str, *, checkpoint: str | int = "best", episodes: int = 100, seed: int = 0,
              env: EnvironmentSource | None = None, recordings: int = 0, root: Location = None,
              store: Location = None) -> EvaluationResult:
-    """Deterministic episodes of a checkpoint's policy on stock gymnasium, with seeds seed, seed + 1, ...
+    """Plays deterministic episodes of a checkpoint's policy in gymnasium's own environment: seeds seed, seed + 1, ...
 
     checkpoint: `best`, `latest` or a generation.
-    env: needed if the run trains on a function.
-    recordings: how many of the episodes, from the first, are recorded (see telemetry.Episode).
+    env: give it if the run trains on a function.
+    recordings: how many of the first episodes it records, see Episode.
     Raises UsageError for an unknown run or a bad number, ColabRLError if the checkpoint cannot be read.
     """
     if not 1 <= episodes <= 1_000_000:
@@ -36,7 +36,7 @@ def evaluate(run: str, *, checkpoint: str | int = "best", episodes: int = 100, s
 @checked
 def record(run: str, *, checkpoint: str | int = "best", seed: int = 0, env: EnvironmentSource | None = None,
            root: Location = None, store: Location = None) -> Episode:
-    """One deterministic episode of a checkpoint's policy, recorded; its return is that of `evaluate` for this seed.
+    """Records one deterministic episode of a checkpoint's policy. Its return is that of `evaluate` for this seed.
 
     Arguments and errors are those of `evaluate`.
     """

@@ -30,9 +30,9 @@ class Export:
     """An exported folder.
 
     path: where it is. files: names in it. checkpoint: the generation. score: of 100 fresh episodes.
-    max_difference: the largest difference of an action of policy.onnx, of its range; None without an ONNX form.
+    max_difference: the largest difference of an action of policy.onnx, as a share of its range; None without it.
     missing: why there is no ONNX form, None if there is one.
-    store: where its copy lies in the store, None if there is none; store_error: why not.
+    store: where its copy is in the store, None if there is none; store_error: why not.
     store_state: of the copy: `verified`, `written` (to a mount, which proves no more) or `absent`.
     """
 
@@ -65,11 +65,13 @@ def export(run: str, *, checkpoint: str | int = "best", out: str | os.PathLike |
     """Writes a checkpoint's policy as a folder that runs without colab_rl, and copies it to the store.
 
     checkpoint: `best`, `latest` or a generation.
-    out: the folder, which must not be there; not given, one in the run's exports/. One that is there already, whole and
-        of this very checkpoint, is kept.
-    env: needed if the run trains on a function.
-    It runs 100 deterministic episodes first: their score goes into the folder.
-    Raises UsageError for what does not exist, ColabRLError if the folder cannot be made; then nothing is written.
+    out: the folder, which must not exist yet. By default it is in the run's exports/. A whole folder of this checkpoint
+        is kept as it is.
+    env: give it if the run trains on a function.
+
+    It plays 100 deterministic episodes first, and puts their score into the folder.
+    Raises UsageError for an unknown run or checkpoint. Raises ColabRLError if it cannot make the folder. Then it writes
+    nothing.
     """
     check_packages()
     out = None if out is None else absolute_path(out, "out")

@@ -91,11 +91,11 @@ class RunStatus(Result):
 
 @checked
 def status(run: str | None = None, *, root: Location = None, store: Location = None) -> list[RunStatus]:
-    """The run, or all runs. Raises UsageError for an unknown run.
+    """The run, or all runs, and where their checkpoints are. Raises UsageError for an unknown run.
 
-    For one run, `verified` and `written` mean that every file has the MD5 of its manifest: each is read, or the storage
-    itself gives its MD5. For all runs only manifests are read. Another file has the size of its manifest then, and the
-    MD5 too if a listing has it (`survey`).
+    For one run, `verified` and `written` mean that every file has the MD5 of its manifest: colab_rl reads it, or the
+    storage gives its MD5. For all runs, colab_rl reads manifests only. It compares the sizes of other files, and their
+    MD5 if a listing has it (`survey`).
     """
     return status_in(Places(root, store), run)
 

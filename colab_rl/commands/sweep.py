@@ -17,6 +17,7 @@ from colab_rl.commands.sweep_table import TerminalTable
 from colab_rl.environments import EnvironmentSource, describe, environment_name
 from colab_rl.environments.backends import check_backend, choose_backend, make_vector_environment
 from colab_rl.environments.likeness import packed
+from colab_rl.environments.make import named_source
 from colab_rl.environments.spaces import Spaces
 from colab_rl.environments.trial import try_out
 from colab_rl.errors import ColabRLError, UsageError, nearest
@@ -61,12 +62,13 @@ def sweep(sweep: str, *, env: EnvironmentSource | None = None,
         `{"learning_rate": (1e-4, 3e-3, "log"), "num_steps": [128, 256]}`. trials: how many it tries (default 20).
     prune: stops trials that fall behind the median of those before. workers: runs at a time (default: cores).
     on: `local`, `ray` or `ray:ADDRESS`. yes: begins more than 10,000 runs without asking.
-    watcher: is told how it goes, in place of the lines on standard error.
+    watcher: shows the progress, in place of the lines on standard error.
 
     On a sweep that exists, more seeds or trials extend it. What contradicts it raises UsageError and changes nothing.
     Ctrl-C and SIGTERM let every run save, and return. A trial that fails does not end the others.
     """
     check_run_name(sweep)
+    env = named_source(env) if isinstance(env, str) else env
     check_backend(backend)
     if workers is not None and not 1 <= workers <= MOST_WORKERS:
         raise UsageError(f"workers is between 1 and {MOST_WORKERS}, not {workers}")
@@ -107,7 +109,7 @@ def sweep(sweep: str, *, env: EnvironmentSource | None = None,
 
 
 class _OwnCode:
-    """The person's own algorithms and networks, which the runs' processes are given."""
+    """The user's own algorithms and networks, for the runs' processes."""
 
     def __init__(self) -> None:
         self.algorithms: list[Any] = []

@@ -1,4 +1,4 @@
-"""A sweep as it goes on, in a terminal: a row for each trial that ends, and one line of those that train."""
+"""The progress of a sweep, in a terminal: a row for each trial that ends, and one line of those that train."""
 
 from __future__ import annotations
 

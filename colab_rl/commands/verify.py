@@ -33,8 +33,9 @@ class Verification(Result):
 
 @checked
 def verify(run: str, *, root: Location = None, store: Location = None) -> Verification:
-    """Reads every file of every checkpoint, here and in the store, against its manifest. Raises UsageError for an
-    unknown run.
+    """Checks every file of every checkpoint, here and in the store, against its manifest.
+
+    Raises UsageError for an unknown run.
     """
     places = Places(root, store)
     identity = places.require(run)

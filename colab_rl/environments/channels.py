@@ -84,19 +84,20 @@ class Shown:
 
 @dataclass(frozen=True)
 class Channels(Shown):
-    """What is recorded of an environment, and what of that is shown.
+    """What colab_rl records of an environment, and what views show of it.
 
-    units: by channel's name its unit, such as `{"hull_angle": "rad"}`; the empty string if it has none.
-    read: gives their values for the unwrapped environment and its observation; by default the observation itself.
-    actions: the names of the action's numbers, or one name for a discrete action; by default `action_0`, ...
-    step_seconds: simulated time of a step, None if a step is no time.
-    reward_parts: gives (T,) series that sum to the reward, by name, from those of an Episode.
+    units: the unit of each channel, such as `{"hull_angle": "rad"}`. An empty string if it has none.
+    read: a function of the unwrapped environment and its observation that gives the values. By default the observation.
+    actions: the names of the action's numbers, or one name for a discrete action. By default `action_0`, ...
+    step_seconds: simulated seconds of a step, None if there is no time.
+    reward_parts: a function of an Episode's series that gives (T,) series by name. They sum to the reward.
     mishap: what an episode that went wrong is called, in the plural, such as `falls`: one that ended of itself with a
         last reward of at most `mishap_reward`. Empty if there is no telling.
-    choices, traces, panels, portraits: what views show, such as `choices=("left", "right")`, `traces=["rope_angle"]`,
-        `panels={"Rope": {"angle": "rope_angle"}}`, `portraits={"Rope": ("rope_angle", "rope_speed")}`; see Shown.
-    Raises UsageError for a channel of a name that recordings need themselves, for two actions of one name, and for
-    what is shown and is no channel.
+    choices, traces, plots, portraits: what views show, such as `choices=("left", "right")`, `traces=["rope_angle"]`,
+        `plots={"Rope": {"angle": "rope_angle"}}`, `portraits={"Rope": ("rope_angle", "rope_speed")}`; see Shown.
+
+    Raises UsageError for a channel with a name that recordings use themselves, for two actions of one name, and for a
+    shown name that is no channel.
     """
 
     units: Mapping[str, str]

@@ -89,7 +89,7 @@ def score_text(score: Mapping[str, Any] | None) -> str:
     episodes, seed = score["episodes"], score["seed"]
     over = "" if episodes is None else f" over {episodes} episodes, seeds {seed} to {seed + episodes - 1}"
     interval = ""
-    if "low" in score:  # the first version did not keep it
+    if "low" in score and seed is not None:  # the first version kept neither
         interval = (", not confirmed: evaluate scores it on fresh ones" if score["low"] is None else
                     f", 95 % interval {score['low']:.2f} to {score['high']:.2f}")
     return f"{score['mean']:.2f}{spread}{over}{interval}"

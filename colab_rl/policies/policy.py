@@ -197,14 +197,15 @@ def as_sampled(actions: Any, spaces: Mapping[str, Any]) -> Any:
 def load_policy(run: str | os.PathLike, *, checkpoint: str | int = "best", deterministic: bool = True,
                 env: str | Callable | None = None, root: str | os.PathLike | None = None,
                 store: str | os.PathLike | None = None) -> Policy:
-    """The policy of a run's checkpoint, or of an exported folder.
+    """Loads the policy of a run's checkpoint, or of an exported folder.
 
     run: a run's name, or the folder: a path, or one in this folder that holds policy.json.
     checkpoint: `best`, `latest` or a generation.
-    deterministic: whether a call gives the likeliest action. Its actions are then those of `evaluate`, bit for bit.
+    deterministic: whether a call gives the likeliest action. These are the actions of `evaluate`, bit for bit.
         Otherwise it draws them, in the same order each time that it is loaded.
-    env: needed if the first version of colab_rl began the run, on a function.
-    Raises UsageError for an unknown run, checkpoint or folder, ColabRLError for one that is not whole.
+    env: give it if version 0.1.0 of colab_rl began the run, on a function.
+
+    Raises UsageError for an unknown run, checkpoint or folder. Raises ColabRLError for a damaged one.
     """
     if not is_folder(run):
         from colab_rl.policies.load import policy_of

@@ -21,20 +21,20 @@ TRASH = ".trash"  # no run can have that name, so that nothing lists what lies i
 
 @dataclass(frozen=True)
 class Removal:
-    """Where the files of a run lie now."""
+    """Where the files of a run are now."""
 
     run: str
     trash: list[str]
 
     def summary(self) -> str:
-        """Where they lie, in a line."""
+        """Where they are, in a line."""
         return (f"{self.run} was moved to {' and '.join(self.trash)}; to have it back, move its folder back; to free "
                 "the space, delete that folder")
 
 
 @checked
 def delete(run: str, *, root: Location = None, store: Location = None) -> Removal:
-    """Moves a run to the trash folder of this machine's runs, and to that of the store if it lies there too.
+    """Moves a run to the trash folder of this machine's runs, and in the store if it has the run too.
 
     Raises UsageError for an unknown run, ColabRLError if a session on this machine trains it.
     """
@@ -46,7 +46,7 @@ def delete(run: str, *, root: Location = None, store: Location = None) -> Remova
     name = f"{TRASH}/{run}-{datetime.datetime.now(datetime.UTC):%Y%m%d-%H%M%S}"
     moved = []
     with locked(here):
-        # The store first: what is gone here alone would be brought back from there.
+        # The store first: what is gone here alone would come back from there.
         for storage, above in ((there, places.store), (here, FolderStorage(places.root))):
             if storage and above and storage.list(""):
                 _move(storage, above.subfolder(name))

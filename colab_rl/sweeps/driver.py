@@ -44,7 +44,7 @@ class Live:
 
 
 class Picture(NamedTuple):
-    """How a sweep goes on. live: the runs that train. left: seconds that all of it still takes, None if unknown."""
+    """The progress of a sweep. live: the runs that train. left: seconds that all of it still takes, None if unknown."""
 
     record: Record
     live: list[Live]
@@ -54,7 +54,7 @@ class Picture(NamedTuple):
 
 @runtime_checkable
 class SweepWatcher(Protocol):
-    """Who is told how a sweep goes on."""
+    """What shows the progress of a sweep."""
 
     def show(self, picture: Picture) -> None:
         """At most once a second, and at the end."""
@@ -127,7 +127,7 @@ class Driver:
                                    problems=[*result.problems, *self.problems])
 
     def picture(self) -> Picture:
-        """How it goes on now."""
+        """The progress now."""
         elapsed = time.monotonic() - self._began
         left, live = None, list(self._live.values())
         total = next((one.total_steps for one in live if one.total_steps), 0)
@@ -228,10 +228,10 @@ class Driver:
         self._end(RunRecord(run=live.run, state=FAILED, reason=event.reason, final=False))
         if self._refusals >= MOST_REFUSALS:
             raise ColabRLError(f"{self._refusals} runs failed one after another, the last one with: {event.reason}; "
-                               "what was trained is kept; mend that, then give the same command again")
+                               "what was trained is kept; fix that, then give the same command again")
 
     def _gone(self, live: Live, event: Ended, stopping: bool) -> None:
-        """A run's process died, or it was told to stop."""
+        """A run's process died, or was asked to stop."""
         del self._live[live.run]
         if stopping or live.trial in self.record.pruned:
             return
@@ -242,7 +242,7 @@ class Driver:
             self._end(RunRecord(run=live.run, state=FAILED, final=False, curve=tuple(live.curve), reason=(
                 f"its process died {MOST_DEATHS} times at step {live.step:,}, the last time: {event.reason}")))
             return
-        say(f"{live.run}: {event.reason or 'it stopped'}; it goes on from its newest checkpoint")
+        say(f"{live.run}: {event.reason or 'it stopped'}; it continues from its newest checkpoint")
         seed = next(seed for seed in self.plan.seeds if self.plan.run_name(live.trial, seed) == live.run)
         self._again.append((live.trial, seed))
 

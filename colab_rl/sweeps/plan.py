@@ -114,7 +114,7 @@ class Plan:
                 content[name] = tuple(content[name])
             return cls(**{**content, "space": space_from_json(content["space"])})
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-            raise DamagedPlan(f"{place} is damaged ({error}); nothing was changed; bring a whole copy of the file "
+            raise DamagedPlan(f"{place} is damaged ({error}); nothing was changed; restore a whole copy of the file "
                               "back, or begin a sweep of another name") from error
 
 

@@ -110,7 +110,7 @@ class SweepResult:
 
     def summary(self) -> str:
         """How it stands, in two lines, and what to do with the best."""
-        state = "finished" if self.finished else "not finished, the same command goes on"
+        state = "finished" if self.finished else "not finished, the same command continues"
         lines = [f"{self.sweep}: {state}; trials: {self.counts()}"]
         if self.best_trial is not None:
             lines += [f"best: {self.trials[self.best_trial].line()}", self.best_command, self.preset_line]

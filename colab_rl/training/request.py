@@ -110,7 +110,7 @@ class Request:
         if contradictions:
             changed = [name for name in self.settings if name != "total_steps" and getattr(is_, name)
                        != getattr(asked, name) and not is_.__dataclass_fields__[name].metadata["shapes_state"]]
-            way = (f"; to go on from it with that: train NEW --from {identity.name} --set "
+            way = (f"; to continue from it with that: train NEW --from {identity.name} --set "
                    f"{' '.join(f'{name}={to_json(asked)[name]}' for name in changed)}"
                    if len(changed) == len(contradictions) else "")
             raise UsageError(f"run {identity.name} exists and differs: {'; '.join(contradictions)}; nothing was "

@@ -47,7 +47,7 @@ from colab_rl.runs.lock import locked
 from colab_rl.runs.places import Places
 from colab_rl.runs.push import finish, replicating
 from colab_rl.runs.removal import remove_if_untrained
-from colab_rl.training.code import differences
+from colab_rl.training.code import CODE, differences
 from colab_rl.training.metrics import Row, from_csv
 from colab_rl.training.request import Request, checkpoint_of
 from colab_rl.training.scoring import Scorer
@@ -66,7 +66,7 @@ class TrainingResult:
     confirmed: the score that the run ended with, None before its end.
     signal_number: the signal that stopped it early, None if none did.
     pending: checkpoints that the store does not hold yet; store_error: why.
-    folder, store: where the run lies on this machine and beyond it.
+    folder, store: where the run is on this machine and beyond it.
     """
 
     run: str
@@ -112,22 +112,23 @@ def train(run: str, *, env: EnvironmentSource | None = None, env_kwargs: Mapping
           settings: Mapping[str, Any] | None = None, origin: str | None = None,
           root: str | os.PathLike | None = None, store: str | os.PathLike | None = None,
           watcher: Watcher | None = None) -> TrainingResult:
-    """Starts the run, or continues it where its newest whole checkpoint left it.
+    """Starts the run, or continues it from its newest whole checkpoint.
 
-    env: a Gymnasium id, `module:function`, or a function that makes an environment (it may be defined in a notebook's
-        cell).
+    run: its name. At most 100 letters, digits, `.`, `_` and `-`.
+    env: a Gymnasium id, `module:function`, or a function that makes an environment. A notebook's cell may define it.
     env_kwargs: keyword arguments for gymnasium.make, or for the function.
     algo: a name, `module:Class`, or an Algorithm class of your own.
-    settings: fields of the algorithm's config, over those of the tuned preset. `network` may be a Network class, or a
+    total_steps: environment steps. A larger number extends a run.
+    backend: what steps the environments: `auto`, `gymnasium` or `envpool`. device: `auto`, `cpu` or `cuda`.
+    settings: fields of the algorithm's config. They win over the preset. `network` may be a Network class, or a
         function that makes a torch module.
-    origin: `OTHER` or `OTHER:CHECKPOINT` (a generation, `best` or `latest`), to start a new run from a checkpoint of
-        another one; or a sweep, to begin with its best trial's settings.
-    root, store: see Places.
+    origin: `OTHER` or `OTHER:CHECKPOINT` (a generation, `best` or `latest`): a new run starts from that checkpoint of
+        another run. Or the name of a sweep: a new run starts with the settings of its best trial.
+    root: the folder of this machine's runs. store: a place, or `none`.
     watcher: shows the progress, in place of the progress bar.
 
-    On a run that exists, what contradicts it raises UsageError and changes nothing; a larger
-    `total_steps` extends it. Ctrl-C and SIGTERM save and return. Raises ColabRLError for what
-    goes wrong outside the program; its text says what was kept.
+    If the run exists, an argument that contradicts it raises UsageError and changes nothing. Ctrl-C and SIGTERM save a
+    checkpoint and return. Raises ColabRLError if something outside the program fails. Its text says what was kept.
     """
     check_run_name(run)
     env = named_source(env) if isinstance(env, str) else env
@@ -282,6 +283,8 @@ class _Session:
                 then = manifest.versions if checkpoint else {**manifest.versions, "colab_rl": __version__, **self.code}
                 changes = [*manifest.inexact, *differences(then, here, f"{identity.algorithm} {identity.backend}"),
                            *reasons, *remembers]
+                if checkpoint and sought is not None and CODE not in then:  # as 0.1.0 wrote it
+                    changes.append("the rule that stops at target_score changed")
                 _load(trainer, *start, checkpoint is not None, changes)
             else:
                 trainer.inexact = remembers

@@ -1,4 +1,4 @@
-"""Training as it goes on, in a notebook cell's output: numbers and a plot, updated in place.
+"""The progress of training, in a notebook cell's output: numbers and a plot, updated in place.
 
 A tab that comes back replays every update since it left, so that they are few and small: one is
 some 6 kB of HTML and SVG, and the longer training lasts the rarer they come (about 20 MB in 12 hours).
@@ -26,7 +26,7 @@ LEFT, RIGHT, TOP, BOTTOM = 52, 12, 8, 24
 
 
 class Series:
-    """Points (x, y), of which at most `most` are kept: where there are more, each two become their mean."""
+    """Points (x, y), of which at most `most` are kept: if there are more, each two become their mean."""
 
     def __init__(self, most: int):
         self._most = most
@@ -51,7 +51,7 @@ class Series:
 
 
 class LivePlot:
-    """A progress.Watcher that shows what it is told.
+    """A progress.Watcher that shows what it gets.
 
     show: takes a MIME bundle and replaces what was shown before; by default a cell's output.
     clock: seconds. goal: the return that counts as solved, drawn as a line.
@@ -107,7 +107,7 @@ class LivePlot:
             self._next = now + min(max(1.0, (now - self._began) / FREQUENT), RAREST)
 
     def close(self, where: str | None = None, score: str = "") -> None:
-        """Shows how it stands, whenever that was last shown; nothing where training never began.
+        """Shows how it stands, whenever that was last shown; nothing if training never began.
 
         where: as in `row`, once what was under way has ended. score: the one that the run ended with, in words.
         """

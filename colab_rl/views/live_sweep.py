@@ -1,4 +1,4 @@
-"""A sweep as it goes on, in a notebook cell's output: its runs' scores and a table, updated in place."""
+"""The progress of a sweep, in a notebook cell's output: its runs' scores and a table, updated in place."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ CELL = "padding:2px 12px 2px 0;text-align:left;white-space:nowrap"
 
 
 class LiveSweep:
-    """A driver.SweepWatcher that shows what it is told.
+    """A driver.SweepWatcher that shows what it gets.
 
     show: takes a MIME bundle and replaces what was shown before; by default a cell's output. clock: seconds.
     """

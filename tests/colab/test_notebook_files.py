@@ -61,7 +61,7 @@ def test_the_first_cell_is_everywhere_the_same_and_can_be_read(path):
 
 
 def test_one_command_stamps_the_repository_everywhere(tmp_path):
-    for name in ("notebooks", "docs", "colab_rl/__init__.py", "setup.cfg", "README.md"):
+    for name in ("notebooks", "docs", "colab_rl/__init__.py", "setup.cfg", "README.md", "CONTRIBUTING.md"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (shutil.copytree if (HOME / name).is_dir() else shutil.copyfile)(HOME / name, tmp_path / name)
     before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}

@@ -258,7 +258,7 @@ def test_the_stop_button_saves_and_run_all_goes_on(jupyter, undisturbed):
     wait_for_checkpoints(jupyter.disk / "runs", 3)
     os.killpg(client.km.provisioner.pgid, signal.SIGINT)  # as Jupyter does: the workers get it too
     thread.join()
-    assert not errors and "book: stopped, " in text_of(client) and "Run all goes on from here" in text_of(client)
+    assert not errors and "book: stopped, " in text_of(client) and "Run all continues from here" in text_of(client)
     again = jupyter.train(LONG)
     assert "continuing from generation" in text_of(again)
     assert hash_in(text_of(again)) == undisturbed

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from colab_rl import evaluate, record, train, verify
+from colab_rl.checkpoints.manifest import checksum
 from colab_rl.training.code.proven import PROVEN
 
 OLD = Path(__file__).parents[1] / "data" / "runs-0.1.0"
@@ -39,3 +40,16 @@ def test_it_ends_where_the_version_that_began_it_would_have(old_run, tmp_path):
     algorithm, backend, _ = old_run.split("-")
     if not other_machine and f"{algorithm} {backend}" in PROVEN:
         assert result.state_sha256 == EXPECTED[old_run]
+
+
+def test_one_with_a_target_is_told_that_the_rule_that_stops_it_is_another(tmp_path):
+    old = "ppo-gymnasium-cartpole"
+    shutil.copytree(OLD / old, tmp_path / old)
+    identity = json.loads((tmp_path / old / "run.json").read_text())
+    del identity["identity_sha256"]
+    identity["config"]["target_score"] = 1e6
+    (tmp_path / old / "run.json").write_text(json.dumps({**identity, "identity_sha256": checksum(identity)}))
+    result = train(old, total_steps=1024, root=tmp_path, store="none")
+    newest = json.loads(max((tmp_path / old / "checkpoints").glob("*.json")).read_text())
+    assert result.finished and newest["exact"] is False
+    assert "the rule that stops at target_score changed" in newest["inexact"]

@@ -112,8 +112,8 @@ def test_a_watcher_that_fails_ends_no_training(tmp_path, capsys, usual, call):
     assert result.finished and watcher.calls == 1
     assert call == "past" or result.state_sha256 == usual[2]
     told = [line for line in capsys.readouterr().err.splitlines() if "watcher" in line]
-    assert told == ["the watcher shows nothing more of this session (ValueError: no colours); training goes on without "
-                    "it"]
+    assert told == ["the watcher shows nothing more of this session (ValueError: no colours); training continues "
+                    "without it"]
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt(), StoppedAtOnce(15), SystemExit(3)])

@@ -328,7 +328,7 @@ def test_a_run_that_never_came_to_the_store_is_found_after_its_report_did(places
 def test_the_list_of_runs(places, capsys):
     assert set(show_runs(**places)) == {"first", "second", "pendulum"}
     score = r"score -[\d.]+ \(-[\d.]+ to -[\d.]+\)"
-    assert re.search(rf"pendulum: Pendulum-v1, ppo, {score}, step 5\d\d of 500, saved .*, in the store",
+    assert re.search(rf"pendulum: Pendulum-v1, ppo, {score}, finished: 5\d\d steps, saved .*, in the store",
                      capsys.readouterr().out)
     offers = history_module.checkpoint_names("first", Places(**places))
     assert offers[0] == ("best", "best") and any("score" in words for words, _ in offers)

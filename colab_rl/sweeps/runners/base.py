@@ -1,4 +1,4 @@
-"""What every runner does: it is given runs, says how they go on, and stops them."""
+"""What every runner does: it gets runs, reports their progress, and stops them."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from typing import Any
 class Task:
     """A run to train.
 
-    options: of `train`, but for what is the person's own code.
-    own: the environment, and algorithms and networks of the person's own, by `likeness.packed`.
+    options: of `train`, except for the user's own code.
+    own: the environment, and the user's own algorithms and networks, by `likeness.packed`.
     """
 
     run: str
@@ -38,7 +38,7 @@ class Ended:
     """A run has ended.
 
     kind: `finished`; `stopped`, with a checkpoint saved; `failed`, and would fail again; `refused`: it failed, and may
-        go on if something outside is mended; `died`: its process or its node is gone.
+        continue if something outside is fixed; `died`: its process or its node is gone.
     reason: why, for people. facts: of a finished run, `step`, `state_sha256`, `pending` and the `score` it ended with.
     """
 

@@ -1,7 +1,7 @@
 """A run in a process of its own: both ends of it.
 
 The process leaves when the other end of its socket closes, so a driver that is killed leaves nothing behind. The run
-goes on from its newest checkpoint when the next driver begins it.
+continues from its newest checkpoint when the next driver begins it.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from colab_rl.errors import ColabRLError
 from colab_rl.sweeps.runners.base import Ended, Event, Progress, Task
 
 WAIT_FOR_LOCK = 30.0  # seconds in which a process that had the run before has left
-EACH = 0.25           # seconds between two rows that are told, if they hold no score
+EACH = 0.25           # seconds between two rows that it reports, if they hold no score
 TOLD = ("iteration", "step", "seconds", "episode/return", "evaluation/score", "time/steps_per_second")
 
 
@@ -51,7 +51,7 @@ class RunProcess:
         except OSError as error:
             ours.close()
             raise ColabRLError(f"no process to train {task.run} in could be started ({error}); what was saved before "
-                               "is kept; mend that, and give the same command again") from error
+                               "is kept; fix that, and give the same command again") from error
         self.connection = Connection(ours.detach())
         with contextlib.suppress(OSError):  # that it is dead already is noticed when it is listened to
             self.connection.send(task)
@@ -150,7 +150,7 @@ def _train(task: Task, connection: Connection) -> Ended:
     except (ColabRLError, OSError, MemoryError, ImportError) as error:
         return Ended(task.run, "refused", str(error) or type(error).__name__)
     except KeyboardInterrupt:
-        return Ended(task.run, "stopped", "it was told twice to stop")
+        return Ended(task.run, "stopped", "it was asked twice to stop")
     facts = {"step": result.step, "state_sha256": result.state_sha256,
              "score": result.confirmed.mean if result.confirmed else None, "pending": result.pending}
     return Ended(task.run, "finished" if result.finished else "stopped", result.problem or "", facts)

@@ -1,7 +1,7 @@
 """Runs as tasks of a Ray cluster: Ray says which machine has room, and when one is lost.
 
 Each task begins the same process as the local runner, and passes on what it tells. A run whose node is lost is begun
-again by the driver, and goes on from the store.
+again by the driver, and continues from the store.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ class Mailbox:
         return run in self._stopping
 
     def take(self) -> list[Event]:
-        """What was told since the last call."""
+        """The events since the last call."""
         found, self._events = self._events, []
         return found
 
@@ -112,7 +112,7 @@ class RayRunner(Runner):
         deadline = time.monotonic() + timeout
         while True:
             done = self._ray.wait(list(self._here), num_returns=len(self._here), timeout=0)[0] if self._here else []
-            found: list[Event] = self._ray.get(self._mailbox.take.remote())  # after the ends: they were told before
+            found: list[Event] = self._ray.get(self._mailbox.take.remote())  # after the ends, which came before
             ended = {event.run for event in found if isinstance(event, Ended)}
             for task in done:
                 run = self._here.pop(task)
@@ -159,7 +159,7 @@ class RayRunner(Runner):
                          if theirs.get(name) != ours[name]]
             if differing:
                 found.append(f"node {node['NodeManagerHostname']} differs ({', '.join(differing)}): a run that moves "
-                             "there goes on, and is not bit-exact")
+                             "there continues, and is not bit-exact")
         return found
 
     def _on(self, node: str, work: Any) -> Any:

@@ -17,7 +17,7 @@ X_AXES = {"Steps": XAxis("environment steps", "steps", "step %{x:,.0f}"),
 
 @dataclass(frozen=True)
 class Mark:
-    """A checkpoint on the curves; score: None where it was not evaluated."""
+    """A checkpoint on the curves; score: None if it was not evaluated."""
 
     generation: int
     iteration: int
@@ -30,7 +30,7 @@ class Mark:
 class Curves:
     """A run's metrics, under the name that the figures give it.
 
-    table: a (rows,) float64 array for each column (docs/reference/metrics.md), NaN where a cell is empty.
+    table: a (rows,) float64 array for each column (docs/reference/metrics.md), NaN if a cell is empty.
     goal: the return that counts as solved, drawn as a line.
     """
 
@@ -45,7 +45,7 @@ class Curves:
         return len(next(iter(self.table.values()), ()))
 
     def column(self, name: str) -> np.ndarray:
-        """A column; NaN where the table has none of that name."""
+        """A column; NaN if the table has none of that name."""
         return np.asarray(self.table.get(name, np.full(self.rows, np.nan)), np.float64)
 
     def has(self, name: str) -> bool:

@@ -273,7 +273,7 @@ def _dashes_of(names: Sequence[str]) -> list[str]:
 
 
 def _rewards(episode: Episode, steps: np.ndarray) -> Plot:
-    """The return so far: what it is made of, where that is known."""
+    """The return so far: what it is made of, if that is known."""
     parts = [name for name in episode.series if name.startswith("reward_")]
     lines = []
     for name, color in zip(parts, itertools.cycle(PART_COLORS)):

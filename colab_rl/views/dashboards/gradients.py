@@ -23,7 +23,7 @@ HEALTHY, FEW = "Nothing unhealthy in the last fifth of the run", "Too few rows y
 
 @np.errstate(all="ignore")
 def optimizer(runs: Runs, *, root: Location = None, store: Location = None) -> go.Figure:
-    """The optimizer of a run, or of several, by network; what is unhealthy is said above and marked broadly.
+    """The optimizer of a run, or of several, by network; text above names what is unhealthy, and the curves mark it.
 
     Arguments are those of `learning`.
     """
@@ -42,7 +42,7 @@ def optimizer(runs: Runs, *, root: Location = None, store: Location = None) -> g
 
 
 def _lines(runs: Sequence[Curves], columns: dict[str, str], dashes: dict[str, str]) -> list[Line]:
-    """A colour each network where one run is shown, otherwise a colour each run and a dash each network.
+    """A colour each network if it shows one run, otherwise a colour each run and a dash each network.
 
     Of several runs only the first column is shown, since more lines could not be told apart.
     """
@@ -56,7 +56,7 @@ def _lines(runs: Sequence[Curves], columns: dict[str, str], dashes: dict[str, st
                 values = run.ratio(network) if column == RATIO else run.column(judged)
                 if not np.isfinite(values).any() or (words and np.array_equal(
                         values, run.column(f"optimizer/{network}/gradient_norm"), equal_nan=True)):
-                    continue  # where nothing is clipped, the norm after clipping says nothing more
+                    continue  # if nothing is clipped, the norm after clipping says nothing more
                 name = " ".join(filter(None, ("" if alone else run.label, network, words)))
                 dash = "dot" if words else "solid" if alone else dashes[network]
                 lines.append(run.line(name, values, color=COLORS[(i if alone else number) % len(COLORS)], dash=dash,
@@ -70,7 +70,7 @@ def _lines(runs: Sequence[Curves], columns: dict[str, str], dashes: dict[str, st
 
 
 def _sentences(runs: Sequence[Curves]) -> list[str]:
-    """What is said above the plots, in lines: of one run each symptom with its reason, of several who has which."""
+    """The lines above the plots: of one run each symptom with its reason, of several which run has which symptom."""
     if len(runs) == 1:
         if runs[0].rows < FEWEST_ROWS:
             return wrapped(FEW + ".")

@@ -38,7 +38,7 @@ class Symptom(NamedTuple):
 
 @np.errstate(all="ignore")
 def diagnose(run: Curves) -> list[Symptom]:
-    """What is unhealthy now; an empty list where nothing is, or where there are too few rows to tell."""
+    """What is unhealthy now; an empty list if nothing is, or if there are too few rows to tell."""
     infinite = [name for name, values in run.table.items() if np.isinf(values).any()]
     return [symptom for network in run.networks for symptom in _of_network(run, network)] + [
         Symptom("", name, f"{name} has infinite values", f"{name} has infinite values: the run diverged there.")

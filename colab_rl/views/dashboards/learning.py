@@ -112,7 +112,7 @@ def _goals(runs: Sequence[Curves]) -> list[Line]:
 
 
 def _checkpoint_marks(run: Curves, color: str, alone: bool) -> list[Line]:
-    """The checkpoints, at their score, or on the training curve where they have none."""
+    """The checkpoints, at their score, or on the training curve if they have none."""
     known = np.isfinite(run.column("episode/return"))
     if not run.checkpoints:
         return []
@@ -130,7 +130,7 @@ def _checkpoint_marks(run: Curves, color: str, alone: bool) -> list[Line]:
 
 
 def _resume_marks(run: Curves, lines: Sequence[Line]) -> list[Line]:
-    """A dotted upright line wherever a later session went on."""
+    """A dotted upright line at each resume in a later session."""
     rows = np.flatnonzero(np.nan_to_num(run.column("session/resumed")) > 0)
     if not len(rows):
         return []
@@ -139,7 +139,7 @@ def _resume_marks(run: Curves, lines: Sequence[Line]) -> list[Line]:
     xs = tuple(np.repeat(x, 3) for x in run.xs(rows))
     y = np.tile([low, high, np.nan], len(rows))
     return [Line("resumed", xs[0], y, color=GREY, dash="dot", width=1.2, kind="steps", other_x=xs, group=run.label,
-                 hover=[f"{run.label} went on in a new session here"] * len(y))]
+                 hover=[f"{run.label} continued in a new session here"] * len(y))]
 
 
 def _lines(runs: Sequence[Curves], columns: dict[str, str]) -> list[Line]:
@@ -195,6 +195,6 @@ def _around_a_constant(lines: Sequence[Line]) -> tuple[float, float] | None:
 
 
 def _largest_in(lines: Sequence[Line]) -> float:
-    """The largest number in some lines, 0 where there is none."""
+    """The largest number in some lines, 0 if there is none."""
     values = np.concatenate([line.y for line in lines])
     return float(np.abs(values[np.isfinite(values)]).max(initial=0.0))

@@ -55,7 +55,7 @@ def _joints(episode: Episode) -> list[str]:
 
 
 def distance(episode: Episode) -> float:
-    """Metres that the body came forward; NaN without a position or without joints, where forward means nothing."""
+    """Metres that the body came forward; NaN without a position or without joints: forward means nothing then."""
     if episode.units.get("position_x") != "m" or not _joints(episode):
         return float("nan")
     position = episode["position_x"].astype(float)
@@ -70,7 +70,7 @@ def speed(episode: Episode) -> float:
 def energy_per_metre(episode: Episode) -> float:
     """Work of the motors over the distance, in J/m: the sum of |torque x joint speed|, as motors that recover nothing.
 
-    NaN without torques, or where the body came less than a metre.
+    NaN without torques, or if the body came less than a metre.
     """
     far, joints = distance(episode), _joints(episode)
     if not episode.step_seconds or not far > 1:
@@ -80,7 +80,7 @@ def energy_per_metre(episode: Episode) -> float:
 
 
 def mean_of(measure: Callable[[Episode], float], episodes: Sequence[Episode]) -> float:
-    """The mean of a measure over the episodes that have it; NaN where none does."""
+    """The mean of a measure over the episodes that have it; NaN if none does."""
     values = np.array([measure(episode) for episode in episodes])
     known = values[np.isfinite(values)]
     return float(known.mean()) if len(known) else float("nan")

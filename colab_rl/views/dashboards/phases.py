@@ -31,7 +31,7 @@ def phase_portraits(episodes: Episodes, overlay: bool = False, first: str | None
     """Up to four portraits of episodes by label: one at a time with a slider, or all over each other.
 
     episodes, root, store: as in `gait`.
-    first: the label of the episode shown before the slider is touched, the last one where not given.
+    first: the label of the episode shown before the slider is touched, the last one if not given.
     """
     shown = episodes_of(episodes, root, store)
     portraits = _portraits(list(shown.values())) if shown else []

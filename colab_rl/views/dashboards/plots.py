@@ -85,7 +85,7 @@ def stacked(plots: Sequence[Plot], x_axis: XAxis, *, top: int = 0, x_range: tupl
     """Plots one under the other with one x axis.
 
     top: pixels kept free above them, for buttons; above: lines of text that stand there.
-    keys: the groups of lines, if they are what is told apart; they are named above the plots. A page shows them, or the
+    keys: the groups of lines, if the lines differ by them; they are named above the plots. A page shows them, or the
         names of the lines, as buttons that hide and show; it finds them in the layout's `meta`.
     """
     named = legend(keys) if keys else []
@@ -235,7 +235,7 @@ def _axes_of(plot: Plot, number: int, domain: Sequence[float], x_axis: XAxis, la
 
 
 def _log_ticks(plot: Plot) -> dict[str, Any]:
-    """Ticks of a logarithmic axis: powers of ten, and numbers between them where there would be fewer than two."""
+    """Ticks of a logarithmic axis: powers of ten, and numbers between them if there would be fewer than two."""
     values = np.concatenate([line.y for line in plot.lines])
     values = values[np.isfinite(values) & (values > SMALLEST)]
     decades = float(np.ptp(np.log10(values))) if len(values) else 0.0

@@ -99,7 +99,7 @@ def legend(labels: Sequence[str]) -> list[str]:
 
 
 def rounded(values: Any, digits: int = 4) -> list[float | None]:
-    """Numbers as JSON has them, None where not finite: `digits` significant ones, and as many more as they differ in.
+    """Numbers as JSON has them, None if not finite: `digits` significant ones, and as many more as they differ in.
 
     What Plotly cannot draw is drawn as the nearest number that it can.
     """

@@ -33,7 +33,7 @@ from colab_rl.views.report.sections import Subject, facts_of, sections_of, verdi
 from colab_rl.views.report.sweep import score_table, sweep_page
 from colab_rl.views.report.verdict import Judged
 
-MOST_CONTENDERS = 10   # colours that are told apart
+MOST_CONTENDERS = 10   # colours that people can tell apart
 RECORDINGS = 5        # episodes behind speed, energy and stride frequency
 MARK = "made by colab_rl report"
 
@@ -41,12 +41,13 @@ MARK = "made by colab_rl report"
 @checked
 def report(runs: str | Sequence[str], *, out: Location = None, checkpoint: str | int = "best", episodes: int = 100,
            env: EnvironmentSource | None = None, root: Location = None, store: Location = None) -> Path:
-    """Writes the dashboards as one HTML file that opens offline; a copy goes to `reports/` of the (first) run's store.
+    """Writes the dashboards as one HTML file that opens offline, and copies it to `reports/` of the first run's store.
 
-    runs: names, or `NAME:CHECKPOINT` (best, latest or a generation); several are compared. Or the name of a sweep.
-    out: the file, `NAME-report.html` in the current folder where not given.
-    checkpoint: of runs that are given without one. episodes: behind each score; 0 leaves the scores out.
-    Raises UsageError for what is not there, StorageError where the copy fails; the file is written by then.
+    runs: one or more of `NAME` and `NAME:CHECKPOINT` (best, latest or a generation). Or the name of a sweep.
+    out: the file. By default `NAME-report.html` in the current folder.
+    checkpoint: of runs that you name without one. episodes: behind each score; 0 leaves the scores out.
+
+    Raises UsageError for an unknown run or checkpoint. Raises StorageError if the copy fails, after it wrote the file.
     """
     return write_report(runs, out=out, checkpoint=checkpoint, episodes=episodes, env=env, root=root, store=store).path
 
@@ -190,7 +191,7 @@ def _judged(known: Confirmation) -> Judged:
 
 
 def _check_target(target: Path) -> None:
-    """Raises UsageError before any work where the file is there and no report."""
+    """Raises UsageError before any work if the file exists and is no report."""
     check_file_name(target)
     try:
         if target.is_dir():

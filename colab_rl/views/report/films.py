@@ -60,7 +60,7 @@ def telling_episodes(judged: Judged) -> dict[str, int]:
 
 def record_telling(identity: Identity, checkpoint: Checkpoint, source: EnvironmentSource, judged: Judged
                    ) -> dict[str, Episode]:
-    """Those episodes, recorded again, by what is said of each."""
+    """Those episodes, recorded again, by their captions."""
     found = {}
     for words, number in telling_episodes(judged).items():
         seed = judged.seed + number

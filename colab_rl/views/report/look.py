@@ -32,7 +32,7 @@ dt { font-size: 12px; color: var(--soft); overflow-wrap: anywhere; }
 dd { margin: 0; font-weight: 600; font-size: 14px; overflow-wrap: anywhere; }
 ul.missing { background: var(--card); border-left: 4px solid var(--c84700F); border-radius: 4px;
   padding: 10px 14px 10px 32px; margin: 14px 0; overflow-wrap: anywhere; }
-nav { margin: 12px 0; } nav a { color: var(--c3B6EA8); margin-right: 16px; overflow-wrap: anywhere; }
+nav { margin: 12px 0; } nav a { color: var(--c3B6EA8); margin-right: 16px; display: inline-block; }
 .panel { margin-bottom: 18px; break-inside: avoid; }
 .figure { width: 100%; }
 .tools { position: sticky; top: 0; z-index: 2; display: flex; gap: 4px 14px; align-items: flex-start;

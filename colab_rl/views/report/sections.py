@@ -62,12 +62,12 @@ def sections_of(subjects: Sequence[Subject], contenders: Sequence[dashboards.Con
     evaluated = any(len(contender.returns) for contender in contenders)
     scores: list[go.Figure | dashboards.Table] = [dashboards.comparison(contenders)]
     sections = [
-        Section("Score", "Deterministic episodes on stock gymnasium, as the command evaluate plays them, and what "
-                "their telemetry says.", scores + ([dashboards.scores(contenders)] if evaluated else [])),
+        Section("Score", "Deterministic episodes of gymnasium's own environment, as the command evaluate plays them. "
+                "Their telemetry gives the rest.", scores + ([dashboards.scores(contenders)] if evaluated else [])),
         Section("Learning", "Is it learning? The buttons switch between steps, wall time and iterations.",
                 [dashboards.learning(runs)]),
-        Section("Optimizer", "Is the optimizer healthy? What is not is said first, and marked in the curves."
-                + (" Why, and what helps, is said in the report of a run alone." if len(runs) > 1 else ""),
+        Section("Optimizer", "Is the optimizer healthy? Problems come first. The curves mark them."
+                + (" The report of one run alone says why, and what helps." if len(runs) > 1 else ""),
                 [dashboards.optimizer(runs)]),
         _gait_of_one(subjects[0]) if len(subjects) == 1 else _gait_of_several(subjects),
         Section("Settings", "What made this run, and the command that makes it again." if len(runs) == 1 else
@@ -79,7 +79,7 @@ def sections_of(subjects: Sequence[Subject], contenders: Sequence[dashboards.Con
 
 
 def _films(subject: Subject) -> list[Section]:
-    """The episodes that say most, as films; none if that is not possible here, which is said."""
+    """The episodes that say most, as films; none if that is not possible here. Then `missing` says why."""
     if not (subject.telling and subject.checkpoint and subject.source is not None):
         return []
     try:
@@ -104,7 +104,7 @@ def verdicts_of(subjects: Sequence[Subject]) -> list[Verdict]:
 
 
 def facts_of(subjects: Sequence[Subject]) -> list[tuple[str, str]]:
-    """What is said at the top: names and values."""
+    """The facts at the top: names and values."""
     if len(subjects) > 1:
         return [(subject.label, f"{subject.identity.title}, {subject.identity.algorithm}, "
                  f"seed {subject.identity.config.get('seed')}") for subject in subjects]

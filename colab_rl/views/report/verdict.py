@@ -95,7 +95,7 @@ def _standing_sentence(shown: Manifest, newest: Manifest, judged: Judged) -> str
 
 def _next_sentence(run: str, kind: str, newest: Manifest, judged: Judged) -> str:
     if not newest.finished:
-        return f"Next: `{COMMAND} train {run}` goes on with the training, which has not ended."
+        return f"Next: `{COMMAND} train {run}` continues the training, which has not ended."
     if kind in (NOT_SOLVED, NOT_SURE):
         look = " and look at the episodes that went wrong below" if judged.mishaps.any() else ""
         return f"Next: `{COMMAND} train {run} --total-steps {2 * newest.total_steps}` trains it longer{look}."

@@ -86,7 +86,7 @@ def speed_channel(episode: Episode) -> tuple[str, str] | None:
 
 
 def contacts(episode: Episode) -> list[str]:
-    """The series that are 1 where something touches the ground."""
+    """The series that are 1 if something touches the ground."""
     return [name for name in episode.series if name.startswith("contact")]
 
 

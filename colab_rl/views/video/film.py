@@ -43,7 +43,7 @@ class Video:
 
     path: the file. frames, fps, size: of it, (width, height) in pixels.
     returns: of each episode in it, by run and generation, such as `{"walker:12": 312.4}`; those of `evaluate`.
-    store: where its copy lies in the store, None if there is none; store_error: why not.
+    store: where its copy is in the store, None if there is none; store_error: why not.
     store_state: of the copy: `verified`, `written` (to a mount, which proves no more) or `absent`.
     """
 
@@ -79,19 +79,20 @@ def render(run: str, *, form: str = "episode", checkpoint: str | int = "best", a
            env: EnvironmentSource | None = None, root: Location = None, store: Location = None) -> Video:
     """Makes a video of deterministic episodes, and copies it into the run's videos/ in the store.
 
-    form: `episode`; `compare` puts it beside those of `against`; `evolution` goes through the run's checkpoints from
-        the first to `checkpoint`.
-    against: 1 to 3 of `RUN` or `RUN:CHECKPOINT`; if none is given, the run's first checkpoint.
-    seed: of the episodes, which are those of `evaluate`. If not given, that of the median among the episodes of the
-        score that the run ended with, and 0 before.
-    out: the file, .mp4 or .gif; in the run's own videos/ if not given, as GIF with `gif`.
+    form: `episode`, `compare` (side by side with those of `against`), or `evolution` (the run's checkpoints from the
+        first to `checkpoint`).
+    against: 1 to 3 of `RUN` or `RUN:CHECKPOINT`. By default the run's first checkpoint.
+    seed: of the episodes, which are those of `evaluate`. By default the seed of the median episode of the run's final
+        score, or 0 if the run has none yet.
+    out: the file, .mp4 or .gif. By default in the run's videos/. gif: a GIF there.
     overlay: `all`, `none`, or some of caption, numbers, traces, actions, progress, with commas between.
     size: width in pixels, even. speed: 1 is the environment's own.
-    seconds: shown of each episode, at most; evolution shows 6 if not given.
+    seconds: the longest part of each episode that it shows. By default all, or 6 s for `evolution`.
     overwrite: whether it may replace an existing file.
-    env: needed if the run trains on a function; it makes the environment with render_mode="rgb_array".
-    Raises UsageError for what contradicts itself or is out of range, ColabRLError if no video can be made; then no
-    file is there under its name.
+    env: give it if the run trains on a function. It makes the environment with render_mode="rgb_array".
+
+    Raises UsageError for arguments that contradict each other or are out of range. Raises ColabRLError if it cannot
+    make the video, and then leaves no file.
     """
     _check_options(form, against, seed, size, speed, seconds)
     panels = parse_panels(overlay)

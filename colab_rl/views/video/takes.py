@@ -25,7 +25,7 @@ EVOLUTION_TAKES = 6
 
 @dataclass(frozen=True, eq=False)
 class Take:
-    """One policy's episode, and what is said of it."""
+    """One policy's episode, and its captions."""
 
     run: str
     manifest: Manifest
@@ -51,7 +51,7 @@ def usual_seed(identity: Identity, places: Places) -> int:
 
 def takes_of(form: str, identity: Identity, places: Places, checkpoint: str | int, against: Sequence[str],
              seed: int, source: EnvironmentSource) -> list[Take]:
-    """The takes of a form, in their order. Raises UsageError or ColabRLError where a checkpoint cannot be had."""
+    """The takes of a form, in their order. Raises UsageError or ColabRLError if a checkpoint cannot be had."""
     main = find_checkpoint(identity, places, checkpoint)
     chosen: list[tuple[Identity, Checkpoint]] = [(identity, main)]
     if form == "compare":
