@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 
 HOME = Path(__file__).parents[1]
-READ = ("README.md", "CONTRIBUTING.md", "docs/", "notebooks/", "colab_rl/")
+READ = ("README.md", "CHANGELOG.md", "CONTRIBUTING.md", "docs/", "notebooks/", "colab_rl/")
 LEFT_OUT = ("docs/lab/", "colab_rl/example/")
 # A phrase, and what to write in its place.
 PHRASES = {
