@@ -19,6 +19,7 @@ SMALL = {"eval_every": 1000, "eval_episodes": 1, "checkpoint_every": 2, "hidden_
 CASES = {
     "loss": {"num_envs": 2, "num_steps": 64, "minibatch_size": 64, "update_epochs": 2},
     "network": {"num_envs": 2, "num_steps": 64, "minibatch_size": 64, "update_epochs": 2},
+    "environment": {"num_envs": 2, "num_steps": 64, "minibatch_size": 64, "update_epochs": 2},
     "algorithm": {"num_envs": 1, "num_steps": 32, "minibatch_size": 32, "learning_starts": 64, "buffer_size": 1000},
 }
 DRIVER = """
