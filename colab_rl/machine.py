@@ -20,7 +20,7 @@ from colab_rl import __version__
 from colab_rl.errors import UsageError
 
 DEVICES = ("auto", "cpu", "cuda")
-# Threads of an update. A second one gains little on networks of this size, and where anything
+# Threads of an update. A second one gains little on networks of this size, and if anything
 # else wants a core, a browser's TensorBoard say, each of its many barriers waits for a time slice.
 THREADS = 1
 PACKAGES = ("torch", "numpy", "gymnasium", "box2d")
@@ -100,7 +100,7 @@ def plain_torch(threads: int, device: str = "cpu") -> Iterator[None]:
         for kind in ("cpu", "cuda"):
             if torch.is_autocast_enabled(kind):
                 stack.enter_context(torch.autocast(kind, enabled=False))
-        if torch.get_default_device().type != "cpu":  # where it is, this would only slow torch down
+        if torch.get_default_device().type != "cpu":  # if it is, this would only slow torch down
             stack.enter_context(torch.device("cpu"))
         for read, write, value in wanted:
             if (before := read()) != value:

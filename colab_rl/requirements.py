@@ -59,6 +59,6 @@ def needs() -> list[Need]:
 
 
 def checkout() -> Path | None:
-    """The folder of the sources, where the package is imported from them."""
+    """The folder of the sources, if the package is imported from them."""
     folder = Path(colab_rl.__file__).parents[1]
     return folder if all((folder / name).exists() for name in SOURCES) else None

@@ -30,9 +30,9 @@ class Algorithm(ABC):
     episodes: returns and lengths of the training episodes.
     takes_memory: whether it can train networks with memory.
     acts_in_numpy: whether `acting` gives a function without torch, which torch's settings do not change.
-    replay: past experience, None if the algorithm keeps none. It is as much a part of the state, whose `state_dict`
-        has its SHA-256; but since it only grows, it is saved in segments beside it (checkpoints/segments.py), and
-        after `load_state_dict` it is `restore`d from them before training continues.
+    replay: past experience, None if the algorithm keeps none. It is part of the state: its SHA-256 is in
+        `state_dict`. It only grows, so segments beside the state hold it (checkpoints/segments.py). After
+        `load_state_dict`, `restore` reads them before training continues.
     """
 
     name: ClassVar[str]
@@ -64,7 +64,7 @@ class Algorithm(ABC):
 
     @abstractmethod
     def collect(self, envs: VectorEnvironment) -> int:
-        """Gathers experience from where `envs` stand; returns the number of steps taken."""
+        """Gathers experience, from the present state of `envs` on. Returns the number of steps taken."""
 
     @abstractmethod
     def update(self, progress: float) -> dict[str, float]:
@@ -95,7 +95,7 @@ class Algorithm(ABC):
         """
 
     def on_cpu(self) -> Algorithm:
-        """Itself, or if it learns on a GPU a copy of now on the CPU, where acting and valuing take less time."""
+        """Itself. If it learns on a GPU, a copy on the CPU: acting and valuing take less time there."""
         return self
 
     @abstractmethod

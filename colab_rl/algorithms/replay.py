@@ -109,7 +109,7 @@ class ReplayBuffer:
         return Minibatch(*(column.unflatten(0, (groups, size)) for column in columns))
 
     def newest_observations(self, rows: int) -> np.ndarray:
-        """(n, *obs_shape) those of the newest rows, where they are transitions."""
+        """(n, *obs_shape) those of the newest rows, if they are transitions."""
         newest = self.rows(self.end - rows, self.end)
         return newest["observations"][newest["kinds"] != NOTHING]
 

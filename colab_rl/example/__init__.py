@@ -14,7 +14,7 @@ EXAMPLE = "example-walker"
 
 
 def unpack_example(root: Path) -> None:
-    """Makes the example one of this machine's runs, where it is not yet."""
+    """Makes the example one of this machine's runs, if it is not one yet."""
     if (root / EXAMPLE).exists():
         return
     root.mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,4 @@
-"""Runs: their names, their identity (run.json), and where they lie.
+"""Runs: their names, their identity (run.json), and where they are.
 
     root/walker/                this machine
     store/walker/               beyond it, the same layout

@@ -1,4 +1,4 @@
-"""Places where files lie: a folder, Drive, or your own storage (`register_storage`)."""
+"""Places for files: a folder, Drive, or your own storage (`register_storage`)."""
 
 from colab_rl.storage.base import NotFound, Stat, Storage, retry_until
 from colab_rl.storage.folder import FolderStorage

@@ -47,7 +47,7 @@ def mean_at(curves: Sequence[Curve], step: int) -> float | None:
 
 def judge(curves: Sequence[Curve], reached: int, earlier: Sequence[Sequence[Curve]], total_steps: int
           ) -> Judgement | None:
-    """Whether a trial is pruned at the first rung where it is behind.
+    """Whether a trial is pruned at the first rung at which it is behind.
 
     curves: of its judging runs, all of which have reached the step `reached`. earlier: of the trials that it is
         compared with; of a pruned one, what it had by then.

@@ -142,7 +142,7 @@ Policy = CategoricalPolicy | GaussianPolicy
 
 
 def make_policy(spaces: Spaces, network: MakeNetwork, log_std_init: float) -> Policy:
-    """The policy for an action space: the one place where it is looked at."""
+    """The policy for an action space: the one place that looks at it."""
     if spaces.choices:
         return CategoricalsPolicy(spaces, network)
     return CategoricalPolicy(spaces, network) if spaces.discrete else GaussianPolicy(spaces, network, log_std_init)

@@ -46,7 +46,7 @@ def parse_panels(overlay: str) -> tuple[str, ...]:
 
 @np.errstate(all="ignore")
 def free_share(episodes: Sequence[Episode]) -> tuple[float, float]:
-    """The shares of the picture's height, from above and from below, where the subject never is; 0 where unknown."""
+    """The shares of the picture's height, from above and from below, where the subject never is; 0 if unknown."""
     high = METRES_HIGH.get(episodes[0].environment.rpartition(":")[2].partition("-v")[0])
     if high is None or not all(episode.outlines for episode in episodes):
         return 0.0, 0.0
