@@ -47,7 +47,7 @@ from colab_rl.runs.lock import locked
 from colab_rl.runs.places import Places
 from colab_rl.runs.push import finish, replicating
 from colab_rl.runs.removal import remove_if_untrained
-from colab_rl.training.code import differences
+from colab_rl.training.code import CODE, differences
 from colab_rl.training.metrics import Row, from_csv
 from colab_rl.training.request import Request, checkpoint_of
 from colab_rl.training.scoring import Scorer
@@ -283,6 +283,8 @@ class _Session:
                 then = manifest.versions if checkpoint else {**manifest.versions, "colab_rl": __version__, **self.code}
                 changes = [*manifest.inexact, *differences(then, here, f"{identity.algorithm} {identity.backend}"),
                            *reasons, *remembers]
+                if checkpoint and sought is not None and CODE not in then:  # as 0.1.0 wrote it
+                    changes.append("the rule that stops at target_score changed")
                 _load(trainer, *start, checkpoint is not None, changes)
             else:
                 trainer.inexact = remembers
