@@ -101,8 +101,8 @@ def test_functions_work_ctrl_c_saves_and_more_seeds_extend(tmp_path, monkeypatch
     def short():
         return gymnasium.make("CartPole-v1", max_episode_steps=50)
 
-    options = {"env": short, "settings": {**SETTINGS, "total_steps": 300}, "root": tmp_path / "runs", "store": "none",
-               "workers": 1}
+    options = {"env": short, "settings": {**SETTINGS, "total_steps": 4000}, "root": tmp_path / "runs", "store": "none",
+               "workers": 1}  # so many that the first is seen on its way
     stopped = sweep("own", watcher=Stops(), **options)
     assert stopped.signal_number == signal.SIGINT and not stopped.finished
     assert list((tmp_path / "runs" / "own-t000-s0" / "checkpoints").glob("*.json"))

@@ -408,8 +408,9 @@ def test_a_branch_goes_on_as_the_run_it_left(tmp_path, undisturbed):
     branch = here.train("branch", origin="walker:6", total_steps=STEPS)
     assert branch.state_sha256 == result.state_sha256
     assert snapshot(here.root / "walker") == before
-    began, left = (json.loads(here.files("checkpoints/*.json", run)[0 if run == "branch" else 2].read_text())
-                   for run in ("branch", "walker"))
+    [began], [left] = ([manifest for path in here.files("checkpoints/*.json", run)
+                        if (manifest := json.loads(path.read_text()))["generation"] == generation]
+                       for run, generation in (("branch", 1), ("walker", 6)))
     assert (began["generation"], left["generation"]) == (1, 6)
     assert began["state_sha256"] == left["state_sha256"]
     identity = json.loads((here.root / "branch" / "run.json").read_text())

@@ -103,7 +103,7 @@ class _Animation:
         """The range of x at step t: the page of `WINDOW` seconds that the cursor is on, so that curves can be read."""
         width = min(WINDOW, self.longest * self.step) if self.timed else self.longest
         start = width * (t * self.step // width) if width else 0.0
-        return start, start + (width or 1.0)
+        return value_range((start, start + width), 0)
 
     def _merged(self, number: int) -> Plot:
         """One plot with the lines of all episodes; the title is that of the episode shown first."""

@@ -15,7 +15,7 @@ from colab_rl.views.dashboards.named import Runs, curves_of
 from colab_rl.views.dashboards.plots import DASHES, Line, Plot, drawn_points, stacked, suffix
 from colab_rl.views.dashboards.style import BUTTONS, empty, rounded
 from colab_rl.views.palette import BLUE, COLORS, CYAN, GREEN, GREY, RED, YELLOW
-from colab_rl.views.values import LARGEST, text_of, value_range
+from colab_rl.views.values import LARGEST, SMALLEST, text_of, value_range
 
 FEW_RUNS, COARSE = 4, 250  # runs whose lines are drawn in full, and points of a line of more runs
 TIME_COLORS = (BLUE, RED, GREEN, YELLOW)  # in the order of TIMES
@@ -48,7 +48,8 @@ def with_x_buttons(plots: Sequence[Plot], runs: Sequence[Curves], above: Sequenc
 
     x goes from 0 to the end of the longest run, in every figure of these runs. above: lines of text over the plots.
     """
-    ranges = [(0.0, 1.01 * max(float(np.nanmax(run.xs()[i], initial=0.0)) for run in runs) or 1.0)
+    # value_range, since a damaged table may hold any number.
+    ranges = [(0.0, 1.01 * value_range(np.concatenate([[0.0], *(run.xs()[i] for run in runs)]), 0)[1] or 1.0)
               for i in range(len(X_AXES))]
     if len(runs) > FEW_RUNS:  # the page holds each line's x in three units
         plots = [replace(plot, lines=[replace(line, most=COARSE) for line in plot.lines]) for plot in plots]
@@ -188,9 +189,9 @@ def _speeds(runs: Sequence[Curves]) -> list[Plot]:
 def _around_a_constant(lines: Sequence[Line]) -> tuple[float, float] | None:
     """From 0 to beyond the only value that the lines have, around which Plotly would draw from -1 to 1."""
     values = np.concatenate([line.y[np.isfinite(line.y)] for line in lines])
-    if not len(values) or values.min() < values.max() or values[0] == 0:
+    if not len(values) or values.min() < values.max() or abs(values[0]) < SMALLEST:
         return None
-    low, high = sorted((0.0, 1.2 * float(values[0])))
+    low, high = sorted((0.0, float(np.clip(1.2 * values[0], -LARGEST, LARGEST))))
     return low, high
 
 
