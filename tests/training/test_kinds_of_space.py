@@ -67,7 +67,7 @@ def test_runs_killed_at_random_moments_end_like_those_never_killed(root, tmp_pat
 
 @kinds
 def test_a_policy_acts_in_the_environments_own_spaces_as_it_does_in_evaluate(root, kind):
-    score = evaluate(kind, env=partial(Bits, kind), episodes=3, root=root, store="none").returns
+    score = evaluate(kind, env=partial(Bits, kind), episodes=20, root=root, store="none").returns
     policy, environment = load_policy(kind, root=root, store="none"), Bits(kind)
     for seed, expected in enumerate(score):
         observation, _ = environment.reset(seed=seed)

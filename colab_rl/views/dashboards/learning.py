@@ -12,7 +12,7 @@ from colab_rl.runs.places import Location
 from colab_rl.views.dashboards.curves import X_AXES, Curves
 from colab_rl.views.dashboards.metric_plots import FURTHER, LEARNING, NOT_SHOWN, RETURN, SPEED, TIMES, MetricPlot
 from colab_rl.views.dashboards.named import Runs, curves_of
-from colab_rl.views.dashboards.plots import DASHES, Line, Plot, drawn_points, stacked, suffix
+from colab_rl.views.dashboards.plots import DASHES, HOVER_HAS_TITLE, Line, Plot, drawn_points, stacked, suffix
 from colab_rl.views.dashboards.style import BUTTONS, empty, rounded
 from colab_rl.views.palette import BLUE, COLORS, CYAN, GREEN, GREY, RED, YELLOW
 from colab_rl.views.values import LARGEST, SMALLEST, text_of, value_range
@@ -62,7 +62,7 @@ def with_x_buttons(plots: Sequence[Plot], runs: Sequence[Curves], above: Sequenc
                 "args": [{"x": [xs[i] for xs in every]},
                          {f"{axes[-1]}.title.text": x_axis.title, "xaxis.range": rounded(x_range),
                           **{f"{axis}.ticksuffix": f" {x_axis.unit}" for axis in axes},
-                          **{f"{axis}.unifiedhovertitle.text": x_axis.hover for axis in axes}}]}
+                          **{f"{axis}.unifiedhovertitle.text": x_axis.hover for axis in axes if HOVER_HAS_TITLE}}]}
                for i, ((label, x_axis), x_range) in enumerate(zip(X_AXES.items(), ranges, strict=True))]
     margin = figure.layout.margin
     figure.update_layout(updatemenus=[{**BUTTONS, "buttons": buttons, "pad": {"t": 4, "l": 0}, "y": 1 + (

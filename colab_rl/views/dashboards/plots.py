@@ -20,6 +20,7 @@ from colab_rl.views.values import SMALLEST
 
 DASHES = ("solid", "dot", "dash", "dashdot")
 DASH_WORDS = {"solid": "—", "dot": "···", "dash": "- -", "dashdot": "-·-"}
+HOVER_HAS_TITLE = hasattr(go.layout.XAxis, "unifiedhovertitle")  # Plotly 6; Colab has 5, which shows x alone there
 MOST_DRAWN = 600           # of a line; no screen shows more
 LINE, GAP = 17, 26          # pixels of a line of text above a plot, and of the room below it for its ticks
 LEFT, RIGHT, BOTTOM = 58, 14, 48  # pixels around all of them
@@ -218,7 +219,7 @@ def _axes_of(plot: Plot, number: int, domain: Sequence[float], x_axis: XAxis, la
     x: dict[str, Any] = {"anchor": f"y{suffix(number)}", "domain": [0, 1],
                          "title": {"text": x_axis.title if last else "", "standoff": 6},
                          "ticksuffix": f" {x_axis.unit}", "showticksuffix": "first", "showexponent": "all",
-                         "unifiedhovertitle": {"text": x_axis.hover}}
+                         **({"unifiedhovertitle": {"text": x_axis.hover}} if HOVER_HAS_TITLE else {})}
     y: dict[str, Any] = {"anchor": f"x{suffix(number)}", "domain": list(domain),
                          "title": {"text": plain(plot.unit), "standoff": 2, "font": {"size": 11}}}
     if number > 1:
