@@ -12,6 +12,7 @@ from __future__ import annotations
 import contextlib
 import math
 import os
+import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
@@ -70,7 +71,9 @@ class Camera:
 
     def frame(self) -> np.ndarray:
         """(H, W, 3) uint8 of where the environment stands."""
-        with guarded(self.name):
+        with guarded(self.name), warnings.catch_warnings():
+            # pygame says this when the first frame imports it, and nobody who films can mend it.
+            warnings.filterwarnings("ignore", "pkg_resources is deprecated")
             picture = self.environment.render()
         if not isinstance(picture, np.ndarray) or picture.ndim != 3 or picture.shape[2] != 3 \
                 or picture.dtype != np.uint8:
