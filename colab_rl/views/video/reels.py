@@ -72,7 +72,7 @@ class Camera:
     def frame(self) -> np.ndarray:
         """(H, W, 3) uint8 of where the environment stands."""
         with guarded(self.name), warnings.catch_warnings():
-            # pygame says this when the first frame imports it, and nobody who films can mend it.
+            # pygame says this when the first frame imports it, and nobody who films can change it.
             warnings.filterwarnings("ignore", "pkg_resources is deprecated")
             picture = self.environment.render()
         if not isinstance(picture, np.ndarray) or picture.ndim != 3 or picture.shape[2] != 3 \
