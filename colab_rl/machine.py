@@ -53,7 +53,7 @@ def choose_device(name: str, worth_a_gpu: bool) -> tuple[str, list[str]]:
 
 
 def available_device(device: str) -> tuple[str, list[str]]:
-    """A run's device, or the CPU if there is no GPU any more, and why."""
+    """A run's device, or the CPU if this machine has no GPU, and why."""
     import torch
 
     if device == "cuda" and not torch.cuda.is_available():

@@ -75,7 +75,7 @@ class Watcher(Protocol):
         """Training to this many steps begins, or is found finished."""
 
     def row(self, row: Mapping[str, float], where: str) -> None:
-        """A new row; `where` says which checkpoint is the newest, and where it is."""
+        """A new row; `where` says the newest checkpoint and its place."""
 
 
 class Dispensable:

@@ -29,6 +29,17 @@ def one_core() -> Iterator[None]:
         yield
 
 
+@pytest.fixture
+def one_thread() -> Iterator[None]:
+    """As in a run: how sums are split among threads decides their last bits."""
+    import torch  # most tests need none
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
 @pytest.fixture(scope="module")
 def outlives_sigterm() -> Iterator[None]:
     """A run that is over before its SIGTERM comes must fail its test, and not end pytest."""

@@ -46,7 +46,7 @@ class Mount:
         self.process.kill()
         try:
             self.process.wait(10)
-        except subprocess.TimeoutExpired:  # the kernel waits for an answer from what is dead: it runs no code any more
+        except subprocess.TimeoutExpired:  # the kernel waits for an answer from what is dead: it never runs code again
             for command in (["umount", "-f"], ["fusermount3", "-uz"]):
                 with contextlib.suppress(subprocess.TimeoutExpired):
                     subprocess.run([*command, str(self.point)], stderr=subprocess.DEVNULL, timeout=10)

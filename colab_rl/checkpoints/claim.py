@@ -26,7 +26,7 @@ class Overtaken(ColabRLError):
 
 
 class ClaimLost(ColabRLError):
-    """The session's file is not in the store any more: its folder was emptied, or is another."""
+    """The session's file is no longer in the store: its folder was emptied, or is another."""
 
 
 class Claim:
@@ -57,7 +57,7 @@ class Claim:
         if newest > self._name:
             raise Overtaken(f"a newer session has the run now ({self._who(newest)})")
         if self._name not in names:
-            raise ClaimLost(f"{self._storage.place} does not hold this session's claim any more")
+            raise ClaimLost(f"{self._storage.place} no longer holds this session's claim")
 
     def _claims(self) -> list[str]:
         return [name for name in self._storage.list(SESSIONS) if NAME.fullmatch(name)]

@@ -110,7 +110,7 @@ class Holdings:
 
         listed = listing() if storage.consistent else retry_until(listing, lambda listed: listed and not lost(listed))
         if missing := lost(listed):
-            raise ClaimLost(f"{storage.place} does not hold {min(missing)} any more, which it took")
+            raise ClaimLost(f"{storage.place} no longer holds {min(missing)}, which it took")
         return listed
 
     def confirm(self) -> bool:

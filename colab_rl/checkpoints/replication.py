@@ -96,7 +96,7 @@ class Replicator:
             return not self._pending
 
     def wait_for_any(self, manifests: Iterable[Manifest], timeout: float) -> bool:
-        """Waits until one of these checkpoints is not pending any more; returns whether that is so.
+        """Waits until one of these checkpoints is no longer pending; returns whether that is so.
 
         Gives up after `timeout` seconds, and at once when the store refuses.
         """
@@ -307,7 +307,7 @@ class Replicator:
                  else storage.list("").get(RUN_JSON) == record.size)
         self._claim.check()
         if not there:
-            raise ClaimLost(f"{self._remote.storage.place} does not hold this run's run.json any more")
+            raise ClaimLost(f"{self._remote.storage.place} no longer holds this run's run.json")
 
     def _begin_again(self) -> None:
         """Another folder has taken the store's place, or a mount came back: nothing that is known of it holds."""

@@ -30,14 +30,14 @@ class Tier:
     def commit(self, manifest: Manifest, contents: dict[str, bytes]) -> None:
         """Writes a checkpoint.
 
-        Raises StorageError, or ColabRLError if the folder is not the run's any more. If somebody renamed or removed
+        Raises StorageError, or ColabRLError if the folder no longer belongs to the run. If somebody renamed or removed
         it, no command would find what is written to a new one.
 
         contents: every file of `manifest.files` but replay segments that the place holds already.
         """
         if self.identity is not None and not self.holds(RUN_JSON, FileRecord.of(self.identity)):
             raise ColabRLError(
-                f"{self.storage.place} does not hold this run's run.json any more: was the folder renamed or removed? "
+                f"{self.storage.place} no longer holds this run's run.json: was the folder renamed or removed? "
                 f"Nothing was written there; kept: the generations before {manifest.generation}, where the folder is "
                 "now, and what is in the store; put it back, or continue under its new name")
         for name, record in manifest.files.items():

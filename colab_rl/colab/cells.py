@@ -199,7 +199,7 @@ def _pickers(run: str, places: Places, show: Callable[[str], None]) -> Any:
 @checked
 def show_export(run: str, checkpoint: str | int = "best", store: str | os.PathLike | None = None,
                 root: str | os.PathLike | None = None) -> None:
-    """Exports a policy, and shows where it is and its card. Installs what that needs first, if it is missing."""
+    """Exports a policy, and shows its folder and its card. Installs what that needs first, if it is missing."""
     from IPython.display import display
 
     install.complete_export()

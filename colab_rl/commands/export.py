@@ -29,7 +29,7 @@ from colab_rl.views.files import copy_to_store
 class Export:
     """An exported folder.
 
-    path: where it is. files: names in it. checkpoint: the generation. score: of 100 fresh episodes.
+    path: the folder. files: names in it. checkpoint: the generation. score: of 100 fresh episodes.
     max_difference: the largest difference of an action of policy.onnx, as a share of its range; None without it.
     missing: why there is no ONNX form, None if there is one.
     store: where its copy is in the store, None if there is none; store_error: why not.
@@ -52,7 +52,7 @@ class Export:
                 "max_difference": self.max_difference}
 
     def summary(self) -> str:
-        """What and where it is, in a few lines."""
+        """The folder, its checkpoint and its copy in the store, in a few lines."""
         exactness = (f"no policy.onnx: {self.missing}; the torch form is in the folder" if self.missing else
                      f"actions of policy.onnx differ by {self.max_difference:.1e} of their range at most")
         lines = [f"{self.path}: {', '.join(self.files)}", f"generation {self.checkpoint}: {self.score}", exactness]

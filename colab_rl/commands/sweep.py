@@ -1,4 +1,4 @@
-"""`sweep`: trains every trial of a plan with every seed, and continues where it was if given again."""
+"""`sweep`: trains every trial of a plan with every seed. Given again, it continues each unfinished run."""
 
 from __future__ import annotations
 

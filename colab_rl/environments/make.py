@@ -229,7 +229,7 @@ def registered_as(source: EnvironmentSource) -> str:
 
 @prints_aside()
 def close_environment(environment: gymnasium.Env) -> None:
-    """Closes it. What it raises then is passed over: nothing is wanted of it any more."""
+    """Closes it. What it raises then is passed over: nobody uses it afterwards."""
     with contextlib.suppress(Exception, SystemExit):
         environment.close()
 

@@ -67,11 +67,7 @@ class WorkerProcess:
 
     def cause_of_death(self) -> str:
         """In words: by signal, or its exit code."""
-        try:
-            code = self.process.wait(timeout=5)
-        except subprocess.TimeoutExpired:
-            return "it closed its connection"
-        return f"killed by signal {-code}" if code < 0 else f"exit code {code}"
+        return cause_of_death(self.process)
 
     def kill(self) -> None:
         """Ends it in the middle of its work."""
@@ -86,6 +82,15 @@ class WorkerProcess:
         except subprocess.TimeoutExpired:
             self.process.kill()
             self.process.wait()
+
+
+def cause_of_death(process: subprocess.Popen) -> str:
+    """Why a process that closed its connection ended, in words: a signal, or its exit code."""
+    try:
+        code = process.wait(timeout=5)
+    except subprocess.TimeoutExpired:
+        return "it closed its connection"
+    return f"killed by signal {-code}" if code < 0 else f"exit code {code}"
 
 
 class WorkerHere:

@@ -1,1 +1,1 @@
-"""Runs: their identity, where they are, and copying them to their store."""
+"""Runs: their identity, their folders, and copying them to their store."""

@@ -1,4 +1,4 @@
-"""Runs: their names, their identity (run.json), and where they are.
+"""Runs: their names, their identity (run.json), and their folders.
 
     root/walker/                this machine
     store/walker/               beyond it, the same layout

@@ -21,13 +21,13 @@ TRASH = ".trash"  # no run can have that name, so that nothing lists what lies i
 
 @dataclass(frozen=True)
 class Removal:
-    """Where the files of a run are now."""
+    """The folders to which `delete` moved the files of a run."""
 
     run: str
     trash: list[str]
 
     def summary(self) -> str:
-        """Where they are, in a line."""
+        """The trash folders, in a line."""
         return (f"{self.run} was moved to {' and '.join(self.trash)}; to have it back, move its folder back; to free "
                 "the space, delete that folder")
 

@@ -163,9 +163,9 @@ class FolderStorage(Storage):
         folder of this machine, which is no store.
         """
         if self.within and not self.within.is_dir():
-            raise FileNotFoundError(errno.ENOENT, f"{self.within} does not exist any more")
+            raise FileNotFoundError(errno.ENOENT, f"{self.within} no longer exists")
         if not self.proves and not is_fuse(self.root):
-            raise OSError(errno.ENOTCONN, "it is not mounted any more")
+            raise OSError(errno.ENOTCONN, "it is no longer mounted")
 
     def _path(self, name: str) -> Path:
         check_name(name)
@@ -177,7 +177,7 @@ class FolderStorage(Storage):
             yield
         except FileNotFoundError as error:
             if self.within and not self.within.is_dir():
-                raise StorageError(f"{self.within} does not exist any more") from error
+                raise StorageError(f"{self.within} no longer exists") from error
             raise NotFound(f"{name} is not in {self.place}") from error
         except OSError as error:
             text = f"{name} could not be {done} in {self.place}: {error.strerror or error}"

@@ -99,7 +99,7 @@ class TrainingResult:
         return f"{self.run}: {on}{how}; generation {self.generation} saved{score}"
 
     def next_steps(self) -> str:
-        """Where it lies, and what can be done with it, in two lines."""
+        """The run's folder, and the commands to give next, in two lines."""
         lies = f"it is in {self.folder}" + (f" and in {self.store}" if self.store else "")
         return (f"{lies}\nnext: colab-rl report {self.run} shows how it learned; colab-rl render {self.run} films it; "
                 f"colab-rl export {self.run} takes the policy away")

@@ -327,10 +327,10 @@ class Trainer:
     def _record_no_more(self, error: Exception) -> None:
         """Training continues without telemetry, which only shows it."""
         self._recorded = 0
-        say(f"no telemetry is recorded any more: {' '.join(str(error).split())}; training continues without it")
+        say(f"telemetry is no longer recorded: {' '.join(str(error).split())}; training continues without it")
 
     def _where(self) -> str:
-        """The newest checkpoint, where it is, and what is wrong with the store."""
+        """The newest checkpoint, its place, and what is wrong with the store."""
         assert self.manifest is not None
         where = "local"
         replicator = self.recorder.replicator

@@ -39,16 +39,8 @@ CASES = [("ppo", "CartPole-v1"), ("ppo", "Pendulum-v1"), ("sac", "Pendulum-v1"),
 CASES += [("ppo, gru", "CartPole-v1"), ("ppo, shared gru", "Pendulum-v1"), ("ppo, shared trunk", "CartPole-v1")]
 every_algorithm = pytest.mark.parametrize(("name", "env_id"), CASES)
 either_space = pytest.mark.parametrize("env_id", ENVIRONMENTS.values(), ids=ENVIRONMENTS)
+pytestmark = pytest.mark.usefixtures("one_thread")
 describe_once = functools.cache(describe)
-
-
-@pytest.fixture(autouse=True)
-def one_thread() -> Iterator[None]:
-    """As in a run: how sums are split among threads decides their last bits."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 def make(name: str, env_id: str, **changes: Any) -> Algorithm:

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 from test_algorithms import SETTINGS as SETTINGS_OF
-from test_algorithms import describe_once, environments, load, make, one_thread, save
+from test_algorithms import describe_once, environments, load, make, save
 
 from colab_rl import train
 from colab_rl.algorithms.ppo.ppo import PPO
@@ -21,7 +21,7 @@ from colab_rl.algorithms.tqc.tqc import TQC
 from colab_rl.checkpoints.serialization import state_sha256
 from colab_rl.machine import THREADS, choose_device, plain_torch
 
-assert one_thread  # a fixture of every test here
+pytestmark = pytest.mark.usefixtures("one_thread")
 needs_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA GPU here")
 both = pytest.mark.parametrize("kind", [SAC, TQC])
 WALKER = "BipedalWalker-v3"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterator
 from typing import Any
 
 import gymnasium
@@ -21,18 +20,10 @@ from colab_rl.evaluation.replay import record_episode
 from colab_rl.networks.base import Sequences
 from colab_rl.networks.distributions import Categorical
 
+pytestmark = pytest.mark.usefixtures("one_thread")
 ENV = "CartPole-v1"  # whose episodes are short at first
 describe_once = functools.cache(describe)
 either_trunk = pytest.mark.parametrize("shared", [False, True], ids=["two networks", "one trunk"])
-
-
-@pytest.fixture(autouse=True)
-def one_thread() -> Iterator[None]:
-    """As in a run."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 def make(shared: bool, name: str = "ppo", **settings: Any) -> Any:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import torch
 from helpers import ReferenceNormal
-from test_algorithms import either_space, environments, iterate, make, one_thread
+from test_algorithms import either_space, environments, iterate, make
 
 from colab_rl.algorithms.ppo import fused, loss
 from colab_rl.algorithms.ppo.ppo import PPO
@@ -18,7 +18,7 @@ from colab_rl.environments import describe
 from colab_rl.networks.distributions import Categorical
 from colab_rl.networks.mlp import MLP
 
-assert one_thread  # a fixture of every test here
+pytestmark = pytest.mark.usefixtures("one_thread")
 SETTINGS = {"num_envs": 3, "num_steps": 40, "minibatch_size": 32, "update_epochs": 2, "hidden_sizes": (16, 16)}
 
 

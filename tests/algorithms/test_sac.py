@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
+from functools import partial
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from test_algorithms import SETTINGS, describe_once, environments, iterate, make, one_thread
+from test_algorithms import SETTINGS, describe_once, environments, iterate, make
 from torch.nn import functional
 
 from colab_rl.algorithms.registry import algorithm_class, make_config
@@ -20,7 +21,7 @@ from colab_rl.algorithms.sac.sac import SAC
 from colab_rl.errors import Divergence, UsageError
 from colab_rl.networks.mlp import MLP
 
-assert one_thread  # a fixture of every test here
+pytestmark = pytest.mark.usefixtures("one_thread")
 ENV = "Pendulum-v1"
 WALKER = describe_once("BipedalWalker-v3")
 
@@ -39,6 +40,26 @@ def disturb(network: torch.nn.Module, amount: float = 0.1) -> None:
     with torch.no_grad():
         for parameter in network.parameters():
             parameter.add_(amount * torch.randn(parameter.shape, generator=generator()))
+
+
+def pendulum_rows(size: int) -> tuple[torch.Tensor, ...]:
+    """Observations (size, 3), those that follow, actions (size, 1), rewards, noise (2, size, 1) and discounts."""
+    obs, next_obs = torch.randn(2, size, 3, generator=generator(1))
+    actions, rewards = torch.rand(size, 1, generator=generator(2)) * 2 - 1, torch.randn(size, generator=generator(3))
+    noise = torch.randn(2, size, 1, generator=generator(4))
+    return obs, next_obs, actions, rewards, noise, 0.9 * (torch.rand(size, generator=generator(5)) < 0.8)
+
+
+def gradients_of(algorithm: SAC, objective: torch.Tensor | None = None) -> dict[str, torch.Tensor]:
+    """Of each network by the objective, or those that were written; then they are zero again."""
+    if objective is not None:
+        for optimizer in algorithm.optimizers.values():
+            optimizer.gradient.zero_()
+        objective.backward()
+    found = {name: optimizer.gradient.clone() for name, optimizer in algorithm.optimizers.items()}
+    for optimizer in algorithm.optimizers.values():
+        optimizer.gradient.zero_()
+    return found
 
 
 def walker_policy(*hidden_sizes: int) -> SquashedGaussianPolicy:
@@ -91,11 +112,7 @@ def test_gradients_are_those_of_the_losses_as_the_paper_writes_them(layer_norm, 
     sac = make_sac(layer_norm=layer_norm, activation=activation, hidden_sizes=(24, 16))
     for network in (sac.policy, sac.critic, sac.target):
         disturb(network)
-    size, alpha = 50, torch.tensor(0.37)
-    obs, next_obs = torch.randn(2, size, 3, generator=generator(1))
-    actions, rewards = torch.rand(size, 1, generator=generator(2)) * 2 - 1, torch.randn(size, generator=generator(3))
-    noise = torch.randn(2, size, 1, generator=generator(4))
-    discounts = 0.9 * (torch.rand(size, generator=generator(5)) < 0.8)
+    alpha, (obs, next_obs, actions, rewards, noise, discounts) = torch.tensor(0.37), pendulum_rows(50)
 
     with torch.no_grad():
         next_actions, next_log_prob = reference(sac.policy, next_obs, noise[0])
@@ -105,16 +122,7 @@ def test_gradients_are_those_of_the_losses_as_the_paper_writes_them(layer_norm, 
     torch.testing.assert_close(found, y, rtol=1e-4, atol=1e-4)
     torch.testing.assert_close(loss.soft_targets(rewards, discounts, next_values, next_log_prob, alpha), y)
 
-    def gradients(objective: torch.Tensor | None = None) -> dict[str, torch.Tensor]:
-        if objective is not None:
-            for optimizer in sac.optimizers.values():
-                optimizer.gradient.zero_()
-            objective.backward()
-        found = {name: optimizer.gradient.clone() for name, optimizer in sac.optimizers.items()}
-        for optimizer in sac.optimizers.values():
-            optimizer.gradient.zero_()
-        return found
-
+    gradients = partial(gradients_of, sac)
     expected = gradients(loss.critic_loss(sac.critic(obs, actions), y))
     torch.testing.assert_close(loss.critic_loss(sac.critic(obs, actions), y),
                                sum(functional.mse_loss(values, y) for values in sac.critic(obs, actions)))
@@ -125,7 +133,7 @@ def test_gradients_are_those_of_the_losses_as_the_paper_writes_them(layer_norm, 
 
     own, log_prob = reference(sac.policy, obs, noise[1])
     q = sac.critic(obs, own)
-    assert 0 < (q[0] < q[1]).sum() < size
+    assert 0 < (q[0] < q[1]).sum() < len(obs)
     torch.testing.assert_close(loss.actor_loss(log_prob, q, alpha), (alpha * log_prob - torch.min(*q)).mean())
     expected = gradients(loss.actor_loss(log_prob, q, alpha))
     with torch.no_grad():

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from test_algorithms import SETTINGS, describe_once, environments, iterate, make, one_thread
-from test_sac import disturb, generator, reference
+from test_algorithms import SETTINGS, describe_once, environments, iterate, make
+from test_sac import disturb, generator, gradients_of, pendulum_rows, reference
 from torch.nn import functional
 
 from colab_rl.algorithms.registry import make_config
@@ -17,7 +18,7 @@ from colab_rl.algorithms.tqc.tqc import TQC
 from colab_rl.errors import UsageError
 from colab_rl.networks.registry import register_network
 
-assert one_thread  # a fixture of every test here
+pytestmark = pytest.mark.usefixtures("one_thread")
 ENV = "Pendulum-v1"
 
 
@@ -68,11 +69,7 @@ def test_gradients_are_those_of_the_losses_as_the_paper_writes_them(critics, lay
     tqc = make_tqc(layer_norm=layer_norm, critics=critics, hidden_sizes=(24, 16))
     for network in (tqc.policy, tqc.critic, tqc.target):
         disturb(network)
-    size, alpha = 50, torch.tensor(0.37)
-    obs, next_obs = torch.randn(2, size, 3, generator=generator(1))
-    actions, rewards = torch.rand(size, 1, generator=generator(2)) * 2 - 1, torch.randn(size, generator=generator(3))
-    noise = torch.randn(2, size, 1, generator=generator(4))
-    discounts = 0.9 * (torch.rand(size, generator=generator(5)) < 0.8)
+    alpha, (obs, next_obs, actions, rewards, noise, discounts) = torch.tensor(0.37), pendulum_rows(50)
 
     with torch.no_grad():
         next_actions, next_log_prob = reference(tqc.policy, next_obs, noise[0])
@@ -81,16 +78,7 @@ def test_gradients_are_those_of_the_losses_as_the_paper_writes_them(critics, lay
         found = fused.soft_targets(tqc, rewards, discounts, next_obs, noise[0], alpha)
     torch.testing.assert_close(found.sort(0)[0], y.sort(0)[0], rtol=1e-4, atol=1e-4)
 
-    def gradients(objective: torch.Tensor | None = None) -> dict[str, torch.Tensor]:
-        if objective is not None:
-            for optimizer in tqc.optimizers.values():
-                optimizer.gradient.zero_()
-            objective.backward()
-        found = {name: optimizer.gradient.clone() for name, optimizer in tqc.optimizers.items()}
-        for optimizer in tqc.optimizers.values():
-            optimizer.gradient.zero_()
-        return found
-
+    gradients = partial(gradients_of, tqc)
     errors = y - tqc.critic(obs, actions).unsqueeze(2)
     assert 0.05 < (errors.abs() > 1).float().mean() < 0.95 and 0.05 < (errors < 0).float().mean() < 0.95
     expected = gradients(loss.critic_loss(tqc.critic(obs, actions), y))

@@ -581,7 +581,7 @@ def test_what_was_swept_is_brought_with_the_checkpoint_that_needs_it(local, stor
     assert next(claims, None) is None and not manifest()
     assert line[4].manifest.state_file in store.names_of("delete")
     assert in_store(store) == [1, 4, 5, 6]
-    assert "any more" not in capsys.readouterr().err
+    assert "no longer" not in capsys.readouterr().err
 
 
 def test_the_store_keeps_by_the_same_rules_what_earlier_sessions_brought(local, store, start):
@@ -762,7 +762,7 @@ def test_a_mount_that_fails_while_room_is_made_is_not_said_to_have_lost_what_wen
     # This machine has kept them all: what had made room is brought again, and makes room again.
     assert comes(lambda: not replicator.pending and not replicator.unconfirmed and in_store(store) == [1, 5, 6])
     assert brought(replicator)
-    assert "any more" not in capsys.readouterr().err
+    assert "no longer" not in capsys.readouterr().err
     named = {name for one in (line[0], *line[4:]) for name in (*one.manifest.files, *one.manifest.history,
                                                               one.manifest.name)}
     assert comes(lambda: set(files_of(store.root)) == {*named, "run.json"})

@@ -44,7 +44,7 @@ def pip(monkeypatch):
 
 @pytest.fixture
 def without(monkeypatch):
-    """`without(*names)`: these packages are not installed any more."""
+    """`without(*names)`: these packages are no longer installed."""
     def hide(*hidden):
         pretend(monkeypatch, **dict.fromkeys(hidden))
     return hide

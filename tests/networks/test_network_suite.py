@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from policy_kinds import Summing
 from torch import Tensor, nn
 
 from colab_rl.algorithms.ppo.config import PPOConfig
 from colab_rl.environments.spaces import ObservationSpec, Part
 from colab_rl.errors import UsageError
-from colab_rl.networks.base import Network, RecurrentNetwork, Remembered, Sequences
+from colab_rl.networks.base import Network, Remembered, Sequences
 from colab_rl.networks.registry import make_network, register_network
 from colab_rl.networks.shared import Head, OnePass
 
+pytestmark = pytest.mark.usefixtures("one_thread")
 VECTOR = ObservationSpec((5,))
 IMAGE = ObservationSpec((40, 38, 3), "uint8")
 MIXED = ObservationSpec.packed((Part("vector", (5,), "float32"), Part("camera", (3, 36, 36), "uint8"),
@@ -33,19 +34,6 @@ class Own(Network):
 
     def forward(self, obs):
         return self.layers(obs)
-
-
-class OwnMemory(RecurrentNetwork):
-    """One of one's own that adds up what it sees."""
-
-    def __init__(self, observation, outputs):
-        super().__init__()
-        self.state_size = 4
-        self.seen, self.output = nn.Linear(*observation.shape, 4), nn.Linear(4, outputs)
-
-    def step(self, obs, state):
-        state = torch.tanh(state + self.seen(obs))
-        return self.output(state), state
 
 
 class Plain(nn.Module):
@@ -69,19 +57,10 @@ NETWORKS: dict[str, tuple[dict[str, Any], ObservationSpec]] = {
     "gru, layer norm": ({"network": "gru", "layer_norm": True}, VECTOR),
     "gru of images": ({"network": "gru"}, IMAGE),
     "own": ({"network": register_network(Own)}, VECTOR),
-    "own memory": ({"network": register_network(OwnMemory)}, VECTOR),
+    "own memory": ({"network": register_network(Summing)}, VECTOR),
     "plain module": ({"network": register_network(Plain)}, MIXED),
 }
 every_network = pytest.mark.parametrize("name", NETWORKS)
-
-
-@pytest.fixture(autouse=True)
-def one_thread() -> Iterator[None]:
-    """As in a run: how sums are split among threads decides their last bits."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 def make(name: str, outputs: int = 3, seed: int = 0, gain: Any = 1.0) -> Any:

@@ -7,36 +7,20 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from torch import nn
+from policy_kinds import Summing
 
 from colab_rl.algorithms.registry import algorithm_class, make_config
 from colab_rl.environments.spaces import ObservationSpec, Spaces
-from colab_rl.networks.base import RecurrentNetwork
 from colab_rl.networks.registry import register_network
 from colab_rl.policies.graph import draw
 from colab_rl.policies.policy import session
 
 BOUNDS = np.ones(3, np.float32)
-
-
-class Sums(RecurrentNetwork):
-    """One of one's own."""
-
-    def __init__(self, observation, outputs):
-        super().__init__()
-        self.state_size = 4
-        self.seen, self.output = nn.Linear(*observation.shape, 4), nn.Linear(4, outputs)
-
-    def step(self, obs, state):
-        state = torch.tanh(state + self.seen(obs))
-        return self.output(state), state
-
-
 CASES: dict[str, tuple[ObservationSpec, dict[str, Any]]] = {
     "cnn": (ObservationSpec((4, 40, 40), "uint8"), {"shared_trunk": True}),
     "gru": (ObservationSpec((5,)), {"network": "gru", "layer_norm": True, "shared_trunk": True}),
     "gru of images": (ObservationSpec((40, 40, 3), "uint8"), {"network": "gru"}),
-    "own memory": (ObservationSpec((5,)), {"network": register_network(Sums)})}
+    "own memory": (ObservationSpec((5,)), {"network": register_network(Summing)})}
 
 
 @pytest.mark.parametrize("name", CASES)

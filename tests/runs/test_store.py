@@ -209,7 +209,7 @@ def test_what_was_thrown_away_in_drive_is_missed_at_the_next_checkpoint(tmp_path
                 drive.at(f"colab_rl/walker/{line[1].manifest.state_file}").trashed = True
                 assert generations(remote(drive)) == [1, 3, 4]
     assert generations(remote(drive)) == [1, 2, 4, 5]
-    assert f"does not hold {line[1].manifest.state_file} any more" in capsys.readouterr().err
+    assert f"no longer holds {line[1].manifest.state_file}" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("folder", ["walker", "walker/checkpoints", "walker/metrics", "walker/sessions"])
@@ -334,7 +334,7 @@ def test_a_machine_that_dies_while_the_store_is_away_for_a_moment_would_lose_lit
     while "waiting for the store, 60 s at most" not in shown and time.monotonic() < deadline:
         shown += capfd.readouterr().err
         time.sleep(0.01)
-    assert "disk/store does not exist any more" in shown
+    assert "disk/store no longer exists" in shown
     time.sleep(1.5)  # training waits
     assert newest(away / "store") < newest(tmp_path / "root") <= newest(away / "store") + 2
     away.rename(disk)

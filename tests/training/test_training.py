@@ -870,7 +870,7 @@ def test_a_run_that_is_renamed_while_it_trains_stops_and_goes_on_under_its_new_n
     begin = {"env": "CartPole-v1", "total_steps": STEPS, "settings": SETTINGS, "store": "none"}
     finished = train("walker", root=tmp_path / "never renamed", **begin)
     runs = tmp_path / "runs"
-    with pytest.raises(ColabRLError, match=r"walker does not hold this run's run.json any more.*before 5, .* new name"):
+    with pytest.raises(ColabRLError, match=r"walker no longer holds this run's run.json.*before 5, .* new name"):
         train("walker", root=runs, watcher=Meanwhile(3, lambda: (runs / "walker").rename(runs / "better")), **begin)
     assert [path.name for path in runs.iterdir() if path.name != "tensorboard"] == ["better"]
     assert status("better", root=runs, store="none")[0]["checkpoints"][0]["generation"] == 4
@@ -884,7 +884,7 @@ def test_a_run_whose_folder_became_another_runs_writes_nothing_there(tmp_path):
         (tmp_path / "walker").rename(tmp_path / "first")
         train("walker", total_steps=100, seed=1, **begin)
 
-    with pytest.raises(ColabRLError, match=r"does not hold this run's run.json any more"):
+    with pytest.raises(ColabRLError, match=r"no longer holds this run's run.json"):
         train("walker", total_steps=STEPS, watcher=Meanwhile(3, replace), **begin)
     found = status("walker", root=tmp_path, store="none")[0]
     assert (found["seed"], found["finished"]) == (1, True)

@@ -76,7 +76,7 @@ def test_telemetry_that_cannot_be_recorded_ends_no_training(tmp_path, capsys, us
     assert result.finished and result.best_score is not None
     assert result.state_sha256 == usual[num_envs]
     told = [line for line in capsys.readouterr().err.splitlines() if "telemetry" in line]
-    assert len(told) == 1 and told[0].startswith("no telemetry is recorded any more: ")
+    assert len(told) == 1 and told[0].startswith("telemetry is no longer recorded: ")
     assert told[0].endswith("; training continues without it")
     assert fault == "count" or "the rope broke" in told[0]
     assert not (tmp_path / "swing" / "telemetry").exists()

@@ -1,35 +1,16 @@
 """Tuned settings of TQC by environment; what is not named here is the config's default.
 
-BipedalWalker-v3 and Pendulum-v1 were tried (docs/results.md). The two others are SAC's presets.
+BipedalWalker-v3 and Pendulum-v1 were tried (docs/results.md). Hardcore and LunarLander have SAC's presets, untried.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
+from colab_rl.algorithms.sac.presets import PRESETS as SAC_PRESETS
+
 PRESETS: dict[str, dict[str, Any]] = {
-    # A fall's -100 is clipped, and a crash's, as in SAC's presets.
-    "BipedalWalker-v3": {
-        "total_steps": 300_000, "num_envs": 8, "num_steps": 32, "minibatch_size": 256, "replay_ratio": 0.5,
-        "hidden_sizes": (128, 128), "layer_norm": True, "gamma": 0.98, "tau": 0.01, "learning_rate": 7e-4,
-        "learning_rate_schedule": "linear", "buffer_size": 500_000, "random_hold": 4, "target_entropy": -2,
-        "reward_clip": 10, "checkpoint_every": 40, "eval_every": 60,
-    },
-    "BipedalWalkerHardcore-v3": {
-        "total_steps": 1_000_000, "num_envs": 8, "num_steps": 32, "minibatch_size": 256, "replay_ratio": 0.5,
-        "hidden_sizes": (128, 128), "layer_norm": True, "gamma": 0.99, "tau": 0.01, "learning_rate": 7e-4,
-        "learning_rate_schedule": "linear", "buffer_size": 500_000, "random_hold": 4, "target_entropy": -2,
-        "reward_clip": 10, "checkpoint_every": 40, "eval_every": 400,
-    },
-    "LunarLanderContinuous-v3": {
-        "total_steps": 300_000, "num_envs": 8, "num_steps": 32, "minibatch_size": 256, "replay_ratio": 0.5,
-        "hidden_sizes": (128, 128), "layer_norm": True, "gamma": 0.99, "tau": 0.01, "learning_rate": 7e-4,
-        "learning_rate_schedule": "linear", "buffer_size": 500_000, "reward_clip": 10, "checkpoint_every": 100,
-        "eval_every": 100,
-    },
-    "Pendulum-v1": {
-        "total_steps": 20_000, "num_envs": 1, "num_steps": 64, "replay_ratio": 1, "hidden_sizes": (64, 64),
-        "learning_rate": 1e-3, "learning_starts": 1_000, "buffer_size": 20_000, "checkpoint_every": 50,
-        "eval_every": 50,
-    },
+    "BipedalWalker-v3": {**SAC_PRESETS["BipedalWalker-v3"], "total_steps": 300_000, "eval_every": 60},
+    **{env_id: SAC_PRESETS[env_id]
+       for env_id in ("BipedalWalkerHardcore-v3", "LunarLanderContinuous-v3", "Pendulum-v1")},
 }

@@ -21,6 +21,7 @@ from typing import Any, cast
 
 from colab_rl.environments.likeness import command
 from colab_rl.environments.make import EnvironmentSource
+from colab_rl.environments.worker_process import cause_of_death
 from colab_rl.errors import ColabRLError
 from colab_rl.sweeps.runners.base import Ended, Event, Progress, Task
 
@@ -65,7 +66,7 @@ class RunProcess:
                 found.append(event)
                 self._ended = isinstance(event, Ended)
         except (EOFError, OSError):
-            found.append(Ended(self.run, "stopped" if self._stopping else "died", self._cause_of_death()))
+            found.append(Ended(self.run, "stopped" if self._stopping else "died", cause_of_death(self.process)))
             self._ended = True
         if self._ended:
             self.close()
@@ -92,12 +93,6 @@ class RunProcess:
             self.process.kill()
             self.process.wait()
 
-    def _cause_of_death(self) -> str:
-        try:
-            code = self.process.wait(timeout=5)
-        except subprocess.TimeoutExpired:
-            return "it closed its connection"
-        return f"killed by signal {-code}" if code < 0 else f"exit code {code}"
 
 
 def main(descriptor: int) -> None:

@@ -5,51 +5,51 @@
 
 PROVEN: dict[str, dict[str, str]] = {
     "ppo envpool": {
-        "code": "f3cd02e994efbab5",
+        "code": "53aa9ff44f22ca8e",
         "code of algorithms": "4fa1c7db58e76459",
         "code of algorithms/ppo": "a3db19730444b1c6",
-        "code of environments": "0d5f5c8d19e3d394",
+        "code of environments": "708dfdc37fcca4ed",
         "code of environments/known": "440d79e703653765",
         "code of evaluation": "2d5d876763e5a773",
         "code of fingerprint": "bfdda7c77f281b0e",
         "code of networks": "41b7a5dc83c5720f",
         "code of settings": "15d07575449e5de2",
-        "code of training": "0182a080095b8284"
+        "code of training": "9cfd6de8320330a6"
     },
     "ppo gymnasium": {
-        "code": "f3cd02e994efbab5",
+        "code": "53aa9ff44f22ca8e",
         "code of algorithms": "4fa1c7db58e76459",
         "code of algorithms/ppo": "a3db19730444b1c6",
-        "code of environments": "0d5f5c8d19e3d394",
+        "code of environments": "708dfdc37fcca4ed",
         "code of environments/known": "440d79e703653765",
         "code of evaluation": "2d5d876763e5a773",
         "code of fingerprint": "bfdda7c77f281b0e",
         "code of networks": "41b7a5dc83c5720f",
         "code of settings": "15d07575449e5de2",
-        "code of training": "0182a080095b8284"
+        "code of training": "9cfd6de8320330a6"
     },
     "sac envpool": {
-        "code": "4cc59e6acbd6d6a3",
+        "code": "a7f204a187054cae",
         "code of algorithms": "6832b5b365d4bb48",
         "code of algorithms/sac": "9554b2095e91a287",
-        "code of environments": "0d5f5c8d19e3d394",
+        "code of environments": "708dfdc37fcca4ed",
         "code of environments/known": "440d79e703653765",
         "code of evaluation": "2d5d876763e5a773",
         "code of fingerprint": "bfdda7c77f281b0e",
         "code of networks": "e6478a16f96a4592",
         "code of settings": "15d07575449e5de2",
-        "code of training": "0182a080095b8284"
+        "code of training": "9cfd6de8320330a6"
     },
     "sac gymnasium": {
-        "code": "4cc59e6acbd6d6a3",
+        "code": "a7f204a187054cae",
         "code of algorithms": "6832b5b365d4bb48",
         "code of algorithms/sac": "9554b2095e91a287",
-        "code of environments": "0d5f5c8d19e3d394",
+        "code of environments": "708dfdc37fcca4ed",
         "code of environments/known": "440d79e703653765",
         "code of evaluation": "2d5d876763e5a773",
         "code of fingerprint": "bfdda7c77f281b0e",
         "code of networks": "e6478a16f96a4592",
         "code of settings": "15d07575449e5de2",
-        "code of training": "0182a080095b8284"
+        "code of training": "9cfd6de8320330a6"
     }
 }

@@ -64,7 +64,7 @@ class Video:
         return self.frames / self.fps
 
     def summary(self) -> str:
-        """What and where it is, in a few lines."""
+        """The file, its place and its episodes, in a few lines."""
         width, height = self.size
         lines = [f"{self.path}: {self.seconds:.1f} s, {width}x{height}, {self.fps:g} frames/s, "
                  f"{self.path.stat().st_size / 1e6:.1f} MB"]

@@ -27,7 +27,7 @@ from colab_rl.views.video.panels import BACKGROUND, PANELS, TEXT, Panel, Scene
 FOOTER = ("actions", "progress")
 MARGIN = 0.02      # of the picture's height between the subject and a strip
 LEAST_SEEN = 0.5   # of the picture's height
-LEAST_SCALE = 3 / 4  # below it letters, which do not shrink any more, would stand over each other
+LEAST_SCALE = 3 / 4  # below it letters, which have their least size, would stand over each other
 LEAST_SHAPE = 3 / 2  # width over height: a picture that is higher is fitted by its height
 # Metres from the lower to the upper edge of a picture whose lower edge is y = 0, by the environment's name.
 METRES_HIGH = {"BipedalWalker": 400 / 30, "BipedalWalkerHardcore": 400 / 30}
