@@ -24,7 +24,8 @@ import time
 
 import numpy as np
 
-from colab_rl.evaluation.intervals import interquartile_interval, interquartile_mean
+from colab_rl.sweeps.choices import parse_seeds
+from colab_rl.sweeps.statistics import iqm_interval
 
 UNTUNED = 1000  # nobody chooses settings by this seed and those after it
 
@@ -56,20 +57,11 @@ def measure(env: str, algorithm: str, backend: str, seed: int, settings: list[st
             "step": status["step"], **score, "shares": shares(root / run)}
 
 
-def seeds_in(words: list[str]) -> list[int]:
-    """`["3", "1000-1019"]` as numbers."""
-    found = []
-    for word in words:
-        first, _, last = word.partition("-")
-        found += range(int(first), int(last or first) + 1)
-    return list(dict.fromkeys(found))
-
-
 def summary(rows: list[dict], target: float | None) -> dict:
     """What all seeds come to."""
     scores, seconds = np.array([row["mean"] for row in rows]), np.array([row["seconds"] for row in rows])
-    low, high = interquartile_interval(scores)
-    found = {"seeds": len(rows), "interquartile_mean": interquartile_mean(scores), "low": low, "high": high,
+    iqm, low, high = map(float, iqm_interval(scores[:, None]))
+    found = {"seeds": len(rows), "interquartile_mean": iqm, "low": low, "high": high,
              "worst": float(scores.min()), "worst_seed": rows[int(scores.argmin())]["seed"],
              "median_seconds": float(np.median(seconds)), "worst_seconds": float(seconds.max())}
     return found if target is None else {**found, "target": target, "at_target": int((scores >= target).sum())}
@@ -85,7 +77,7 @@ def main() -> None:
     parser.add_argument("--root", type=pathlib.Path, help="keep the runs in this folder")
     parser.add_argument("--json", type=pathlib.Path)
     options = parser.parse_args()
-    seeds = seeds_in(options.seeds)
+    seeds = list(parse_seeds(",".join(options.seeds)))
     print(f"seeds {', '.join(map(str, seeds))}" + ("" if min(seeds) >= UNTUNED else
                                                    "; those below 1000 are for tuning, and no result"), flush=True)
     target = next((float(value) for key, _, value in (word.partition("=") for word in options.set)

@@ -7,7 +7,7 @@
 
 The walker over 20 seeds, for docs/results.md (some hours):
 
-    python -m colab_rl sweep walker20 --algo ppo sac --seeds 0-19 && python -m colab_rl report walker20
+    python -m colab_rl sweep walker20 --algo ppo sac --seeds 1000-1019 && python -m colab_rl report walker20
 """
 
 from __future__ import annotations

@@ -403,6 +403,7 @@ def _report(options: argparse.Namespace) -> int:
 @_command("print all settings, and the tuned ones of each environment", JSON)
 def _presets(options: argparse.Namespace) -> int:
     from colab_rl.algorithms.registry import ALGORITHMS
+    from colab_rl.settings import as_text
 
     env_ids = dict.fromkeys(env_id for algorithm in ALGORITHMS.values() for env_id in algorithm.presets)
     tuned = {env_id: {name: algorithm.presets[env_id] for name, algorithm in ALGORITHMS.items()
@@ -412,11 +413,11 @@ def _presets(options: argparse.Namespace) -> int:
         return 0
     for env_id, algorithms in tuned.items():
         for name, settings in algorithms.items():
-            print(f"{env_id}, {name}: " + " ".join(f"{key}={_plain(value)}" for key, value in settings.items()))
+            print(f"{env_id}, {name}: " + " ".join(f"{key}={as_text(value)}" for key, value in settings.items()))
     for name, algorithm in ALGORITHMS.items():
         print(f"\nEvery setting of {name}, with its default:")
         for field in dataclasses.fields(algorithm.config_class):
-            print(f"  {f'{field.name}={_plain(field.default)}':36} {field.metadata['help']}")
+            print(f"  {f'{field.name}={as_text(field.default)}':36} {field.metadata['help']}")
     return 0
 
 
@@ -438,8 +439,3 @@ def _doctor(options: argparse.Namespace) -> int:
     _print_json(found.to_json()) if options.json else print(found.summary())
     return 1 if found.bad else 0
 
-
-def _plain(value: Any) -> str:
-    if isinstance(value, tuple):
-        return ",".join(map(str, value))
-    return str(value).lower() if isinstance(value, bool) or value is None else f"{value}"

@@ -87,6 +87,14 @@ def to_json(config: Config) -> dict[str, Any]:
     return json.loads(json.dumps(dataclasses.asdict(config)))
 
 
+def as_text(value: Any) -> str:
+    """A setting's value as `--set` takes it. `parse_keywords` reads the same text."""
+    if isinstance(value, list | tuple):
+        names = not value or any(isinstance(part, str) for part in value)
+        return json.dumps(list(value)) if names else ",".join(map(str, value))
+    return str(value).lower() if isinstance(value, bool) or value is None else str(value)
+
+
 def one_setting(kind: type[Config], name: str, value: Any) -> Any:
     """A value of one setting as a config of that kind has it. Raises UsageError for a wrong type or range."""
     return _checked(next(field for field in dataclasses.fields(kind) if field.name == name), value, kind)

@@ -8,9 +8,9 @@ import json
 import pytest
 
 from colab_rl.algorithms.ppo.config import PPOConfig
-from colab_rl.algorithms.registry import ALGORITHMS, algorithm_class, make_config, preset
+from colab_rl.algorithms.registry import ALGORITHMS, OTHER_NAMES, algorithm_class, make_config, preset
 from colab_rl.errors import UsageError
-from colab_rl.settings import parse_settings, to_json
+from colab_rl.settings import as_text, parse_settings, to_json
 
 PRESETS = {(env_id, name): settings for name, algorithm in ALGORITHMS.items()
            for env_id, settings in algorithm.presets.items()}
@@ -154,3 +154,17 @@ def test_every_setting_has_a_default_in_range_and_a_help_text(kind):
 def test_a_config_cannot_be_changed():
     with pytest.raises(dataclasses.FrozenInstanceError):
         read().gamma = 0.5  # type: ignore[misc]
+
+
+@pytest.mark.parametrize(("name", "value"), [
+    ("wrappers", ("TimeLimit(60)", "MaxAndSkipObservation(skip=2)")), ("wrappers", ()), ("hidden_sizes", (64, 32)),
+    ("target_score", None), ("normalize_rewards", False), ("learning_rate", 3e-4)])
+def test_a_value_as_text_is_read_back_as_the_same(name, value):
+    config = make_config("ppo", {name: value})
+    assert getattr(make_config("ppo", {name: as_text(getattr(config, name))}), name) == value
+    assert getattr(make_config("ppo", {name: as_text(to_json(config)[name])}), name) == value
+
+
+def test_every_setting_that_a_foreign_name_leads_to_is_one():
+    ours = {field.name for algorithm in ALGORITHMS.values() for field in dataclasses.fields(algorithm.config_class)}
+    assert {name for names in OTHER_NAMES.values() for name in names} <= ours and ours.isdisjoint(OTHER_NAMES)

@@ -12,7 +12,6 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import inspect
-import json
 import math
 import re
 import sys
@@ -27,7 +26,7 @@ sys.path.insert(0, str(HOME))
 import colab_rl  # noqa: E402
 from colab_rl.algorithms.registry import ALGORITHMS, OURS  # noqa: E402
 from colab_rl.cli import parser  # noqa: E402
-from colab_rl.settings import Config  # noqa: E402
+from colab_rl.settings import Config, as_text  # noqa: E402
 
 NAMED = "[a-z_0-9]+(?:, [a-z_0-9]+)*: "  # an argument or a field in a docstring
 WRITTEN = "This page is written by `python tools/reference.py`. Do not edit it by hand."
@@ -56,7 +55,7 @@ def settings() -> str:
     lines += ["", "## Presets"]
     for name in OURS:
         for env_id, values in ALGORITHMS[name].presets.items():
-            lines += [f"- {env_id}, {name}: " + ", ".join(f"`{key}={plain(value)}`" for key, value in values.items())]
+            lines += [f"- {env_id}, {name}: " + ", ".join(f"`{key}={as_text(value)}`" for key, value in values.items())]
     return "\n".join(lines) + "\n"
 
 
@@ -69,16 +68,8 @@ def settings_table(fields: Any) -> Iterator[str]:
         bounds = [f"{word} {limits[key]}" for key, word in (("above", "above"), ("low", "from"), ("high", "to"))
                   if math.isfinite(limits[key])]
         meaning = limits["help"] + ("; fixed" if limits["shapes_state"] else "")
-        yield (f"| `{field.name}` | `{plain(field.default)}` | {', '.join(limits['choices']) or ' '.join(bounds)} | "
+        yield (f"| `{field.name}` | `{as_text(field.default)}` | {', '.join(limits['choices']) or ' '.join(bounds)} | "
                f"{escaped(meaning)} |")
-
-
-def plain(value: Any) -> str:
-    """A value as `--set` takes it."""
-    if isinstance(value, tuple):
-        texts = any(isinstance(part, str) for part in value)
-        return json.dumps(list(value)) if texts else ",".join(map(str, value)) or "none"
-    return str(value).lower() if isinstance(value, bool) or value is None else str(value)
 
 
 # ---- the command line ----------------------------------------------------------------------------------------------

@@ -23,8 +23,9 @@ OURS = tuple(ALGORITHMS)
 OTHER_NAMES = {"lr": ("learning_rate",), "batch_size": ("minibatch_size",), "n_steps": ("num_steps",),
                "n_envs": ("num_envs",), "n_epochs": ("update_epochs",), "epochs": ("update_epochs",),
                "total_timesteps": ("total_steps",), "timesteps": ("total_steps",), "steps": ("total_steps",),
-               "entropy_coef": ("ent_coef", "temperature"), "clip_range": ("clip_coef",), "lambda": ("gae_lambda",),
-               "layers": ("hidden_sizes",), "net_arch": ("hidden_sizes",), "buffer_size": ("replay_capacity",)}
+               "entropy_coef": ("ent_coef", "initial_temperature"), "clip_coef": ("clip_range",),
+               "lambda": ("gae_lambda",),
+               "layers": ("hidden_sizes",), "net_arch": ("hidden_sizes",), "replay_capacity": ("buffer_size",)}
 
 
 def register_algorithm(algorithm: type[Algorithm]) -> str:

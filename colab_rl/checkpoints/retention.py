@@ -14,11 +14,9 @@ from colab_rl.checkpoints.tier import Tier
 
 STAGES = 8        # equal parts of a training's steps, of each of which one checkpoint stays
 SCORE_STAGES = 4  # equal parts of the way from the first score to the best, of each of which one stays
+CANDIDATES = 3    # checkpoints among which a run's end looks for the best
 
 SWEPT = (CHECKPOINTS, METRICS, TELEMETRY)
-
-
-CANDIDATES = 3  # checkpoints among which a run's end looks for the best
 
 
 def best(manifests: Iterable[Manifest]) -> Manifest | None:

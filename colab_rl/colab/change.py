@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import os
+import re
 from dataclasses import dataclass
 
 import numpy as np
 
 import colab_rl
+from colab_rl.algorithms.registry import algorithm_class
 from colab_rl.arguments import checked
 from colab_rl.checkpoints import Manifest
 from colab_rl.environments.threshold import score_threshold
 from colab_rl.errors import ColabRLError, UsageError
 from colab_rl.progress import Dispensable
 from colab_rl.runs.places import Places
-from colab_rl.settings import parse_settings
+from colab_rl.settings import one_setting, parse_settings
 from colab_rl.views.dashboards import bootstrap_interval
 from colab_rl.views.history import History
 from colab_rl.views.live import LivePlot
@@ -69,9 +71,10 @@ def change_one_thing(run: str, change: str, checkpoint: str | int = "middle", st
         raise ColabRLError(f"{run} is not finished: train it to its end first, then change one thing")
     generation = _middle(history.checkpoints).generation if checkpoint == "middle" else int(checkpoint)
     (name, value), = settings.items()
-    if str(identity.config.get(name)) == value:
+    kind = algorithm_class(identity.algorithm).config_class
+    if name in identity.config and one_setting(kind, name, value) == one_setting(kind, name, identity.config[name]):
         raise UsageError(f"{run} has {change} already: change it to another value")
-    branch = f"{run}-{name}-{value}".replace(",", "-").replace("[", "").replace("]", "").replace(" ", "")[:100]
+    branch = re.sub("[^A-Za-z0-9_.-]+", "-", f"{run}-{name}-{value}")[:100].strip("-")
     curves = history.curves
     points = [(step, value) for step, value in zip(curves.column("step"), curves.column("episode/return"), strict=True)
               if np.isfinite(value)]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 from colab_rl.environments import EnvironmentSource, environment_name
+from colab_rl.environments.make import named_source
 from colab_rl.runs.places import Places
 from colab_rl.training.request import DEFAULT_ENVIRONMENT
 
@@ -23,6 +24,8 @@ def run_to_train(run: str, places: Places, env: EnvironmentSource | None, algo: 
     A form whose environment or algorithm was changed, and whose name was left, means another run: the derived name is
     added to its own, and a line says so.
     """
+    if isinstance(env, str):  # `module:function`, as train takes it
+        env = named_source(env)
     derived = derived_name(env, algo, seed)
     if not run:
         return derived

@@ -73,7 +73,8 @@ def make_environment(source: EnvironmentSource, render_mode: str | None = None) 
 def _made(source: EnvironmentSource, render_mode: str | None, keywords: Mapping[str, Any]) -> gymnasium.Env:
     """See `make_environment`."""
     if not isinstance(source, str):
-        _check_keywords(environment_name(source), source, keywords)
+        if keywords:
+            _check_keywords(environment_name(source), source, keywords)
         takes_it = render_mode and "render_mode" in inspect.signature(source).parameters
         made = source(render_mode=render_mode, **keywords) if takes_it else source(**keywords)
         return _rendering(_checked(made, source), source, render_mode)

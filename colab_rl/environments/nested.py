@@ -57,7 +57,15 @@ class Observed:
 
     def __init__(self, space: gymnasium.Space):
         found = list(leaves(space))
-        images = [("/".join(map(str, path)), path, leaf) for path, leaf in found if is_image(leaf)]
+        names = {VECTOR}  # taken ones: a key of the environment may be one
+        images = []
+        for path, leaf in found:
+            if is_image(leaf):
+                name = "/".join(map(str, path))
+                while name in names:
+                    name += " (image)"
+                names.add(name)
+                images.append((name, path, leaf))
         self._numbers = [(path, leaf) for path, leaf in found if not is_image(leaf)]
         self._ends = np.cumsum([0, *(_width(leaf) for _, leaf in self._numbers)])
         self._images = [(name, path) for name, path, _ in images]

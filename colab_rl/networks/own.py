@@ -51,6 +51,8 @@ def make_own(make: Callable[[ObservationSpec, int], Any], name: str, observation
 def _fault(network: Network, observation: ObservationSpec, outputs: int) -> str:
     """What is wrong with it in words, empty if nothing was found."""
     obs = _observations(observation)
+    if isinstance(network, RecurrentNetwork) and (wrong := _wrong_state(network, obs)):
+        return wrong
     _called(network, obs)  # lazy layers get their shapes
     weights = {key: value.clone() for key, value in network.state_dict().items()}
 
@@ -95,6 +97,17 @@ def _observations(observation: ObservationSpec) -> Tensor:
     else:
         rows = drawn(rows.shape, observation.dtype)
     return torch.from_numpy(rows)
+
+
+def _wrong_state(network: RecurrentNetwork, obs: Tensor) -> str:
+    """What is wrong with the state that a network carries, empty if nothing is."""
+    if network.state_size < 1:
+        return "has memory and no state_size: set it to the numbers that it carries from step to step"
+    _, state = network.step(obs, torch.zeros(len(obs), network.state_size))
+    if isinstance(state, Tensor) and (state.shape, state.dtype) == ((len(obs), network.state_size), torch.float32):
+        return ""
+    what = f"{tuple(state.shape)} {state.dtype}" if isinstance(state, Tensor) else type(state).__name__
+    return f"gives {what} as its next state, and ({len(obs)}, {network.state_size}) torch.float32 is needed"
 
 
 def _called(network: Network, obs: Tensor) -> Any:

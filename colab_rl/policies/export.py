@@ -71,6 +71,8 @@ def contents_of(identity: Identity, checkpoint: Checkpoint, source: EnvironmentS
 def evaluated(algorithm: Algorithm, source: EnvironmentSource, spaces: Spaces) -> tuple[dict[str, Any], np.ndarray]:
     """The score of `evaluate`, as Score takes it, and observations from its episodes."""
     acting, seen, room = algorithm.acting(), [], COMPARED * 7 // 10
+    if spaces.observation.dtype == "uint8":
+        room = min(room, COMPARED_BYTES // 2 // spaces.observation.zeros().nbytes)
 
     def act(obs: np.ndarray, **memory: np.ndarray) -> np.ndarray:
         nonlocal room
@@ -92,7 +94,6 @@ def observations(source: EnvironmentSource, spaces: Spaces, seen: np.ndarray) ->
     """
     rng, spec, tenth = np.random.default_rng(0), spaces.observation, COMPARED // 10
     if spec.dtype == "uint8":
-        seen = seen[:COMPARED_BYTES // 2 // spec.zeros().nbytes]
         return np.concatenate([seen, rng.integers(0, 256, seen.shape, np.uint8), spec.zeros(1)])
     environment = make_environment(source)
     box: Any = gymnasium.spaces.flatten_space(environment.observation_space)

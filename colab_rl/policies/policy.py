@@ -164,7 +164,6 @@ class Policy:
                              "an environment never are")
         return rows, alone
 
-
     def _packed(self, obs: Any) -> tuple[np.ndarray, bool]:
         """See `_rows`, of observations that are not arrays of the rows' shape."""
         from colab_rl.environments.nested import Observed, batched, from_outline

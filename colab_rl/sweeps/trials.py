@@ -11,6 +11,7 @@ import numpy as np
 
 from colab_rl.runs.identity import check_run_name
 from colab_rl.runs.places import Places
+from colab_rl.settings import as_text
 from colab_rl.sweeps.folder import Line, SweepFolder
 from colab_rl.sweeps.plan import Plan
 from colab_rl.sweeps.pruning import Curve, Judgement
@@ -67,7 +68,7 @@ class TrialResult:
 
     def words(self) -> str:
         """Its settings, in a line."""
-        return " ".join(f"{name}={_plain(value)}" for name, value in self.settings.items()) or "the preset"
+        return " ".join(f"{name}={as_text(value)}" for name, value in self.settings.items()) or "the preset"
 
     def line(self) -> str:
         """A row of the table."""
@@ -224,7 +225,7 @@ class Record:
 
     def _preset_line(self, best: TrialResult) -> str:
         algorithm, settings = self.plan.training_of(best.settings)
-        words = " ".join(f"{name}={_plain(value)}" for name, value in settings.items())
+        words = " ".join(f"{name}={as_text(value)}" for name, value in settings.items())
         return f"{self.plan.env_id}, {algorithm}: {words}" if words else ""
 
 
@@ -234,9 +235,3 @@ def record_of(name: str, places: Places) -> Record | None:
     folder = SweepFolder(places, name)
     plan = folder.plan()
     return Record(plan, folder.journal()) if plan else None
-
-
-def _plain(value: Any) -> str:
-    if isinstance(value, (list, tuple)):
-        return ",".join(map(str, value))
-    return str(value).lower() if isinstance(value, bool) or value is None else f"{value}"

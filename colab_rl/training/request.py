@@ -179,6 +179,7 @@ class Request:
             raise UsageError(f"{best.sweep}'s best trial was trained by {best.algorithm}, not {self.algo}")
         env: EnvironmentSource = best.env_id if self.env is None else self.env
         config = make_config(best.algorithm, {**preset(best.env_id, best.algorithm), **best.settings, **self.settings})
+        env = configured(env, self.env_kwargs or {}, config.wrappers)
         say(f"{best.sweep}: trial {best.trial} is the best so far, with score {best.score:.1f}")
         spaces, title = _tried_out(env)
         return self._identity(env, title, best.algorithm, config, spaces, self.backend, {

@@ -128,3 +128,11 @@ def test_one_curve_needs_no_words():
     assert channels.traces == (("angle",), ("angle", "rate")) and channels.choices == ("0", "1")
     assert channels.plots == {"Angle": {"": "angle"}} and channels.portraits == {"Rope": {"": ("angle", "rate")}}
     assert dataclasses.replace(channels, actions=("pull",)).portraits == channels.portraits
+
+
+def test_the_parts_of_a_race_hold_if_frames_are_skipped():
+    visited = np.array([0.0, 0.01, 0.02, 0.02])
+    reward = np.array([10.0 - 0.2, 10.0 - 0.2, -0.1 - 100.0])  # off the field in the second frame of the last step
+    parts = car_racing.CONTINUOUS.reward_parts({"reward": reward, "track_visited": visited})
+    assert np.allclose(sum(parts.values()), reward) and parts["off_field"].tolist() == [0, 0, -100]
+    assert np.allclose(parts["time"], [-0.2, -0.2, -0.1]) and np.allclose(parts["tiles"], [10, 10, 0])

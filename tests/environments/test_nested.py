@@ -108,3 +108,10 @@ def test_an_action_comes_out_of_the_numbers_of_its_leaves_alone_and_in_a_batch(s
 def test_a_float64_action_stays_within_its_bounds_though_float32_rounds_them():
     space = Box(-0.1, 0.1, (2, 1), np.float64)
     assert space.contains(acted(space, np.array([0.1, -0.1], np.float32)))
+
+
+def test_images_whose_keys_name_other_parts_have_names_of_their_own():
+    image = Box(0, 255, (4, 4, 3), np.uint8)
+    observed = Observed(Dict({"vector": image, "a/b": image, "a": Dict({"b": image}), "speed": Box(-1, 1, (2,))}))
+    names = [part.name for part in observed.spec.parts]
+    assert len(set(names)) == 4 and names[0] == "vector" and observed.spec.parts[0].dtype == "float32"

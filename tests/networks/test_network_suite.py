@@ -314,6 +314,18 @@ class Wrong:
             return obs[:, :self.outputs]
 
 
+class WrongMemory:
+    class Layers(Summing):
+        def step(self, obs, state):
+            outputs, state = super().step(obs, state)
+            return outputs, state[None]
+
+    class Sizeless(Summing):
+        def __init__(self, observation, outputs):
+            super().__init__(observation, outputs)
+            self.state_size = 0
+
+
 def no_module(observation, outputs):
     return lambda obs: obs[:, :outputs]
 
@@ -325,6 +337,8 @@ def no_module(observation, outputs):
     (Wrong.Batch, "gives other outputs for an observation alone than beside others"),
     (Wrong.Blind, "gives the same outputs whatever it observes"), (Wrong.Empty, "has no parameters to learn"),
     (Wrong.Raises, "fails for 3 observations of shape .* AttributeError"),
+    (WrongMemory.Layers, r"gives \(1, 3, 4\) torch.float32 as its next state, and \(3, 4\)"),
+    (WrongMemory.Sizeless, "has memory and no state_size"),
     (no_module, "made function, not a torch module")], ids=lambda case: getattr(case, "__name__", ""))
 def test_a_network_with_a_mistake_is_refused_in_a_line(make, said):
     with pytest.raises(UsageError, match=said) as caught:

@@ -64,3 +64,17 @@ def test_an_interval_of_a_curve_is_that_of_its_points():
 
 def test_intervals_are_the_same_each_time():
     assert statistics.iqm_interval(A) == statistics.iqm_interval(A)
+
+
+@pytest.mark.parametrize(("values", "expected"), [
+    ([7.0], 7.0), ([1.0, 3.0], 2.0), ([0.0, 1.0, 2.0, 1e9], 1.5), ([4.0, -1e9, 2.0, 3.0, 1.0, 1e9, 5.0, 6.0], 3.5),
+    ([0.0, 1.0, 2.0, 3.0, 100.0], 2.0)])
+def test_the_interquartile_mean_is_that_of_the_middle_half(values, expected):
+    assert statistics.iqm(np.array(values)) == pytest.approx(expected)
+
+
+def test_a_95_percent_interval_holds_the_truth_in_some_95_of_100_samples():
+    generator = np.random.default_rng(3)
+    held = [found.low <= 5.0 <= found.high
+            for found in (statistics.iqm_interval(generator.normal(5, 2, (40, 1))) for _ in range(100))]
+    assert 86 <= sum(held) <= 100

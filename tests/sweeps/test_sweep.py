@@ -75,6 +75,8 @@ def test_a_sweep_whose_driver_is_killed_goes_on_exactly_and_trains_no_run_twice(
     rate = json.loads((root / "best" / "run.json").read_text())["config"]["learning_rate"]
     assert rate == best["settings"]["learning_rate"]
     assert result.state_sha256 == status(best["runs"][0], root=root, store="none")[0].state_sha256
+    stacked = {"wrappers": '["FrameStackObservation(stack_size=2)"]'}
+    assert train("stacked", origin="walk", settings=stacked, root=root, store="none").finished
     with pytest.raises(UsageError, match="from is walk, not other"):
         train("best", origin="other", root=root, store="none")
     with pytest.raises(UsageError, match="trained on CartPole-v1, not Pendulum-v1"):

@@ -90,7 +90,7 @@ class SAC(OffPolicyAlgorithm):
         return make_critic(self.config, self.spaces, self.make_network, self.generator)
 
     def judged(self, values: Tensor) -> Tensor:
-        """(..., B) what the policy is to raise, of the (..., 2, B) values of its actions: the smaller."""
+        """(..., B) estimates, of the (..., 2, B) values of actions: the smaller. For `values` and a metric alone."""
         return values.amin(-2)
 
     def soft_targets(self, batch: Minibatch, alpha: Tensor) -> Tensor:

@@ -77,7 +77,7 @@ CHANNELS = Channels(
      "contact_1": "", "contact_2": "", **{f"lidar_{i}": "m" for i in range(10)}},
     _read, JOINTS, "of full torque", 1 / FPS, _reward_parts,
     Drawing(dict(zip(BODIES, (HULL, THIGH, SHIN, THIGH, SHIN), strict=True)), _poses, _terrain),
-    mishap="falls", mishap_reward=-100.0,
+    mishap="falls", mishap_reward=-50.0,
     traces=(("hip_1_angle", "hip_2_angle"), ("knee_1_angle", "knee_2_angle")),
     plots={"Hull angle": "hull_angle", "Hull angular velocity": "hull_angular_velocity",
            "Hull velocity": {"forward": "velocity_x", "up": "velocity_y"},

@@ -36,12 +36,14 @@ def _read(racing: Any, observation: np.ndarray) -> list[float]:
 
 
 def _reward_parts(series: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-    # As CarRacing.step has it: 1000 for all tiles together, -0.1 a step; -100 off the field, in place of both. What is
-    # visited while the environment resets counts in the first step.
-    left = series["reward"] == OFF_FIELD
+    # As CarRacing.step has it: 1000 for all tiles together, -0.1 a step; -100 off the field, in place of both. A step
+    # that skips frames adds them up. What is visited while the environment resets counts in the first step.
     tiles = TRACK * np.diff(series["track_visited"][1:], prepend=0)
-    return {"tiles": np.where(left, 0, tiles), "time": np.where(left, 0, series["reward"] - tiles),
-            "off_field": np.where(left, OFF_FIELD, 0)}
+    left = series["reward"] - tiles < OFF_FIELD / 2
+    alone = left & (series["reward"] == OFF_FIELD)
+    tiles = np.where(alone, 0, tiles)
+    off_field = np.where(left, OFF_FIELD, 0)
+    return {"tiles": tiles, "time": series["reward"] - tiles - off_field, "off_field": off_field}
 
 
 CONTINUOUS = Channels(

@@ -15,7 +15,7 @@ DISCRETE = Channels(
     {"position_x": "m", "position_y": "m", "velocity_x": "m/s", "velocity_y": "m/s", "angle": "rad",
      "angular_velocity": "rad/s", "contact_1": "", "contact_2": ""},
     read=lambda lander, observation: observation * SCALE, actions=("engine",), step_seconds=1 / 50,
-    choices=("none", "left", "main", "right"), mishap="crashes", mishap_reward=-100.0,
+    choices=("none", "left", "main", "right"), mishap="crashes", mishap_reward=-50.0,
     portraits={"angular velocity over angle": ("angle", "angular_velocity"),
                "velocity x over position x": ("position_x", "velocity_x"),
                "velocity y over position y": ("position_y", "velocity_y")})

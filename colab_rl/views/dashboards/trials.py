@@ -28,8 +28,8 @@ BANDS = 5            # groups that a setting with many values is cut into, to sa
 class TrialCurves:
     """A trial, as the figures draw it.
 
-    curves: (step, seconds, score) of each evaluation, for each run. score: of the trial; final: of each run.
-    values: of its settings. ended: whether the curves are whole.
+    curves: (E, 3) step, seconds and score of each evaluation, for each run. score: of the trial. final: of each run
+    that ended. values: of its settings. runs: the names of those that `curves` are of.
     """
 
     trial: int
@@ -38,6 +38,7 @@ class TrialCurves:
     final: Sequence[float] = ()
     score: float | None = None
     values: dict[str, Any] = field(default_factory=dict)
+    runs: Sequence[str] = ()
 
 
 def learning_with_intervals(trials: Sequence[TrialCurves]) -> go.Figure:
@@ -52,7 +53,7 @@ def learning_with_intervals(trials: Sequence[TrialCurves]) -> go.Figure:
     over: list[list[Any]] = [[], []]  # by unit of x: x, y of every trace
     for number, trial in enumerate(trials):
         color = COLORS[number % len(COLORS)]
-        shown = [band for band in (_band(trial.curves, 0, 1.0), _band(trial.curves, 1, 1 / 60))]
+        shown = _band(trial.curves, 0, 1.0), _band(trial.curves, 1, 1 / 60)
         for unit, (x, found) in enumerate(shown):
             edge = np.concatenate([found.low, np.asarray(found.high)[::-1]])
             over[unit] += [(rounded(np.concatenate([x, x[::-1]]), 6), rounded(edge)), (rounded(x, 6),

@@ -135,7 +135,7 @@ def _gait_of_one(subject: Subject) -> Section:
         shown = sorted([*shown[:1], *shown[2:], manifest], key=lambda one: one.generation)
     episodes = history.episodes(shown, subject.source)
     first = history.label(manifest) if manifest else None
-    walks = all(episode.outlines for episode in episodes.values())
+    walks = bool(episodes) and all(episode.outlines for episode in episodes.values())
     return Section(
         "Gait" if walks else "Episode", "One evaluation episode of each checkpoint, "
         f"{'on the same terrain' if walks else 'from the same seed'}. Play it, drag the time through all "

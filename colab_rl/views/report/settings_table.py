@@ -12,7 +12,7 @@ from colab_rl.algorithms.registry import make_config, preset
 from colab_rl.checkpoints import Manifest
 from colab_rl.errors import ColabRLError
 from colab_rl.runs.identity import Identity
-from colab_rl.settings import to_json
+from colab_rl.settings import as_text, to_json
 from colab_rl.views.dashboards.comparison import Table
 
 OWN = " (not the preset's)"
@@ -58,11 +58,11 @@ def command_of(identity: Identity) -> str:
     config, usual = identity.config, _usual(identity)
     words = ["python", "-m", "colab_rl", "train", identity.name]
     words += ["--env", identity.env_id] if not identity.trains_on_function else []
-    kwargs = [f"{name}={_plain(value)}" for name, value in identity.env_kwargs.items()]
+    kwargs = [f"{name}={as_text(value)}" for name, value in identity.env_kwargs.items()]
     words += ["--env-set", *kwargs] if kwargs else []
     words += ["--algo", identity.algorithm, "--backend", identity.backend, "--seed", str(config.get("seed"))]
     words += ["--from", f"{identity.origin['run']}:{identity.origin['generation']}"] if identity.origin else []
-    changed = [f"{name}={_plain(value)}" for name, value in config.items()
+    changed = [f"{name}={as_text(value)}" for name, value in config.items()
                if name != "seed" and usual.get(name, NOT_THERE) != value]
     words += ["--set", *changed] if changed else []
     line = shlex.join(words)
@@ -72,11 +72,11 @@ def command_of(identity: Identity) -> str:
 def _facts(identity: Identity, newest: Manifest | None) -> dict[str, str]:
     """Settings, then versions of the newest checkpoint."""
     usual = _usual(identity)
-    facts = {name: _plain(value) + ("" if name == "seed" or usual.get(name, value) == value else OWN)
+    facts = {name: as_text(value) + ("" if name == "seed" or usual.get(name, value) == value else OWN)
              for name, value in identity.config.items()}
     versions = (newest.versions if newest else None) or identity.versions
     code = versions.get("code")
-    given = [f"{name}={_plain(value)}" for name, value in identity.env_kwargs.items()]
+    given = [f"{name}={as_text(value)}" for name, value in identity.env_kwargs.items()]
     return {"environment": " ".join([identity.env_id, *given]), "algorithm": identity.algorithm,
             "backend": identity.backend,
             "device": identity.device, "begun": identity.created, **facts,
@@ -90,7 +90,3 @@ def _usual(identity: Identity) -> dict[str, Any]:
         return to_json(make_config(identity.algorithm, preset(identity.env_id, identity.algorithm)))
     except ColabRLError:
         return {}
-
-
-def _plain(value: Any) -> str:
-    return ",".join(map(str, value)) if isinstance(value, list) else str(value)

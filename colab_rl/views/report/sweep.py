@@ -108,17 +108,17 @@ def _curves_of(record: Record, result: SweepResult, places: Places, missing: lis
     unread = MOST_READ
     found = []
     for trial in result.trials:
-        curves = []
+        curves: dict[str, np.ndarray] = {}  # of the runs that have begun
         for name in trial.runs:
             if name in record.runs:
-                curves.append(np.array(record.runs[name].curve, np.float64).reshape(-1, 3))
+                curves[name] = np.array(record.runs[name].curve, np.float64).reshape(-1, 3)
             elif trial.state not in (FINISHED, FAILED) and unread and (places.store or (places.root / name).is_dir()):
                 unread -= 1
-                curves.append(_read(name, places, missing))
+                curves[name] = _read(name, places, missing)
         final = [score for score in trial.scores if score is not None]
         score = record.pruned[trial.trial].score if trial.state == PRUNED else trial.iqm
-        found.append(TrialCurves(trial.trial, f"t{trial.trial:03d} {trial.words()}", curves, final, score,
-                                 trial.settings))
+        found.append(TrialCurves(trial.trial, f"t{trial.trial:03d} {trial.words()}", list(curves.values()), final,
+                                 score, trial.settings, list(curves)))
     return found
 
 

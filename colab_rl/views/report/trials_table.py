@@ -40,7 +40,7 @@ function showTrial(number) {
   if (row) row.classList.add("shown");
   const text = TEXTS[+dark.matches], back = BACKS[+dark.matches];   // the page's
   Plotly.react("trial-plot", one.curves.map((curve, i) => (
-    {x: curve[0], y: curve[1], name: one.runs[i], mode: "lines+markers", line: {width: 1.6}, marker: {size: 4}})),
+    {x: curve[0], y: curve[1], name: one.names[i], mode: "lines+markers", line: {width: 1.6}, marker: {size: 4}})),
     {margin: {l: 50, r: 10, t: 6, b: 40}, font: {color: text}, paper_bgcolor: "rgba(0,0,0,0)",
      plot_bgcolor: "rgba(0,0,0,0)", legend: {orientation: "h", y: 1.12}, hoverlabel: {bgcolor: back},
      xaxis: {title: {text: "environment steps"}, gridcolor: "rgba(128,128,128,0.18)"},
@@ -103,10 +103,10 @@ class TrialsTable:
     def _details(self, one: TrialResult, curves: TrialCurves) -> dict[str, object]:
         scores = ", ".join("none" if score is None else text_of(score) for score in one.scores)
         words = f"{one.state}; scores of its runs: {scores}. {self.reasons.get(one.trial, '')}"
-        shown = [curve for curve in curves.curves if len(curve)]
-        return {"title": f"Trial {one.trial}: {one.words()}", "words": words, "runs": one.runs,
+        shown = {run: curve for run, curve in zip(curves.runs, curves.curves, strict=True) if len(curve)}
+        return {"title": f"Trial {one.trial}: {one.words()}", "words": words, "names": list(shown),
                 "command": f"python -m colab_rl report {' '.join(one.runs[:6])}",
-                "curves": [[rounded(curve[:, 0], 9), rounded(curve[:, 2])] for curve in shown]}
+                "curves": [[rounded(curve[:, 0], 9), rounded(curve[:, 2])] for curve in shown.values()]}
 
 
 def _shown(value: object) -> str:

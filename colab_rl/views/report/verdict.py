@@ -63,11 +63,13 @@ def verdict_of(run: str, env_id: str, shown: Manifest, newest: Manifest, judged:
     low, high = bootstrap_interval(returns) if count > 1 else (mean, mean)
     kind = NO_GOAL if goal is None else SOLVED if low >= goal else NOT_SOLVED if high < goal else NOT_SURE
     score = f"{text_of(mean)} (95 % interval {text_of(low)} to {text_of(high)})"
-    first = {SOLVED: f"{env_id} is solved: {score}, and {goal:g} is enough." if goal is not None else "",
-             NOT_SOLVED: f"{env_id} is not solved: {score}, and it takes {goal:g}." if goal is not None else "",
-             NOT_SURE: f"{env_id} may be solved, and these episodes cannot tell: {score}, and it takes {goal:g}."
-             if goal is not None else "",
-             NO_GOAL: f"Score {score}. {env_id} names no score from which it is solved."}[kind]
+    if goal is None:
+        first = f"Score {score}. {env_id} names no score from which it is solved."
+    else:
+        first = {SOLVED: f"{env_id} is solved: {score}, and {goal:g} is enough.",
+                 NOT_SOLVED: f"{env_id} is not solved: {score}, and it takes {goal:g}.",
+                 NOT_SURE: f"{env_id} may be solved, and these episodes cannot tell: {score}, and it takes {goal:g}."
+                 }[kind]
     sentences = [first, _episodes_sentence(judged, goal), _standing_sentence(shown, newest, judged),
                  f"Measured over {count} episodes, seeds {judged.seed} to {judged.seed + count - 1}, that chose no "
                  f"checkpoint: {judged.measured}."]
