@@ -16,6 +16,9 @@ LEFT_OUT = ("docs/lab/", "colab_rl/example/")
 # A phrase, and what to write in its place.
 PHRASES = {
     r"where (there (is|are)|nobody|none|nothing|no|not|needed|possible)": 'a condition is "if"',
+    r"where (it|they) (is|are|was|were|lie|lies)": "name the place: its folder",
+    r"where (all|one|an?) ": 'a condition is "if"',
+    r"any more": '"no longer"',
     r"(is|are|was|were) (said|told)": "name who says it: colab_rl prints, the message names",
     r"(go|goes|going|went|gone) on": '"continues"',
     r"in vain": '"without success"',

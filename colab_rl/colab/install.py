@@ -118,7 +118,7 @@ def build_wheel() -> tuple[str, bytes]:
         else:
             origin = importlib.metadata.distribution(NAME).read_text("direct_url.json")
             if origin is None:
-                raise ColabRLError("nothing says where it was installed from")
+                raise ColabRLError("its metadata names no source of the installation")
             source = json.loads(origin)["url"]
         problem = _pip("wheel", "--no-deps", "--wheel-dir", folder, *_isolation(), source)
         if problem:

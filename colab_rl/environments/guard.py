@@ -66,7 +66,7 @@ class _Aside:
                 self._kept = None
 
     def _flush(self) -> None:
-        """What was written before this moment goes where it was meant to go."""
+        """Earlier output goes to the stream that the program named."""
         if sys.__stdout__ is not None:
             sys.__stdout__.flush()
         if self._c_stream:

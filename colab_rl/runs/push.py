@@ -32,7 +32,7 @@ class PushResult:
     state: str
 
     def summary(self) -> str:
-        """Where it is, in a line."""
+        """The newest checkpoint and its state in the store, in a line."""
         return f"{self.run}: generation {self.generation} is {self.state} in the store"
 
 

@@ -150,7 +150,7 @@ class FolderStorage(Storage):
         return storage
 
     def free_bytes(self) -> int | None:
-        """Bytes that are left where it lies."""
+        """Free bytes of the disk that holds it."""
         with self._explained("asked for its free space", self.place):
             return shutil.disk_usage(self.root).free
 

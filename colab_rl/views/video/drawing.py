@@ -103,7 +103,7 @@ def _finite_runs(x: np.ndarray, y: np.ndarray) -> list[list[tuple[float, float]]
 
 @lru_cache(maxsize=4096)
 def _text_mask(string: str, size: int) -> tuple[Image.Image, int, int]:
-    """The text as a mask, and where it lies from the left end and the top of a capital."""
+    """The text as a mask, and its place from the left end and the top of a capital."""
     if len(string) > 1 and NUMERIC.issuperset(string):
         return _number_mask(string, size)
     left, top, right, bottom = (int(edge) for edge in font(size).getbbox(string, anchor="ls"))
