@@ -192,7 +192,7 @@ def _copied(what: str, store_error: str | None) -> int:
     _argument("--env", metavar="ID", help=ENVIRONMENT),
     _argument("--env-set", metavar="KEY=VALUE", nargs="+", action="extend",
               help="keyword arguments for gymnasium.make, such as continuous=False"),
-    _argument("--algo", help="ppo (the default), or for continuous actions sac or tqc"),
+    _argument("--algo", help="ppo, or for continuous actions sac or tqc (default: sac for BipedalWalker-v3, else ppo)"),
     _argument("--total-steps", metavar="N", help="environment steps; a larger number extends a run"),
     _argument("--seed", metavar="S", help="of networks, actions and environments (default 0)"),
     _argument("--backend", default="auto", help="what steps the environments: auto, gymnasium, envpool"),
@@ -224,7 +224,7 @@ def _train(options: argparse.Namespace) -> int:
 @_command(
     "train many runs: seeds, a grid or a search; or continue them", _argument("sweep", help="the sweep's name"),
     _argument("--env", metavar="ID", help=ENVIRONMENT),
-    _argument("--algo", metavar="NAME", nargs="+", help="one or more to compare (default ppo)"),
+    _argument("--algo", metavar="NAME", nargs="+", help="one or more to compare (default: as for train)"),
     _argument("--seeds", metavar="0-4", help="seeds of every trial, such as 0-4 or 0,3,7 (default 0)"),
     _argument("--set", metavar="KEY=VALUE", nargs="+", action="extend", default=[], help="settings of all trials"),
     _argument("--vary", metavar="KEY=V1,V2", nargs="+", action="extend", default=[],

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+from colab_rl.algorithms.registry import default_algorithm
 from colab_rl.environments import EnvironmentSource, environment_name
 from colab_rl.environments.make import named_source
 from colab_rl.runs.places import Places
@@ -11,10 +12,10 @@ from colab_rl.training.request import DEFAULT_ENVIRONMENT
 
 
 def derived_name(env: EnvironmentSource | None, algo: str | None, seed: int | None) -> str:
-    """A run's name from what it trains: `bipedalwalker-ppo-0`."""
+    """A run's name from what it trains: `bipedalwalker-sac-0`."""
     name = environment_name(env or DEFAULT_ENVIRONMENT)
     env_words = re.sub(r"-v\d+$", "", name.rpartition(":")[2].rpartition(".")[2])
-    algo_words = (algo or "ppo").rpartition(":")[2]
+    algo_words = (algo or default_algorithm(name)).rpartition(":")[2]
     return re.sub("[^a-z0-9]+", "-", f"{env_words}-{algo_words}-{seed or 0}".lower()).strip("-")
 
 

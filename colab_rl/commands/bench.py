@@ -139,12 +139,12 @@ class Benchmark(Result):
         best = self.recommendation
         settings = "".join(f" {name}={getattr(best, name)}" for name in ("num_envs", "num_steps")
                            if getattr(best, name) != getattr(self, name))
-        lines.append(f"Recommended: python -m colab_rl train NAME --env {self.env_id} --backend {best.backend} "
-                     f"--device {best.device}{' --set' if settings else ''}{settings}")
+        lines.append(f"Recommended: python -m colab_rl train NAME --env {self.env_id} --algo ppo "
+                     f"--backend {best.backend} --device {best.device}{' --set' if settings else ''}{settings}")
         if best.threads > 1:
             lines.append(f"  updates are faster on {best.threads} threads, but a training takes one")
-        lines.append(f"Estimate: {best.estimated_seconds / 60:.1f} min for all {self.total_steps:,} steps of the "
-                     f"preset on {best.backend}, {best.device}; evaluations not counted")
+        lines.append(f"Estimate: {best.estimated_seconds / 60:.1f} min for all {self.total_steps:,} steps of "
+                     f"PPO's preset on {best.backend}, {best.device}; evaluations not counted")
         return "\n".join(lines)
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 
 from colab_rl.algorithms import Algorithm
-from colab_rl.algorithms.registry import algorithm_class, register_algorithm
+from colab_rl.algorithms.registry import algorithm_class, default_algorithm, register_algorithm
 from colab_rl.arguments import checked
 from colab_rl.commands.sweep_table import TerminalTable
 from colab_rl.environments import EnvironmentSource, describe, environment_name
@@ -78,9 +78,10 @@ def sweep(sweep: str, *, env: EnvironmentSource | None = None,
     own = _OwnCode()
     asked = _asked(env, algo, seeds, settings, vary, search, trials, prune, total_steps, own)
     make_runner = _runner_of(on, workers, places, folder)
-    algorithms = asked.get("algorithms") or (before.algorithms if before else ("ppo",))
+    algorithms = asked.get("algorithms") or (
+        before.algorithms if before else (default_algorithm(asked.get("env_id", DEFAULT_ENVIRONMENT)),))
     asked = _with_values(algorithms, asked)
-    plan = agreed(before, asked) if before else _new_plan(sweep, asked, workers)
+    plan = agreed(before, asked) if before else _new_plan(sweep, algorithms, asked, workers)
     if plan.searches:
         optuna()
     source = _source_of(plan, env)
@@ -211,8 +212,8 @@ def _values_of(algorithms: tuple[str, ...], name: str, said: Range | list[Any]) 
     return values
 
 
-def _new_plan(name: str, asked: Mapping[str, Any], workers: int | None) -> Plan:
-    algorithms, seeds = asked.get("algorithms", ("ppo",)), asked.get("seeds", (0,))
+def _new_plan(name: str, algorithms: tuple[str, ...], asked: Mapping[str, Any], workers: int | None) -> Plan:
+    seeds = asked.get("seeds", (0,))
     space, at_a_time = asked.get("space", {}), workers or cores()
     if "trials" in asked and not space:
         raise UsageError("trials is of a search, and a grid has as many trials as its values make: give --search, or "

@@ -13,7 +13,7 @@ from typing import Any
 
 import gymnasium
 
-from colab_rl.algorithms.registry import algorithm_class, make_config, preset
+from colab_rl.algorithms.registry import algorithm_class, default_algorithm, make_config, preset
 from colab_rl.checkpoints.recovery import Checkpoint, check_segments, newest_whole
 from colab_rl.environments import EnvironmentSource, describe, environment_name
 from colab_rl.environments.backends import check_backend, choose_backend, why_not
@@ -133,7 +133,7 @@ class Request:
     def begin(self) -> tuple[Identity, Spaces]:
         """A new run from the preset and the settings, and what its environment looks like."""
         env: EnvironmentSource = DEFAULT_ENVIRONMENT if self.env is None else self.env
-        algorithm = self.algo or "ppo"
+        algorithm = self.algo or default_algorithm(environment_name(env))
         config = make_config(algorithm, {**preset(environment_name(env), algorithm), **self.settings})
         env = configured(env, self.env_kwargs or {}, config.wrappers)
         spaces, title = _tried_out(env)
