@@ -149,6 +149,8 @@ def _command(help: str, *arguments: Argument) -> Callable[[Function], Function]:
 RUN = _argument("run", help="the run's name")
 FUNCTION = _argument("--env", metavar="MODULE:FUNCTION", help="what makes the environment, if the run trains on a "
                      "function")
+ENV_SET = _argument("--env-set", metavar="KEY=VALUE", nargs="+", action="extend",
+                    help="keyword arguments for gymnasium.make, such as continuous=False")
 JSON = _argument("--json", action="store_true", help="as JSON")
 
 
@@ -171,6 +173,13 @@ def parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _keywords(options: argparse.Namespace) -> dict[str, Any] | None:
+    """What --env-set gives; None without it."""
+    from colab_rl.settings import parse_keywords
+
+    return None if options.env_set is None else parse_keywords(options.env_set)
+
+
 def _places(options: argparse.Namespace) -> dict[str, Any]:
     return {"root": getattr(options, "root", None), "store": getattr(options, "store", None)}
 
@@ -190,8 +199,7 @@ def _copied(what: str, store_error: str | None) -> int:
 @_command(
     "start a run, or continue it", RUN,
     _argument("--env", metavar="ID", help=ENVIRONMENT),
-    _argument("--env-set", metavar="KEY=VALUE", nargs="+", action="extend",
-              help="keyword arguments for gymnasium.make, such as continuous=False"),
+    ENV_SET,
     _argument("--algo", help="ppo, or for continuous actions sac or tqc (default: sac for BipedalWalker-v3, else ppo)"),
     _argument("--total-steps", metavar="N", help="environment steps; a larger number extends a run"),
     _argument("--seed", metavar="S", help="of networks, actions and environments (default 0)"),
@@ -203,11 +211,10 @@ def _copied(what: str, store_error: str | None) -> int:
               help="start a new run from another run's checkpoint (a generation, best or latest), or with the "
               "settings of a sweep's best trial"))
 def _train(options: argparse.Namespace) -> int:
-    from colab_rl.settings import parse_keywords, parse_settings
+    from colab_rl.settings import parse_settings
     from colab_rl.training.session import train
 
-    result = train(options.run, env=options.env,
-                   env_kwargs=None if options.env_set is None else parse_keywords(options.env_set),
+    result = train(options.run, env=options.env, env_kwargs=_keywords(options),
                    algo=options.algo, total_steps=options.total_steps, seed=options.seed, backend=options.backend,
                    device=options.device,
                    settings=parse_settings(options.set), origin=options.origin, **_places(options))
@@ -224,6 +231,7 @@ def _train(options: argparse.Namespace) -> int:
 @_command(
     "train many runs: seeds, a grid or a search; or continue them", _argument("sweep", help="the sweep's name"),
     _argument("--env", metavar="ID", help=ENVIRONMENT),
+    ENV_SET,
     _argument("--algo", metavar="NAME", nargs="+", help="one or more to compare (default: as for train)"),
     _argument("--seeds", metavar="0-4", help="seeds of every trial, such as 0-4 or 0,3,7 (default 0)"),
     _argument("--set", metavar="KEY=VALUE", nargs="+", action="extend", default=[], help="settings of all trials"),
@@ -241,8 +249,8 @@ def _sweep(options: argparse.Namespace) -> int:
     from colab_rl.commands.sweep import sweep
     from colab_rl.settings import parse_settings
 
-    result = sweep(options.sweep, env=options.env, algo=options.algo, seeds=options.seeds,
-                   settings=parse_settings(options.set), vary=options.vary, search=options.search,
+    result = sweep(options.sweep, env=options.env, env_kwargs=_keywords(options), algo=options.algo,
+                   seeds=options.seeds, settings=parse_settings(options.set), vary=options.vary, search=options.search,
                    trials=options.trials, prune=options.prune, total_steps=options.total_steps,
                    workers=options.workers, on=options.on, yes=options.yes, **_places(options))
     if options.json:

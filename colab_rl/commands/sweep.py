@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
+import functools
 import json
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -11,14 +13,14 @@ from typing import Any
 import torch
 
 from colab_rl.algorithms import Algorithm
+from colab_rl.algorithms.off_policy import OffPolicyConfig
 from colab_rl.algorithms.registry import algorithm_class, default_algorithm, register_algorithm
 from colab_rl.arguments import checked
 from colab_rl.commands.sweep_table import TerminalTable
 from colab_rl.environments import EnvironmentSource, describe, environment_name
 from colab_rl.environments.backends import check_backend, choose_backend, make_vector_environment
 from colab_rl.environments.likeness import packed
-from colab_rl.environments.make import named_source
-from colab_rl.environments.spaces import Spaces
+from colab_rl.environments.make import configured, kept_keywords, named_source
 from colab_rl.environments.trial import try_out
 from colab_rl.errors import ColabRLError, UsageError, nearest
 from colab_rl.machine import THREADS, cores, plain_torch
@@ -47,7 +49,7 @@ MEASURED = 1.0       # seconds in which the speed of a run is measured
 
 
 @checked
-def sweep(sweep: str, *, env: EnvironmentSource | None = None,
+def sweep(sweep: str, *, env: EnvironmentSource | None = None, env_kwargs: Mapping[str, Any] | None = None,
           algo: str | type[Algorithm] | Sequence[str] | None = None, seeds: str | int | Sequence[int] | None = None,
           settings: Mapping[str, Any] | None = None, vary: Mapping[str, Any] | Sequence[str] | None = None,
           search: Mapping[str, Any] | Sequence[str] | None = None, trials: int | None = None,
@@ -56,7 +58,8 @@ def sweep(sweep: str, *, env: EnvironmentSource | None = None,
           store: Location = None, watcher: SweepWatcher | None = None) -> SweepResult:
     """Trains every trial with every seed, each as an ordinary run `SWEEP-t<trial>-s<seed>`; continues if given again.
 
-    sweep: its name. env, settings, total_steps, root, store: see `train`. algo: a name or a class, or several names.
+    sweep: its name. env, env_kwargs, settings, total_steps, root, store: see `train`.
+    algo: a name or a class, or several names.
     seeds: `"0-4"`, `"0,3,7-9"`, a number or numbers (default 0).
     vary: a grid, `{"learning_rate": [3e-4, 1e-3]}`. search: what a Bayesian search may choose,
         `{"learning_rate": (1e-4, 3e-3, "log"), "num_steps": [128, 256]}`. trials: how many it tries (default 20).
@@ -76,7 +79,7 @@ def sweep(sweep: str, *, env: EnvironmentSource | None = None,
     folder = SweepFolder(places, sweep)
     before = folder.plan()
     own = _OwnCode()
-    asked = _asked(env, algo, seeds, settings, vary, search, trials, prune, total_steps, own)
+    asked = _asked(env, env_kwargs, algo, seeds, settings, vary, search, trials, prune, total_steps, own)
     make_runner = _runner_of(on, workers, places, folder)
     algorithms = asked.get("algorithms") or (
         before.algorithms if before else (default_algorithm(asked.get("env_id", DEFAULT_ENVIRONMENT)),))
@@ -86,11 +89,11 @@ def sweep(sweep: str, *, env: EnvironmentSource | None = None,
         optuna()
     source = _source_of(plan, env)
     if plan != before:
-        spaces = describe(source, try_out)
         with plain_torch(THREADS):
             runs = plan.total_runs - (before.total_runs if before else 0)
-            _say_how_long(plan, runs, source, spaces, backend, workers or cores(), yes)
-            check(plan, spaces)
+            _say_how_long(plan, runs, source, backend, workers or cores(), yes)
+            check(plan, functools.cache(
+                lambda wrappers: describe(configured(source, plan.env_kwargs, wrappers), try_out)))
         _check_names(plan, before, places)
     with locked(folder.local), StopRequest() as stop, contextlib.closing(folder):
         lines = folder.journal()
@@ -104,7 +107,8 @@ def sweep(sweep: str, *, env: EnvironmentSource | None = None,
         with contextlib.closing(make_runner()) as runner, contextlib.closing(table):
             for note in [f"{sweep}: {_size(plan)}, {runner.words}", *runner.notes()]:
                 say(note)
-            options = {"backend": backend, "root": str(places.root), "store": _store_of(places, store)}
+            options = {"env_kwargs": plan.env_kwargs, "backend": backend, "root": str(places.root),
+                       "store": _store_of(places, store)}
             driver = Driver(plan, folder, record, runner, options, packed(own.of(source)), table)
             return driver.run(stop)
 
@@ -143,12 +147,14 @@ class _OwnCode:
         return name
 
 
-def _asked(env: Any, algo: Any, seeds: Any, settings: Any, vary: Any, search: Any, trials: Any, prune: Any,
-           total_steps: Any, own: _OwnCode) -> dict[str, Any]:
+def _asked(env: Any, env_kwargs: Any, algo: Any, seeds: Any, settings: Any, vary: Any, search: Any, trials: Any,
+           prune: Any, total_steps: Any, own: _OwnCode) -> dict[str, Any]:
     """The parts of a plan that a person named."""
     found: dict[str, Any] = {}
     if env is not None:
         found |= {"env_id": environment_name(env), "env_is_function": callable(env)}
+    if env_kwargs is not None:
+        found["env_kwargs"] = kept_keywords(env_kwargs)
     if algo is not None:
         names = tuple(own.algorithm(one) for one in (algo if isinstance(algo, (list, tuple)) else [algo]))
         if not names or len(set(names)) < len(names):
@@ -256,15 +262,14 @@ def _folders(places: Places) -> set[str]:
     return found
 
 
-def _say_how_long(plan: Plan, runs: int, source: EnvironmentSource, spaces: Spaces, backend: str,
-                  slots: int, yes: bool) -> None:
+def _say_how_long(plan: Plan, runs: int, source: EnvironmentSource, backend: str, slots: int, yes: bool) -> None:
     """Says how long the sweep will take. Raises UsageError if it has very many runs and nobody said yes."""
     own = plan.settings_of(0) if not plan.searches else {
         name: one.low if isinstance(one, Range) else one[0] for name, one in plan.space.items()}
     words = _counted(runs, "run")
     try:
         config = plan.config_of(own)
-        speed = _speed(plan.training_of(own)[0], config, source, spaces, choose_backend(backend, source, spaces))
+        speed = _speed(plan.training_of(own)[0], config, configured(source, plan.env_kwargs, config.wrappers), backend)
     except ColabRLError:  # `check` says it
         speed = None
     else:
@@ -277,12 +282,13 @@ def _say_how_long(plan: Plan, runs: int, source: EnvironmentSource, spaces: Spac
     say(f"{plan.sweep}: {words}")
 
 
-def _speed(algorithm: str, config: Config, source: EnvironmentSource, spaces: Spaces, backend: str) -> float | None:
-    """Steps a second of a run, as the command bench measures them. None for SAC, whose first steps learn nothing."""
-    kind = algorithm_class(algorithm)
-    if kind.off_policy:
-        return None
+def _speed(algorithm: str, config: Config, source: EnvironmentSource, backend: str) -> float:
+    """Steps a second of a run, as the command bench measures them."""
+    kind, spaces = algorithm_class(algorithm), describe(source)
     kind.check(config, spaces)
+    if isinstance(config, OffPolicyConfig):
+        config = dataclasses.replace(config, learning_starts=0)  # the first steps would learn nothing
+    backend = choose_backend(backend, source, spaces)
     with plain_torch(THREADS), make_vector_environment(backend, source, spaces, config.num_envs, 0) as envs:
         learner, done = kind(config, spaces, torch.device("cpu")), 0
         envs.reset()

@@ -25,7 +25,7 @@ class TerminalTable:
         """See driver.SweepWatcher."""
         words = []
         for live in picture.live[:MOST_SHOWN]:
-            share = f" {100 * live.step // live.total_steps} %" if live.total_steps else ""
+            share = f" {min(100, 100 * live.step // live.total_steps)} %" if live.total_steps else ""
             score = "" if live.score is None else f" score {text_of(live.score)}"
             words.append(f"{live.run.removeprefix(self._sweep + '-')}{share}{score}")
         if len(picture.live) > MOST_SHOWN:

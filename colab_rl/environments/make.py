@@ -113,6 +113,15 @@ def configured(source: EnvironmentSource, keywords: Mapping[str, Any], wrappers:
     return Configured(bare(source), json.dumps(dict(keywords), sort_keys=True), tuple(wrappers))
 
 
+def kept_keywords(keywords: Mapping[str, Any]) -> dict[str, Any]:
+    """Keyword arguments as a file keeps them. Raises UsageError for those that it cannot keep."""
+    try:
+        return json.loads(json.dumps(dict(keywords)))
+    except (TypeError, ValueError) as error:
+        raise UsageError(f"run.json keeps env_kwargs, and takes None, True, False, numbers, text, lists and names "
+                         f"with values: {error}; a function can make the environment from others") from error
+
+
 def bare(source: EnvironmentSource) -> EnvironmentSource:
     """The id, or the function."""
     return source.bare if isinstance(source, Configured) else source

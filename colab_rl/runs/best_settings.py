@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from colab_rl.errors import StorageError
@@ -29,6 +29,7 @@ class BestSettings:
     env_is_function: bool
     algorithm: str
     settings: dict[str, Any]
+    env_kwargs: dict[str, Any] = field(default_factory=dict)
 
 
 def best_settings(places: Places, sweep: str) -> BestSettings | None:

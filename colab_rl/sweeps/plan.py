@@ -9,7 +9,7 @@ import dataclasses
 import itertools
 import json
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -35,6 +35,7 @@ class DamagedPlan(ColabRLError):
 class Plan:
     """What a sweep trains.
 
+    env_kwargs: keyword arguments for gymnasium.make, or for the function.
     settings: of every trial, over those of the preset, as plain JSON values.
     grid: the values of each varied setting. space: what a search may choose. At most one of both has settings.
     trials: how many there are, numbered from 0. at_once: how many of them a search has under way, so that what it
@@ -45,6 +46,7 @@ class Plan:
     sweep: str
     env_id: str
     env_is_function: bool
+    env_kwargs: dict[str, Any] = field(default_factory=dict)
     algorithms: tuple[str, ...]
     settings: dict[str, Any] = field(default_factory=dict)
     grid: dict[str, list[Any]] = field(default_factory=dict)
@@ -131,9 +133,10 @@ def normalized(algorithms: tuple[str, ...], settings: Mapping[str, Any]) -> dict
     return json.loads(json.dumps(found))
 
 
-def check(plan: Plan, spaces: Spaces) -> None:
+def check(plan: Plan, spaces_in: Callable[[tuple[str, ...]], Spaces]) -> None:
     """Raises UsageError if a trial's settings cannot be trained, before anything starts.
 
+    spaces_in: the environment's spaces in the wrappers of a config. It tries the environment out.
     Of a search, the ends of every range and every value are tried, each with the middle of the others.
     """
     check_run_name(max(plan.runs_of(plan.trials - 1), key=len))
@@ -144,7 +147,7 @@ def check(plan: Plan, spaces: Spaces) -> None:
             shape = _shape_of(config)
             if shape not in shapes and len(shapes) < MOST_SHAPES:
                 shapes.add(shape)
-                algorithm_class(plan.training_of(own)[0]).check(config, spaces)
+                algorithm_class(plan.training_of(own)[0]).check(config, spaces_in(config.wrappers))
         except UsageError as error:
             which = f"trial {number}: " if plan.trials > 1 and not plan.searches else ""
             raise UsageError(f"{which}{error}; nothing was started") from error

@@ -203,7 +203,8 @@ class Record:
         plan = self.plan
         algorithm, settings = plan.training_of(self.settings_of(trial) or {})
         return {"sweep": plan.sweep, "trial": trial, "score": score, "env_id": plan.env_id,
-                "env_is_function": plan.env_is_function, "algorithm": algorithm, "settings": settings}
+                "env_is_function": plan.env_is_function, "env_kwargs": plan.env_kwargs,
+                "algorithm": algorithm, "settings": settings}
 
     def trial(self, number: int, running: Container[str] = ()) -> TrialResult:
         """One trial. running: the runs that train now."""

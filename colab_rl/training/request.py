@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import datetime
-import json
 import re
 import uuid
 from collections.abc import Mapping
@@ -17,7 +16,7 @@ from colab_rl.algorithms.registry import algorithm_class, default_algorithm, mak
 from colab_rl.checkpoints.recovery import Checkpoint, check_segments, newest_whole
 from colab_rl.environments import EnvironmentSource, describe, environment_name
 from colab_rl.environments.backends import check_backend, choose_backend, why_not
-from colab_rl.environments.make import bare, configured, environment_title, import_path, keywords_of
+from colab_rl.environments.make import bare, configured, environment_title, import_path, kept_keywords, keywords_of
 from colab_rl.environments.spaces import Spaces
 from colab_rl.environments.trial import try_out
 from colab_rl.errors import ColabRLError, UsageError
@@ -58,12 +57,8 @@ class Request:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "env_code", own_code(self.env) if callable(self.env) else None)
-        try:
-            kept = None if self.env_kwargs is None else json.loads(json.dumps(dict(self.env_kwargs)))
-        except (TypeError, ValueError) as error:
-            raise UsageError(f"run.json keeps env_kwargs, and takes None, True, False, numbers, text, lists and names "
-                             f"with values: {error}; a function can make the environment from others") from error
-        object.__setattr__(self, "env_kwargs", kept)
+        if self.env_kwargs is not None:
+            object.__setattr__(self, "env_kwargs", kept_keywords(self.env_kwargs))
         check_backend(self.backend)
         check_device(self.device)
         if self.algo is not None:
@@ -179,7 +174,7 @@ class Request:
             raise UsageError(f"{best.sweep}'s best trial was trained by {best.algorithm}, not {self.algo}")
         env: EnvironmentSource = best.env_id if self.env is None else self.env
         config = make_config(best.algorithm, {**preset(best.env_id, best.algorithm), **best.settings, **self.settings})
-        env = configured(env, self.env_kwargs or {}, config.wrappers)
+        env = configured(env, best.env_kwargs if self.env_kwargs is None else self.env_kwargs, config.wrappers)
         say(f"{best.sweep}: trial {best.trial} is the best so far, with score {best.score:.1f}")
         spaces, title = _tried_out(env)
         return self._identity(env, title, best.algorithm, config, spaces, self.backend, {

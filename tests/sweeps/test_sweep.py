@@ -116,6 +116,21 @@ def test_functions_work_ctrl_c_saves_and_more_seeds_extend(tmp_path, monkeypatch
     assert result.to_json() == sweep("own", **options).to_json()
 
 
+def test_keyword_arguments_travel_and_wrappers_may_vary(tmp_path):
+    places = {"root": tmp_path, "store": "none"}
+    vary = {"wrappers": [["FrameStackObservation(stack_size=2)"], ["TimeLimit(max_episode_steps=20)"]]}
+    options = {"env": "CartPole-v1", "env_kwargs": {"sutton_barto_reward": True}, "vary": vary,
+               "settings": {**SETTINGS, "total_steps": 128}}
+    assert sweep("kept", **options, **places).finished
+    kept = [json.loads((tmp_path / run / "run.json").read_text()) for run in ("kept-t000-s0", "kept-t001-s0")]
+    assert [one["env_kwargs"] for one in kept] == [{"sutton_barto_reward": True}] * 2
+    assert [one["config"]["wrappers"] for one in kept] == vary["wrappers"]
+    train("best", origin="kept", **places)
+    assert json.loads((tmp_path / "best" / "run.json").read_text())["env_kwargs"] == {"sutton_barto_reward": True}
+    with pytest.raises(UsageError, match=r"env_kwargs is sutton_barto_reward=True, not nothing"):
+        sweep("kept", **{**options, "env_kwargs": {}}, **places)
+
+
 @pytest.mark.parametrize("arguments, said", [
     (["--vary", "learning_rat=1,2"], "unknown setting 'learning_rat' of ppo; did you mean 'learning_rate'"),
     (["--vary", "learning_rate=0.1,2"], "learning_rate = 2.0 is out of range"),
@@ -127,6 +142,8 @@ def test_functions_work_ctrl_c_saves_and_more_seeds_extend(tmp_path, monkeypatch
     (["--algo", "ppo", "ppo"], "different algorithms"),
     (["--algo", "pop"], "unknown algorithm 'pop'; did you mean 'ppo'"),
     (["--env", "Nope-v1"], "unknown environment 'Nope-v1'"),
+    (["--env-set", "gravity=1"], "CartPole-v1 takes no keyword argument 'gravity'"),
+    (["--vary", "wrappers=FrameStackObservation(stack_size=2),Nothing"], "Nothing"),
     (["--set", "seed=3"], "seeds have an option of their own"),
     (["--set", "gamma=0.9", "--vary", "gamma=0.9,0.99"], "gamma is given twice"),
     (["--vary", "gamma=0.9,0.99", "--search", "num_envs=1,2"], "a grid .* or a search"),
