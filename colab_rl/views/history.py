@@ -93,12 +93,12 @@ class History:
         which = f" ({manifest.state_sha256[:8]})" if lines > 1 else ""
         return f"generation {manifest.generation}{which}, step {manifest.step:,}"
 
-    def spread(self, count: int) -> list[Manifest]:
-        """At most `count` checkpoints over the whole run: the first, the best, the newest, and some between."""
+    def spread(self, count: int, shown: Manifest | None = None) -> list[Manifest]:
+        """At most `count` checkpoints over the whole run: the first, the best, the newest, `shown`, some between."""
         if len(self.checkpoints) <= count:
             return list(self.checkpoints)
-        best_one = best(self.checkpoints)
-        picked = {0, len(self.checkpoints) - 1} | ({self.checkpoints.index(best_one)} if best_one else set())
+        picked = {0, len(self.checkpoints) - 1}
+        picked |= {self.checkpoints.index(one) for one in (best(self.checkpoints), shown) if one in self.checkpoints}
         for position in np.linspace(0, len(self.checkpoints) - 1, count).round().astype(int).tolist():
             if len(picked) < count:
                 picked.add(position)

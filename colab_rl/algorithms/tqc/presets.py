@@ -10,7 +10,7 @@ from typing import Any
 from colab_rl.algorithms.sac.presets import PRESETS as SAC_PRESETS
 
 PRESETS: dict[str, dict[str, Any]] = {
-    "BipedalWalker-v3": {**SAC_PRESETS["BipedalWalker-v3"], "total_steps": 300_000, "eval_every": 60},
+    "BipedalWalker-v3": {**SAC_PRESETS["BipedalWalker-v3"], "total_steps": 300_000},
     **{env_id: SAC_PRESETS[env_id]
        for env_id in ("BipedalWalkerHardcore-v3", "LunarLanderContinuous-v3", "Pendulum-v1")},
 }

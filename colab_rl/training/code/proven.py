@@ -5,10 +5,10 @@
 
 PROVEN: dict[str, dict[str, str]] = {
     "ppo envpool": {
-        "code": "66ff006fa8142d85",
+        "code": "80188945fd772028",
         "code of algorithms": "4fa1c7db58e76459",
         "code of algorithms/ppo": "a3db19730444b1c6",
-        "code of environments": "e51385953a83a1ad",
+        "code of environments": "d100771d9a4157d1",
         "code of environments/known": "b12368f1c43edf77",
         "code of evaluation": "848f7f3c2c294806",
         "code of fingerprint": "bfdda7c77f281b0e",
@@ -17,10 +17,10 @@ PROVEN: dict[str, dict[str, str]] = {
         "code of training": "9cfd6de8320330a6"
     },
     "ppo gymnasium": {
-        "code": "66ff006fa8142d85",
+        "code": "80188945fd772028",
         "code of algorithms": "4fa1c7db58e76459",
         "code of algorithms/ppo": "a3db19730444b1c6",
-        "code of environments": "e51385953a83a1ad",
+        "code of environments": "d100771d9a4157d1",
         "code of environments/known": "b12368f1c43edf77",
         "code of evaluation": "848f7f3c2c294806",
         "code of fingerprint": "bfdda7c77f281b0e",
@@ -29,10 +29,10 @@ PROVEN: dict[str, dict[str, str]] = {
         "code of training": "9cfd6de8320330a6"
     },
     "sac envpool": {
-        "code": "309e1c3c54311366",
+        "code": "7a5663646ffbb059",
         "code of algorithms": "6832b5b365d4bb48",
         "code of algorithms/sac": "9554b2095e91a287",
-        "code of environments": "e51385953a83a1ad",
+        "code of environments": "d100771d9a4157d1",
         "code of environments/known": "b12368f1c43edf77",
         "code of evaluation": "848f7f3c2c294806",
         "code of fingerprint": "bfdda7c77f281b0e",
@@ -41,10 +41,10 @@ PROVEN: dict[str, dict[str, str]] = {
         "code of training": "9cfd6de8320330a6"
     },
     "sac gymnasium": {
-        "code": "309e1c3c54311366",
+        "code": "7a5663646ffbb059",
         "code of algorithms": "6832b5b365d4bb48",
         "code of algorithms/sac": "9554b2095e91a287",
-        "code of environments": "e51385953a83a1ad",
+        "code of environments": "d100771d9a4157d1",
         "code of environments/known": "b12368f1c43edf77",
         "code of evaluation": "848f7f3c2c294806",
         "code of fingerprint": "bfdda7c77f281b0e",

@@ -130,10 +130,7 @@ def facts_of(subjects: Sequence[Subject]) -> list[tuple[str, str]]:
 def _gait_of_one(subject: Subject) -> Section:
     """How one run's gait came about."""
     history, manifest = subject.history, subject.manifest
-    shown = history.spread(MOST_EPISODES)
-    if manifest and manifest not in shown:
-        shown = sorted([*shown[:1], *shown[2:], manifest], key=lambda one: one.generation)
-    episodes = history.episodes(shown, subject.source)
+    episodes = history.episodes(history.spread(MOST_EPISODES, manifest), subject.source)
     first = history.label(manifest) if manifest else None
     walks = bool(episodes) and all(episode.outlines for episode in episodes.values())
     return Section(
