@@ -95,7 +95,7 @@ def measure(env: str, options: argparse.Namespace, root: pathlib.Path) -> dict:
         started += 1
         process = subprocess.Popen(command("killed", env, options, root, True), stdout=subprocess.PIPE,
                                    stderr=subprocess.PIPE, text=True)
-        if killed < kills:
+        while killed < kills and process.poll() is None:
             # One in four while it starts and loads, the others once it trains.
             if rng.random() < 0.25:
                 time.sleep(rng.uniform(0.2, 4.0))
@@ -114,6 +114,8 @@ def measure(env: str, options: argparse.Namespace, root: pathlib.Path) -> dict:
                     fell[phase] += 1
                 except ProcessLookupError:
                     pass
+                if victim == process.pid:
+                    break  # after a worker's end the trainer leaves, or makes another and trains on
         output, errors = process.communicate()
         if process.returncode == 0:
             if killed >= kills:

@@ -83,4 +83,5 @@ class Residual(nn.Module):
 
 
 def _convolution(inputs: int, outputs: int, size: int, stride: int = 1, padding: int = 0) -> nn.Conv2d:
-    return nn.utils.skip_init(nn.Conv2d, inputs, outputs, size, stride, padding)
+    with torch.random.fork_rng(devices=[]):  # as in layers.linear
+        return nn.Conv2d(inputs, outputs, size, stride, padding)

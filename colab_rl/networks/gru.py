@@ -24,8 +24,8 @@ class GRU(RecurrentNetwork):
         super().__init__()
         self.body = body
         self.state_size = body.width
-        # From `meta`, since torch would draw weights from its global generator.
-        self.gru = nn.GRU(body.width, body.width, device="meta").to_empty(device="cpu")
+        with torch.random.fork_rng(devices=[]):  # torch draws its weights from the global generator
+            self.gru = nn.GRU(body.width, body.width)
         initialised(self.gru, 1.0, generator)
         self.output = linear(body.width, outputs, gain, generator)
 

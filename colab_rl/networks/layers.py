@@ -32,7 +32,8 @@ def initialised(layer: nn.Module, gain: Gain, generator: torch.Generator) -> Non
 
 def linear(inputs: int, outputs: int, gain: Gain, generator: torch.Generator) -> nn.Linear:
     """A linear layer as `initialised` leaves it."""
-    layer = nn.utils.skip_init(nn.Linear, inputs, outputs)
+    with torch.random.fork_rng(devices=[]):  # skip_init would import sympy, which takes 0.3 s
+        layer = nn.Linear(inputs, outputs)
     initialised(layer, gain, generator)
     return layer
 
