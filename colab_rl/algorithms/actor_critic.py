@@ -70,6 +70,11 @@ class ActorCritic(Algorithm):
             raise UsageError(f"{cls.name} does not train networks with memory ({config.network}); nothing was written; "
                              "use --algo ppo, or --set network=auto")
 
+    @property
+    def judged_policy(self) -> ActingPolicy:
+        """The one whose deterministic actions are evaluated, filmed and exported."""
+        return self.policy
+
     def make_network(self, outputs: int, gain: Gain, observation: ObservationSpec | None = None,
                      **settings: Any) -> Network:
         """A network as the settings have it. gain: how large the outputs of ours are at first, all or each.
@@ -112,7 +117,8 @@ class ActorCritic(Algorithm):
         return self._deterministic() if type(self).act is ActorCritic.act else super().acting()
 
     def _deterministic(self) -> Function:
-        normalize, mode, to_environment = self.observation_normalizer, self.policy.mode(), self.policy.to_environment
+        policy = self.judged_policy
+        normalize, mode, to_environment = self.observation_normalizer, policy.mode(), policy.to_environment
 
         def actions(obs: Any, memory: Any = None) -> Any:
             rows = normalize(obs)

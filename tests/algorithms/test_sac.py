@@ -225,6 +225,30 @@ def test_the_targets_follow_by_tau_in_each_gradient_step():
         assert sac.target.weights[0].data_ptr() == sac.target_flat.data_ptr()
 
 
+def test_the_averaged_policy_follows_once_an_iteration_and_acts_in_evaluations_alone():
+    sac = make_sac(policy_average=0.75, learning_rate=1e-2)
+    with environments(ENV) as envs:
+        iterate(sac, envs)
+        before = sac.averaged_flat.clone()
+        iterate(sac, envs)
+    newest = sac.optimizers["policy"].flat.detach()
+    torch.testing.assert_close(sac.averaged_flat, 0.75 * before + 0.25 * newest)
+
+    obs = np.random.default_rng(0).normal(size=(5, 3)).astype(np.float32)
+    noise = sac.policy.noise((5,), generator())
+    drawn = sac.policy.sampler()(obs, noise)
+    of_newest, found = sac.policy.to_environment(sac.policy.mode()(obs)), sac.act(obs, deterministic=True)
+    assert not np.array_equal(found, of_newest)
+    assert np.array_equal(found, sac.policy.to_environment(sac.averaged.mode()(obs)))
+    assert np.array_equal(found, sac.acting()(obs)) and np.array_equal(found, sac.on_cpu().acting()(obs))
+    sac.averaged_flat.zero_()
+    assert np.array_equal(drawn, sac.policy.sampler()(obs, noise))
+
+    other = make_sac(policy_average=0.75)
+    other.load_state_dict(sac.state_dict())
+    assert torch.equal(other.averaged_flat, sac.averaged_flat) and not sac.acting()(obs).any()
+
+
 def test_the_temperature_falls_where_the_policy_is_more_random_than_wanted_and_rises_where_it_is_less():
     with environments(ENV) as envs:
         for target, sign in ((-20.0, -1), (5.0, 1)):

@@ -13,6 +13,7 @@ A time limit is no end: the targets look on to its final observation as to any o
 
 from __future__ import annotations
 
+import copy
 import itertools
 import math
 from functools import partial
@@ -74,6 +75,10 @@ class SAC(OffPolicyAlgorithm):
         self.optimizers = {name: ClippedAdam(self.networks[name], config.learning_rate, math.inf)
                            for name in ("policy", "critic", "temperature")}
         self.target_flat = flattened(self.target)
+        if config.policy_average:
+            self.averaged = copy.deepcopy(self.policy)
+            self.averaged_flat = flattened(self.averaged)
+            self.networks["averaged"] = self.averaged
         self._fused = self.written_out.applies(self)
         self._graph = Graph(partial(fused.burst, self), [*self.optimizers.values()], self.target_flat) \
             if self._fused and device.type == "cuda" else None
@@ -84,6 +89,18 @@ class SAC(OffPolicyAlgorithm):
         multiplications = config.minibatch_size * sum(a * b for a, b in itertools.pairwise(config.hidden_sizes))
         return (config.network in ("auto", "mlp") and multiplications >= GPU_FROM
                 and cls.written_out.losses_are_ours(cls))
+
+    @property
+    def judged_policy(self) -> SquashedGaussianPolicy:
+        """See ActorCritic. A mean over many iterations falls less often than the policy of one."""
+        return self.averaged if self.config.policy_average else self.policy
+
+    def update(self, progress: float) -> dict[str, float]:
+        """See Algorithm."""
+        metrics = super().update(progress)
+        if self.config.policy_average:
+            self.averaged_flat.lerp_(self.optimizers["policy"].flat.detach(), 1 - self.config.policy_average)
+        return metrics
 
     def make_critic(self) -> Any:
         """Q networks, of which a run has two: those that learn, and those that follow them."""
@@ -162,7 +179,7 @@ class SAC(OffPolicyAlgorithm):
     def values(self, obs: np.ndarray) -> np.ndarray:
         """See Algorithm: the smaller Q of the deterministic action."""
         rows = self.observation_normalizer(obs)
-        actions = torch.from_numpy(self.policy.mode()(rows)).to(self.device)
+        actions = torch.from_numpy(self.judged_policy.mode()(rows)).to(self.device)
         return self.judged(self.critic(torch.from_numpy(rows).to(self.device), actions)).numpy(force=True)
 
     def _noise(self, batch: Minibatch) -> Tensor:

@@ -5,8 +5,8 @@
 
 PROVEN: dict[str, dict[str, str]] = {
     "ppo envpool": {
-        "code": "4a9124b274ffe3a4",
-        "code of algorithms": "4fa1c7db58e76459",
+        "code": "59f1f7d9350028ee",
+        "code of algorithms": "b4dc87482f7386f6",
         "code of algorithms/ppo": "a3db19730444b1c6",
         "code of environments": "d100771d9a4157d1",
         "code of environments/known": "b12368f1c43edf77",
@@ -17,8 +17,8 @@ PROVEN: dict[str, dict[str, str]] = {
         "code of training": "9cfd6de8320330a6"
     },
     "ppo gymnasium": {
-        "code": "4a9124b274ffe3a4",
-        "code of algorithms": "4fa1c7db58e76459",
+        "code": "59f1f7d9350028ee",
+        "code of algorithms": "b4dc87482f7386f6",
         "code of algorithms/ppo": "a3db19730444b1c6",
         "code of environments": "d100771d9a4157d1",
         "code of environments/known": "b12368f1c43edf77",
@@ -29,9 +29,9 @@ PROVEN: dict[str, dict[str, str]] = {
         "code of training": "9cfd6de8320330a6"
     },
     "sac envpool": {
-        "code": "306c9c881ae5896b",
-        "code of algorithms": "6832b5b365d4bb48",
-        "code of algorithms/sac": "9554b2095e91a287",
+        "code": "2bca19751c6e0345",
+        "code of algorithms": "9a01bd11b190d798",
+        "code of algorithms/sac": "df061ffe1b418174",
         "code of environments": "d100771d9a4157d1",
         "code of environments/known": "b12368f1c43edf77",
         "code of evaluation": "848f7f3c2c294806",
@@ -41,9 +41,9 @@ PROVEN: dict[str, dict[str, str]] = {
         "code of training": "9cfd6de8320330a6"
     },
     "sac gymnasium": {
-        "code": "306c9c881ae5896b",
-        "code of algorithms": "6832b5b365d4bb48",
-        "code of algorithms/sac": "9554b2095e91a287",
+        "code": "2bca19751c6e0345",
+        "code of algorithms": "9a01bd11b190d798",
+        "code of algorithms/sac": "df061ffe1b418174",
         "code of environments": "d100771d9a4157d1",
         "code of environments/known": "b12368f1c43edf77",
         "code of evaluation": "848f7f3c2c294806",
