@@ -25,6 +25,7 @@ from plotly.offline import get_plotlyjs
 import colab_rl
 from colab_rl.checkpoints import Tier
 from colab_rl.checkpoints.recovery import load, load_generation
+from colab_rl.checkpoints.retention import best
 from colab_rl.cli import main
 from colab_rl.colab.cells import show_dashboards, show_runs
 from colab_rl.errors import StorageError, UsageError
@@ -445,3 +446,15 @@ def test_the_history_is_a_table(places, monkeypatch):
     monkeypatch.setitem(sys.modules, "pandas", fake)
     table = colab_rl.history("first", **places)
     assert len(table["step"]) == len(table["loss/policy"]) > 2 and (np.diff(table["step"]) > 0).all()
+
+
+def test_of_many_checkpoints_the_first_the_best_the_newest_and_the_shown_are_among_the_few(tmp_path):
+    settings = {**SETTINGS, "checkpoint_every": 1, "eval_every": 1, "eval_episodes": 1, "keep_last": 12}
+    colab_rl.train("many", env="CartPole-v1", total_steps=700, settings=settings, root=tmp_path, store="none")
+    places = Places(tmp_path, "none")
+    history = History(places.require("many"), places)
+    assert len(history.checkpoints) > 6
+    for shown in history.checkpoints:
+        picked = history.spread(4, shown)
+        assert len(picked) == 4 and picked == sorted(picked, key=lambda one: one.generation)
+        assert all(one in picked for one in (history.checkpoints[0], best(history.checkpoints), history.newest, shown))
