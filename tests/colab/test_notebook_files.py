@@ -24,7 +24,7 @@ NAMES = {"00_setup": {"RUN_NAME", "STORE", "VERIFY"},
                        "SPEED", "SECONDS", "GIF", "EXPORT"},
          "04_sweep": {"SWEEP_NAME", "STORE", "ENV_ID", "ALGORITHM", "TOTAL_STEPS", "SEEDS", "SEED", "SETTINGS", "VARY",
                       "SEARCH", "TRIALS", "PRUNE"}}
-CHOICES = {"ALGORITHM": list(ALGORITHMS), "FORM": list(FORMS), "WHEN_DONE": list(session.ENDS)}
+CHOICES = {"ALGORITHM": ["", *ALGORITHMS], "FORM": list(FORMS), "WHEN_DONE": list(session.ENDS)}
 TYPES = {"string": str, "integer": int, "number": (int, float), "boolean": bool, "raw": (dict, list)}
 
 each_notebook = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
