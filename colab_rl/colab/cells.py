@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import contextlib
 import html
 import os
 import shlex
@@ -22,11 +21,11 @@ from colab_rl.checkpoints.confirmation import confirmation_of
 from colab_rl.checkpoints.retention import best
 from colab_rl.colab import install, session
 from colab_rl.colab.names import run_to_train
+from colab_rl.colab.shown import framed, offer
 from colab_rl.environments import EnvironmentSource
 from colab_rl.environments.threshold import score_threshold
 from colab_rl.errors import ColabRLError, StorageError
 from colab_rl.example import EXAMPLE, unpack_example
-from colab_rl.machine import on_colab
 from colab_rl.progress import Dispensable, how_far
 from colab_rl.runs.identity import TENSORBOARD
 from colab_rl.runs.places import Places
@@ -115,23 +114,13 @@ def show_report(run: str, checkpoint: str | int = "best", compare: str = "", sto
 
     compare: as in `show_dashboards`.
     """
-    from IPython.display import HTML, FileLink, display
+    from IPython.display import HTML, display
 
     from colab_rl.views.report import write_report
 
     written = write_report(_named_runs(run, compare), checkpoint=checkpoint, store=store, root=root)
     display(HTML(written.scores.html()))
-    if not on_colab():
-        display(FileLink(str(written.path), result_html_prefix="The report, to open or save: "))
-        return
-    print(f"the report is {written.path}")
-    with contextlib.suppress(ImportError):
-        import ipywidgets
-        from google.colab import files
-
-        button = ipywidgets.Button(description="Download the report", layout={"width": "auto"})
-        button.on_click(lambda _button: files.download(str(written.path)))
-        display(button)
+    offer(written.path)
 
 
 def _named_runs(run: str, compare: str) -> list[str]:
@@ -150,19 +139,16 @@ def show_dashboards(run: str, checkpoint: str | int = "best", compare: str = "",
 
     from colab_rl.views.report import build_page
 
-    def framed(names: list[str]) -> dict[str, str]:
-        page = build_page(names, checkpoint=checkpoint, episodes=0, root=root, store=store)
-        # A frame of its own: the page's script and style and the notebook's leave each other alone.
-        return {"text/html": f'<iframe srcdoc="{html.escape(page)}" '
-                             'style="width:100%;height:900px;border:0"></iframe>'}
+    def page_of(names: list[str]) -> dict[str, str]:
+        return framed(build_page(names, checkpoint=checkpoint, episodes=0, root=root, store=store))
 
     def show(chosen: str) -> None:
         try:
-            handle.update(framed([chosen]), raw=True)
+            handle.update(page_of([chosen]), raw=True)
         except ColabRLError as error:  # a widget's callback would hide it in the kernel's log
             handle.update({"text/html": f"<p>{html.escape(str(error))}</p>"}, raw=True)
 
-    first = framed(_named_runs(run, compare))
+    first = page_of(_named_runs(run, compare))
     pickers = _pickers(run, Places(root, store), show)
     if pickers is not None:
         display(pickers)

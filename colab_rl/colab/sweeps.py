@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import html
 import os
 from collections.abc import Mapping
 from typing import Any
 
 from colab_rl.arguments import checked
 from colab_rl.colab import install
+from colab_rl.colab.shown import framed, offer
 from colab_rl.environments import EnvironmentSource
 from colab_rl.sweeps.trials import SweepResult
 from colab_rl.views.live_sweep import LiveSweep
@@ -38,13 +38,11 @@ def sweep_live(sweep: str, store: str = "", root: str | os.PathLike | None = Non
 
 @checked
 def show_sweep(sweep: str, store: str = "", root: str | os.PathLike | None = None) -> None:
-    """The report of a sweep in the cell's output, and as a file."""
+    """The report of a sweep in the cell's output, and for download."""
     from IPython.display import display
 
     from colab_rl.views.report import report
 
     path = report(sweep, store=store or None, root=root)
-    # A frame of its own: the page's script and style and the notebook's leave each other alone.
-    display({"text/html": f'<iframe srcdoc="{html.escape(path.read_text())}" '
-                          'style="width:100%;height:900px;border:0"></iframe>'}, raw=True)
-    print(path)
+    offer(path)
+    display(framed(path.read_text()), raw=True)
