@@ -103,6 +103,11 @@ def test_an_unknown_setting_names_the_nearest(name, near):
         read(f"{name}=1")
 
 
+def test_a_setting_of_another_algorithm_names_it():
+    with pytest.raises(UsageError, match=r"unknown setting 'update_epochs' of sac; it is one of ppo \(all of them"):
+        make_config("sac", {"update_epochs": 4})
+
+
 def test_nothing_near_is_no_hint():
     with pytest.raises(UsageError, match=r"unknown setting 'zzzz' of ppo \(all of them"):
         read("zzzz=1")

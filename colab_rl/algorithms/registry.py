@@ -59,13 +59,20 @@ def algorithm_class(name: str) -> type[Algorithm]:
     return ALGORITHMS[name]
 
 
+def settings_of(algorithm: str) -> list[str]:
+    """The names of an algorithm's settings."""
+    return [field.name for field in dataclasses.fields(algorithm_class(algorithm).config_class)]
+
+
 def check_names(algorithm: str, settings: Iterable[str]) -> None:
     """Raises UsageError that names the nearest settings if the algorithm has none of a name."""
-    names = [field.name for field in dataclasses.fields(algorithm_class(algorithm).config_class)]
+    names = settings_of(algorithm)
     for name in settings:
         if name not in names:
             ours = next((one for one in OTHER_NAMES.get(str(name).lower(), ()) if one in names), None)
-            hint = f"; did you mean {ours!r}?" if ours else nearest(name, names)
+            theirs = next((one for one in OURS if name in settings_of(one)), None)
+            hint = (f"; did you mean {ours!r}?" if ours else f"; it is one of {theirs}" if theirs
+                    else nearest(name, names))
             raise UsageError(f"unknown setting {name!r} of {algorithm}{hint} "
                              f"(all of them: python -m colab_rl presets)")
 

@@ -254,7 +254,8 @@ def test_json_has_exactly_the_promised_keys_and_the_table_says_the_same(monkeypa
     assert main(["bench", "--env", "CartPole-v1"]) == 0
     table = capsys.readouterr().out
     for words in (f"CartPole-v1, tuned preset: num_envs={num_envs} num_steps={num_steps}", "gymnasium, 64 environments",
-                  "update on cpu, threads 2", "training on gymnasium, cpu", "train NAME --env CartPole-v1 --backend ",
+                  "update on cpu, threads 2", "training on gymnasium, cpu",
+                  "train NAME --env CartPole-v1 --algo ppo --backend ",
                   f"all {total_steps:,} steps", "evaluations not counted"):
         assert words in table
     assert workers(mark) == []

@@ -44,7 +44,7 @@ STEPS = 900  # fourteen iterations or more
 
 def go(root: Path, run: str = "walker", *settings: str, **options: Any) -> TrainingResult:
     """Trains in this process, by default the run that `undisturbed` holds."""
-    options = {"env": "CartPole-v1", "store": "none", "total_steps": STEPS, **options}
+    options = {"env": "CartPole-v1", "algo": "ppo", "store": "none", "total_steps": STEPS, **options}
     return train(run, root=root, settings=parse_settings([*SETTINGS, *settings]), **options)
 
 
@@ -126,8 +126,9 @@ def test_a_run_killed_at_random_moments_ends_like_one_never_killed_on_a_machine_
     steps, store, chance = 5000, tmp_path / "store", random.Random(0)
     settings = ["checkpoint_every=3", "eval_every=10", "eval_episodes=1"]
     expected = go(tmp_path / "other", "walker", *settings, env="BipedalWalker-v3", total_steps=steps)
-    command = [sys.executable, "-m", "colab_rl", "train", "walker", "--backend", "envpool", "--total-steps", str(steps),
-               "--root", str(tmp_path / "runs"), "--store", str(store), "--set", *SETTINGS, *settings]
+    command = [sys.executable, "-m", "colab_rl", "train", "walker", "--algo", "ppo", "--backend", "envpool",
+               "--total-steps", str(steps), "--root", str(tmp_path / "runs"), "--store", str(store),
+               "--set", *SETTINGS, *settings]
     for generation in (1, chance.randint(4, 7), chance.randint(11, 15)):
         with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
             deadline = time.monotonic() + 120

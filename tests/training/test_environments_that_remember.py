@@ -201,7 +201,7 @@ def test_an_evaluation_on_trainings_own_environment_changes_nothing(tmp_path):
     states = []
     for eval_every in (1, 100):
         settings = {**SETTINGS, "num_envs": 1, "num_steps": 17, "eval_every": eval_every, "checkpoint_every": 100}
-        train(f"every-{eval_every}", env="BipedalWalker-v3", total_steps=17 * 12, backend="gymnasium",
+        train(f"every-{eval_every}", env="BipedalWalker-v3", algo="ppo", total_steps=17 * 12, backend="gymnasium",
               settings=settings, root=tmp_path, store="none")
         newest = max((tmp_path / f"every-{eval_every}" / "checkpoints").glob("*.safetensors"))
         states.append(safetensors.numpy.load(newest.read_bytes()))

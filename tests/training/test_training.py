@@ -216,8 +216,9 @@ def test_a_run_whose_worker_is_killed_keeps_its_checkpoint_and_does_the_lost_wor
 @either_environment
 def test_a_run_killed_at_random_moments_ends_like_one_never_killed(tmp_path, run_cli, env_id):
     steps, root, chance = 2600, tmp_path / "runs", random.Random(0)
-    options = ["--env", env_id, "--total-steps", str(steps), "--set", *TINY]
-    expected = train("walker", env=env_id, total_steps=steps, settings=SETTINGS, root=tmp_path / "other", store="none")
+    options = ["--env", env_id, "--algo", "ppo", "--total-steps", str(steps), "--set", *TINY]
+    expected = train("walker", env=env_id, algo="ppo", total_steps=steps, settings=SETTINGS, root=tmp_path / "other",
+                     store="none")
     for generation in (chance.randint(4, 14), chance.randint(18, 30)):
         with session(tmp_path, "walker", *options) as process:
             wait_for(lambda least=generation: newest_generation(root / "walker") >= least, process)

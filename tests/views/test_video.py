@@ -48,8 +48,9 @@ def trained(one_core, tmp_path_factory):
     folder = tmp_path_factory.mktemp("filmed")
     (folder / "store").mkdir()
     for run, env, store in (("walker", "BipedalWalker-v3", "none"), ("pole", "CartPole-v1", folder / "store")):
-        assert main(["train", run, "--env", env, "--backend", "gymnasium", "--root", str(folder / "runs"),
-                     "--store", str(store), "--total-steps", "300", "--set", *TINY, "keep_every=1"]) == 0
+        assert main(["train", run, "--env", env, "--algo", "ppo", "--backend", "gymnasium",
+                     "--root", str(folder / "runs"), "--store", str(store), "--total-steps", "300",
+                     "--set", *TINY, "keep_every=1"]) == 0
     return folder
 
 
