@@ -71,7 +71,7 @@ class ActorCritic(Algorithm):
                              "use --algo ppo, or --set network=auto")
 
     @property
-    def judged_policy(self) -> ActingPolicy:
+    def evaluated_policy(self) -> ActingPolicy:
         """The one whose deterministic actions are evaluated, filmed and exported."""
         return self.policy
 
@@ -117,7 +117,7 @@ class ActorCritic(Algorithm):
         return self._deterministic() if type(self).act is ActorCritic.act else super().acting()
 
     def _deterministic(self) -> Function:
-        policy = self.judged_policy
+        policy = self.evaluated_policy
         normalize, mode, to_environment = self.observation_normalizer, policy.mode(), policy.to_environment
 
         def actions(obs: Any, memory: Any = None) -> Any:

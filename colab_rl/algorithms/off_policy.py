@@ -58,7 +58,8 @@ class OffPolicyConfig(Config):
                              f"{self.num_envs * self.num_steps})")
         if self.learning_starts >= self.total_steps:
             raise UsageError(f"learning_starts = {self.learning_starts} is after the end (total_steps = "
-                             f"{self.total_steps}): nothing would be learned; take more steps, or a smaller one")
+                             f"{self.total_steps}): nothing would be learned; take more steps, or a smaller "
+                             "learning_starts")
         if self.minibatch_size > self.total_steps:
             raise UsageError(f"minibatch_size = {self.minibatch_size} is more than all steps (total_steps = "
                              f"{self.total_steps}): nothing would be learned")

@@ -20,7 +20,7 @@ from colab_rl.settings import Config
 ALGORITHMS: dict[str, type[Algorithm]] = {algorithm.name: algorithm for algorithm in (PPO, SAC, TQC)}
 OURS = tuple(ALGORITHMS)
 DEFAULT_ALGORITHM = "ppo"
-# Where another one reaches the environment's threshold with every seed, and PPO does not (docs/results.md).
+# Environments whose threshold another one reaches with more seeds than PPO (docs/results.md).
 SURER = {"BipedalWalker-v3": "sac"}
 # What other libraries call a setting of ours; of several, an algorithm has one.
 OTHER_NAMES = {"lr": ("learning_rate",), "batch_size": ("minibatch_size",), "n_steps": ("num_steps",),

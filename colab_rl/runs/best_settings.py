@@ -20,6 +20,7 @@ class BestSettings:
     """The settings of a sweep's best trial.
 
     score: the interquartile mean of its runs' scores. settings: those over the preset's, without the seed.
+    env_kwargs: keyword arguments for gymnasium.make, or for the function.
     """
 
     sweep: str

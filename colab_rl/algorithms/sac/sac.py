@@ -7,6 +7,7 @@ An iteration, with T = num_steps and N = num_envs:
 2. replay_ratio * T * N gradient steps, each on transitions drawn from all of the buffer (`gradient_step`): both Q
    networks, the policy and the temperature take a step on their loss (loss.py), and the target networks follow the Q
    networks `tau` of the way.
+3. With `policy_average`, the averaged policy follows the policy. It acts in evaluations, and collects nothing.
 
 A time limit is no end: the targets look on to its final observation as to any other.
 """
@@ -91,7 +92,7 @@ class SAC(OffPolicyAlgorithm):
                 and cls.written_out.losses_are_ours(cls))
 
     @property
-    def judged_policy(self) -> SquashedGaussianPolicy:
+    def evaluated_policy(self) -> SquashedGaussianPolicy:
         """See ActorCritic. A mean over many iterations falls less often than the policy of one."""
         return self.averaged if self.config.policy_average else self.policy
 
@@ -179,7 +180,7 @@ class SAC(OffPolicyAlgorithm):
     def values(self, obs: np.ndarray) -> np.ndarray:
         """See Algorithm: the smaller Q of the deterministic action."""
         rows = self.observation_normalizer(obs)
-        actions = torch.from_numpy(self.judged_policy.mode()(rows)).to(self.device)
+        actions = torch.from_numpy(self.evaluated_policy.mode()(rows)).to(self.device)
         return self.judged(self.critic(torch.from_numpy(rows).to(self.device), actions)).numpy(force=True)
 
     def _noise(self, batch: Minibatch) -> Tensor:

@@ -5,8 +5,8 @@
 
 PROVEN: dict[str, dict[str, str]] = {
     "ppo envpool": {
-        "code": "59f1f7d9350028ee",
-        "code of algorithms": "b4dc87482f7386f6",
+        "code": "104eb50a585c0317",
+        "code of algorithms": "9860fc217e6e235a",
         "code of algorithms/ppo": "a3db19730444b1c6",
         "code of environments": "d100771d9a4157d1",
         "code of environments/known": "b12368f1c43edf77",
@@ -17,8 +17,8 @@ PROVEN: dict[str, dict[str, str]] = {
         "code of training": "9cfd6de8320330a6"
     },
     "ppo gymnasium": {
-        "code": "59f1f7d9350028ee",
-        "code of algorithms": "b4dc87482f7386f6",
+        "code": "104eb50a585c0317",
+        "code of algorithms": "9860fc217e6e235a",
         "code of algorithms/ppo": "a3db19730444b1c6",
         "code of environments": "d100771d9a4157d1",
         "code of environments/known": "b12368f1c43edf77",
@@ -29,9 +29,9 @@ PROVEN: dict[str, dict[str, str]] = {
         "code of training": "9cfd6de8320330a6"
     },
     "sac envpool": {
-        "code": "2bca19751c6e0345",
-        "code of algorithms": "9a01bd11b190d798",
-        "code of algorithms/sac": "df061ffe1b418174",
+        "code": "c628fe5f8e3368dd",
+        "code of algorithms": "4335828b5b44cff1",
+        "code of algorithms/sac": "49f68b79f09127a6",
         "code of environments": "d100771d9a4157d1",
         "code of environments/known": "b12368f1c43edf77",
         "code of evaluation": "848f7f3c2c294806",
@@ -41,9 +41,9 @@ PROVEN: dict[str, dict[str, str]] = {
         "code of training": "9cfd6de8320330a6"
     },
     "sac gymnasium": {
-        "code": "2bca19751c6e0345",
-        "code of algorithms": "9a01bd11b190d798",
-        "code of algorithms/sac": "df061ffe1b418174",
+        "code": "c628fe5f8e3368dd",
+        "code of algorithms": "4335828b5b44cff1",
+        "code of algorithms/sac": "49f68b79f09127a6",
         "code of environments": "d100771d9a4157d1",
         "code of environments/known": "b12368f1c43edf77",
         "code of evaluation": "848f7f3c2c294806",
