@@ -1,9 +1,9 @@
 """Gymnasium's own wrappers around a run's environment, by name, as the setting `wrappers` has them.
 
-    wrappers=["MaxAndSkipObservation(skip=4)", "GrayscaleObservation", "FrameStackObservation(stack_size=4)"]
+    wrappers=["RepeatAction(num_repeats=4)", "GrayscaleObservation", "FrameStackObservation(stack_size=4)"]
 
 The first one is innermost. Arguments are Python's literals; nothing is executed. They wrap training's environments and
-an evaluation's alike. The score is the environment's own reward all the same: `OwnReward` counts it beneath them.
+an evaluation's alike. The score is the environment's own reward all the same: `own_reward.py` counts it beneath them.
 """
 
 from __future__ import annotations
@@ -15,6 +15,8 @@ from typing import Any
 
 import gymnasium
 
+from colab_rl.environments.own_reward import OwnReward
+from colab_rl.environments.repeat import RepeatAction
 from colab_rl.errors import UsageError, nearest
 
 
@@ -28,44 +30,11 @@ LEFT_OUT = {"Autoreset", "RecordVideo", "RenderCollection", "HumanRendering", "A
             "JaxToNumpy", "JaxToTorch", "NumpyToTorch", "PassiveEnvChecker", "OrderEnforcing"}
 WRAPPERS: dict[str, Callable[..., gymnasium.Env]] = {
     **{name: getattr(gymnasium.wrappers, name) for name in gymnasium.wrappers.__all__
-       if name not in LEFT_OUT and isinstance(getattr(gymnasium.wrappers, name), type)}, "ScaleReward": scale_reward}
+       if name not in LEFT_OUT and isinstance(getattr(gymnasium.wrappers, name), type)}, "ScaleReward": scale_reward,
+    "RepeatAction": RepeatAction}
+# Ours, and gymnasium's own if its version has one.
+REPEATING = (RepeatAction, getattr(gymnasium.wrappers, "RepeatAction", RepeatAction))
 REWARD_ONLY = {"ClipReward", "NormalizeReward", "ScaleReward", "TransformReward"}
-
-
-class OwnReward(gymnasium.Wrapper):
-    """Beneath a run's wrappers: what the environment itself has given since it was last asked.
-
-    reward: the sum of its rewards. A wrapper that skips frames takes several steps in one.
-    """
-
-    def __init__(self, env: gymnasium.Env):
-        super().__init__(env)
-        self._sum = 0.0
-
-    def reset(self, **options: Any) -> Any:
-        """See gymnasium.Env."""
-        self._sum = 0.0
-        return self.env.reset(**options)
-
-    def step(self, action: Any) -> Any:
-        """See gymnasium.Env."""
-        result = self.env.step(action)
-        self._sum += float(result[1])
-        return result
-
-    def take(self) -> float:
-        """The sum, which begins anew."""
-        taken, self._sum = self._sum, 0.0
-        return taken
-
-
-def own_reward_of(environment: gymnasium.Env) -> OwnReward | None:
-    """The layer that counts an environment's own rewards, if a run's wrappers are around it."""
-    while isinstance(environment, gymnasium.Wrapper):
-        if isinstance(environment, OwnReward):
-            return environment
-        environment = environment.env
-    return None
 
 
 def steps_at_once(environment: gymnasium.Env) -> int:
@@ -74,7 +43,7 @@ def steps_at_once(environment: gymnasium.Env) -> int:
     while isinstance(environment, gymnasium.Wrapper):
         if isinstance(environment, gymnasium.wrappers.MaxAndSkipObservation):
             steps *= environment._skip
-        elif isinstance(environment, gymnasium.wrappers.RepeatAction):
+        elif isinstance(environment, REPEATING):
             steps *= environment.num_repeats
         environment = environment.env
     return steps

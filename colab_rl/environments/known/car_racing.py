@@ -6,6 +6,7 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
+import gymnasium
 import numpy as np
 
 from colab_rl.environments.channels import Channels
@@ -25,6 +26,44 @@ def renew_world(car: Any) -> bool:
         car._destroy()
         car.car = None  # it refers to the world; the next reset makes another one
     return box2d.renew_world(car, CarRacing._destroy)
+
+
+class Undrawn:
+    """Within it CarRacing's steps draw no observation: they give the one before. A step draws for 99 % of its time.
+
+    It is no other environment: drawing changes nothing that a later step reads.
+    """
+
+    def __init__(self, racing: Any):
+        self._racing = racing
+        self._reward = 0.0
+
+    @staticmethod
+    def fits(environment: gymnasium.Env) -> bool:
+        """Whether an environment is gymnasium's CarRacing, and steps and draws as that does."""
+        kind: Any = next((kind for kind in type(environment).__mro__ if kind.__name__ == "CarRacing"
+                          and kind.__module__ == "gymnasium.envs.box2d.car_racing"), None)
+        return kind is not None and all(getattr(type(environment), name) is getattr(kind, name)
+                                        for name in ("step", "_render"))
+
+    def __enter__(self) -> None:
+        self._racing._render = self._render
+
+    def __exit__(self, *_: object) -> None:
+        del self._racing._render
+
+    def draw(self) -> np.ndarray:
+        """The observation that the newest step left out."""
+        reward, self._racing.reward = self._racing.reward, self._reward
+        self._racing.state = self._racing._render("state_pixels")
+        self._racing.reward = reward
+        return self._racing.state
+
+    def _render(self, mode: str) -> Any:
+        if mode != "state_pixels":
+            return type(self._racing)._render(self._racing, mode)
+        self._reward = self._racing.reward  # the picture shows it, and a step changes it after it draws
+        return self._racing.state
 
 
 def _read(racing: Any, observation: np.ndarray) -> list[float]:
