@@ -116,7 +116,7 @@ def resume(device: str) -> list[dict]:
     def killed(algorithm: str) -> dict:
         more = ["replay_ratio=0.1", "layer_norm=True"] if algorithm == "sac" else []
         options = argparse.Namespace(algo=algorithm, backend=BACKEND, device=device, kills=3, seed=0, where=False,
-                                     iterations=50, set=more)
+                                     iterations=50, set=more, env_set=[])
         with tempfile.TemporaryDirectory() as folder:
             return kills.measure(ENV, options, pathlib.Path(folder))
 

@@ -35,7 +35,8 @@ SETTINGS_OF = {"ppo": (), "sac": OFF_POLICY, "tqc": OFF_POLICY}
 
 def command(run: str, env: str, options: argparse.Namespace, root: pathlib.Path, store: bool) -> list[str]:
     # Rows that only reset are no steps, so the number of iterations is a little above this.
-    return [sys.executable, "-m", "colab_rl", "train", run, "--env", env, "--backend", options.backend,
+    keywords = ["--env-set", *options.env_set] if options.env_set else []
+    return [sys.executable, "-m", "colab_rl", "train", run, "--env", env, *keywords, "--backend", options.backend,
             "--device", options.device, "--algo", options.algo,
             "--root", str(root), "--store", str(root / "store") if store else "none",
             "--total-steps", str(options.iterations * 6 * 64),
@@ -135,6 +136,7 @@ def measure(env: str, options: argparse.Namespace, root: pathlib.Path) -> dict:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--env", action="append", help="may be given several times (default: each of the algorithm's)")
+    parser.add_argument("--env-set", nargs="+", default=[], metavar="KEY=VALUE", help="keyword arguments of it")
     parser.add_argument("--algo", choices=("ppo", "sac", "tqc"), default="ppo")
     parser.add_argument("--set", nargs="+", default=[], metavar="KEY=VALUE", help="such as buffer_size=300000")
     parser.add_argument("--backend", choices=("gymnasium", "envpool"), default="gymnasium")

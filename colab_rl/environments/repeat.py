@@ -1,4 +1,4 @@
-"""Each action for several steps: gymnasium's RepeatAction, which 1.2 does not have, without drawings that nobody sees."""
+"""Each action for several steps, as gymnasium's RepeatAction (from 1.3 on) does, without drawings that nobody sees."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class RepeatAction(gymnasium.Wrapper):
             raise ValueError(f"num_repeats is a whole number from 1 on, not {num_repeats!r}")
         self.num_repeats = num_repeats
         while isinstance(env, BLIND):
-            env = env.env  # type: ignore[attr-defined]
+            env = env.env
         self._undrawn = Undrawn(env) if Undrawn.fits(env) else None
 
     def step(self, action: Any) -> Any:

@@ -14,8 +14,8 @@ import numpy as np
 
 from colab_rl.environments.guard import WrongReturn
 from colab_rl.environments.nested import Observed, acted
-from colab_rl.environments.seeds import begin_episode
 from colab_rl.environments.own_reward import own_reward_of
+from colab_rl.environments.seeds import begin_episode
 
 
 class Stepper:

@@ -24,11 +24,13 @@ import pytest
 from gymnasium.envs.classic_control.cartpole import CartPoleEnv
 from helpers import NAMES, TINY, flip, snapshot
 
-from colab_rl import Channels, ColabRLError, UsageError, evaluate, record, render
+from colab_rl import Channels, ColabRLError, UsageError, evaluate, record, render, train
 from colab_rl.cli import main
 from colab_rl.environments import describe, make_environment
+from colab_rl.environments.make import configured
 from colab_rl.errors import EnvironmentFault
 from colab_rl.evaluation.replay import record_episode, replay
+from colab_rl.settings import parse_settings
 from colab_rl.views.values import text_of
 from colab_rl.views.video import choices, panels
 from colab_rl.views.video.drawing import capital_height, curve, draw_text, font, text_width
@@ -502,6 +504,32 @@ def test_a_whole_episode_has_a_frame_for_every_state(here):
     assert probe(video.path)[1] == video.frames == length + 1
     faster = render("pole", out=here / "faster.gif", speed=4)
     assert faster.frames == -(-length // 8) + 1 and faster.fps == 25 and faster.size[0] == 480
+
+
+def test_repeated_actions_are_filmed_picture_by_picture(tmp_path):
+    """A step of three pictures shows all three; an episode that ends amid a step waits in its last picture."""
+    options = {"root": tmp_path, "store": "none"}
+    train("pole", env="CartPole-v1", total_steps=256, settings={
+        **parse_settings(TINY), "wrappers": ["RepeatAction(num_repeats=3)"], "eval_every": 100}, **options)
+    video = render("pole", seed=3, size=480, **options)
+    steps = evaluate("pole", episodes=1, seed=3, **options).lengths[0]
+    assert video.frames == 3 * steps + 1 and video.fps == 50
+    source = configured("CartPole-v1", {}, ["RepeatAction(num_repeats=3)"])
+    with contextlib.closing(Camera(source)) as camera, contextlib.closing(Camera("CartPole-v1")) as single:
+        camera.environment.reset(seed=3), single.environment.reset(seed=3)
+        assert np.array_equal(camera.pictures(), single.pictures())
+        ends, ended = [False], False
+        while not ended:  # it falls after nine steps or so
+            ended = camera.environment.step(1)[2]
+            expected = []
+            for _ in range(3):
+                if not ends[-1]:
+                    ends.append(single.environment.step(1)[2])
+                    expected += single.pictures()
+            assert np.array_equal(camera.pictures(), [*expected, *expected[-1:] * (3 - len(expected))])
+        assert ends[-1] and len(ends) % 3 != 1  # the last step was not whole
+        camera.environment.reset(seed=4), single.environment.reset(seed=4)
+        assert np.array_equal(camera.pictures(), single.pictures())
 
 
 def test_the_store_gets_a_verified_copy(here):

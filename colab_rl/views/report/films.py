@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import html
 import tempfile
 from collections.abc import Mapping
@@ -21,7 +22,7 @@ from colab_rl.runs.identity import Identity
 from colab_rl.views.report.verdict import Judged
 from colab_rl.views.values import text_of
 from colab_rl.views.video.encoder import VideoWriter
-from colab_rl.views.video.reels import Sequel, Style, stride_and_fps
+from colab_rl.views.video.reels import Camera, Sequel, Style, stride_and_fps
 from colab_rl.views.video.takes import Take
 
 WIDTH = 480
@@ -73,10 +74,11 @@ def films_of(identity: Identity, checkpoint: Checkpoint, source: EnvironmentSour
              confirmed: Confirmation | None) -> Films:
     """Films of the episodes. Raises ColabRLError if the environment does not render, or FFmpeg is missing."""
     films = []
+    with contextlib.closing(Camera(source)) as camera:
+        picture_fps = camera.fps
     for words, episode in progress_bar(len(episodes), "filming episodes", "film", iterable=episodes.items()):
         duration = episode.length * (episode.step_seconds or 0.0)
-        step_fps = 1 / episode.step_seconds if episode.step_seconds else 30.0
-        stride, fps = stride_and_fps(step_fps, max(1.0, duration / LONGEST), ".gif")  # 25 frames a second do
+        stride, fps = stride_and_fps(picture_fps, max(1.0, duration / LONGEST), ".gif")  # 25 frames a second do
         reel = Sequel([Take(identity.name, checkpoint.manifest, episode, confirmed)], describe(source), source,
                       Style(PANELS, WIDTH, None, stride, fps))
         with tempfile.TemporaryDirectory() as folder:

@@ -160,7 +160,7 @@ def _suffix(out: Path | None, gif: bool) -> str:
 
 def _check_possible(source: EnvironmentSource, out: Path | None, overwrite: bool) -> float:
     """Before any work: raises ColabRLError if the environment does not render, or if a video cannot be encoded or
-    written. Says so if an episode does not repeat. Returns the environment's steps a second.
+    written. Says so if an episode does not repeat. Returns how many pictures a second it gives.
     """
     say_unless_it_repeats(source)
     with contextlib.closing(Camera(source)) as camera:

@@ -16,6 +16,7 @@ import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import gymnasium
 import numpy as np
@@ -34,14 +35,14 @@ from colab_rl.views.video.takes import Take
 UNSCALED = 600          # pixels of width at which letters have their size
 MOST_FPS = {".mp4": 60.0, ".gif": 25.0}  # frames a second that players show
 LEAST_FPS, GREATEST_FPS = 0.05, 1e6     # that are believed; MoviePy tells FFmpeg two decimals
-UNTIMED = 30.0          # steps a second if the environment does not say
+UNTIMED = 30.0          # pictures a second if the environment does not say
 
 
 @dataclass(frozen=True)
 class Style:
     """How it is shown: panels by name, width in pixels, seconds shown of each episode at most (None: all of it).
 
-    stride: steps from one frame to the next. fps: frames a second of the video.
+    stride: pictures from one frame to the next. fps: frames a second of the video.
     """
 
     panels: Collection[str]
@@ -51,8 +52,29 @@ class Style:
     fps: float
 
 
+class Between(gymnasium.Wrapper):
+    """Around an environment itself: renders after each of its steps, of which its wrappers take several in one."""
+
+    def __init__(self, env: gymnasium.Env):
+        super().__init__(env)
+        self.taken: list[Any] = []
+
+    def reset(self, **options: Any) -> Any:
+        """See gymnasium.Env."""
+        self.taken = []
+        return self.env.reset(**options)
+
+    def step(self, action: Any) -> Any:
+        """See gymnasium.Env."""
+        result = self.env.step(action)
+        self.taken.append(self.env.render())
+        return result
+
+
 class Camera:
-    """An environment that renders, and steps a second as it means them.
+    """An environment that renders.
+
+    fps: pictures a second as it means them. per_step: pictures of one step, more than 1 if wrappers repeat actions.
 
     Raises EnvironmentFault if it has no `rgb_array` rendering.
     """
@@ -67,22 +89,37 @@ class Camera:
         self.fps = UNTIMED
         if isinstance(fps, int | float | np.number) and LEAST_FPS <= fps <= GREATEST_FPS:
             self.fps = float(fps)
-        self.fps /= steps_at_once(self.environment)
+        self.per_step = steps_at_once(self.environment)
+        self._between = None
+        if self.per_step > 1:
+            layer: Any = self.environment
+            while isinstance(layer.env, gymnasium.Wrapper):
+                layer = layer.env
+            layer.env = self._between = Between(layer.env)
+
+    def pictures(self) -> list[np.ndarray]:
+        """Those of the newest step, or the one of a new episode. A step that ended early waits in its last one."""
+        if self._between is None or not self._between.taken:
+            return [self.frame()]
+        taken, self._between.taken = [_checked(picture) for picture in self._between.taken], []
+        return taken + taken[-1:] * (self.per_step - len(taken))
 
     def frame(self) -> np.ndarray:
         """(H, W, 3) uint8 of where the environment stands."""
         with guarded(self.name), warnings.catch_warnings():
             # pygame says this when the first frame imports it, and nobody who films can change it.
             warnings.filterwarnings("ignore", "pkg_resources is deprecated")
-            picture = self.environment.render()
-        if not isinstance(picture, np.ndarray) or picture.ndim != 3 or picture.shape[2] != 3 \
-                or picture.dtype != np.uint8:
-            raise EnvironmentFault("the environment's render() gives no (H, W, 3) uint8 picture; no video was written")
-        return picture
+            return _checked(self.environment.render())
 
     def close(self) -> None:
         """Closes the environment."""
         close_environment(self.environment)
+
+
+def _checked(picture: Any) -> np.ndarray:
+    if not isinstance(picture, np.ndarray) or picture.ndim != 3 or picture.shape[2] != 3 or picture.dtype != np.uint8:
+        raise EnvironmentFault("the environment's render() gives no (H, W, 3) uint8 picture; no video was written")
+    return picture
 
 
 class Reel(ABC):
@@ -101,12 +138,12 @@ class Reel(ABC):
             with guarded(camera.name):
                 camera.environment.reset(seed=0)
             height, width, _ = camera.frame().shape
-            self.step_fps = camera.fps
+            self.fps, self.per_step = camera.fps, camera.per_step
         self.columns = 1 if self.in_turn else 3 if len(takes) == 3 else 2
         together = [take.episode for take in takes]
         milestones = [(take.manifest.step, take.episode.total_return) for take in takes if len(takes) > 1]
         self.overlays = [
-            Overlay(Scene(take.episode, spaces, take.caption, together, 1 / self.step_fps,
+            Overlay(Scene(take.episode, spaces, take.caption, together, self.per_step / self.fps,
                           milestones if self.in_turn else (), place),
                     (width, height), free_share(together), style.panels, style.width // self.columns,
                     style.width / UNSCALED)
@@ -116,12 +153,12 @@ class Reel(ABC):
         self.size = style.width, self.cell[1] * rows
 
     def shown(self, take: Take) -> list[int]:
-        """The states of a take that have a frame; its last one always has."""
-        seconds, last = self.style.seconds, take.episode.length
+        """The pictures of a take that have a frame; its last one always has."""
+        seconds, last = self.style.seconds, take.episode.length * self.per_step
         if seconds is not None:
-            last = min(last, max(1, round(seconds * self.step_fps)))
-        states = list(range(0, last + 1, self.style.stride))
-        return states if states[-1] == last else [*states, last]
+            last = min(last, max(1, round(seconds * self.fps)))
+        pictures = list(range(0, last + 1, self.style.stride))
+        return pictures if pictures[-1] == last else [*pictures, last]
 
     def play(self, take: Take, overlay: Overlay) -> Iterator[np.ndarray]:
         """The take's frames, each with its panels."""
@@ -129,9 +166,12 @@ class Reel(ABC):
         due = set(shown)
         with contextlib.closing(Camera(self.source)) as camera:
             for t in replay(camera.environment, take.episode):
-                if t in due:
-                    yield overlay(camera.frame(), t)
-                if t == shown[-1]:
+                numbers = range((t - 1) * self.per_step + 1, t * self.per_step + 1) if t else range(1)
+                if not due.isdisjoint(numbers):
+                    for number, picture in zip(numbers, camera.pictures(), strict=True):
+                        if number in due:
+                            yield overlay(picture, t)
+                if shown[-1] in numbers:
                     return
 
     @abstractmethod
@@ -172,15 +212,16 @@ class SideBySide(Reel):
                 if cell is None and not waiting[i]:
                     waiting[i] = True
                     take, last = self.takes[i], self.shown(self.takes[i])[-1]
-                    how = "ended" if last == take.episode.length else "cut"
-                    cell = self.overlays[i].ended(f"{how} at step {last:,}")
+                    step = math.ceil(last / self.per_step)
+                    how = "ended" if step == take.episode.length else "cut"
+                    cell = self.overlays[i].ended(f"{how} at step {step:,}")
                 if cell is not None:
                     left, top = i % self.columns * self.cell[0], i // self.columns * self.cell[1]
                     frame[top:top + self.cell[1], left:left + self.cell[0]] = cell
             yield frame
 
 
-def stride_and_fps(step_fps: float, speed: float, suffix: str) -> tuple[int, float]:
-    """Steps from frame to frame, and frames a second, for a playback `speed` times as fast as the environment's own."""
-    stride = max(1, math.ceil(step_fps * speed / MOST_FPS[suffix] - 1e-9))
-    return stride, max(step_fps * speed / stride, LEAST_FPS)
+def stride_and_fps(picture_fps: float, speed: float, suffix: str) -> tuple[int, float]:
+    """Pictures from frame to frame, and frames a second, for a playback `speed` times as fast as the environment."""
+    stride = max(1, math.ceil(picture_fps * speed / MOST_FPS[suffix] - 1e-9))
+    return stride, max(picture_fps * speed / stride, LEAST_FPS)
