@@ -1,10 +1,12 @@
 """A sweep on a Ray cluster of several nodes on this machine: a node is lost, a driver is killed, or none is there."""
 
 import json
+import re
 import signal
 import subprocess
 import sys
 import time
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
@@ -14,6 +16,8 @@ from colab_rl import UsageError, status, sweep, train
 from colab_rl.settings import parse_settings
 
 ray = pytest.importorskip("ray", reason="a Ray cluster needs the package ray")
+from colab_rl.sweeps.runners.ray import RayRunner  # noqa: E402  it needs Ray
+
 SETTINGS = {**parse_settings(TINY), "total_steps": 3000}
 
 
@@ -68,6 +72,22 @@ def test_a_lost_node_and_a_killed_driver_change_nothing_in_the_end(cluster, tmp_
     alone = train("alone", env="CartPole-v1", settings=SETTINGS, seed=1, root=tmp_path / "alone", store="none")
     found = status("walk-t000-s1", root=tmp_path / "runs", store=tmp_path / "store")[0]
     assert found.state_sha256 == alone.state_sha256 and found.exact
+
+
+def test_a_node_with_other_versions_is_named(cluster, tmp_path):
+    """Its Python finds another version of numpy first, as far as the package's record says."""
+    record = tmp_path / "site" / "numpy-0.0.1.dist-info" / "METADATA"
+    record.parent.mkdir(parents=True)
+    record.write_text("Metadata-Version: 2.1\nName: numpy\nVersion: 0.0.1\n")
+    paths = f"{record.parents[1]}:{Path(__file__).parents[2]}"
+    cluster.add_node(num_cpus=1, include_dashboard=False, env_vars={"PYTHONPATH": paths})
+    runner = RayRunner(cluster.address, None, tmp_path / "logs")
+    try:
+        [note] = runner.notes()
+    finally:
+        runner.close()
+    assert re.fullmatch(rf"node \S+ differs \(numpy {re.escape(version('numpy'))} -> 0.0.1\): a run that moves there "
+                        "continues, and is not bit-exact", note)
 
 
 def test_a_cluster_that_is_not_there_and_one_without_a_store_are_refused(tmp_path):

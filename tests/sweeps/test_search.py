@@ -15,7 +15,7 @@ pytest.importorskip("optuna", reason="searches need the package optuna")
 
 def plan_of(**parts):
     return Plan(**{"sweep": "find", "env_id": "CartPole-v1", "env_is_function": False, "algorithms": ("ppo",),
-                   "settings": {"total_steps": TOTAL}, "trials": 24, "seeds": (0, 1), "at_once": 2, "judges": 2,
+                   "settings": {"total_steps": TOTAL}, "trials": 40, "seeds": (0, 1), "at_once": 2, "judges": 2,
                    "space": {"learning_rate": Range(1e-5, 1e-1, True), "num_steps": [64, 128, 256],
                              "num_envs": Range(2, 16), "hidden_sizes": [[8], [16, 16]]}, **parts})
 
@@ -61,7 +61,7 @@ def test_what_it_proposes_depends_on_no_order_of_events(tmp_path):
 
 
 def test_it_learns_from_what_it_was_told(tmp_path):
-    result, _ = undisturbed(tmp_path, plan_of(trials=40), 0)
+    result, _ = undisturbed(tmp_path, plan_of(), 0)
     late = [trial.iqm for trial in result.trials[25:]]
     assert sum(late) / len(late) > sum(trial.iqm for trial in result.trials[:10]) / 10
     assert result.trials[result.best_trial].iqm == max(trial.iqm for trial in result.trials)

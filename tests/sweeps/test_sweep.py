@@ -83,6 +83,34 @@ def test_a_sweep_whose_driver_is_killed_goes_on_exactly_and_trains_no_run_twice(
         train("best2", origin="walk", env="Pendulum-v1", root=root, store="none")
 
 
+def test_a_store_that_goes_away_loses_nothing_and_gets_everything_later(tmp_path):
+    """As when a mount is lost. A run that trains goes on here, one that would begin fails, and is tried again."""
+    store, away = tmp_path / "drive" / "colab_rl", tmp_path / "away"
+    store.mkdir(parents=True)
+    arguments = [*ARGUMENTS, "--store", str(store), "--workers", "1"]
+    driver = begin(tmp_path, *arguments)
+    assert comes(lambda: list(store.glob("walk-t000-s0/checkpoints/*.json")))
+    store.parent.rename(away)
+    store.parent.write_bytes(b"")  # where the mount was
+    out, err = driver.communicate(timeout=240)
+    assert driver.returncode == 1 and "Traceback" not in err and "the same command tries again" in err
+    assert "trials: 1 finished, 1 failed" in out
+    assert re.search(r"walk-t001-s0 failed: store .* not found .*; nothing was changed", err)
+
+    store.parent.unlink()
+    away.rename(store.parent)
+    again = begin(tmp_path, *arguments)
+    out, err = again.communicate(timeout=240)
+    assert again.returncode == 0 and "trials: 2 finished" in out, err
+    for run, rate in (("walk-t000-s0", 3e-4), ("walk-t001-s0", 1e-3)):
+        alone = train("alone-" + run, env="CartPole-v1", total_steps=300, settings={**SETTINGS, "learning_rate": rate},
+                      root=tmp_path / "alone", store="none")
+        found = status(run, root=tmp_path / "elsewhere", store=store)[0]
+        assert found.finished and found.state_sha256 == alone.state_sha256
+    journals = [(place / "sweeps/walk/journal.jsonl").read_bytes() for place in (tmp_path / "runs", store)]
+    assert journals[0] == journals[1]
+
+
 def test_functions_work_ctrl_c_saves_and_more_seeds_extend(tmp_path, monkeypatch):
     class Stops:
         """Sends Ctrl-C when the first run has taken a step."""
