@@ -12,13 +12,14 @@ import dataclasses
 import io
 import json
 import os
+import re
 import select
 import signal
 import sys
 from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
-from colab_rl.errors import ColabRLError, warnings_raise_nothing
+from colab_rl.errors import ColabRLError, UsageError, near, nearest, warnings_raise_nothing
 from colab_rl.machine import standard_error
 from colab_rl.training.stopping import StoppedAtOnce
 
@@ -109,21 +110,37 @@ def _refuse(options: argparse.Namespace, unknown: Sequence[str]) -> NoReturn:
     """Says what to give in place of words that no command takes, and leaves with 2."""
     name = options.command.__name__.strip("_")
     seed = getattr(options, "seed", None)
-    hint = f"see colab-rl {name} --help"
+    hint = f"see python -m colab_rl {name} --help"
+    known = [option[2:] for names, _ in COMMANDS[name][2] for option in names if option.startswith("--")]
     if name == "train" and seed is not None and all(word.isdigit() for word in unknown):
         seeds = ",".join(map(str, (seed, *unknown)))
         hint = f"a run has one seed; train a sweep for several: sweep {options.run} --seeds {seeds}"
     elif name == "train" and unknown[0].startswith("--"):
         key, _, value = unknown[0].removeprefix("--").replace("-", "_").partition("=")
-        hint = f"is it a setting? Then --set {key}={value or ' '.join(unknown[1:2]) or 'VALUE'}; {hint}"
+        meant = near(key.replace("_", "-"), known, cutoff=0.6)
+        hint = (f"did you mean --{meant[0]}? See" if meant else
+                f"is it a setting? Then --set {key}={value or ' '.join(unknown[1:2]) or 'VALUE'}; see") + hint[3:]
     _tell(f"error: unrecognized arguments: {' '.join(unknown)}; {hint}")
     raise SystemExit(2)
+
+
+class _Help(argparse.HelpFormatter):
+    """Names the default of an option whose help does not."""
+
+    def _get_help_string(self, action: argparse.Action) -> str | None:
+        telling = isinstance(action.default, str | int | float) and not isinstance(action.default, bool)
+        if not telling or action.default == argparse.SUPPRESS or not action.help or "default" in action.help:
+            return action.help
+        return f"{action.help} (default {action.default})"
 
 
 class _Parser(argparse.ArgumentParser):
     """Says what is wrong in one line."""
 
     def error(self, message: str) -> NoReturn:
+        asked = re.match(r"argument COMMAND: invalid choice: '(.*?)'", message)
+        if asked:
+            message = f"no command {asked[1]!r}{nearest(asked[1], COMMANDS)} (there are: {', '.join(COMMANDS)})"
         self.exit(2, f"error: {message}; see {self.prog} --help\n")
 
 
@@ -162,11 +179,11 @@ def parser() -> argparse.ArgumentParser:
     places.add_argument("--store", metavar="PLACE", help="where checkpoints go beyond this machine: a folder, "
                         "drive:FOLDER, or none (default $COLAB_RL_STORE, else on Colab the mounted Drive's colab_rl "
                         "folder)")
-    parser = _Parser(prog="colab-rl", parents=[places], description="Train, understand and show a "
+    parser = _Parser(prog="python -m colab_rl", parents=[places], description="Train, understand and show a "
                                      "reinforcement-learning policy.")
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
     for name, (function, help, arguments) in COMMANDS.items():
-        command = commands.add_parser(name, parents=[places], help=help, description=help)
+        command = commands.add_parser(name, parents=[places], help=help, description=help, formatter_class=_Help)
         command.set_defaults(command=function)
         for names, options in arguments:
             command.add_argument(*names, **options)
@@ -408,12 +425,17 @@ def _report(options: argparse.Namespace) -> int:
     return 0
 
 
-@_command("print all settings, and the tuned ones of each environment", JSON)
+@_command("print all settings, and the tuned ones of each environment",
+          _argument("env", nargs="?", metavar="ID", help="the tuned ones of this environment alone"), JSON)
 def _presets(options: argparse.Namespace) -> int:
     from colab_rl.algorithms.registry import ALGORITHMS
     from colab_rl.settings import as_text
 
     env_ids = dict.fromkeys(env_id for algorithm in ALGORITHMS.values() for env_id in algorithm.presets)
+    if options.env and options.env not in env_ids:
+        raise UsageError(f"no settings are tuned for {options.env!r}{nearest(options.env, env_ids)} (there are: "
+                         f"{', '.join(env_ids)})")
+    env_ids = {options.env: None} if options.env else env_ids
     tuned = {env_id: {name: algorithm.presets[env_id] for name, algorithm in ALGORITHMS.items()
                       if env_id in algorithm.presets} for env_id in env_ids}
     if options.json:
@@ -422,7 +444,7 @@ def _presets(options: argparse.Namespace) -> int:
     for env_id, algorithms in tuned.items():
         for name, settings in algorithms.items():
             print(f"{env_id}, {name}: " + " ".join(f"{key}={as_text(value)}" for key, value in settings.items()))
-    for name, algorithm in ALGORITHMS.items():
+    for name, algorithm in ALGORITHMS.items() if not options.env else ():
         print(f"\nEvery setting of {name}, with its default:")
         for field in dataclasses.fields(algorithm.config_class):
             print(f"  {f'{field.name}={as_text(field.default)}':36} {field.metadata['help']}")

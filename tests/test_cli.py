@@ -115,7 +115,7 @@ def test_a_name_that_is_nearly_a_runs_name_is_told_of(command, here):
     _, _, errors = command("train", "walker2", "--env", "CartPole-v1", "--total-steps", "60", "--set", *TINY)
     assert "is a new run" not in errors
     _, _, errors = command("train", "walkr", "--env", "CartPole-v1", "--total-steps", "60", "--set", *TINY)
-    assert "walkr is a new run; there is walker and walker2 already" in errors
+    assert "walkr is a new run, and you also have walker and walker2" in errors
 
 
 @pytest.mark.parametrize("store", ["none", "store"])
@@ -180,7 +180,7 @@ def test_what_status_and_verify_return_is_what_json_prints_and_what_the_command_
         assert all(result[name] == printed[name] for name in printed)
         assert command(call, "walker", "--store", here / "store")[1].startswith(result.summary())
     assert found.exact is found["exact"] is True and found.checkpoints[0].store == "verified"
-    assert checked.summary().endswith(f"walker: {checked.checkpoints} checkpoints, {checked.files} files read, 0 bad")
+    assert checked.summary().endswith(f"walker: {checked.checkpoints} copies of checkpoints, {checked.files} files read, 0 bad")
 
 
 def test_status_without_a_name_lists_every_run(command):
@@ -327,11 +327,13 @@ def test_the_program_itself_prints_the_hash_last_and_results_alone_on_standard_o
     assert done.returncode == 0, done.stderr
     lines = done.stdout.splitlines()
     assert len(lines) == 4 and lines[0].startswith("walker: finished: ") and ", score " in lines[0]
-    assert lines[1] == f"it is in {tmp_path / 'runs' / 'walker'}" and "colab-rl report walker" in lines[2]
+    assert lines[1] == f"it is in {tmp_path / 'runs' / 'walker'}" and "python -m colab_rl report walker" in lines[2]
     found = status("walker", root=tmp_path / "runs", store="none")[0]
     assert lines[-1] == f"state_sha256={found['state_sha256']}"
     again = run_cli("train", "walker")
-    assert again.returncode == 0 and again.stdout.splitlines() == lines
+    assert again.returncode == 0 and again.stdout.splitlines() == lines and "render walker films it" in lines[2]
+    named = run_cli("train", "walker", "--root", tmp_path / "runs")
+    assert f"render walker --root {tmp_path / 'runs'} films it" in named.stdout
 
 
 def test_what_an_environment_prints_is_no_result(run_cli, tmp_path, monkeypatch, capfd):
@@ -419,7 +421,11 @@ WRONG_USAGE = {
     "unknown algorithm": ([*TRAIN_POLE, "--algo", "pp"], "ppo"),
     "a setting of another library": ([*TRAIN_POLE, "--set", "lr=1e-3"], "did you mean 'learning_rate'"),
     "minibatches of another library": ([*TRAIN_POLE, "--set", "batch_size=64"], "did you mean 'minibatch_size'"),
-    "a setting as an option": ([*TRAIN_POLE, "--lr", "1e-3"], "Then --set lr=1e-3; see colab-rl train --help"),
+    "a setting as an option": ([*TRAIN_POLE, "--lr", "1e-3"], "Then --set lr=1e-3; see python -m colab_rl train --help"),
+    "an option that is nearly one of ours": ([*TRAIN_POLE, "--steps", "9"], "did you mean --total-steps? See"),
+    "a mistyped command": (["trian", "walker"], "no command 'trian'; did you mean 'train'? (there are: train, sweep"),
+    "a checkpoint in place of a run": (["evaluate", "walker:2"], "a checkpoint of walker, give --checkpoint 2"),
+    "an environment without tuned settings": (["presets", "CartPole"], "did you mean 'CartPole-v1'?"),
     "several seeds": ([*TRAIN_POLE, "--seed", "0", "1", "2"], "sweep new --seeds 0,1,2"),
     "several values": ([*TRAIN_POLE, "--set", "gamma=0.9,0.99"], "sweep NAME --vary gamma=0.9,0.99"),
     "another setting on a run that is there": (["train", "walker", "--set", "learning_rate=0.5"],

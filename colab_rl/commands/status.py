@@ -76,16 +76,17 @@ class RunStatus(Result):
             score += f" (evaluate {self.run} scores it on fresh episodes)"
         return (f"{self.run}: {vars(self)['_title']}, {self.algorithm} on {self.backend}, seed {self.seed}; "
                 f"{how_far(self.step, self.total_steps, self.finished)}, {score}"
-                f"{'' if self.exact else ', not bit-exact'}; {self.pending} pending for the store")
+                f"{'' if self.exact else ', not bit-exact'}"
+                f"{f'; {self.pending} pending for the store' if self.pending else ''}")
 
     def table(self) -> str:
         """Its checkpoints, a line each."""
-        lines = [f"{'generation':>10} {'step':>12} {'score':>9}  {'local':9} {'store':9}"]
+        lines = [f"{'generation':>10} {'step':>12} {'score':>9}  {'this machine':12} store"]
         for row in self.checkpoints:
             score = "" if row.score is None else f"{row.score:.1f}"
             step = "" if row.step is None else f"{row.step:,}"
-            local, store = (state.replace("absent", "-") for state in (row.local, row.store))
-            lines.append(f"{row.generation:>10} {step:>12} {score:>9}  {local:9} {store:9}".rstrip())
+            local = "local" if row.local == "verified" else row.local  # the word that people are told
+            lines.append(f"{row.generation:>10} {step:>12} {score:>9}  {local:12} {row.store}")
         return "\n".join(lines)
 
 

@@ -18,7 +18,7 @@ from colab_rl.storage import NotFound
 
 @dataclass(frozen=True)
 class Verification(Result):
-    """How many checkpoints and files were read, and a line for each that is bad."""
+    """How many copies of checkpoints and files were read, here and in the store, and a line for each that is bad."""
 
     run: str
     checkpoints: int
@@ -27,7 +27,7 @@ class Verification(Result):
 
     def summary(self) -> str:
         """The bad ones, and a line with the counts."""
-        return "\n".join([*self.bad, f"{self.run}: {self.checkpoints} checkpoints, {self.files} files read, "
+        return "\n".join([*self.bad, f"{self.run}: {self.checkpoints} copies of checkpoints, {self.files} files read, "
                                       f"{len(self.bad)} bad"])
 
 

@@ -153,5 +153,7 @@ def write_identity(identity: Identity, local: FolderStorage, remote: Storage | N
 def check_run_name(name: str) -> None:
     """Raises UsageError for what cannot be the name of a run's folder everywhere."""
     if not RUN_NAME.fullmatch(name) or name == TENSORBOARD:
+        run, colon, which = str(name).partition(":")
+        hint = f"; for a checkpoint of {run}, give --checkpoint {which}" if colon and RUN_NAME.fullmatch(run) else ""
         raise UsageError(f"{name!r} cannot name a run: at most 100 letters, digits, '-', '_' and '.', a letter or "
-                         "digit first")
+                         f"digit first{hint}")

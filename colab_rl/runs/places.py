@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import os
+import shlex
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import NamedTuple
@@ -34,12 +35,15 @@ class Places:
 
     root: `$COLAB_RL_ROOT` if not given, else `runs`.
     store: a name that `open_store` takes; `$COLAB_RL_STORE` if not given, else what is opened without a name.
+    options: what a command needs to find them again, such as ` --root /tmp/runs`.
     make_store: makes the store's folder if it is missing and the one above it is there.
     Raises UsageError or StorageError if the store is not there, or is the root itself.
     """
 
     def __init__(self, root: str | os.PathLike | None = None, store: str | os.PathLike | None = None,
                  make_store: bool = False):
+        self.options = "".join(f" --{name} {shlex.quote(os.fspath(given))}"
+                               for name, given in (("root", root), ("store", store)) if given)
         self.root = absolute_path(root or os.environ.get("COLAB_RL_ROOT") or "runs", "root")
         self.store = open_store(store_name(store), make_store)
         if isinstance(self.store, FolderStorage) and os.path.realpath(self.store.root) == os.path.realpath(self.root):

@@ -77,7 +77,7 @@ class TrialResult:
         return f"t{self.trial:03d}  {self.state:9} {score:>9} {between:>20}  {self.words()}"
 
 
-HEAD = f"{'trial':5} {'state':9} {'score':>9} {'95 % interval':>20}  settings"
+HEAD = f"{'trial':5} {'state':9} {'IQM score':>9} {'95 % over seeds':>20}  settings"
 
 
 @dataclass(frozen=True)
@@ -114,7 +114,8 @@ class SweepResult:
         state = "finished" if self.finished else "not finished, the same command continues"
         lines = [f"{self.sweep}: {state}; trials: {self.counts()}"]
         if self.best_trial is not None:
-            lines += [f"best: {self.trials[self.best_trial].line()}", self.best_command, self.preset_line]
+            lines += [f"best: {self.trials[self.best_trial].line()}", self.best_command,
+                      self.preset_line and f"as a preset: {self.preset_line}"]
         return "\n".join(filter(None, lines))
 
     def table(self, most: int = 50) -> str:

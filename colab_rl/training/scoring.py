@@ -72,7 +72,7 @@ class Scorer:
             raise ColabRLError("no checkpoint can be read")
         few, many = self._episodes
         others = f"the best of {len(candidates)} checkpoints" if len(candidates) > 1 else "the run's best checkpoint"
-        say(f"scoring {others} on {many} episodes that chose nothing")
+        say(f"scoring {others} on {many} new episodes")
         chosen, table = candidates[0], []
         if len(candidates) > 1:
             results = [self._chosen_by(algorithms[candidate.state_sha256], few, is_stopping)

@@ -67,6 +67,7 @@ class TrainingResult:
     signal_number: the signal that stopped it early, None if none did.
     pending: checkpoints that the store does not hold yet; store_error: why.
     folder, store: where the run is on this machine and beyond it.
+    options: what a command needs to find it again, such as ` --root /tmp/runs`; empty if it needs nothing.
     """
 
     run: str
@@ -83,6 +84,7 @@ class TrainingResult:
     store_error: str | None
     folder: str
     store: str | None
+    options: str = ""
 
     @property
     def problem(self) -> str | None:
@@ -101,8 +103,9 @@ class TrainingResult:
     def next_steps(self) -> str:
         """The run's folder, and the commands to give next, in two lines."""
         lies = f"it is in {self.folder}" + (f" and in {self.store}" if self.store else "")
-        return (f"{lies}\nnext: colab-rl report {self.run} shows how it learned; colab-rl render {self.run} films it; "
-                f"colab-rl export {self.run} takes the policy away")
+        named = self.run + self.options
+        return (f"{lies}\nnext: python -m colab_rl report {named} shows how it learned; render {named} films it; "
+                f"export {named} takes the policy away")
 
 
 @checked
@@ -159,7 +162,7 @@ def train(run: str, *, env: EnvironmentSource | None = None, env_kwargs: Mapping
             except ColabRLError as error:
                 if not new or not remove_if_untrained(identity, places):
                     raise
-                raise type(error)(f"{error}; nothing was trained, so that {run} was removed") from error
+                raise type(error)(f"{error}; nothing was trained, so colab_rl removed {run}") from error
 
 
 def _say_if_mistyped(run: str, places: Places) -> None:
@@ -169,8 +172,8 @@ def _say_if_mistyped(run: str, places: Places) -> None:
 
     others = [name for name in near(run, places.names(), cutoff=0.75) if letters(name) != letters(run)]
     if others:
-        say(f"{run} is a new run; there is {' and '.join(others)} already: if you meant that, stop this one and "
-            f"delete it")
+        say(f"{run} is a new run, and you also have {' and '.join(others)}: to continue that one, stop now, delete "
+            f"{run}, and give the other name")
 
 
 class _Session:
@@ -196,7 +199,8 @@ class _Session:
         checkpoint = newest_whole(self.local, self.remote, say,
                                   check=lambda manifest: bring_segments(manifest, self.local, self.remote))
         if checkpoint is None:
-            say(f"{self.identity.name} has no checkpoint yet: beginning")
+            say(f"{self.identity.name} has no checkpoint yet: it begins from nothing"
+                f"{'' if self.places.store else ', and without a store it stays on this machine'}")
         tables: list[bytes] = []
         if checkpoint:
             # The command that began a run continues its extension; other steps than both are a contradiction.
@@ -222,7 +226,7 @@ class _Session:
                 if replicator.overtaken:
                     raise ColabRLError(f"{replicator.overtaken}; this one has stopped; kept here: generation "
                                        f"{newest.generation}, step {newest.step:,}; nothing of the other was changed")
-            return _result(self.identity.name, newest, self.local, self.remote, replicator, stop.signal_number)
+            return _result(self.identity, self.places, newest, self.local, self.remote, replicator, stop.signal_number)
 
     def _policy(self, manifest: Manifest) -> Algorithm:
         """The algorithm of an earlier checkpoint, on the CPU, from whichever place has it whole."""
@@ -340,12 +344,13 @@ def _merged(settings: Mapping[str, Any], **options: Any) -> dict[str, Any]:
     return merged
 
 
-def _result(run: str, newest: Manifest, local: Tier, remote: Tier | None, replicator: Replicator | None,
+def _result(identity: Identity, places: Places, newest: Manifest, local: Tier, remote: Tier | None, replicator: Replicator | None,
             signal_number: int | None) -> TrainingResult:
     manifests = [newest, *local.manifests(), *(replicator.held if replicator else ())]
     best_one, confirmed = best(manifests), confirmation_of(manifests)
     score = confirmed.mean if confirmed else best_one.score if best_one else None
-    return TrainingResult(run, newest.iteration, newest.step, newest.total_steps, newest.finished, newest.generation,
+    options = places.options + (f" --env {identity.env_path}" if identity.env_path else "")
+    return TrainingResult(identity.name, newest.iteration, newest.step, newest.total_steps, newest.finished, newest.generation,
                           newest.state_sha256, score, confirmed, signal_number,
                           replicator.pending if replicator else 0, replicator.error if replicator else None,
-                          local.storage.place, remote.storage.place if remote else None)
+                          local.storage.place, remote.storage.place if remote else None, options)

@@ -39,10 +39,20 @@ class Symptom(NamedTuple):
 @np.errstate(all="ignore")
 def diagnose(run: Curves) -> list[Symptom]:
     """What is unhealthy now; an empty list if nothing is, or if there are too few rows to tell."""
+    networks = [network for number, network in enumerate(run.networks) if not any(
+        _is_same(run, network, other) for other in run.networks[:number])]
     infinite = [name for name, values in run.table.items() if np.isinf(values).any()]
-    return [symptom for network in run.networks for symptom in _of_network(run, network)] + [
+    return [symptom for network in networks for symptom in _of_network(run, network)] + [
         Symptom("", name, f"{name} has infinite values", f"{name} has infinite values: the run diverged there.")
         for name in infinite]
+
+
+def _is_same(run: Curves, network: str, other: str) -> bool:
+    """Whether a network is another one under a second name, as with a shared trunk: all its columns are the same."""
+    columns = [name.rpartition("/")[2] for name in run.table if name.startswith(f"optimizer/{network}/")]
+    return bool(columns) and all(run.has(f"optimizer/{other}/{kind}") and np.array_equal(
+        run.column(f"optimizer/{network}/{kind}"), run.column(f"optimizer/{other}/{kind}"), equal_nan=True)
+        for kind in columns)
 
 
 def judged_rows(values: np.ndarray) -> np.ndarray:

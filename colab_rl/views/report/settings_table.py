@@ -48,7 +48,7 @@ def made_of(runs: Sequence[tuple[Identity, Manifest | None]]) -> Made:
         rows = [(name, cells) for name, cells in rows if len(set(cells)) > 1]
     own = sum(OWN in cell for _, cells in rows for cell in cells)
     summary = (f"What differs among these runs: {len(rows)} rows" if len(runs) > 1 else
-               f"All settings, versions and the machine; {own} settings are not the preset's")
+               f"All settings, versions and the machine; {own} differ from the preset")
     return Made([command_of(identity) for identity, _ in runs], summary,
                 Table([identity.name for identity, _ in runs], rows))
 
