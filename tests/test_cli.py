@@ -180,7 +180,8 @@ def test_what_status_and_verify_return_is_what_json_prints_and_what_the_command_
         assert all(result[name] == printed[name] for name in printed)
         assert command(call, "walker", "--store", here / "store")[1].startswith(result.summary())
     assert found.exact is found["exact"] is True and found.checkpoints[0].store == "verified"
-    assert checked.summary().endswith(f"walker: {checked.checkpoints} copies of checkpoints, {checked.files} files read, 0 bad")
+    assert checked.summary().endswith(
+        f"walker: {checked.checkpoints} copies of checkpoints, {checked.files} files read, 0 bad")
 
 
 def test_status_without_a_name_lists_every_run(command):
@@ -421,7 +422,8 @@ WRONG_USAGE = {
     "unknown algorithm": ([*TRAIN_POLE, "--algo", "pp"], "ppo"),
     "a setting of another library": ([*TRAIN_POLE, "--set", "lr=1e-3"], "did you mean 'learning_rate'"),
     "minibatches of another library": ([*TRAIN_POLE, "--set", "batch_size=64"], "did you mean 'minibatch_size'"),
-    "a setting as an option": ([*TRAIN_POLE, "--lr", "1e-3"], "Then --set lr=1e-3; see python -m colab_rl train --help"),
+    "a setting as an option": ([*TRAIN_POLE, "--lr", "1e-3"],
+                               "Then --set lr=1e-3; see python -m colab_rl train --help"),
     "an option that is nearly one of ours": ([*TRAIN_POLE, "--steps", "9"], "did you mean --total-steps? See"),
     "a mistyped command": (["trian", "walker"], "no command 'trian'; did you mean 'train'? (there are: train, sweep"),
     "a checkpoint in place of a run": (["evaluate", "walker:2"], "a checkpoint of walker, give --checkpoint 2"),

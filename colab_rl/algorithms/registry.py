@@ -54,8 +54,8 @@ def algorithm_class(name: str) -> type[Algorithm]:
     if name not in ALGORITHMS and ":" in name:
         ALGORITHMS[name] = ALGORITHMS[register_algorithm(imported(name, "algorithm"))]
     if name not in ALGORITHMS:
-        raise UsageError(f"unknown algorithm {name!r}{nearest(name, ALGORITHMS)} (choose from {', '.join(OURS)}); if it "
-                         "is one of your own, name it as module:Class, or give its class first in this process: "
+        raise UsageError(f"unknown algorithm {name!r}{nearest(name, ALGORITHMS)} (choose from {', '.join(OURS)}); if "
+                         "it is one of your own, name it as module:Class, or give its class first in this process: "
                          "register_algorithm(MyAlgorithm) of colab_rl.algorithms.registry")
     return ALGORITHMS[name]
 

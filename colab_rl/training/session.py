@@ -344,13 +344,13 @@ def _merged(settings: Mapping[str, Any], **options: Any) -> dict[str, Any]:
     return merged
 
 
-def _result(identity: Identity, places: Places, newest: Manifest, local: Tier, remote: Tier | None, replicator: Replicator | None,
-            signal_number: int | None) -> TrainingResult:
+def _result(identity: Identity, places: Places, newest: Manifest, local: Tier, remote: Tier | None,
+            replicator: Replicator | None, signal_number: int | None) -> TrainingResult:
     manifests = [newest, *local.manifests(), *(replicator.held if replicator else ())]
     best_one, confirmed = best(manifests), confirmation_of(manifests)
     score = confirmed.mean if confirmed else best_one.score if best_one else None
     options = places.options + (f" --env {identity.env_path}" if identity.env_path else "")
-    return TrainingResult(identity.name, newest.iteration, newest.step, newest.total_steps, newest.finished, newest.generation,
-                          newest.state_sha256, score, confirmed, signal_number,
+    return TrainingResult(identity.name, newest.iteration, newest.step, newest.total_steps, newest.finished,
+                          newest.generation, newest.state_sha256, score, confirmed, signal_number,
                           replicator.pending if replicator else 0, replicator.error if replicator else None,
                           local.storage.place, remote.storage.place if remote else None, options)

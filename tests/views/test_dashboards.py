@@ -243,7 +243,8 @@ def test_every_colour_can_be_read_as_words_on_a_light_and_on_a_dark_page():
 def test_a_trunk_that_two_networks_share_is_said_to_be_ill_once():
     dead = np.full(400, 0.6)
     columns = {**{f"optimizer/policy/{kind}": np.full(400, 0.4) for kind in (
-        "gradient_norm", "clipped_gradient_norm", "update_norm")}, "optimizer/policy/parameter_norm": np.full(400, 40.0),
+        "gradient_norm", "clipped_gradient_norm", "update_norm")},
+        "optimizer/policy/parameter_norm": np.full(400, 40.0),
         "optimizer/policy/dead_units": dead, "optimizer/value/dead_units": dead}
     table = {name: np.arange(400.0) for name in ("iteration", "step", "seconds")} | columns
     finding, = dashboards.diagnose(dashboards.Curves("shared", table))
