@@ -85,7 +85,7 @@ class RunStatus(Result):
         for row in self.checkpoints:
             score = "" if row.score is None else f"{row.score:.1f}"
             step = "" if row.step is None else f"{row.step:,}"
-            local = "local" if row.local == "verified" else row.local  # the word that people are told
+            local = "local" if row.local == "verified" else row.local  # the word of the documents
             lines.append(f"{row.generation:>10} {step:>12} {score:>9}  {local:12} {row.store}")
         return "\n".join(lines)
 
