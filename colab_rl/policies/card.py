@@ -110,6 +110,10 @@ def html_card(about: About) -> str:
     return f"<table><caption>Policy of {html.escape(about['run'])}</caption>{rows}</table>"
 
 
+def _edit(name: str) -> str:
+    return f"edit example.py: it needs what makes the environment, as {name.removeprefix('custom:')} did for training"
+
+
 def example(about: About, onnx: bool) -> str:
     """example.py."""
     from colab_rl.environments.wrappers import REWARD_ONLY, parsed  # an exported folder is read without gymnasium
@@ -118,7 +122,7 @@ def example(about: About, onnx: bool) -> str:
     given = "".join(f", {key}={value!r}" if key.isidentifier() else f", **{{{key!r}: {value!r}}}"
                     for key, value in keywords.items())
     make = f"gymnasium.make({name!r}{given})" if not about["function"] else (
-        f"...  # put here what makes the environment: {name.removeprefix('custom:')!a} did")
+        f"sys.exit({_edit(name)!a})  # put here what makes the environment")
     for text in about["settings"].get("wrappers", ()):
         wrapper, positional, named = parsed(text)
         if wrapper not in REWARD_ONLY:  # which a policy does not see, and a score leaves out
