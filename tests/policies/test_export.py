@@ -15,6 +15,7 @@ import pytest
 from helpers import flip, snapshot
 
 from colab_rl import ColabRLError, UsageError, evaluate, export, load_policy
+from colab_rl.policies import card
 from colab_rl.policies.export import COMPARED, LARGEST_DIFFERENCE
 from colab_rl.policies.policy import Score
 
@@ -86,6 +87,15 @@ def test_the_example_prints_the_return_of_evaluate(trained, exported, kind):
     assert shown.returncode == 0, shown.stderr
     found = float(shown.stdout.split()[1])
     assert found == pytest.approx(evaluate(**trained(kind), episodes=4).returns[3], rel=1e-4)
+
+
+def test_the_example_of_a_function_names_what_to_write(exported, tmp_path):
+    folder = shutil.copytree(exported("discrete").path, tmp_path / "policy")
+    about = {**about_of(exported("discrete")), "function": True, "environment": "custom:make_pole"}
+    (folder / "example.py").write_text(card.example(about, onnx=True))
+    shown = subprocess.run([sys.executable, folder / "example.py"], capture_output=True, text=True)
+    assert shown.returncode == 1 and shown.stderr == (
+        "edit example.py: it needs what makes the environment, as make_pole did for training\n")
 
 
 def test_a_folder_runs_with_numpy_and_onnxruntime_alone(exported):
