@@ -5,51 +5,51 @@
 
 PROVEN: dict[str, dict[str, str]] = {
     "ppo envpool": {
-        "code": "104eb50a585c0317",
+        "code": "94d47f0744c67871",
         "code of algorithms": "9860fc217e6e235a",
         "code of algorithms/ppo": "a3db19730444b1c6",
-        "code of environments": "d100771d9a4157d1",
-        "code of environments/known": "b12368f1c43edf77",
+        "code of environments": "40c6497ad54fa44f",
+        "code of environments/known": "3e816ff3040991b7",
         "code of evaluation": "848f7f3c2c294806",
         "code of fingerprint": "bfdda7c77f281b0e",
         "code of networks": "9673b2c61f11eccc",
         "code of settings": "d087863a70ba0dec",
-        "code of training": "9cfd6de8320330a6"
+        "code of training": "b6d1fd6bb0034596"
     },
     "ppo gymnasium": {
-        "code": "104eb50a585c0317",
+        "code": "94d47f0744c67871",
         "code of algorithms": "9860fc217e6e235a",
         "code of algorithms/ppo": "a3db19730444b1c6",
-        "code of environments": "d100771d9a4157d1",
-        "code of environments/known": "b12368f1c43edf77",
+        "code of environments": "40c6497ad54fa44f",
+        "code of environments/known": "3e816ff3040991b7",
         "code of evaluation": "848f7f3c2c294806",
         "code of fingerprint": "bfdda7c77f281b0e",
         "code of networks": "9673b2c61f11eccc",
         "code of settings": "d087863a70ba0dec",
-        "code of training": "9cfd6de8320330a6"
+        "code of training": "b6d1fd6bb0034596"
     },
     "sac envpool": {
-        "code": "c628fe5f8e3368dd",
+        "code": "d30c29ff51308626",
         "code of algorithms": "4335828b5b44cff1",
         "code of algorithms/sac": "49f68b79f09127a6",
-        "code of environments": "d100771d9a4157d1",
-        "code of environments/known": "b12368f1c43edf77",
+        "code of environments": "40c6497ad54fa44f",
+        "code of environments/known": "3e816ff3040991b7",
         "code of evaluation": "848f7f3c2c294806",
         "code of fingerprint": "bfdda7c77f281b0e",
         "code of networks": "8bc3c153a1743648",
         "code of settings": "d087863a70ba0dec",
-        "code of training": "9cfd6de8320330a6"
+        "code of training": "b6d1fd6bb0034596"
     },
     "sac gymnasium": {
-        "code": "c628fe5f8e3368dd",
+        "code": "d30c29ff51308626",
         "code of algorithms": "4335828b5b44cff1",
         "code of algorithms/sac": "49f68b79f09127a6",
-        "code of environments": "d100771d9a4157d1",
-        "code of environments/known": "b12368f1c43edf77",
+        "code of environments": "40c6497ad54fa44f",
+        "code of environments/known": "3e816ff3040991b7",
         "code of evaluation": "848f7f3c2c294806",
         "code of fingerprint": "bfdda7c77f281b0e",
         "code of networks": "8bc3c153a1743648",
         "code of settings": "d087863a70ba0dec",
-        "code of training": "9cfd6de8320330a6"
+        "code of training": "b6d1fd6bb0034596"
     }
 }
