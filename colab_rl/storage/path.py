@@ -80,6 +80,6 @@ def _is_there(storage: FolderStorage) -> bool:
             found = storage.witness.folders()
     if storage.witness and found:
         raise StorageError(f"{storage.witness.service} has {storage.place}, with {found[0]} in it, and the mount does "
-                           "not show it; nothing was changed; mount Drive again (00_setup), or run the same command "
+                           "not show it; nothing was changed; mount Drive again, or run the same command "
                            "in a minute")
     return False

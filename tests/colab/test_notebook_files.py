@@ -18,12 +18,12 @@ from tools import notebooks as tool
 HOME = Path(__file__).parents[2]
 NOTEBOOKS = sorted((HOME / "notebooks").glob("*.ipynb"))
 NAMES = {"00_setup": {"RUN_NAME", "STORE", "VERIFY"},
-         "01_train": {"RUN_NAME", "STORE", "ENV_ID", "ALGORITHM", "TOTAL_STEPS", "SEED", "SETTINGS"},
+         "01_train": {"RUN_NAME", "STORE", "VERIFY", "ENV_ID", "ALGORITHM", "TOTAL_STEPS", "SEED", "SETTINGS"},
          "02_analyze": {"RUN_NAME", "STORE", "CHECKPOINT", "COMPARE"},
          "03_render": {"RUN_NAME", "STORE", "CHECKPOINT", "OUTPUT", "FORM", "AGAINST", "SEED", "OVERLAY", "SIZE",
                        "SPEED", "SECONDS", "GIF", "EXPORT"},
-         "04_sweep": {"SWEEP_NAME", "STORE", "ENV_ID", "ALGORITHM", "TOTAL_STEPS", "SEEDS", "SEED", "SETTINGS", "VARY",
-                      "SEARCH", "TRIALS", "PRUNE"}}
+         "04_sweep": {"SWEEP_NAME", "STORE", "VERIFY", "ENV_ID", "ALGORITHM", "TOTAL_STEPS", "SEEDS", "SEED",
+                      "SETTINGS", "VARY", "SEARCH", "TRIALS", "PRUNE"}}
 CHOICES = {"ALGORITHM": ["", *ALGORITHMS], "FORM": list(FORMS), "WHEN_DONE": list(session.ENDS)}
 TYPES = {"string": str, "integer": int, "number": (int, float), "boolean": bool, "raw": (dict, list)}
 

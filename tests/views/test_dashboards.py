@@ -153,7 +153,7 @@ def test_columns_of_another_algorithm_get_plots_too():
     ({"optimizer/policy/gradient_norm": np.full(400, 5.0)}, "clipped always: its norm is 12.5 times"),
     ({"optimizer/value/update_norm": np.full(400, 4.5)}, "changes the value network by 30 %"),
     ({"optimizer/value/update_norm": np.full(400, 1e-6)}, "stands still"),
-    ({"optimizer/policy/dead_units": np.full(400, 0.6)}, "60 % of the policy network's hidden units are dead"),
+    ({"optimizer/policy/dead_units": np.full(400, 0.7)}, "70 % of the policy network's hidden units are dead"),
     ({"loss/value": np.full(400, np.inf)}, "infinite"),
 ])
 def test_what_is_unhealthy_is_said_with_the_reason(changes, sentence):
@@ -241,14 +241,14 @@ def test_every_colour_can_be_read_as_words_on_a_light_and_on_a_dark_page():
 
 
 def test_a_trunk_that_two_networks_share_is_said_to_be_ill_once():
-    dead = np.full(400, 0.6)
+    dead = np.full(400, 0.8)
     columns = {**{f"optimizer/policy/{kind}": np.full(400, 0.4) for kind in (
         "gradient_norm", "clipped_gradient_norm", "update_norm")},
         "optimizer/policy/parameter_norm": np.full(400, 40.0),
         "optimizer/policy/dead_units": dead, "optimizer/value/dead_units": dead}
     table = {name: np.arange(400.0) for name in ("iteration", "step", "seconds")} | columns
     finding, = dashboards.diagnose(dashboards.Curves("shared", table))
-    assert finding.sentence.startswith("60 % of the policy network's hidden units")
+    assert finding.sentence.startswith("80 % of the policy network's hidden units")
     found = dashboards.diagnose(dashboards.Curves("two", {**table, "optimizer/value/dead_units": dead - 0.1}))
     assert [one.network for one in found] == ["policy", "value"]
 

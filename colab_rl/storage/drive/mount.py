@@ -23,7 +23,7 @@ def default_store(say_missing: bool = False) -> str:
         return str(MOUNTED_DRIVE / MY_DRIVE / "colab_rl")
     if say_missing:
         say("Drive is not mounted and no store is given: checkpoints stay on this machine and end with it; "
-            "run notebooks/00_setup.ipynb first, or give --store drive:colab_rl")
+            "run the notebook's cell that connects the store, or give --store drive:colab_rl")
     return ""
 
 
@@ -31,7 +31,7 @@ def check_mounted(folder: Path, place: str) -> None:
     """Raises StorageError if the folder is in the mounted Drive and Drive is not mounted."""
     if folder.is_relative_to(MOUNTED_DRIVE) and not (MOUNTED_DRIVE / MY_DRIVE).is_dir():
         raise StorageError(f"store {place} not found (Drive is not mounted); nothing was changed; "
-                           "run notebooks/00_setup.ipynb, or give --store drive:FOLDER or none")
+                           "run the notebook's cell that connects the store, or give --store drive:FOLDER or none")
 
 
 def witness_of(folder: Path) -> Storage | None:
