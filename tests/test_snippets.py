@@ -12,11 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import cloudpickle
-import gymnasium
-import numpy as np
 import plotly.io
 import pytest
-from gymnasium.envs.classic_control import CartPoleEnv
 from helpers import TINY
 
 import colab_rl
@@ -90,8 +87,7 @@ def small(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, one_core: None) -> di
     colab = types.ModuleType("google.colab")
     colab.auth = types.SimpleNamespace(authenticate_user=lambda: None)  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, "google.colab", colab)
-    return {"gymnasium": gymnasium, "np": np, "MyEnvironment": CartPoleEnv, "make": CartPoleEnv,
-            **{name: getattr(colab_rl, name) for name in colab_rl.__all__}, "__name__": "__main__"}
+    return {"__name__": "__main__"}
 
 
 PYTHON = [page for page in PAGES if any(language == "python" for language, _ in blocks(page))]
