@@ -55,8 +55,8 @@ def algorithm_class(name: str) -> type[Algorithm]:
         ALGORITHMS[name] = ALGORITHMS[register_algorithm(imported(name, "algorithm"))]
     if name not in ALGORITHMS:
         raise UsageError(f"unknown algorithm {name!r}{nearest(name, ALGORITHMS)} (choose from {', '.join(OURS)}); if "
-                         "it is one of your own, name it as module:Class, or give its class first in this process: "
-                         "register_algorithm(MyAlgorithm) of colab_rl.algorithms.registry")
+                         "it is one of your own, name it as module:Class, or give its class first in this process, by "
+                         "train(..., algo=MyAlgorithm) or register_algorithm of colab_rl.algorithms.registry")
     return ALGORITHMS[name]
 
 

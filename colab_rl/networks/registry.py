@@ -49,8 +49,8 @@ def own_network(name: str) -> MakeOwn | None:
     if ":" in name:
         return imported(name, "network")
     raise UsageError(f"unknown network {name!r}{nearest(name, (*OURS, *_registered))} (choose from {', '.join(OURS)}); "
-                     "if it is one of your own, name it as module:Class, or give its class first in this process: "
-                     "register_network(MyNetwork) of colab_rl.networks.registry")
+                     "if it is one of your own, name it as module:Class, or give its class first in this process, by "
+                     'train(..., settings={"network": MyNetwork}) or register_network of colab_rl.networks.registry')
 
 
 def is_mlp(name: str, observation: ObservationSpec) -> bool:
