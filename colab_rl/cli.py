@@ -117,7 +117,10 @@ def _refuse(options: argparse.Namespace, unknown: Sequence[str]) -> NoReturn:
         hint = f"a run has one seed; train a sweep for several: sweep {options.run} --seeds {seeds}"
     elif name == "train" and unknown[0].startswith("--"):
         key, _, value = unknown[0].removeprefix("--").replace("-", "_").partition("=")
-        meant = near(key.replace("_", "-"), known, cutoff=0.6)
+        from colab_rl.algorithms.registry import OURS, settings_of
+
+        is_setting = any(key in settings_of(algorithm) for algorithm in OURS)
+        meant = [] if is_setting else near(key.replace("_", "-"), [*known, "root", "store"], cutoff=0.6)
         hint = (f"did you mean --{meant[0]}? See" if meant else
                 f"is it a setting? Then --set {key}={value or ' '.join(unknown[1:2]) or 'VALUE'}; see") + hint[3:]
     _tell(f"error: unrecognized arguments: {' '.join(unknown)}; {hint}")

@@ -9,8 +9,9 @@ import gymnasium
 from colab_rl.environments.known.car_racing import Undrawn
 from colab_rl.environments.own_reward import OwnReward
 
-# What may be between: it does not look at observations.
-BLIND = (OwnReward, gymnasium.wrappers.TimeLimit, gymnasium.wrappers.OrderEnforcing)
+# What may be between, and no subclass of it: it does not look at observations, or at those of the first step alone.
+BLIND = (OwnReward, gymnasium.wrappers.TimeLimit, gymnasium.wrappers.OrderEnforcing,
+         gymnasium.wrappers.PassiveEnvChecker)
 
 
 class RepeatAction(gymnasium.Wrapper):
@@ -24,8 +25,8 @@ class RepeatAction(gymnasium.Wrapper):
         if isinstance(num_repeats, bool) or not isinstance(num_repeats, int) or num_repeats < 1:
             raise ValueError(f"num_repeats is a whole number from 1 on, not {num_repeats!r}")
         self.num_repeats = num_repeats
-        while isinstance(env, BLIND):
-            env = env.env
+        while type(env) in BLIND:
+            env = env.env  # type: ignore[attr-defined]
         self._undrawn = Undrawn(env) if Undrawn.fits(env) else None
 
     def step(self, action: Any) -> Any:

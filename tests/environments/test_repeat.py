@@ -104,6 +104,27 @@ def test_a_car_that_draws_in_its_own_way_is_left_alone():
     assert car_racing.Undrawn.fits(CarRacing()) and not car_racing.Undrawn.fits(Own())
 
 
+def test_a_function_that_makes_a_car_draws_as_seldom_and_what_a_user_replaced_stays(monkeypatch):
+    environment = make_environment(configured(lambda: gymnasium.make("CarRacing-v3"), {}, ["RepeatAction(4)"]))
+    drawn = Drawings(monkeypatch)
+    environment.reset(seed=0)
+    before = drawn.count
+    environment.step(np.array([0, 1, 0], np.float32))
+    assert drawn.count == before + 1
+
+    class Looking(gymnasium.wrappers.TimeLimit):
+        """It may look at observations."""
+
+    looking = make_environment(configured(lambda: Looking(gymnasium.make("CarRacing-v3"), 9), {}, ["RepeatAction(4)"]))
+    looking.reset(seed=0)
+    before = drawn.count
+    looking.step(np.array([0, 1, 0], np.float32))
+    assert drawn.count == before + 4
+    own = gymnasium.make("CarRacing-v3").unwrapped
+    own._render = lambda mode: None
+    assert not car_racing.Undrawn.fits(own)
+
+
 def test_any_environment_repeats_and_a_step_takes_as_long_as_its_repeats():
     environment = make_environment(configured("CartPole-v1", {}, ["RepeatAction(num_repeats=3)"]))
     other = gymnasium.make("CartPole-v1")

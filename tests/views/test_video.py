@@ -514,22 +514,48 @@ def test_repeated_actions_are_filmed_picture_by_picture(tmp_path):
     video = render("pole", seed=3, size=480, **options)
     steps = evaluate("pole", episodes=1, seed=3, **options).lengths[0]
     assert video.frames == 3 * steps + 1 and video.fps == 50
+    faster = render("pole", seed=3, size=480, speed=8, **options)  # steps without a frame are between
+    assert faster.frames == probe(faster.path)[1] == -(-3 * steps // 7) + 1
     source = configured("CartPole-v1", {}, ["RepeatAction(num_repeats=3)"])
     with contextlib.closing(Camera(source)) as camera, contextlib.closing(Camera("CartPole-v1")) as single:
         camera.environment.reset(seed=3), single.environment.reset(seed=3)
-        assert np.array_equal(camera.pictures(), single.pictures())
-        ends, ended = [False], False
+        assert np.array_equal(camera.pictures(0), single.pictures(0))
+        ends, ended, t = [False], False, 0
         while not ended:  # it falls after nine steps or so
-            ended = camera.environment.step(1)[2]
+            ended, t = camera.environment.step(1)[2], t + 1
             expected = []
             for _ in range(3):
                 if not ends[-1]:
                     ends.append(single.environment.step(1)[2])
-                    expected += single.pictures()
-            assert np.array_equal(camera.pictures(), [*expected, *expected[-1:] * (3 - len(expected))])
+                    expected += single.pictures(t)
+            assert np.array_equal(camera.pictures(t), [*expected, *expected[-1:] * (3 - len(expected))])
         assert ends[-1] and len(ends) % 3 != 1  # the last step was not whole
+        camera.environment.step(1)  # whose pictures nobody takes
         camera.environment.reset(seed=4), single.environment.reset(seed=4)
-        assert np.array_equal(camera.pictures(), single.pictures())
+        assert np.array_equal(camera.pictures(0), single.pictures(0))
+
+
+def test_an_environment_whose_own_wrappers_step_and_render_is_filmed_as_they_render_it(tmp_path):
+    class Starts(gymnasium.Wrapper):
+        """Takes two steps of its own before an episode, and shows the lower half."""
+
+        def reset(self, **options):
+            found = self.env.reset(**options)
+            for _ in range(2):
+                self.env.step(0)
+            return found
+
+        def render(self):
+            return self.env.render()[200:]
+
+    def make(render_mode=None):
+        return Starts(gymnasium.make("CartPole-v1", render_mode=render_mode))
+
+    with contextlib.closing(Camera(configured(make, {}, ["RepeatAction(2)", "TimeLimit(50)"]))) as camera:
+        camera.environment.reset(seed=0)
+        assert [picture.shape for picture in camera.pictures(0)] == [(200, 600, 3)]
+        camera.environment.step(1)
+        assert [picture.shape for picture in camera.pictures(1)] == [(200, 600, 3)] * 2
 
 
 def test_the_store_gets_a_verified_copy(here):

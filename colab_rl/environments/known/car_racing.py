@@ -43,8 +43,8 @@ class Undrawn:
         """Whether an environment is gymnasium's CarRacing, and steps and draws as that does."""
         kind: Any = next((kind for kind in type(environment).__mro__ if kind.__name__ == "CarRacing"
                           and kind.__module__ == "gymnasium.envs.box2d.car_racing"), None)
-        return kind is not None and all(getattr(type(environment), name) is getattr(kind, name)
-                                        for name in ("step", "_render"))
+        return kind is not None and all(name not in vars(environment) and getattr(type(environment), name) is
+                                        getattr(kind, name) for name in ("step", "_render"))
 
     def __enter__(self) -> None:
         self._racing._render = self._render

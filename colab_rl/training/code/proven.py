@@ -5,11 +5,11 @@
 
 PROVEN: dict[str, dict[str, str]] = {
     "ppo envpool": {
-        "code": "94d47f0744c67871",
+        "code": "ac407a7c3a29251b",
         "code of algorithms": "9860fc217e6e235a",
         "code of algorithms/ppo": "a3db19730444b1c6",
-        "code of environments": "40c6497ad54fa44f",
-        "code of environments/known": "3e816ff3040991b7",
+        "code of environments": "98a254e2b7a6252c",
+        "code of environments/known": "9f597fc1aa292c1c",
         "code of evaluation": "848f7f3c2c294806",
         "code of fingerprint": "bfdda7c77f281b0e",
         "code of networks": "9673b2c61f11eccc",
@@ -17,11 +17,11 @@ PROVEN: dict[str, dict[str, str]] = {
         "code of training": "b6d1fd6bb0034596"
     },
     "ppo gymnasium": {
-        "code": "94d47f0744c67871",
+        "code": "ac407a7c3a29251b",
         "code of algorithms": "9860fc217e6e235a",
         "code of algorithms/ppo": "a3db19730444b1c6",
-        "code of environments": "40c6497ad54fa44f",
-        "code of environments/known": "3e816ff3040991b7",
+        "code of environments": "98a254e2b7a6252c",
+        "code of environments/known": "9f597fc1aa292c1c",
         "code of evaluation": "848f7f3c2c294806",
         "code of fingerprint": "bfdda7c77f281b0e",
         "code of networks": "9673b2c61f11eccc",
@@ -29,11 +29,11 @@ PROVEN: dict[str, dict[str, str]] = {
         "code of training": "b6d1fd6bb0034596"
     },
     "sac envpool": {
-        "code": "d30c29ff51308626",
+        "code": "92df38abf33e7a4d",
         "code of algorithms": "4335828b5b44cff1",
         "code of algorithms/sac": "49f68b79f09127a6",
-        "code of environments": "40c6497ad54fa44f",
-        "code of environments/known": "3e816ff3040991b7",
+        "code of environments": "98a254e2b7a6252c",
+        "code of environments/known": "9f597fc1aa292c1c",
         "code of evaluation": "848f7f3c2c294806",
         "code of fingerprint": "bfdda7c77f281b0e",
         "code of networks": "8bc3c153a1743648",
@@ -41,11 +41,11 @@ PROVEN: dict[str, dict[str, str]] = {
         "code of training": "b6d1fd6bb0034596"
     },
     "sac gymnasium": {
-        "code": "d30c29ff51308626",
+        "code": "92df38abf33e7a4d",
         "code of algorithms": "4335828b5b44cff1",
         "code of algorithms/sac": "49f68b79f09127a6",
-        "code of environments": "40c6497ad54fa44f",
-        "code of environments/known": "3e816ff3040991b7",
+        "code of environments": "98a254e2b7a6252c",
+        "code of environments/known": "9f597fc1aa292c1c",
         "code of evaluation": "848f7f3c2c294806",
         "code of fingerprint": "bfdda7c77f281b0e",
         "code of networks": "8bc3c153a1743648",

@@ -5,6 +5,7 @@
     evolution   the first seconds of each of several checkpoints, one after the other
 
 Frames are made one at a time: each environment plays its recorded episode again, and is rendered if a frame is due.
+If a wrapper repeats actions, each repeat is rendered.
 """
 
 from __future__ import annotations
@@ -52,22 +53,21 @@ class Style:
     fps: float
 
 
-class Between(gymnasium.Wrapper):
-    """Around an environment itself: renders after each of its steps, of which its wrappers take several in one."""
+class FrameRecorder(gymnasium.Wrapper):
+    """Beneath wrappers that take several steps in one: renders after each of these steps.
 
-    def __init__(self, env: gymnasium.Env):
+    whole: the environment with all its wrappers, which may render in their own way.
+    """
+
+    def __init__(self, env: gymnasium.Env, whole: gymnasium.Env):
         super().__init__(env)
-        self.taken: list[Any] = []
-
-    def reset(self, **options: Any) -> Any:
-        """See gymnasium.Env."""
-        self.taken = []
-        return self.env.reset(**options)
+        self.frames: list[Any] = []
+        self._whole = whole
 
     def step(self, action: Any) -> Any:
         """See gymnasium.Env."""
         result = self.env.step(action)
-        self.taken.append(self.env.render())
+        self.frames.append(self._whole.render())
         return result
 
 
@@ -90,19 +90,29 @@ class Camera:
         if isinstance(fps, int | float | np.number) and LEAST_FPS <= fps <= GREATEST_FPS:
             self.fps = float(fps)
         self.per_step = steps_at_once(self.environment)
-        self._between = None
+        self._recorder = None
         if self.per_step > 1:
             layer: Any = self.environment
-            while isinstance(layer.env, gymnasium.Wrapper):
+            while steps_at_once(layer.env) > 1:  # down to the last wrapper that repeats
                 layer = layer.env
-            layer.env = self._between = Between(layer.env)
+            while steps_at_once(layer) == steps_at_once(layer.env):
+                layer = layer.env
+            layer.env = self._recorder = FrameRecorder(layer.env, self.environment)
 
-    def pictures(self) -> list[np.ndarray]:
-        """Those of the newest step, or the one of a new episode. A step that ended early waits in its last one."""
-        if self._between is None or not self._between.taken:
-            return [self.frame()]
-        taken, self._between.taken = [_checked(picture) for picture in self._between.taken], []
-        return taken + taken[-1:] * (self.per_step - len(taken))
+    def pictures(self, t: int) -> list[np.ndarray]:
+        """The `per_step` of the newest step, or the one of state 0. A step that ended early waits in its last one."""
+        frames = self.forget()
+        if t == 0 or self.per_step == 1 or not frames:
+            return [self.frame()] * (self.per_step if t else 1)
+        frames = [_checked(frame) for frame in frames[-self.per_step:]]
+        return frames + frames[-1:] * (self.per_step - len(frames))
+
+    def forget(self) -> list[Any]:
+        """Gives up the pictures of the steps until now; returns them."""
+        if self._recorder is None:
+            return []
+        frames, self._recorder.frames = self._recorder.frames, []
+        return frames
 
     def frame(self) -> np.ndarray:
         """(H, W, 3) uint8 of where the environment stands."""
@@ -167,8 +177,10 @@ class Reel(ABC):
         with contextlib.closing(Camera(self.source)) as camera:
             for t in replay(camera.environment, take.episode):
                 numbers = range((t - 1) * self.per_step + 1, t * self.per_step + 1) if t else range(1)
-                if not due.isdisjoint(numbers):
-                    for number, picture in zip(numbers, camera.pictures(), strict=True):
+                if due.isdisjoint(numbers):
+                    camera.forget()
+                else:
+                    for number, picture in zip(numbers, camera.pictures(t), strict=True):
                         if number in due:
                             yield overlay(picture, t)
                 if shown[-1] in numbers:
@@ -213,7 +225,7 @@ class SideBySide(Reel):
                     waiting[i] = True
                     take, last = self.takes[i], self.shown(self.takes[i])[-1]
                     step = math.ceil(last / self.per_step)
-                    how = "ended" if step == take.episode.length else "cut"
+                    how = "ended" if last == take.episode.length * self.per_step else "cut"
                     cell = self.overlays[i].ended(f"{how} at step {step:,}")
                 if cell is not None:
                     left, top = i % self.columns * self.cell[0], i // self.columns * self.cell[1]
