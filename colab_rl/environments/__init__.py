@@ -2,7 +2,7 @@
 
 from colab_rl.environments.base import StepResult, VectorEnvironment
 from colab_rl.environments.channels import Channels, Drawing
-from colab_rl.environments.known.registry import channels_of
+from colab_rl.environments.channels_of import channels_of
 from colab_rl.environments.make import (
     EnvironmentSource,
     close_environment,

@@ -31,8 +31,8 @@ from typing import Any
 import gymnasium
 import numpy as np
 
+from colab_rl.environments.channels_of import channels_of
 from colab_rl.environments.guard import in_one_line
-from colab_rl.environments.known.registry import channels_of
 from colab_rl.environments.likeness import unpacked
 from colab_rl.environments.loaded_code import loaded_code
 from colab_rl.environments.make import EnvironmentSource, bare, close_environment, make_environment, registered_as

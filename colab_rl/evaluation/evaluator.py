@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from colab_rl.environments import EnvironmentSource, environment_name
+from colab_rl.environments.channels_of import describe_channels
 from colab_rl.environments.gymnasium_vector import GymnasiumVectorEnvironment
-from colab_rl.environments.known.registry import describe_channels
 from colab_rl.environments.spaces import Spaces
 from colab_rl.evaluation.episode import Episode, Recording
 from colab_rl.evaluation.replay import LONGEST_EPISODE, Function, endless

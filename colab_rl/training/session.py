@@ -30,8 +30,8 @@ from colab_rl.checkpoints.segments import Rows
 from colab_rl.checkpoints.serialization import deserialize
 from colab_rl.environments import EnvironmentSource, describe
 from colab_rl.environments.backends import make_vector_environment
+from colab_rl.environments.channels_of import describe_channels
 from colab_rl.environments.gymnasium_vector import GymnasiumVectorEnvironment
-from colab_rl.environments.known.registry import describe_channels
 from colab_rl.environments.make import named_source
 from colab_rl.environments.spaces import Spaces
 from colab_rl.environments.trial import try_out

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
@@ -11,11 +10,6 @@ import numpy as np
 
 from colab_rl.environments.channels import Channels, Shown
 from colab_rl.environments.known import bipedal_walker, car_racing, classic, lunar_lander
-from colab_rl.environments.make import EnvironmentSource, close_environment, make_environment
-from colab_rl.environments.nested import Observed
-from colab_rl.environments.wrappers import steps_at_once
-
-MOST_OBSERVATIONS = 64  # channels of an environment that nobody describes
 
 
 class Known(NamedTuple):
@@ -59,39 +53,6 @@ def known(environment: gymnasium.Env) -> list[Known]:
     """What is known of an environment of gymnasium's own, or of a subclass of one."""
     kinds = {kind.__name__ for kind in type(environment.unwrapped).__mro__ if kind.__module__.startswith("gymnasium.")}
     return [entry for entry in KNOWN if entry.kind in kinds]
-
-
-def channels_of(environment: gymnasium.Env) -> Channels:
-    """An environment's own description, else the one we have of it, else `observation_0`, ... without units.
-
-    If its wrappers take several steps in one, a step of theirs takes as long as those.
-    """
-    channels, at_once = _channels_of(environment), steps_at_once(environment)
-    if at_once == 1 or channels.step_seconds is None:
-        return channels
-    return dataclasses.replace(channels, step_seconds=channels.step_seconds * at_once)
-
-
-def _channels_of(environment: gymnasium.Env) -> Channels:
-    own = getattr(environment.unwrapped, "channels", None)
-    if isinstance(own, Channels):
-        return own
-    for entry in known(environment):
-        if entry.describes(environment):
-            return entry.channels
-    spec = Observed(environment.observation_space).spec
-    count = min(spec.numbers(spec.zeros()).size, MOST_OBSERVATIONS)
-    return Channels({f"observation_{i}": "" for i in range(count)},
-                    read=lambda unwrapped, observation: spec.numbers(observation)[:count])
-
-
-def describe_channels(source: EnvironmentSource) -> Channels:
-    """The channels of what `source` makes: for the time of the call there is one more environment."""
-    environment = make_environment(source)
-    try:
-        return channels_of(environment)
-    finally:
-        close_environment(environment)
 
 
 def shown_of(units: Mapping[str, str]) -> Shown:
