@@ -112,7 +112,7 @@ def agreement(device: str) -> list[dict]:
 
 
 def resume(device: str) -> list[dict]:
-    """Both algorithms at the same time, each killed three times."""
+    """SAC and PPO at the same time, each killed three times."""
     def killed(algorithm: str) -> dict:
         more = ["replay_ratio=0.1", "layer_norm=True"] if algorithm == "sac" else []
         options = argparse.Namespace(algo=algorithm, backend=BACKEND, device=device, kills=3, seed=0, where=False,

@@ -332,7 +332,8 @@ def test_the_program_itself_prints_the_hash_last_and_results_alone_on_standard_o
     found = status("walker", root=tmp_path / "runs", store="none")[0]
     assert lines[-1] == f"state_sha256={found['state_sha256']}"
     again = run_cli("train", "walker")
-    assert again.returncode == 0 and again.stdout.splitlines() == lines and "render walker films it" in lines[2]
+    assert again.returncode == 0 and again.stdout.splitlines() == lines
+    assert "python -m colab_rl render walker films it" in lines[2]
     named = run_cli("train", "walker", "--root", tmp_path / "runs")
     assert f"render walker --root {tmp_path / 'runs'} films it" in named.stdout
 
@@ -425,9 +426,13 @@ WRONG_USAGE = {
     "a setting as an option": ([*TRAIN_POLE, "--lr", "1e-3"],
                                "Then --set lr=1e-3; see python -m colab_rl train --help"),
     "a setting that is nearly an option": ([*TRAIN_POLE, "--num-steps", "9"], "Then --set num_steps=9; see"),
-    "an option that is nearly one of ours": ([*TRAIN_POLE, "--steps", "9"], "did you mean --total-steps? See"),
+    "an option that is nearly one of ours": ([*TRAIN_POLE, "--steps", "9"], "did you mean --total-steps?; see"),
+    "an option that is nearly one of another command's": (["evaluate", "walker", "--episods", "5"],
+                                                          "did you mean --episodes?"),
+    "a setting of a sweep as an option": (["sweep", "new", "--learning-rate", "1e-3"], "--set learning_rate=1e-3"),
+    "a mistyped place": ([*TRAIN_POLE, "--sotre", "x"], "did you mean --store?"),
     "a mistyped command": (["trian", "walker"], "no command 'trian'; did you mean 'train'? (there are: train, sweep"),
-    "a checkpoint in place of a run": (["evaluate", "walker:2"], "a checkpoint of walker, give --checkpoint 2"),
+    "a checkpoint in place of a run": (["evaluate", "walker:2"], "evaluate, render and export take --checkpoint 2"),
     "an environment without tuned settings": (["presets", "CartPole"], "did you mean 'CartPole-v1'?"),
     "several seeds": ([*TRAIN_POLE, "--seed", "0", "1", "2"], "sweep new --seeds 0,1,2"),
     "several values": ([*TRAIN_POLE, "--set", "gamma=0.9,0.99"], "sweep NAME --vary gamma=0.9,0.99"),

@@ -72,19 +72,28 @@ def parser() -> argparse.ArgumentParser:
 def refuse(options: argparse.Namespace, unknown: Sequence[str]) -> NoReturn:
     """Says what to give in place of words that no command takes, and leaves with 2."""
     name = options.command.__name__.strip("_")
+    words = " ".join(unknown)
     seed = getattr(options, "seed", None)
-    hint = f"see python -m colab_rl {name} --help"
-    known = [option[2:] for names, _ in COMMANDS[name][2] for option in names if option.startswith("--")]
     if name == "train" and seed is not None and all(word.isdigit() for word in unknown):
         seeds = ",".join(map(str, (seed, *unknown)))
-        hint = f"a run has one seed; train a sweep for several: sweep {options.run} --seeds {seeds}"
-    elif name == "train" and unknown[0].startswith("--"):
-        key, _, value = unknown[0].removeprefix("--").replace("-", "_").partition("=")
-        from colab_rl.algorithms.registry import OURS, settings_of
-
-        is_setting = any(key in settings_of(algorithm) for algorithm in OURS)
-        meant = [] if is_setting else near(key.replace("_", "-"), [*known, "root", "store"], cutoff=0.6)
-        hint = (f"did you mean --{meant[0]}? See" if meant else
-                f"is it a setting? Then --set {key}={value or ' '.join(unknown[1:2]) or 'VALUE'}; see") + hint[3:]
-    tell(f"error: unrecognized arguments: {' '.join(unknown)}; {hint}")
+        words += f"; a run has one seed; train a sweep for several: sweep {options.run} --seeds {seeds}"
+    elif unknown[0].startswith("--"):
+        words += _hint(name, *unknown)
+    tell(f"error: unrecognized arguments: {words}; see python -m colab_rl {name} --help")
     raise SystemExit(2)
+
+
+def _hint(name: str, option: str, *values: str) -> str:
+    """What may have been meant by an option that a command does not have: a setting, or an option like it."""
+    from colab_rl.algorithms.registry import OURS, settings_of
+
+    word, _, value = option.removeprefix("--").partition("=")
+    setting = word.replace("-", "_")
+    takes_settings = any("--set" in names for names, _ in COMMANDS[name][2])
+    is_setting = any(setting in settings_of(algorithm) for algorithm in OURS)
+    options = [one[2:] for names, _ in COMMANDS[name][2] for one in names if one.startswith("--")]
+    meant = near(word, [*options, "root", "store"], cutoff=0.6)
+    if meant and not (takes_settings and is_setting):
+        return f"; did you mean --{meant[0]}?"
+    given = value or " ".join(values[:1]) or "VALUE"
+    return f"; is it a setting? Then --set {setting}={given}" if takes_settings else ""

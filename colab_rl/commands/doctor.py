@@ -211,7 +211,7 @@ def _store(store: str | os.PathLike | None) -> Finding:
         opened = open_store(store_name(store), make=False)
         if opened is None:
             return Finding(NOTE, "no store: checkpoints stay on this machine",
-                           "give --store, or run the notebook's cell that connects the store")
+                           "give --store, or in a notebook run the cell that connects the store")
         opened.folders()
     except ColabRLError as error:
         return Finding(BAD, str(error))

@@ -22,7 +22,8 @@ from colab_rl.storage import NotFound
 class CheckpointStatus:
     """A checkpoint, and its copies.
 
-    local, store: `verified`, `written` (to a mount that proves nothing), `bad` or `absent`.
+    local, store: `verified`, `written` (to a mount that proves nothing), `bad` or `absent`. The table
+        calls a checkpoint that is whole on this machine `local`, as the documents do.
     step, score, state_sha256: None if no copy of the manifest can be read; score: also None without an evaluation.
     """
 
@@ -85,7 +86,7 @@ class RunStatus(Result):
         for row in self.checkpoints:
             score = "" if row.score is None else f"{row.score:.1f}"
             step = "" if row.step is None else f"{row.step:,}"
-            local = "local" if row.local == "verified" else row.local  # the word of the documents
+            local = "local" if row.local == "verified" else row.local
             lines.append(f"{row.generation:>10} {step:>12} {score:>9}  {local:12} {row.store}")
         return "\n".join(lines)
 

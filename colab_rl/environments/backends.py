@@ -36,7 +36,7 @@ def choose_backend(name: str, source: EnvironmentSource, spaces: Spaces) -> str:
     if name == "envpool" and reason:
         raise UsageError(f"no EnvPool here: {reason}; use --backend gymnasium")
     if name == "auto" and reason:
-        say(f"not by EnvPool: {reason}")
+        say(f"EnvPool does not step this run: {reason}")
     return "gymnasium" if name == "gymnasium" or reason else "envpool"
 
 

@@ -6,18 +6,18 @@ from typing import Any
 
 import gymnasium
 
-from colab_rl.environments.known.car_racing import Undrawn
+from colab_rl.environments.known.registry import skipped_drawing
 from colab_rl.environments.own_reward import OwnReward
 
 # What may be between, and no subclass of it: it does not look at observations, or at those of the first step alone.
-BLIND = (OwnReward, gymnasium.wrappers.TimeLimit, gymnasium.wrappers.OrderEnforcing,
-         gymnasium.wrappers.PassiveEnvChecker)
+IGNORES_OBSERVATIONS = (OwnReward, gymnasium.wrappers.TimeLimit, gymnasium.wrappers.OrderEnforcing,
+                        gymnasium.wrappers.PassiveEnvChecker)
 
 
 class RepeatAction(gymnasium.Wrapper):
     """Takes each action `num_repeats` times, or until the episode ends; gives the last observation and all rewards.
 
-    CarRacing draws an observation at each step, which takes 99 % of its time. So this leaves out all but the last.
+    If the environment draws an observation at each step, this leaves out all but the last. Raises ValueError.
     """
 
     def __init__(self, env: gymnasium.Env, num_repeats: int):
@@ -25,21 +25,21 @@ class RepeatAction(gymnasium.Wrapper):
         if isinstance(num_repeats, bool) or not isinstance(num_repeats, int) or num_repeats < 1:
             raise ValueError(f"num_repeats is a whole number from 1 on, not {num_repeats!r}")
         self.num_repeats = num_repeats
-        while type(env) in BLIND:
+        while type(env) in IGNORES_OBSERVATIONS:
             env = env.env  # type: ignore[attr-defined]
-        self._undrawn = Undrawn(env) if Undrawn.fits(env) else None
+        self._skipped = None if isinstance(env, gymnasium.Wrapper) else skipped_drawing(env)
 
     def step(self, action: Any) -> Any:
         """See gymnasium.Env."""
         total = 0.0
         for repeat in range(self.num_repeats):
-            if self._undrawn is None or repeat == self.num_repeats - 1:
+            if self._skipped is None or repeat == self.num_repeats - 1:
                 observation, reward, terminated, truncated, info = self.env.step(action)
             else:
-                with self._undrawn:
+                with self._skipped:
                     observation, reward, terminated, truncated, info = self.env.step(action)
                 if terminated or truncated:
-                    observation = self._undrawn.draw()
+                    observation = self._skipped.draw()
             total += float(reward)
             if terminated or truncated:
                 break

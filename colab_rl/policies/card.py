@@ -14,7 +14,7 @@ from typing import Any
 About = Mapping[str, Any]
 EXAMPLE_CODE = '''"""One episode of this policy: `python example.py [SEED]` prints its return.
 
-It needs numpy, gymnasium (with what the environment needs) and onnxruntime.
+It needs numpy, gymnasium{version} (with what the environment needs) and onnxruntime.
 """
 
 import pathlib
@@ -131,10 +131,12 @@ def example(about: About, onnx: bool) -> str:
             make += f"\nenvironment = gymnasium.wrappers.{wrapper}(environment{arguments})"
     flat = about["spaces"].get("observation_space") is not None
     seen = "gymnasium.spaces.flatten(environment.observation_space, obs)" if flat else "obs"
-    parts = {"remember": "", "outputs": "[actions]", "names": '["action"]', "memory": ""}
+    repeats = any(text.startswith("RepeatAction") for text in about["settings"].get("wrappers", ()))
+    parts = {"version": " 1.3 or newer" if repeats else "", "remember": "", "outputs": "[actions]",
+             "names": '["action"]', "memory": ""}
     if size := about.get("memory"):
-        parts = {"remember": f"memory = np.zeros((1, {size}), np.float32)  # of this episode\n",
-                 "outputs": "actions, memory", "names": '["action", "next_memory"]', "memory": ', "memory": memory'}
+        parts |= {"remember": f"memory = np.zeros((1, {size}), np.float32)  # of this episode\n",
+                  "outputs": "actions, memory", "names": '["action", "next_memory"]', "memory": ', "memory": memory'}
     return (EXAMPLE_CODE if onnx else TORCH_CODE).format(
         make=make, seen=seen, dtype=about["spaces"]["observation"]["dtype"], **parts)
 

@@ -154,6 +154,7 @@ def check_run_name(name: str) -> None:
     """Raises UsageError for what cannot be the name of a run's folder everywhere."""
     if not RUN_NAME.fullmatch(name) or name == TENSORBOARD:
         run, colon, which = str(name).partition(":")
-        hint = f"; for a checkpoint of {run}, give --checkpoint {which}" if colon and RUN_NAME.fullmatch(run) else ""
+        hint = (f"; for checkpoint {which} of {run}, evaluate, render and export take --checkpoint {which}, and a new "
+                f"run takes --from {name}") if colon and RUN_NAME.fullmatch(run) else ""
         raise UsageError(f"{name!r} cannot name a run: at most 100 letters, digits, '-', '_' and '.', a letter or "
                          f"digit first{hint}")

@@ -103,9 +103,11 @@ class TrainingResult:
     def next_steps(self) -> str:
         """The run's folder, and the commands to give next, in two lines."""
         lies = f"it is in {self.folder}" + (f" and in {self.store}" if self.store else "")
-        named = self.run + self.options
-        return (f"{lies}\nnext: python -m colab_rl report {named} shows how it learned; render {named} films it; "
-                f"export {named} takes the policy away")
+        def command(name: str) -> str:
+            return f"python -m colab_rl {name} {self.run}{self.options}"
+
+        return (f"{lies}\nnext: {command('report')} shows how it learned; {command('render')} films it; "
+                f"{command('export')} takes the policy away")
 
 
 @checked

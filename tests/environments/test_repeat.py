@@ -10,7 +10,7 @@ import pytest
 
 from colab_rl import UsageError
 from colab_rl.environments import make_environment
-from colab_rl.environments.known import car_racing
+from colab_rl.environments.known.registry import skipped_drawing
 from colab_rl.environments.make import configured
 from colab_rl.environments.repeat import RepeatAction
 from colab_rl.environments.wrappers import steps_at_once
@@ -101,7 +101,7 @@ def test_a_car_that_draws_in_its_own_way_is_left_alone():
         def _render(self, mode: str) -> Any:
             return super()._render(mode)
 
-    assert car_racing.Undrawn.fits(CarRacing()) and not car_racing.Undrawn.fits(Own())
+    assert skipped_drawing(CarRacing()) and skipped_drawing(Own()) is None
 
 
 def test_a_function_that_makes_a_car_draws_as_seldom_and_what_a_user_replaced_stays(monkeypatch):
@@ -122,7 +122,7 @@ def test_a_function_that_makes_a_car_draws_as_seldom_and_what_a_user_replaced_st
     assert drawn.count == before + 4
     own = gymnasium.make("CarRacing-v3").unwrapped
     own._render = lambda mode: None
-    assert not car_racing.Undrawn.fits(own)
+    assert skipped_drawing(own) is None
 
 
 def test_any_environment_repeats_and_a_step_takes_as_long_as_its_repeats():

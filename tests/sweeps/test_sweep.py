@@ -84,7 +84,7 @@ def test_a_sweep_whose_driver_is_killed_goes_on_exactly_and_trains_no_run_twice(
 
 
 def test_a_store_that_goes_away_loses_nothing_and_gets_everything_later(tmp_path):
-    """As when a mount is lost. A run that trains goes on here, one that would begin fails, and is tried again."""
+    """As when a mount is lost. The run that trains continues on this machine. The next one fails, and begins later."""
     store, away = tmp_path / "drive" / "colab_rl", tmp_path / "away"
     store.mkdir(parents=True)
     arguments = [*ARGUMENTS, "--store", str(store), "--workers", "1"]

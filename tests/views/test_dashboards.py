@@ -12,7 +12,7 @@ import plotly.graph_objects as go
 import pytest
 from browser import CHROMIUM, TEXTS, visit
 
-from colab_rl import Channels, dashboards
+from colab_rl import Channels, dashboards, train
 from colab_rl.environments import describe
 from colab_rl.environments.channels import Shown
 from colab_rl.evaluation import episode as telemetry
@@ -20,6 +20,7 @@ from colab_rl.evaluation.replay import record_episode
 from colab_rl.views.dashboards import measures
 from colab_rl.views.dashboards.gait import episode_plots
 from colab_rl.views.dashboards.learning import smoothed
+from colab_rl.views.dashboards.named import curves_of
 from colab_rl.views.dashboards.plots import thinned
 from colab_rl.views.dashboards.style import TEMPLATE
 from colab_rl.views.palette import (
@@ -153,7 +154,7 @@ def test_columns_of_another_algorithm_get_plots_too():
     ({"optimizer/policy/gradient_norm": np.full(400, 5.0)}, "clipped always: its norm is 12.5 times"),
     ({"optimizer/value/update_norm": np.full(400, 4.5)}, "changes the value network by 30 %"),
     ({"optimizer/value/update_norm": np.full(400, 1e-6)}, "stands still"),
-    ({"optimizer/policy/dead_units": np.full(400, 0.7)}, "70 % of the policy network's hidden units are dead"),
+    ({"optimizer/policy/dead_units": np.full(400, 0.6)}, "60 % of the policy network's hidden units are dead"),
     ({"loss/value": np.full(400, np.inf)}, "infinite"),
 ])
 def test_what_is_unhealthy_is_said_with_the_reason(changes, sentence):
@@ -241,16 +242,32 @@ def test_every_colour_can_be_read_as_words_on_a_light_and_on_a_dark_page():
 
 
 def test_a_trunk_that_two_networks_share_is_said_to_be_ill_once():
-    dead = np.full(400, 0.8)
+    dead = np.full(400, 0.6)
     columns = {**{f"optimizer/policy/{kind}": np.full(400, 0.4) for kind in (
         "gradient_norm", "clipped_gradient_norm", "update_norm")},
         "optimizer/policy/parameter_norm": np.full(400, 40.0),
         "optimizer/policy/dead_units": dead, "optimizer/value/dead_units": dead}
     table = {name: np.arange(400.0) for name in ("iteration", "step", "seconds")} | columns
     finding, = dashboards.diagnose(dashboards.Curves("shared", table))
-    assert finding.sentence.startswith("80 % of the policy network's hidden units")
-    found = dashboards.diagnose(dashboards.Curves("two", {**table, "optimizer/value/dead_units": dead - 0.1}))
+    assert finding.sentence.startswith("60 % of the policy network's hidden units")
+    found = dashboards.diagnose(dashboards.Curves("two", {**table, "optimizer/value/dead_units": dead + 0.1}))
     assert [one.network for one in found] == ["policy", "value"]
+
+
+def test_units_that_were_dead_at_first_and_come_alive_are_no_alarm_and_those_that_die_are():
+    falling = np.linspace(0.5, 0.4, 400)
+    assert dashboards.diagnose(curves(**{"optimizer/policy/dead_units": falling})) == []
+    finding, = dashboards.diagnose(curves(**{"optimizer/policy/dead_units": falling[::-1] - 0.15}))
+    assert "units are dead" in finding.sentence
+
+
+def test_the_trunk_of_a_real_run_is_one_network(tmp_path):
+    train("pole", env="CartPole-v1", total_steps=640, root=tmp_path, store="none", settings={
+        "num_envs": 2, "num_steps": 32, "minibatch_size": 32, "shared_trunk": True, "eval_every": 100})
+    [run] = curves_of("pole", tmp_path, "none")
+    dead = [run.column(f"optimizer/{network}/dead_units") for network in ("policy", "value")]
+    assert np.array_equal(*dead, equal_nan=True) and np.isfinite(dead[0]).any()
+    assert not run.has("optimizer/value/gradient_norm")
 
 
 def test_a_healthy_optimizer_is_said_to_be_one_also_when_its_learning_rate_has_ended():

@@ -27,10 +27,14 @@ from helpers import NAMES, TINY, flip, snapshot
 from colab_rl import Channels, ColabRLError, UsageError, evaluate, record, render, train
 from colab_rl.cli import main
 from colab_rl.environments import describe, make_environment
+from colab_rl.environments.known import classic
 from colab_rl.environments.make import configured
 from colab_rl.errors import EnvironmentFault
 from colab_rl.evaluation.replay import record_episode, replay
+from colab_rl.runs.places import Places
 from colab_rl.settings import parse_settings
+from colab_rl.training.request import checkpoint_of
+from colab_rl.views.report.films import films_of
 from colab_rl.views.values import text_of
 from colab_rl.views.video import choices, panels
 from colab_rl.views.video.drawing import capital_height, curve, draw_text, font, text_width
@@ -533,6 +537,21 @@ def test_repeated_actions_are_filmed_picture_by_picture(tmp_path):
         camera.environment.step(1)  # whose pictures nobody takes
         camera.environment.reset(seed=4), single.environment.reset(seed=4)
         assert np.array_equal(camera.pictures(0), single.pictures(0))
+
+
+def test_a_reports_film_is_as_fast_as_the_channels_say(tmp_path):
+    """An environment that names the seconds of a step, and no frames a second."""
+    class Slow(CartPoleEnv):
+        metadata = {"render_modes": ["rgb_array"]}
+        channels = dataclasses.replace(classic.CART_POLE, step_seconds=0.1)
+
+    options = {"root": tmp_path, "store": "none"}
+    train("slow", env=Slow, total_steps=64, settings={**parse_settings(TINY), "eval_every": 100}, **options)
+    episode = record("slow", env=Slow, seed=0, **options)
+    films = films_of(*checkpoint_of("slow", Places(tmp_path, "none")), Slow, {"one": episode}, None)
+    path = tmp_path / "film.mp4"
+    path.write_bytes(films.films[0][1])
+    assert re.search(r" 10 fps", probe(path)[0])
 
 
 def test_an_environment_whose_own_wrappers_step_and_render_is_filmed_as_they_render_it(tmp_path):

@@ -6,7 +6,6 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
-import gymnasium
 import numpy as np
 
 from colab_rl.environments.channels import Channels
@@ -28,7 +27,7 @@ def renew_world(car: Any) -> bool:
     return box2d.renew_world(car, CarRacing._destroy)
 
 
-class Undrawn:
+class SkippedDrawing:
     """Within it CarRacing's steps draw no observation: they give the one before. A step draws for 99 % of its time.
 
     It is no other environment: drawing changes nothing that a later step reads.
@@ -38,14 +37,6 @@ class Undrawn:
         self._racing = racing
         self._reward = 0.0
 
-    @staticmethod
-    def fits(environment: gymnasium.Env) -> bool:
-        """Whether an environment is gymnasium's CarRacing, and steps and draws as that does."""
-        kind: Any = next((kind for kind in type(environment).__mro__ if kind.__name__ == "CarRacing"
-                          and kind.__module__ == "gymnasium.envs.box2d.car_racing"), None)
-        return kind is not None and all(name not in vars(environment) and getattr(type(environment), name) is
-                                        getattr(kind, name) for name in ("step", "_render"))
-
     def __enter__(self) -> None:
         self._racing._render = self._render
 
@@ -53,7 +44,7 @@ class Undrawn:
         del self._racing._render
 
     def draw(self) -> np.ndarray:
-        """The observation that the newest step left out."""
+        """(96, 96, 3) uint8: the observation that the newest step left out."""
         reward, self._racing.reward = self._racing.reward, self._reward
         self._racing.state = self._racing._render("state_pixels")
         self._racing.reward = reward
@@ -64,6 +55,15 @@ class Undrawn:
             return type(self._racing)._render(self._racing, mode)
         self._reward = self._racing.reward  # the picture shows it, and a step changes it after it draws
         return self._racing.state
+
+
+def skip_drawing(racing: Any) -> SkippedDrawing | None:
+    """How its steps leave drawings out; None if it steps or draws in its own way, or is asked for these pictures."""
+    from gymnasium.envs.box2d.car_racing import CarRacing
+
+    is_original = all(name not in vars(racing) and getattr(type(racing), name) is getattr(CarRacing, name)
+                      for name in ("step", "_render"))
+    return SkippedDrawing(racing) if is_original and racing.render_mode != "state_pixels" else None
 
 
 def _read(racing: Any, observation: np.ndarray) -> list[float]:

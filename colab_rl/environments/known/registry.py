@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple
+from contextlib import AbstractContextManager
+from typing import Any, NamedTuple, Protocol
 
 import gymnasium
 import numpy as np
 
 from colab_rl.environments.channels import Channels, Shown
 from colab_rl.environments.known import bipedal_walker, car_racing, classic, lunar_lander
+
+
+class SkippedDrawing(AbstractContextManager, Protocol):
+    """Within it an environment's steps draw no observation."""
+
+    def draw(self) -> np.ndarray:
+        """(*obs_shape): the observation that the newest step left out."""
 
 
 class Known(NamedTuple):
@@ -19,12 +27,15 @@ class Known(NamedTuple):
     channels: of those that its action fits, whose numbers they name.
     prepare: is given the unwrapped environment before each episode, if an episode would depend on those before it;
         gives whether it no longer does.
+    skip_drawing: is given the unwrapped environment, if it draws an observation at each step; gives how its steps leave
+        that out, or None if it cannot.
     reads_state: whether the channels are read from its state; else they are its observation, as no wrapper changed it.
     """
 
     kind: str
     channels: Channels
     prepare: Callable[[Any], bool] | None = None
+    skip_drawing: Callable[[Any], SkippedDrawing | None] | None = None
     reads_state: bool = False
 
     def describes(self, environment: gymnasium.Env) -> bool:
@@ -37,8 +48,8 @@ class Known(NamedTuple):
 
 KNOWN = (
     Known("BipedalWalker", bipedal_walker.CHANNELS, bipedal_walker.renew_world, reads_state=True),
-    Known("CarRacing", car_racing.CONTINUOUS, car_racing.renew_world, reads_state=True),
-    Known("CarRacing", car_racing.DISCRETE, car_racing.renew_world, reads_state=True),
+    Known("CarRacing", car_racing.CONTINUOUS, car_racing.renew_world, car_racing.skip_drawing, reads_state=True),
+    Known("CarRacing", car_racing.DISCRETE, car_racing.renew_world, car_racing.skip_drawing, reads_state=True),
     Known("LunarLander", lunar_lander.DISCRETE),
     Known("LunarLander", lunar_lander.CONTINUOUS),
     Known("CartPoleEnv", classic.CART_POLE),
@@ -53,6 +64,12 @@ def known(environment: gymnasium.Env) -> list[Known]:
     """What is known of an environment of gymnasium's own, or of a subclass of one."""
     kinds = {kind.__name__ for kind in type(environment.unwrapped).__mro__ if kind.__module__.startswith("gymnasium.")}
     return [entry for entry in KNOWN if entry.kind in kinds]
+
+
+def skipped_drawing(environment: gymnasium.Env) -> SkippedDrawing | None:
+    """How an unwrapped environment's steps leave out the drawing of observations; None if it draws none, or must."""
+    means = {entry.skip_drawing for entry in known(environment) if entry.skip_drawing}
+    return next((found for skip in means if (found := skip(environment))), None)
 
 
 def shown_of(units: Mapping[str, str]) -> Shown:

@@ -75,9 +75,10 @@ def films_of(identity: Identity, checkpoint: Checkpoint, source: EnvironmentSour
     """Films of the episodes. Raises ColabRLError if the environment does not render, or FFmpeg is missing."""
     films = []
     with contextlib.closing(Camera(source)) as camera:
-        picture_fps = camera.fps
+        per_step, fps_told = camera.per_step, camera.fps
     for words, episode in progress_bar(len(episodes), "filming episodes", "film", iterable=episodes.items()):
         duration = episode.length * (episode.step_seconds or 0.0)
+        picture_fps = per_step / episode.step_seconds if episode.step_seconds else fps_told
         stride, fps = stride_and_fps(picture_fps, max(1.0, duration / LONGEST), ".gif")  # 25 frames a second do
         reel = Sequel([Take(identity.name, checkpoint.manifest, episode, confirmed)], describe(source), source,
                       Style(PANELS, WIDTH, None, stride, fps))
