@@ -1,4 +1,4 @@
-"""Commands and their arguments, entered by `@command`, and what is said of words that no command takes."""
+"""Commands and their arguments, entered by `@command`, and hints for words that no command takes."""
 
 from __future__ import annotations
 

@@ -5,11 +5,11 @@
 
 PROVEN: dict[str, dict[str, str]] = {
     "ppo envpool": {
-        "code": "ac407a7c3a29251b",
+        "code": "5e951f51ee8de9f3",
         "code of algorithms": "9860fc217e6e235a",
         "code of algorithms/ppo": "a3db19730444b1c6",
-        "code of environments": "c6efcca94439f7ce",
-        "code of environments/known": "24b9d1fd5c84639e",
+        "code of environments": "3de2d377baaa5424",
+        "code of environments/known": "9475b06ea11ad17f",
         "code of evaluation": "848f7f3c2c294806",
         "code of fingerprint": "bfdda7c77f281b0e",
         "code of networks": "9673b2c61f11eccc",
@@ -17,11 +17,11 @@ PROVEN: dict[str, dict[str, str]] = {
         "code of training": "b6d1fd6bb0034596"
     },
     "ppo gymnasium": {
-        "code": "ac407a7c3a29251b",
+        "code": "5e951f51ee8de9f3",
         "code of algorithms": "9860fc217e6e235a",
         "code of algorithms/ppo": "a3db19730444b1c6",
-        "code of environments": "c6efcca94439f7ce",
-        "code of environments/known": "24b9d1fd5c84639e",
+        "code of environments": "3de2d377baaa5424",
+        "code of environments/known": "9475b06ea11ad17f",
         "code of evaluation": "848f7f3c2c294806",
         "code of fingerprint": "bfdda7c77f281b0e",
         "code of networks": "9673b2c61f11eccc",
@@ -29,11 +29,11 @@ PROVEN: dict[str, dict[str, str]] = {
         "code of training": "b6d1fd6bb0034596"
     },
     "sac envpool": {
-        "code": "92df38abf33e7a4d",
+        "code": "9750efa23dfff5e9",
         "code of algorithms": "4335828b5b44cff1",
         "code of algorithms/sac": "49f68b79f09127a6",
-        "code of environments": "c6efcca94439f7ce",
-        "code of environments/known": "24b9d1fd5c84639e",
+        "code of environments": "3de2d377baaa5424",
+        "code of environments/known": "9475b06ea11ad17f",
         "code of evaluation": "848f7f3c2c294806",
         "code of fingerprint": "bfdda7c77f281b0e",
         "code of networks": "8bc3c153a1743648",
@@ -41,11 +41,11 @@ PROVEN: dict[str, dict[str, str]] = {
         "code of training": "b6d1fd6bb0034596"
     },
     "sac gymnasium": {
-        "code": "92df38abf33e7a4d",
+        "code": "9750efa23dfff5e9",
         "code of algorithms": "4335828b5b44cff1",
         "code of algorithms/sac": "49f68b79f09127a6",
-        "code of environments": "c6efcca94439f7ce",
-        "code of environments/known": "24b9d1fd5c84639e",
+        "code of environments": "3de2d377baaa5424",
+        "code of environments/known": "9475b06ea11ad17f",
         "code of evaluation": "848f7f3c2c294806",
         "code of fingerprint": "bfdda7c77f281b0e",
         "code of networks": "8bc3c153a1743648",
