@@ -36,9 +36,18 @@ class Section:
     figures: Sequence[go.Figure | Element] = field(default_factory=list)
 
 
-def _file_name(*words: object) -> str:
+def file_name(*words: object) -> str:
     """What a figure is called as a file: `walker-learning-0`."""
     return re.sub("[^A-Za-z0-9_.-]+", "-", "-".join(map(str, words)))[:80].lower().strip("-")
+
+
+def panel(figure: go.Figure, name: str, label: str, file: str) -> str:
+    """A figure as an element of a page, whose script draws it. name: of the element. file: what it is saved as."""
+    # Of all of JSON only "<" could end the element that holds it.
+    data = json.dumps({"frames": [], **json.loads(figure.to_json())}, separators=(",", ":")).replace("<", "\\u003c")
+    return (f'<div class="panel"><div class="tools"></div><div class="figure" id="{name}" role="img" '
+            f'aria-label="{html.escape(label)}" data-name="{file}" style="height:{int(figure.layout.height)}px"></div>'
+            f'</div><script type="application/json" id="{name}-data">{data}</script>')
 
 
 def page(title: str, facts: Sequence[tuple[str, str]], sections: Sequence[Section], missing: Sequence[str] = (),
@@ -59,14 +68,7 @@ def page(title: str, facts: Sequence[tuple[str, str]], sections: Sequence[Sectio
             if not isinstance(figure, go.Figure):
                 parts.append(figure.html())
                 continue
-            # Of all of JSON only "<" could end the element that holds it.
-            data = json.dumps({"frames": [], **json.loads(figure.to_json())}, separators=(",", ":"))
-            data = data.replace("<", "\\u003c")
-            name = _file_name(title, section.title, number)
-            parts.append(f'<div class="panel"><div class="tools"></div><div class="figure" id="figure{number}" '
-                         f'role="img" aria-label="{html.escape(section.title)}" data-name="{name}" '
-                         f'style="height:{int(figure.layout.height)}px"></div></div>'
-                         f'<script type="application/json" id="figure{number}-data">{data}</script>')
+            parts.append(panel(figure, f"figure{number}", section.title, file_name(title, section.title, number)))
             number += 1
     parts.append(f"<footer>{html.escape(footer)}</footer>")
     return ("<!DOCTYPE html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">"
