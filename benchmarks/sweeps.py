@@ -1,6 +1,8 @@
 """Figures of sweeps: kills, a plan of 10,000 runs, two runs at once, and the overhead.
 
-    python benchmarks/sweeps.py kills --kills 20 [--on ray]    12 runs, killed at random, held to an undisturbed sweep
+    python benchmarks/sweeps.py kills --kills 20               12 runs, killed at random, held to an undisturbed sweep
+    python benchmarks/sweeps.py kills --on ray                 the same by Ray on this machine
+    python benchmarks/sweeps.py kills --on cluster             the same on a Ray cluster of three nodes, which die too
     python benchmarks/sweeps.py large                          status and report of 10,000 made-up runs: seconds, memory
     python benchmarks/sweeps.py pair --steps 200000            two walkers at once against one after the other
     python benchmarks/sweeps.py overhead --steps 100000        8 CartPole runs: the sweep's time over the runs' own
@@ -13,6 +15,7 @@ The walker over 20 seeds, for docs/results.md (some hours):
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import os
 import random
@@ -24,6 +27,7 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -40,7 +44,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("figure", choices=("kills", "large", "pair", "overhead"))
     parser.add_argument("--kills", type=int, default=20)
-    parser.add_argument("--on", default="local")
+    parser.add_argument("--on", default="local", choices=("local", "ray", "cluster"))
     parser.add_argument("--steps", type=int, default=2000)
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
@@ -64,30 +68,70 @@ def hashes(root: Path) -> dict[str, str]:
 def kills(folder: Path, options: argparse.Namespace) -> None:
     chance = random.Random(options.seed)
     arguments = ["sweep", "walk", "--env", "CartPole-v1", "--vary", "learning_rate=3e-4,1e-3,3e-3", "gamma=.98,.99",
-                 "--seeds", "0-1", "--total-steps", str(options.steps), "--on", options.on, "--set", *TINY]
+                 "--seeds", "0-1", "--total-steps", str(options.steps), "--set", *TINY]
     subprocess.run(command(folder / "undisturbed", *arguments), check=True, stdout=subprocess.DEVNULL)
-    root, done = folder / "killed", {"driver": 0, "worker": 0}
-    driver = None
-    while True:
-        if driver is None:
-            driver = subprocess.Popen(command(root, *arguments), stdout=subprocess.DEVNULL)
-        try:
-            driver.wait(chance.uniform(2, 30) if sum(done.values()) < options.kills else None)
-            break
-        except subprocess.TimeoutExpired:
-            pass
-        workers = runs_of(root)
-        if workers and chance.random() < 0.6:
-            os.kill(chance.choice(workers), signal.SIGKILL)
-            done["worker"] += 1
-        else:
-            driver.kill()
-            driver.wait()
-            driver = None
-            done["driver"] += 1
-    print(f"kills: {done}")
+    root, done = folder / "killed", {"driver": 0, "worker": 0, "node": 0}
+    with Nodes() if options.on == "cluster" else contextlib.nullcontext() as nodes:
+        on = f"ray:{nodes.address}" if nodes else options.on
+        (folder / "store").mkdir()
+        disturbed = [*command(root, *arguments), "--on", on, *(["--store", str(folder / "store")] if nodes else [])]
+        driver = None
+        while True:
+            if driver is None:
+                driver = subprocess.Popen(disturbed, stdout=subprocess.DEVNULL)
+            try:
+                driver.wait(chance.uniform(2, 30) if sum(done.values()) < options.kills else None)
+                break
+            except subprocess.TimeoutExpired:
+                pass
+            workers, victim = runs_of(root), chance.random()
+            if workers and victim < 0.5:
+                os.kill(chance.choice(workers), signal.SIGKILL)
+                done["worker"] += 1
+            elif nodes and victim < 0.75:
+                nodes.lose(chance)
+                done["node"] += 1
+            else:
+                driver.kill()
+                driver.wait()
+                driver = None
+                done["driver"] += 1
+            print(f"kills: {done}, {ended(root)} runs ended", flush=True)
     undisturbed, killed = hashes(folder / "undisturbed"), hashes(root)
     print(f"{sum(undisturbed[run] == killed.get(run) for run in undisturbed)} of {len(undisturbed)} runs are equal")
+
+
+class Nodes:
+    """A Ray cluster on this machine: a head without CPUs, and two nodes with one each, one of which can be lost."""
+
+    def __enter__(self) -> Nodes:
+        from ray.cluster_utils import Cluster
+
+        os.environ["PYTHONPATH"] = str(Path(__file__).parents[1])  # the nodes' workers find the package by it
+        self._cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "include_dashboard": False})
+        self.address = self._cluster.address
+        self._nodes = [self._add(), self._add()]
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._cluster.shutdown()
+
+    def _add(self) -> Any:
+        return self._cluster.add_node(num_cpus=1, include_dashboard=False)
+
+    def lose(self, chance: random.Random) -> None:
+        """One node dies with all that it runs, and another one comes."""
+        node = self._nodes.pop(chance.randrange(2))
+        self._cluster.remove_node(node, allow_graceful=False)
+        self._nodes.append(self._add())
+
+
+def ended(root: Path) -> int:
+    """Runs that the sweep's journal says have ended."""
+    try:
+        return (root / "sweeps/walk/journal.jsonl").read_text().count('"state_sha256"')
+    except FileNotFoundError:
+        return 0
 
 
 def runs_of(root: Path) -> list[int]:

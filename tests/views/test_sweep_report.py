@@ -3,13 +3,16 @@
 import json
 import math
 import re
+import shutil
 
 import numpy as np
 import plotly.graph_objects as go
 import pytest
 from browser import CHROMIUM, visit
+from helpers import TINY
 from plotly.offline import get_plotlyjs
 
+import colab_rl
 from colab_rl.cli import main
 from colab_rl.runs.places import Places
 from colab_rl.sweeps.driver import Live, Picture
@@ -21,6 +24,7 @@ from colab_rl.views.dashboards.trials import TrialCurves
 from colab_rl.views.live_sweep import LiveSweep
 from colab_rl.views.report import report
 
+SETTINGS = dict(setting.split("=") for setting in TINY)
 RATES = [1e-4, 1e-3, 1e-2]
 
 
@@ -82,6 +86,31 @@ def test_in_a_browser_the_table_sorts_and_a_click_shows_a_trial(tmp_path):
     assert found[1] in ("2", "3") and found[2] in ("0", "1", "4", "5")  # the best first, then the worst
     assert found[3].startswith(f"Trial {found[2]}: learning_rate=")
     assert found[4] == 3 and "walk-t002-s0" in found[5]
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="no chromium")
+def test_a_click_opens_the_dashboards_of_the_trials_runs_and_another_click_those_of_another(tmp_path, one_core):
+    plan, _ = write_sweep(tmp_path / "runs", seeds=(0, 1))
+    for trial in (2, 3):
+        for seed, run in enumerate(plan.runs_of(trial)):
+            colab_rl.train(run, env="CartPole-v1", seed=seed, total_steps=200, settings=SETTINGS, backend="gymnasium",
+                           root=tmp_path / "runs", store="none")
+    shutil.rmtree(tmp_path / "runs" / "walk-t003-s1")
+    path = report("walk", root=tmp_path / "runs", store="none", out=tmp_path / "walk.html")
+    panels = "[...document.querySelectorAll('#trial .figure')].map(one => one.id)"
+    drawn = (f"new Promise(done => {{ const ask = () => document.querySelectorAll('#trial .figure .main-svg').length "
+             f"? done({panels}) : setTimeout(ask, 50); ask(); }})")
+    keys = "document.querySelectorAll('#trial .keys')[0].textContent"
+    found, errors = visit(path, [
+        "document.querySelector('.trials tr[data-trial=\"2\"]').click(); 1", drawn, keys,
+        "document.querySelector('.trials tr[data-trial=\"3\"]').click(); 1", drawn, keys,
+        "document.querySelector('.trials tr[data-trial=\"0\"]').click(); " + panels,
+        "document.querySelector('#trial > button').click(); document.querySelector('#trial').hidden",
+    ], tmp_path / "profile")
+    assert not errors
+    assert found[1] == ["trial-2-0", "trial-2-1"] and "walk-t002-s0" in found[2] and "walk-t002-s1" in found[2]
+    assert found[4] == ["trial-3-0", "trial-3-1"] and "walk-t002" not in found[5]  # of one run, that needs no legend
+    assert found[6] == [] and found[7] is True  # its runs are not here: the curve of the journal stays
 
 
 def test_an_unfinished_sweep_and_one_without_runs_can_be_looked_at(tmp_path):

@@ -17,6 +17,7 @@ from colab_rl.views.dashboards.trials import TrialCurves
 from colab_rl.views.history import History
 from colab_rl.views.palette import COLORS
 from colab_rl.views.report.page import Section, page
+from colab_rl.views.report.trial_dashboards import dashboards_of
 from colab_rl.views.report.trials_table import TrialsTable
 from colab_rl.views.values import text_of
 
@@ -42,7 +43,9 @@ def sweep_page(record: Record, places: Places, mark: str) -> str:
               for run in record.plan.runs_of(trial) if run in record.runs and record.runs[run].state == FAILED}
     made = datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d %H:%M UTC")
     return page(record.plan.sweep, _facts(record.plan, result),
-                _sections(record, result, curves, ranked, failed), missing, f"{mark}, {made}")
+                _sections(record, result, curves, ranked, TrialsTable(
+                    record.plan.sweep, result.trials, curves, failed, dashboards_of(ranked, places, missing))),
+                missing, f"{mark}, {made}")
 
 
 def score_table(record: Record) -> Table:
@@ -69,12 +72,12 @@ def target_of(plan: Plan, result: SweepResult) -> float | None:
 
 
 def _sections(record: Record, result: SweepResult, curves: list[TrialCurves], ranked: list[TrialCurves],
-              reasons: dict[int, str]) -> list[Section]:
+              table: TrialsTable) -> list[Section]:
     few = f"The {len(ranked)} best trials" if len(ranked) > 1 else "The trial"
     target = target_of(record.plan, result)
     sections = [
-        Section("Trials", "A click on a head sorts. A click on a trial, here or in a figure, shows its own runs.",
-                [TrialsTable(record.plan.sweep, result.trials, curves, reasons)]),
+        Section("Trials", "A click on a head sorts. A click on a trial, here or in a figure, opens its own dashboards.",
+                [table]),
         Section("Learning", f"{few}: the interquartile mean of the scores of all seeds, with its 95 % interval. A run "
                 "that stopped early counts with its last score.", [figures.learning_with_intervals(ranked)]),
         Section("Performance profile", "The share of a trial's runs that score more than a value, with its 95 % "

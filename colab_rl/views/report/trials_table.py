@@ -1,15 +1,19 @@
-"""The table of a sweep's trials in its report: it sorts, and a click shows a trial's own curves."""
+"""The table of a sweep's trials in its report: it sorts, and a click opens a trial's own dashboards."""
 
 from __future__ import annotations
 
 import html
 import json
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import plotly.graph_objects as go
 
 from colab_rl.sweeps.trials import TrialResult
 from colab_rl.views.dashboards.style import rounded
 from colab_rl.views.dashboards.trials import TrialCurves
+from colab_rl.views.palette import COLORS, DARK
+from colab_rl.views.report.page import file_name, panel
 from colab_rl.views.values import text_of
 
 STYLE = """
@@ -19,12 +23,15 @@ STYLE = """
   border-bottom: 1px solid rgba(128,128,128,0.3); }
 .trials th { position: sticky; top: 0; background: var(--back); cursor: pointer; }
 .trials tbody tr { cursor: pointer; } .trials tbody tr:hover, .trials tr.shown { background: var(--card); }
-#trial { background: var(--card); border-radius: 8px; padding: 10px 14px; margin-bottom: 18px; }
+#trial { border: 1px solid var(--line); border-radius: 8px; padding: 10px 14px; margin-bottom: 18px; }
 #trial code { overflow-wrap: anywhere; } #trial h3 { margin: 0 0 6px; font-size: 15px; }
+#trial h4 { margin: 14px 0 2px; }
+#trial > button { float: right; font: inherit; font-size: 13px; cursor: pointer; padding: 1px 8px; border-radius: 5px;
+  border: 1px solid var(--line); background: none; color: var(--soft); }
 #trial-plot { height: 260px; }
 """
 
-SCRIPT = """
+SCRIPT = f"const COLORWAYS = {json.dumps([COLORS, [DARK[color] for color in COLORS]])};" + """
 "use strict";
 const trials = JSON.parse(document.getElementById("trials-data").textContent);
 function showTrial(number) {
@@ -35,17 +42,26 @@ function showTrial(number) {
   box.querySelector("h3").textContent = one.title;
   box.querySelector("p").textContent = one.words;
   box.querySelector("code").textContent = one.command;
+  const opened = box.querySelector(".opened"), panels = document.getElementById("trial-panels-" + number);
+  opened.querySelectorAll(".figure").forEach(Plotly.purge);
+  opened.replaceChildren(...panels ? panels.content.cloneNode(true).childNodes : []);
+  const holders = [...opened.querySelectorAll(".figure")];
+  (async () => { for (const holder of holders) if (holder.isConnected) await draw(holder); })();   // the page's
   document.querySelectorAll(".trials tr.shown").forEach(row => row.classList.remove("shown"));
   const row = document.querySelector('.trials tr[data-trial="' + number + '"]');
   if (row) row.classList.add("shown");
-  const text = TEXTS[+dark.matches], back = BACKS[+dark.matches];   // the page's
-  Plotly.react("trial-plot", one.curves.map((curve, i) => (
+  document.getElementById("trial-plot").hidden = holders.length > 0;   // the dashboards show the scores
+  const text = TEXTS[+dark.matches], back = BACKS[+dark.matches];
+  if (!holders.length) Plotly.react("trial-plot", one.curves.map((curve, i) => (
     {x: curve[0], y: curve[1], name: one.names[i], mode: "lines+markers", line: {width: 1.6}, marker: {size: 4}})),
-    {margin: {l: 50, r: 10, t: 6, b: 40}, font: {color: text}, paper_bgcolor: "rgba(0,0,0,0)",
-     plot_bgcolor: "rgba(0,0,0,0)", legend: {orientation: "h", y: 1.12}, hoverlabel: {bgcolor: back},
+    {colorway: COLORWAYS[+dark.matches], margin: {l: 50, r: 10, t: 6, b: 40}, font: {color: text},
+     paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)", legend: {orientation: "h", y: 1.12},
+     hoverlabel: {bgcolor: back},
      xaxis: {title: {text: "environment steps"}, gridcolor: "rgba(128,128,128,0.18)"},
      yaxis: {title: {text: "score"}, gridcolor: "rgba(128,128,128,0.18)"}}, {responsive: true, displayModeBar: false});
+  box.scrollIntoView({block: "start"});
 }
+document.querySelector("#trial > button").onclick = () => { document.getElementById("trial").hidden = true; };
 document.querySelectorAll(".trials tbody tr").forEach(row =>
   row.addEventListener("click", () => showTrial(row.dataset.trial)));
 document.querySelectorAll(".trials th").forEach((head, column) => head.addEventListener("click", () => {
@@ -68,12 +84,13 @@ new MutationObserver((_, watcher) => {   // the page says when all figures are d
 
 @dataclass(frozen=True)
 class TrialsTable:
-    """The trials, and the curves of their runs."""
+    """The trials, the curves of their runs, and of some trials their dashboards, by title."""
 
     sweep: str
     results: Sequence[TrialResult]
     curves: Sequence[TrialCurves]
-    reasons: dict[int, str]
+    reasons: Mapping[int, str]
+    dashboards: Mapping[int, Mapping[str, go.Figure]] = field(default_factory=dict)
 
     def html(self) -> str:
         """As an element of the page. Its script runs when the page's own is there."""
@@ -84,9 +101,11 @@ class TrialsTable:
         data = json.dumps({one.trial: self._details(one, curves)
                            for one, curves in zip(self.results, self.curves, strict=True)}, separators=(",", ":"))
         data = data.replace("<", "\\u003c")  # of all of JSON only it could end the element
-        return (f'<style>{STYLE}</style><div id="trial" hidden><h3></h3><p></p><div id="trial-plot"></div>'
-                '<p>All dashboards of its runs: <code></code></p></div>'
+        return (f'<style>{STYLE}</style>'
                 f'<div class="trials"><table><thead><tr>{heads}</tr></thead><tbody>{rows}</tbody></table></div>'
+                '<div id="trial" hidden><button>close</button><h3></h3><p></p><div id="trial-plot"></div>'
+                '<div class="opened"></div><p>The whole report of its runs, with films: <code></code></p></div>'
+                f'{"".join(self._panels(trial) for trial in self.dashboards)}'
                 f'<script type="application/json" id="trials-data">{data}</script>'
                 f'<script>addEventListener("DOMContentLoaded", () => {{{SCRIPT}}});</script>')
 
@@ -99,6 +118,14 @@ class TrialsTable:
         row = "".join(f'<td data-value="{html.escape(str(value))}">{html.escape(str(text))}</td>'
                       for text, value in cells)
         return f'<tr data-trial="{one.trial}">{row}</tr>'
+
+    def _panels(self, trial: int) -> str:
+        """A trial's dashboards, which the page shows and draws on a click."""
+        parts = "".join(
+            f"<h4>{html.escape(title)}</h4>" + panel(figure, f"trial-{trial}-{i}", title,
+                                                     file_name(self.sweep, f"t{trial:03d}", title))
+            for i, (title, figure) in enumerate(self.dashboards[trial].items()))
+        return f'<template id="trial-panels-{trial}">{parts}</template>'
 
     def _details(self, one: TrialResult, curves: TrialCurves) -> dict[str, object]:
         scores = ", ".join("none" if score is None else text_of(score) for score in one.scores)
