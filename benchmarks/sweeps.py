@@ -80,7 +80,7 @@ def kills(folder: Path, options: argparse.Namespace) -> None:
             if driver is None:
                 driver = subprocess.Popen(disturbed, stdout=subprocess.DEVNULL)
             try:
-                driver.wait(chance.uniform(2, 30) if sum(done.values()) < options.kills else None)
+                driver.wait(chance.uniform(2, 16) if sum(done.values()) < options.kills else None)
                 break
             except subprocess.TimeoutExpired:
                 pass

@@ -77,7 +77,8 @@ class History:
             self.missing.append(f"{identity.name} has no checkpoint yet.")
         self.curves = Curves(identity.name, table_of(self._rows()), [
             Mark(manifest.generation, manifest.iteration, manifest.step, manifest.seconds, manifest.score)
-            for manifest in self.checkpoints], identity.config.get("target_score") or score_threshold(identity.env_id))
+            for manifest in self.checkpoints], identity.config.get("target_score") or score_threshold(identity.env_id),
+            identity.config.get("seed"))
         if self.checkpoints and not self.curves.has("evaluation/score"):
             self.missing.append(f"{identity.name} was not evaluated yet: evaluations come every "
                                 f"{identity.config['eval_every']} iterations.")

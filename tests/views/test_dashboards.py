@@ -139,6 +139,26 @@ def test_learning_draws_every_column_marks_checkpoints_and_resumes_and_switches_
         assert np.allclose(xs[returns], run.column(column)[thinned(run.column("episode/return"))] * scale)
 
 
+@pytest.mark.parametrize("labels", [["w1"], ["w1", "w2"]])
+def test_a_hovered_place_says_run_seed_value_and_generation(labels):
+    marks = [dashboards.Mark(7, 100, 100_000, 1.0), dashboards.Mark(8, 200, 200_000, 2.0)]
+    runs = [dataclasses.replace(curves(label), checkpoints=marks, seed=seed) for seed, label in enumerate(labels, 3)]
+    figure = dashboards.learning(runs)
+    for run in runs:
+        smooth, = (trace for trace in traces(figure, "smoothed") if trace.legendgroup == run.label)
+        generations = [re.fullmatch(rf"{run.label}, seed {run.seed}: smoothed [-\d.]+(?:, generation (\d))?", text)[1]
+                       for text in smooth.text]
+        assert list(dict.fromkeys(generations)) == [None, "7", "8"]
+    losses = traces(figure, "policy loss") or traces(figure, labels[-1])
+    assert losses and all(trace.hovertemplate.startswith(trace.legendgroup) for trace in losses if len(runs) > 1)
+
+
+def test_the_first_of_several_scores_stands_on_top():
+    figure = dashboards.scores([dashboards.Contender(label, np.arange(5.0)) for label in ("first", "second")])
+    first, second = (note.y for note in figure.layout.annotations)
+    assert first > second and min(figure.data[0].y) > max(figure.data[3].y)
+
+
 def test_columns_of_another_algorithm_get_plots_too():
     t = np.arange(10.0)
     figure = dashboards.learning(dashboards.Curves("sac", {

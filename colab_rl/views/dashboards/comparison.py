@@ -131,8 +131,8 @@ def scores(contenders: Sequence[Contender]) -> go.Figure:
         return empty("No episodes were evaluated.")
     figure = figure_of(height=88 + 84 * len(contenders))
     generator = np.random.default_rng(0)
-    for row, contender in enumerate(contenders):
-        color = COLORS[row % len(COLORS)]
+    for number, contender in enumerate(contenders):
+        row, color = len(contenders) - 1 - number, COLORS[number % len(COLORS)]  # the first one on top
         returns = contender.returns
         jitter = row + 0.12 + generator.uniform(0, 0.3, len(returns))
         figure.add_trace({"type": "scatter", "mode": "markers", "x": rounded(returns, 6), "y": rounded(jitter),

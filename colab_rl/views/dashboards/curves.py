@@ -31,13 +31,25 @@ class Curves:
     """A run's metrics, under the name that the figures give it.
 
     table: a (rows,) float64 array for each column (docs/reference/metrics.md), NaN if a cell is empty.
-    goal: the return that counts as solved, drawn as a line.
+    goal: the return that counts as solved, drawn as a line. seed: of the run, None if nobody knows it.
     """
 
     label: str
     table: Mapping[str, np.ndarray]
     checkpoints: Sequence[Mark] = ()
     goal: float | None = None
+    seed: int | None = None
+
+    @property
+    def whose(self) -> str:
+        """`walker, seed 3`."""
+        return self.label if self.seed is None else f"{self.label}, seed {self.seed}"
+
+    def generations(self) -> np.ndarray:
+        """(rows,) int64, by row the newest checkpoint's generation, -1 before the first."""
+        marks = sorted(self.checkpoints, key=lambda mark: mark.iteration)
+        newest = np.searchsorted([mark.iteration for mark in marks], self.column("iteration"), side="right")
+        return np.array([-1, *(mark.generation for mark in marks)])[newest]
 
     @property
     def rows(self) -> int:

@@ -86,19 +86,26 @@ def _returns(runs: Sequence[Curves]) -> Plot:
         if run.has(returned):
             lines.append(run.line(training if alone else "training", returned, color=color, width=1, opacity=0.45,
                                   in_title=alone))
-            lines.append(run.line("smoothed", smoothed(run.column(returned), max(3, run.rows // 30)), color=color,
-                                  width=2.4, in_title=False))
+            smooth = smoothed(run.column(returned), max(3, run.rows // 30))
+            lines.append(run.line("smoothed", smooth, color=color, width=2.4, in_title=False,
+                                  hover=_smoothed_words(run, smooth)))
         if run.has(scored):
             known = np.isfinite(run.column(scored))
             scores, spreads = run.column(scored)[known], run.column("evaluation/std")[known]
             lines.append(run.line(evaluation, scored, kind="points", error=spreads, color=score_color, in_title=alone,
-                                  hover=[f"{run.label}: score {text_of(score)} ± {text_of(spread)}"
+                                  hover=[f"{run.whose}: score {text_of(score)} ± {text_of(spread)}"
                                          for score, spread in zip(scores, spreads, strict=True)]))
         lines += _checkpoint_marks(run, mark_color, alone)
         lines += _resume_marks(run, lines)
     lines += _goals(runs)
     return Plot(RETURN.title, RETURN.unit, lines, height=260,
                 note="" if alone else "line: training, dots: evaluation, diamonds: checkpoints")
+
+
+def _smoothed_words(run: Curves, smooth: np.ndarray) -> list[str]:
+    """What each place of the smoothed line says: whose it is, how much, and the newest checkpoint by then."""
+    return [f"{run.whose}: smoothed {text_of(value)}" + (f", generation {generation}" if generation >= 0 else "")
+            for value, generation in zip(smooth.tolist(), run.generations().tolist(), strict=True)]
 
 
 def _goals(runs: Sequence[Curves]) -> list[Line]:
@@ -120,7 +127,7 @@ def _checkpoint_marks(run: Curves, color: str, alone: bool) -> list[Line]:
     steps, returns = run.column("step")[known], run.column("episode/return")[known]
     heights = [mark.score if mark.score is not None
                else float(np.interp(mark.step, steps, returns)) if len(steps) else 0.0 for mark in run.checkpoints]
-    texts = [f"{run.label}: generation {mark.generation}, step {mark.step:,}"
+    texts = [f"{run.whose}: generation {mark.generation}, step {mark.step:,}"
              + (f", score {text_of(mark.score)}" if mark.score is not None else ", not evaluated")
              for mark in run.checkpoints]
     xs = (np.array([mark.step for mark in run.checkpoints], float),

@@ -104,8 +104,8 @@ def stacked(plots: Sequence[Plot], x_axis: XAxis, *, top: int = 0, x_range: tupl
         high = 1 - (offset + room) / inner
         low = max(0.0, high - plot.height / inner)
         offset += room + plot.height + GAP
-        traces += [{**trace_of(line, number, plot.unit), "meta": line.group if keys else line.key}
-                   for line in plot.lines]
+        traces += [{**trace_of(line, number, plot.unit, line.group if keys else ""),
+                    "meta": line.group if keys else line.key} for line in plot.lines]
         axes |= _axes_of(plot, number, [low, high], x_axis, number == len(plots), x_range)
         annotations.append(text_at(title, high, yshift=2, font={"size": 12.5}, name=f"title{number}"))
     annotations += [text_at(text, 1, yshift=LEGEND_LINE * (len(above) - 1 - i) + 6,
@@ -158,8 +158,8 @@ def title_of(plot: Plot) -> str:
     return "<br>".join(lines)
 
 
-def trace_of(line: Line, number: int, unit: str) -> dict[str, Any]:
-    """A Plotly scatter trace for plot `number`."""
+def trace_of(line: Line, number: int, unit: str, whose: str = "") -> dict[str, Any]:
+    """A Plotly scatter trace for plot `number`. whose: what a hovered place says before the line's name."""
     if line.kind == "band" and line.error is not None:
         edges = np.concatenate([line.y - line.error, (line.y + line.error)[::-1]])
         return {"type": "scatter", "x": rounded(np.concatenate([line.x, line.x[::-1]])), "y": rounded(edges),
@@ -177,7 +177,8 @@ def trace_of(line: Line, number: int, unit: str) -> dict[str, Any]:
         "legendgroup": line.group,
         "mode": "markers" if line.kind == "points" else "lines", "connectgaps": line.kind == "line",
         "line": {"color": line.color, "width": line.width, "dash": line.dash},
-        "hovertemplate": f"{plain(line.name)}: %{{y:.4g}} {plain(unit)}<extra></extra>",
+        "hovertemplate": f"{plain(', '.join(dict.fromkeys(filter(None, (whose, line.name)))))}: %{{y:.4g}} "
+                         f"{plain(unit)}<extra></extra>",
     }
     if line.kind == "points":
         trace["marker"] = {"color": line.color, "size": 11 if line.symbol != "circle" else 7, "symbol": line.symbol}
