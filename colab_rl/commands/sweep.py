@@ -40,7 +40,7 @@ from colab_rl.sweeps.search import optuna
 from colab_rl.sweeps.trials import Record, SweepResult
 from colab_rl.training.request import DEFAULT_ENVIRONMENT
 from colab_rl.training.stopping import StopRequest
-from colab_rl.views.live import duration
+from colab_rl.views.values import duration
 
 MANY = 10_000         # runs that are not begun without being asked twice
 TRIALS = 20          # of a search

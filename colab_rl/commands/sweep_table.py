@@ -6,8 +6,7 @@ from colab_rl.progress import progress_bar, say
 from colab_rl.sweeps.driver import Picture
 from colab_rl.sweeps.plan import Plan
 from colab_rl.sweeps.trials import HEAD, Record
-from colab_rl.views.live import duration
-from colab_rl.views.values import text_of
+from colab_rl.views.values import duration, text_of
 
 MOST_SHOWN = 4  # runs in the line
 

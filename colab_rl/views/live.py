@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from colab_rl.views.palette import BLUE, GREEN, GREY, RED
-from colab_rl.views.values import LARGEST, text_of, value_range
+from colab_rl.views.values import LARGEST, duration, text_of, value_range
 
 FREQUENT = 600.0          # seconds for which an update may come each second
 RAREST = 15.0             # seconds between two updates in the end
@@ -212,14 +212,6 @@ def short(number: float) -> str:
         if abs(number) >= size:
             return f"{number / size:g}{letter}"
     return f"{number:g}"
-
-
-def duration(seconds: float) -> str:
-    """Seconds for people: 42 s, 7 min, 3 h 05 min."""
-    if not 90 <= seconds < 1e9:
-        return f"{text_of(seconds, 0)} s"
-    minutes = round(seconds / 60)
-    return f"{minutes} min" if minutes < 60 else f"{minutes // 60} h {minutes % 60:02} min"
 
 
 def _mean(points: list[tuple[float, float]]) -> tuple[float, float]:

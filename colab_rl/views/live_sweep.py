@@ -8,9 +8,9 @@ from collections.abc import Callable, Sequence
 
 from colab_rl.sweeps.driver import Live, Picture
 from colab_rl.sweeps.trials import Record, TrialResult
-from colab_rl.views.live import FREQUENT, HEIGHT, LEFT, RAREST, RIGHT, TOP, WIDTH, duration, in_place, short, ticks
+from colab_rl.views.live import FREQUENT, HEIGHT, LEFT, RAREST, RIGHT, TOP, WIDTH, in_place, short, ticks
 from colab_rl.views.palette import COLORS, GREY
-from colab_rl.views.values import text_of, value_range
+from colab_rl.views.values import duration, text_of, value_range
 
 MOST_ENDED = 8    # trials of the table that have ended, the best ones
 BOTTOM = 24

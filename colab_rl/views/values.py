@@ -18,6 +18,14 @@ def text_of(value: float, decimals: int = 1, most: int = 11, flags: str = "") ->
     return next((form for form in forms if len(form) <= most), forms[-1])
 
 
+def duration(seconds: float) -> str:
+    """Seconds for people: 42 s, 7 min, 3 h 05 min."""
+    if not 90 <= seconds < 1e9:
+        return f"{text_of(seconds, 0)} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 60 else f"{minutes // 60} h {minutes % 60:02} min"
+
+
 def words_of(name: str) -> str:
     """A series' name for people: `hip_1` is `hip 1`."""
     return name.replace("_", " ")

@@ -6,7 +6,8 @@ import re
 import pytest
 
 from colab_rl.progress import Watcher
-from colab_rl.views.live import MOST_POINTS, RAREST, LivePlot, Series, duration, short, ticks
+from colab_rl.views.live import MOST_POINTS, RAREST, LivePlot, Series, short, ticks
+from colab_rl.views.values import duration
 
 
 class Hours:

@@ -20,12 +20,11 @@ from colab_rl.evaluation.episode import Episode
 from colab_rl.runs.identity import Identity
 from colab_rl.views import dashboards
 from colab_rl.views.history import MOST_EPISODES, History
-from colab_rl.views.live import duration
 from colab_rl.views.report.films import films_of
 from colab_rl.views.report.page import Section
 from colab_rl.views.report.settings_table import made_of
 from colab_rl.views.report.verdict import Judged, Verdict, verdict_of
-from colab_rl.views.values import text_of
+from colab_rl.views.values import duration, text_of
 
 
 class Subject(NamedTuple):
