@@ -399,7 +399,7 @@ def test_the_comparison_shows_the_numbers_of_its_returns(walk):
     assert cells["Steps to 290"] == f"{run.column('step')[first]:,.0f}"
     early = dashboards.Contender("a:1", returns, [walk], run, int(run.column("step")[first]) - 1, 290.0)
     later = {name: columns for name, columns in dashboards.comparison([early, contender]).rows}
-    assert later["Steps to 290"] == ["-", cells["Steps to 290"]] and later["Minutes to 290"][0] == "-"
+    assert later["Steps to 290"] == ["-", cells["Steps to 290"]] and later["Time to 290"][0] == "-"
     refuted = dashboards.comparison([dataclasses.replace(contender, returns=returns - 15)])
     assert "Steps to 290" not in dict(refuted.rows)
     assert len(dashboards.scores([contender]).data) == 2
@@ -612,3 +612,17 @@ def test_text_is_there_at_once_and_the_figure_that_is_looked_at_is_drawn_first(t
     assert errors == []
     assert order == ["figure0", "figure3", "figure2", "figure1"]
     assert painted < library / 2
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="no chromium")
+@pytest.mark.parametrize(("width", "lines"), [(1280, 1), (400, 2)])
+def test_a_sentence_over_a_figure_takes_the_width_there_is(tmp_path, width, lines):
+    path = tmp_path / "page.html"
+    path.write_text(page("run", [], [Section("Optimizer", "", [dashboards.optimizer([curves()])])]))
+    (notes, over, under), errors = visit(path, [
+        "document.querySelector('.figure').layout.annotations.filter(n => /^above/.test(n.name)).map(n => n.text)",
+        "Math.max(...[...document.querySelectorAll('.updatemenu-button')].map(b => b.getBoundingClientRect().bottom))",
+        "document.querySelector('.annotation[data-index=\"0\"]').getBoundingClientRect().top",
+    ], tmp_path / "profile", width=width)
+    assert not errors and len(notes) == lines and " ".join(notes).count("Nothing unhealthy in the last fifth") == 1
+    assert 0 < under - over < 60 + 18 * lines  # no hole is left

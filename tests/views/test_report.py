@@ -194,7 +194,7 @@ def test_a_report_shows_the_best_that_is_whole_as_evaluate_scores_it(places, cap
     result = colab_rl.evaluate("first", episodes=4, **places)
     assert "skipping a checkpoint" in capsys.readouterr().err
     page = build_page(["first"], episodes=4, **places)
-    assert f"<dd>generation {int(second.name[:8])}</dd>" in page
+    assert f"This is generation {int(second.name[:8])}, " in page
     assert table_in(page)["Score ± deviation"] == [f"{result.returns.mean():.1f} ± {result.returns.std():.1f}"]
     assert "could not be evaluated" not in page
     assert f"skipping a checkpoint: checkpoints/{best.stem}" in missing_in(page)

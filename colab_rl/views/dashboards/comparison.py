@@ -14,7 +14,7 @@ from colab_rl.views.dashboards import measures
 from colab_rl.views.dashboards.curves import Curves
 from colab_rl.views.dashboards.style import PHONE, empty, figure_of, plain, rounded, text_at, wrapped
 from colab_rl.views.palette import COLORS, css_name
-from colab_rl.views.values import text_of
+from colab_rl.views.values import duration, text_of
 
 NONE = "-"
 TABLE_STYLE = """
@@ -93,9 +93,11 @@ def rows_of(contenders: Sequence[Contender]) -> list[tuple[str, list[str]]]:
     goals = {contender.solved_at for contender in contenders} - {None}
     goal = f"{goals.pop():g}" if len(goals) == 1 else "solved"
 
-    def each(words: str, measure: Callable[[Contender], float], decimals: int = 0) -> tuple[str, list[str]]:
+    def each(words: str, measure: Callable[[Contender], float], decimals: int = 0,
+             text: Callable[[float], str] | None = None) -> tuple[str, list[str]]:
         values = [measure(contender) for contender in contenders]
-        return words, [text_of(value, decimals, 14, ",") if np.isfinite(value) else NONE for value in values]
+        return words, [NONE if not np.isfinite(value) else text(value) if text else text_of(value, decimals, 14, ",")
+                       for value in values]
 
     def gait(words: str, measure: Callable[[Episode], float], decimals: int) -> tuple[str, list[str]]:
         return each(words, lambda contender: measures.mean_of(measure, contender.episodes), decimals)
@@ -110,7 +112,7 @@ def rows_of(contenders: Sequence[Contender]) -> list[tuple[str, list[str]]]:
             each("Episodes", lambda contender: float(len(contender.returns))),
             each("Trained for, steps", lambda contender: float(contender.step)),
             each(f"Steps to {goal}", lambda contender: solved(contender)[0]),
-            each(f"Minutes to {goal}", lambda contender: solved(contender)[1] / 60, 1),
+            each(f"Time to {goal}", lambda contender: solved(contender)[1], text=duration),
             gait("Speed, m/s", measures.speed, 2),
             gait("Energy per metre, J/m", measures.energy_per_metre, 0),
             gait("Stride frequency, Hz", measures.stride_frequency, 2)]

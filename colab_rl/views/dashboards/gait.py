@@ -230,9 +230,11 @@ def _generic(episode: Episode) -> list[Plot]:
     for (stem, _), members in groups.items():
         for start in range(0, len(members), 4):
             part = members[start:start + 4]
-            title = words_of(stem if len(members) == 1 else f"{part[0]} to {part[-1].rpartition('_')[2]}")
+            last = part[-1].rpartition("_")[2]
+            title = words_of(stem if len(members) == 1 else part[0] if len(part) == 1 else
+                             f"{part[0]} {'and' if len(part) == 2 else 'to'} {last}")
             known = {words_of(name) if len(part) > 1 else "": name for name in part}
-            plots.append(_channels(episode, title, known, COLORS, height=110))
+            plots.append(_channels(episode, title, known, colors_of(part), height=110))
     if len(names) > MOST_CHANNELS and plots:
         plots[-1] = replace(plots[-1], note=f"({len(names) - MOST_CHANNELS} more channels recorded)")
     return plots

@@ -69,24 +69,23 @@ def _lines(runs: Sequence[Curves], columns: dict[str, str], dashes: dict[str, st
     return lines
 
 
-def _sentences(runs: Sequence[Curves]) -> list[str]:
-    """The lines above the plots: of one run each symptom with its reason, of several which run has which symptom."""
+def _sentences(runs: Sequence[Curves]) -> list[list[str]]:
+    """What stands above the plots: of one run each symptom with its reason, of several which run has which symptom."""
     if len(runs) == 1:
         if runs[0].rows < FEWEST_ROWS:
-            return wrapped(FEW + ".")
+            return [wrapped(FEW + ".")]
         found = diagnose(runs[0])
         said = [_signed(RED, "<b>!</b>", symptom.sentence) for symptom in found if symptom.alarm]
         said = said or [_signed(GREEN, "✓", HEALTHY + ".")]
-        said += [_signed(GREY, "·", symptom.sentence) for symptom in found if not symptom.alarm]
-        return [line for lines in said for line in lines]
+        return said + [_signed(GREY, "·", symptom.sentence) for symptom in found if not symptom.alarm]
     groups: dict[str, list[str]] = {HEALTHY: [], FEW: []}
     for run in runs:  # notes are for the report of a run alone
         briefs = [symptom.brief for symptom in diagnose(run) if symptom.alarm]
         for words in [FEW] if run.rows < FEWEST_ROWS else dict.fromkeys(briefs) or [HEALTHY]:
             groups.setdefault(words, []).append(run.label)
     signs = {HEALTHY: (GREEN, "✓"), FEW: (GREY, "·")}
-    return [line for words, labels in groups.items() if labels
-            for line in _signed(*signs.get(words, (RED, "<b>!</b>")), f"{words}: {', '.join(labels)}")]
+    return [_signed(*signs.get(words, (RED, "<b>!</b>")), f"{words}: {', '.join(labels)}")
+            for words, labels in groups.items() if labels]
 
 
 def _signed(color: str, sign: str, sentence: str) -> list[str]:

@@ -43,10 +43,10 @@ def learning(runs: Runs, *, root: Location = None, store: Location = None) -> go
     return with_x_buttons(plots, found)
 
 
-def with_x_buttons(plots: Sequence[Plot], runs: Sequence[Curves], above: Sequence[str] = ()) -> go.Figure:
+def with_x_buttons(plots: Sequence[Plot], runs: Sequence[Curves], above: Sequence[Sequence[str]] = ()) -> go.Figure:
     """The plots, whose lines `Curves.line` made, under buttons that switch all of them to another unit of x.
 
-    x goes from 0 to the end of the longest run, in every figure of these runs. above: lines of text over the plots.
+    x goes from 0 to the end of the longest run, in every figure of these runs. above: see `stacked`.
     """
     # value_range, since a damaged table may hold any number.
     ranges = [(0.0, 1.01 * value_range(np.concatenate([[0.0], *(run.xs()[i] for run in runs)]), 0)[1] or 1.0)

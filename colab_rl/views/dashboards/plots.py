@@ -82,16 +82,18 @@ class XAxis:
 
 
 def stacked(plots: Sequence[Plot], x_axis: XAxis, *, top: int = 0, x_range: tuple[float, float] | None = None,
-            above: Sequence[str] = (), keys: Sequence[str] = ()) -> go.Figure:
+            above: Sequence[Sequence[str]] = (), keys: Sequence[str] = ()) -> go.Figure:
     """Plots one under the other with one x axis.
 
-    top: pixels kept free above them, for buttons; above: lines of text that stand there.
+    top: pixels kept free above them, for buttons; above: sentences that stand there, each in lines for a phone, which
+        a wide page joins.
     keys: the groups of lines, if the lines differ by them; they are named above the plots. A page shows them, or the
         names of the lines, as buttons that hide and show; it finds them in the layout's `meta`.
     """
     named = legend(keys) if keys else []
-    above = [*named, *above]
-    top += LEGEND_LINE * len(above) + (LEGEND_GAP if above else 0)
+    lines = {**{f"legend{i}": line for i, line in enumerate(named)},
+             **{f"above{i}-{j}": line for i, sentence in enumerate(above) for j, line in enumerate(sentence)}}
+    top += LEGEND_LINE * len(lines) + (LEGEND_GAP if lines else 0)
     titles = [title_of(plot) for plot in plots]
     rooms = [7 + LINE * (title.count("<br>") + 1) for title in titles]
     inner = sum(rooms) + sum(plot.height + GAP for plot in plots)
@@ -108,10 +110,10 @@ def stacked(plots: Sequence[Plot], x_axis: XAxis, *, top: int = 0, x_range: tupl
                     "meta": line.group if keys else line.key} for line in plot.lines]
         axes |= _axes_of(plot, number, [low, high], x_axis, number == len(plots), x_range)
         annotations.append(text_at(title, high, yshift=2, font={"size": 12.5}, name=f"title{number}"))
-    annotations += [text_at(text, 1, yshift=LEGEND_LINE * (len(above) - 1 - i) + 6,
-                            name=f"legend{i}" if i < len(named) else f"above{i}") for i, text in enumerate(above)]
+    annotations += [text_at(text, 1, yshift=LEGEND_LINE * (len(lines) - 1 - i) + 6, name=name)
+                    for i, (name, text) in enumerate(lines.items())]
     figure.add_traces(traces)
-    room = LEGEND_LINE * len(named) + (LEGEND_GAP if named and len(above) == len(named) else 0)
+    room = LEGEND_LINE * len(named) + (LEGEND_GAP if named and not above else 0)
     figure.update_layout(annotations=annotations, hovermode="x unified", **axes,
                          meta={"keys": _keys(plots, keys), "legend_pixels": room})
     return figure

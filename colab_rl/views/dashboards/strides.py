@@ -63,7 +63,7 @@ def stride_cycle(episodes: Episodes, *, root: Location = None, store: Location =
             plots.append(Plot(title, unit, lines, height=110))
     counts = ", ".join(f"{label} {_strides(episode)}".strip() for label, episode in walking.items())
     return stacked(plots, XAxis("% of a stride, from landing to landing", "%", "%{x:.0f} % of the stride"),
-                   x_range=(0, 100), above=[f"strides averaged: {counts}"] if len(walking) < 4 else [],
+                   x_range=(0, 100), above=[[f"strides averaged: {counts}"]] if len(walking) < 4 else [],
                    keys=list(shown) if len(shown) > 1 else [])
 
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 
+from colab_rl.views.dashboards.plots import LEGEND_LINE
 from colab_rl.views.palette import DARK, DARK_BACKS, DARK_TEXTS, LIGHT_BACKS, LIGHT_TEXTS
 
 SCRIPT = f"const DARK = {json.dumps(DARK)}, TEXTS = {json.dumps([LIGHT_TEXTS[0], DARK_TEXTS[0]])}, " \
-         f"BACKS = {json.dumps([LIGHT_BACKS[0], DARK_BACKS[0]])};" + r"""
+         f"BACKS = {json.dumps([LIGHT_BACKS[0], DARK_BACKS[0]])}, " \
+         f"LINE_PIXELS = {LEGEND_LINE}, WIDE_LINE = 130;" + r"""
 "use strict";
 const dark = matchMedia("(prefers-color-scheme: dark)");
 const narrow = matchMedia("(max-width: 700px)");
@@ -27,13 +29,11 @@ function read(holder) {
     for (const slider of layout.sliders || []) for (const step of slider.steps)
       for (const [key, value] of Object.entries(step.args[1] || {}))
         if (/^annotations.*text$/.test(key)) step.args[1][key] = inOneLine(value);
+    raise(layout, joinSentences(layout));
   }
   if (pixels) {   // the page's own legend stands for the drawn one
-    const inner = layout.height - layout.margin.t - layout.margin.b;
     layout.annotations = layout.annotations.filter(note => !/^legend/.test(note.name));
-    layout.margin.t -= pixels;
-    layout.height -= pixels;
-    for (const control of [...(layout.updatemenus || []), ...(layout.sliders || [])]) control.y -= pixels / inner;
+    raise(layout, pixels);
   }
   if (narrow.matches) {   // a finger scrolls the page, and does not zoom
     layout.dragmode = false;
@@ -43,6 +43,24 @@ function read(holder) {
   layout.font = {...layout.font, color: text_color};
   layout.hoverlabel = {...layout.hoverlabel, bgcolor: back, font: {color: text_color}};
   return figure;
+}
+function raise(layout, pixels) {   // takes so many pixels out of the room over the plots
+  const inner = layout.height - layout.margin.t - layout.margin.b;
+  layout.margin.t -= pixels;
+  layout.height -= pixels;
+  for (const control of [...(layout.updatemenus || []), ...(layout.sliders || [])]) control.y -= pixels / inner;
+}
+function joinSentences(layout) {   // the lines over the plots are a phone's; the pixels that joining them frees
+  const lines = (layout.annotations || []).filter(note => /^above/.test(note.name)), kept = [];
+  for (const line of lines) {
+    const last = kept.at(-1), text = line.text.trim();
+    const joins = last && last.name.split("-")[0] === line.name.split("-")[0]
+      && plainText(last.text + " " + text).length <= WIDE_LINE;
+    if (joins) last.text += " " + text; else kept.push(line);
+  }
+  kept.forEach((line, i) => line.yshift = lines.at(-1).yshift + (kept.length - 1 - i) * LINE_PIXELS);
+  layout.annotations = (layout.annotations || []).filter(note => !lines.includes(note) || kept.includes(note));
+  return (lines.length - kept.length) * LINE_PIXELS;
 }
 function inOneLine(text) { return text.replaceAll("<br>", "  "); }
 async function draw(holder) {

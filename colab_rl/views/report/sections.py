@@ -121,7 +121,7 @@ def facts_of(subjects: Sequence[Subject]) -> list[tuple[str, str]]:
         facts.append(("Score", confirmed.brief()))
     elif best_one and best_one.score is not None:
         facts.append(("Best evaluation, not confirmed", text_of(best_one.score)))
-    if manifest:
+    if manifest and subjects[0].judged is None:  # else the verdict says it
         facts.append(("Shown", f"generation {manifest.generation}"))
     return facts
 
