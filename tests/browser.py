@@ -11,6 +11,8 @@ import subprocess
 import urllib.request
 from pathlib import Path
 
+from colab_rl.views.palette import contrast
+
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 
 
@@ -105,3 +107,12 @@ TEXTS = """(() => {
   }
   return found;
 })()"""
+
+
+def low_contrasts(found):
+    """Of what TEXTS finds, what a reader can hardly see."""
+    def color(parts):
+        return "#" + "".join(f"{round(part):02x}" for part in parts)
+
+    return [(words, color(front), color(back)) for words, front, back in found
+            if contrast(color(front), color(back)) < 4.5]

@@ -10,7 +10,7 @@ import gymnasium
 import numpy as np
 import plotly.graph_objects as go
 import pytest
-from browser import CHROMIUM, TEXTS, visit
+from browser import CHROMIUM, TEXTS, low_contrasts, visit
 
 from colab_rl import Channels, dashboards, train
 from colab_rl.environments import describe
@@ -301,7 +301,7 @@ def test_a_healthy_optimizer_is_said_to_be_one_also_when_its_learning_rate_has_e
 def test_the_gait_holds_every_part_and_its_frames_move_body_and_cursor(walk):
     figure = dashboards.gait({"early": walk, "late": dataclasses.replace(walk, total_return=123.4)}, gamma=0.9)
     titles = texts(figure)
-    for words in ("late", "return 123.4", "Feet on the ground", "duty factor", "Hull angle", "Hip speed", "Knee angle",
+    for words in ("late", "return 123.4", "Legs on the ground", "duty factor", "Hull angle", "Hip speed", "Knee angle",
                   "Actions", "Reward so far", "motors", "discounted by 0.9"):
         assert words in titles, words
     assert {trace.visible for trace in figure.data if trace.legendgroup == "early"} == {False}
@@ -507,15 +507,6 @@ def test_a_report_of_a_large_run_stays_under_10_mb(walk):
     started = time.process_time()
     assert len(large_page(walk).encode()) < 10e6
     assert time.process_time() - started < 30
-
-
-def low_contrasts(found):
-    """Of what TEXTS finds, what a reader can hardly see."""
-    def color(parts):
-        return "#" + "".join(f"{round(part):02x}" for part in parts)
-
-    return [(words, color(front), color(back)) for words, front, back in found
-            if contrast(color(front), color(back)) < 4.5]
 
 
 @pytest.mark.skipif(CHROMIUM is None, reason="no Chromium here")

@@ -18,7 +18,7 @@ import nbclient
 import nbformat
 import numpy as np
 import pytest
-from browser import CHROMIUM, visit
+from browser import CHROMIUM, TEXTS, low_contrasts, visit
 from helpers import NAMES, TINY, WatchedStorage, flip
 from plotly.offline import get_plotlyjs
 
@@ -36,6 +36,8 @@ from colab_rl.views.report import build_page, report
 
 pytestmark = pytest.mark.usefixtures("one_core")
 
+FRAME = "document.querySelector('iframe').contentDocument"
+VIEW = "document.querySelector('iframe').contentWindow"
 SETTINGS = dict(setting.split("=") for setting in TINY)
 NOTEBOOK = Path(__file__).parents[2] / "notebooks" / "02_analyze.ipynb"
 
@@ -423,6 +425,16 @@ def test_the_notebook_runs_twice_and_its_dashboards_draw(places, tmp_path):
     assert errors == []
     assert len(answers[0]) >= 4 and sum(count > 0 for count in answers[0]) >= 3
     assert (tmp_path / "first-second-report.html").exists()
+    for width, dark in ((1280, False), (400, True)):
+        (texts, wide, off), errors = visit(tmp_path / "book.html", [
+            "new Promise(done => { const ask = () => document.querySelector('iframe')?.contentDocument.body"
+            "?.dataset.drawn ? done(1) : setTimeout(ask, 50); ask(); })"
+            f".then(() => {TEXTS.replace('document', FRAME).replace('SVGElement', f'{VIEW}.SVGElement')})",
+            f"{FRAME}.documentElement.scrollWidth - {FRAME}.documentElement.clientWidth",
+            f"{FRAME}.querySelector('.keys button').click(); [...{FRAME}.querySelectorAll('.figure')].some(figure => "
+            "(figure.data || []).some(trace => trace.visible === 'legendonly'))",
+        ], tmp_path / f"profile-{width}-{dark}", width=width, dark=dark)
+        assert not errors and len(texts) > 50 and not low_contrasts(texts) and wide == 0 and off is True
 
 
 def test_figures_and_tables_take_a_runs_name(places, monkeypatch):

@@ -247,7 +247,7 @@ def _contacts(episode: Episode) -> Plot:
     lines = [Line(words_of(name), episode.time, np.where(episode[name] > 0.5, float(height), np.nan),
                   color=(RED, BLUE)[i % 2], width=12, kind="steps", in_title=False)
              for i, (name, height) in enumerate(zip(names, heights, strict=True))]
-    return Plot("Feet on the ground", "", lines, height=64, y_range=(0.4, len(names) + 0.6),
+    return Plot("Legs on the ground", "", lines, height=64, y_range=(0.4, len(names) + 0.6),
                 y_ticks=(heights, [name.replace("contact_", "leg ") for name in names]), note=contact_sentence(episode))
 
 
