@@ -1,11 +1,12 @@
-"""Whether what the notebooks install on Colab's images changes anything there: `python tools/resolve.py`.
+"""Whether the package with all its extras changes anything on Colab's images: `python tools/resolve.py`.
 
-For each `.ci/colab-*-pyNNN.txt`, the list of what an image holds: what of the package's requirements is there has to
-fit, and pip is asked what it would install for the rest, every package of the image held at its version.
+For each `.ci/colab-*-pyNNN.txt`, the list of what an image holds: what of the requirements is there has to fit,
+and pip is asked what it would install for the rest, every package of the image held at its version.
 """
 
 from __future__ import annotations
 
+import configparser
 import json
 import re
 import subprocess
@@ -15,10 +16,18 @@ from pathlib import Path
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-from colab_rl.requirements import EXPORT, SEARCH, needs
+from colab_rl.requirements import needs
 
 HOME = Path(__file__).parents[1]
 SPARED = {"torch"}  # the image has it from a file of its own
+
+
+def extras() -> list[Requirement]:
+    """What the extras of setup.cfg name."""
+    setup = configparser.ConfigParser()
+    setup.read(HOME / "setup.cfg")
+    lines = "\n".join(setup["options.extras_require"].values()).splitlines()
+    return [Requirement(line) for line in lines if line and not line.startswith("#")]
 
 
 def packages(image: Path) -> dict[str, str]:
@@ -32,8 +41,8 @@ def check(image: Path) -> list[str]:
     held = packages(image)
     major, minor = re.search(r"-py(\d)(\d+)\.txt", image.name).groups()
     wrong, missing = [], []
-    wanted = [need.requirement for need in needs() if need.requirement.name not in SPARED]
-    for need in (*wanted, *map(Requirement, (*EXPORT, *SEARCH))):
+    wanted = {need.requirement.name: need.requirement for need in needs() if need.requirement.name not in SPARED}
+    for need in ({extra.name: extra for extra in extras()} | wanted).values():
         here = held.get(canonicalize_name(need.name))
         if here is None:
             missing.append(f"{need.name}{need.specifier}")
