@@ -22,7 +22,7 @@ PRESETS: dict[str, dict[str, Any]] = {
     },
     "LunarLander-v3": {
         "total_steps": 1_000_000, "num_envs": 16, "num_steps": 512, "minibatch_size": 256, "update_epochs": 8,
-        "gamma": 0.999, "gae_lambda": 0.98, "ent_coef": 0.01, "learning_rate": 1e-3,
+        "gamma": 0.995, "gae_lambda": 0.98, "ent_coef": 0.01, "ent_coef_schedule": "linear", "learning_rate": 1e-3,
         "learning_rate_schedule": "linear", "checkpoint_every": 30, "eval_every": 60,
     },
     "LunarLanderContinuous-v3": {
