@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from colab_rl.algorithms.registry import DEFAULT_ALGORITHM, SURER
 from tools.readability import longest_row, prose, sentences
 
 HOME = Path(__file__).parents[1]
@@ -64,6 +65,15 @@ def test_the_readme_is_short():
 def test_sentences_are_short(page):
     counts = [len(sentence.split()) for sentence in sentences(prose(page.read_text()))]
     assert not counts or sum(counts) / len(counts) < 16
+
+
+def test_the_algorithm_that_is_said_to_be_the_default_is_the_default():
+    said = ", ".join(f"{algorithm} for {env_id}" for env_id, algorithm in SURER.items())
+    shown = said.replace(SURER["BipedalWalker-v3"], f"`{SURER['BipedalWalker-v3']}`")
+    assert f"(default: {said}, else {DEFAULT_ALGORITHM})" in (HOME / "docs/reference/cli.md").read_text()
+    for notebook in ("01_train", "04_sweep"):
+        assert f"Empty: {shown}, and `{DEFAULT_ALGORITHM}` for others." in (
+            HOME / f"notebooks/{notebook}.ipynb").read_text()
 
 
 def test_every_page_can_be_found():

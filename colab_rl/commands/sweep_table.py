@@ -24,9 +24,8 @@ class TerminalTable:
         """See driver.SweepWatcher."""
         words = []
         for live in picture.live[:MOST_SHOWN]:
-            share = f" {min(100, 100 * live.step // live.total_steps)} %" if live.total_steps else ""
-            score = "" if live.score is None else f" score {text_of(live.score)}"
-            words.append(f"{live.run.removeprefix(self._sweep + '-')}{share}{score}")
+            score = "" if live.score is None else f"score {text_of(live.score)}"
+            words.append(" ".join(filter(None, (live.run.removeprefix(self._sweep + "-"), live.share, score))))
         if len(picture.live) > MOST_SHOWN:
             words.append(f"and {len(picture.live) - MOST_SHOWN} more")
         if picture.left is not None:

@@ -42,6 +42,11 @@ class Live:
         """Seconds that it still takes, None before it is known."""
         return max(self.total_steps - self.step, 0) / self.speed if self.speed else None
 
+    @property
+    def share(self) -> str:
+        """`34 %` of its steps, empty before it is known how many these are."""
+        return f"{min(100, 100 * self.step // self.total_steps)} %" if self.total_steps else ""
+
 
 class Picture(NamedTuple):
     """The progress of a sweep. live: the runs that train. left: seconds that all of it still takes, None if unknown."""

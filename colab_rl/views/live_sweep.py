@@ -56,9 +56,8 @@ class LiveSweep:
         assert picture is not None
         found: list[Sequence[str]] = []
         for live in picture.live:
-            share = f"{min(100, 100 * live.step / live.total_steps):.0f} %" if live.total_steps else ""
             trial = picture.record.trial(live.trial)
-            found.append((live.run, "running", share, "" if live.score is None else text_of(live.score),
+            found.append((live.run, "running", live.share, "" if live.score is None else text_of(live.score),
                           "" if live.seconds_left is None else duration(live.seconds_left), trial.words()))
         for trial in self._ended[:MOST_ENDED]:
             score = "" if trial.iqm is None else text_of(trial.iqm)
