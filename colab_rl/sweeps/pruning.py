@@ -21,7 +21,7 @@ FEWEST = 5                                         # earlier trials that say wha
 Curve = Sequence[Sequence[float]]  # (step, seconds, score) of each evaluation, oldest first
 
 
-class Judgement(NamedTuple):
+class Pruned(NamedTuple):
     """A trial is pruned at a step, with the score that it had there."""
 
     step: int
@@ -46,7 +46,7 @@ def mean_at(curves: Sequence[Curve], step: int) -> float | None:
 
 
 def judge(curves: Sequence[Curve], reached: int, earlier: Sequence[Sequence[Curve]], total_steps: int
-          ) -> Judgement | None:
+          ) -> Pruned | None:
     """Whether a trial is pruned at the first rung at which it is behind.
 
     curves: of its judging runs, all of which have reached the step `reached`. earlier: of the trials that it is
@@ -58,5 +58,5 @@ def judge(curves: Sequence[Curve], reached: int, earlier: Sequence[Sequence[Curv
         score = mean_at(curves, step)
         others = [other for trial in earlier if (other := mean_at(trial, step)) is not None]
         if score is not None and len(others) >= FEWEST and score < statistics.median(others):
-            return Judgement(step, score)
+            return Pruned(step, score)
     return None

@@ -14,7 +14,7 @@ from colab_rl.runs.places import Places
 from colab_rl.settings import as_text
 from colab_rl.sweeps.folder import Line, SweepFolder
 from colab_rl.sweeps.plan import Plan
-from colab_rl.sweeps.pruning import Curve, Judgement
+from colab_rl.sweeps.pruning import Curve, Pruned
 from colab_rl.sweeps.search import Told
 from colab_rl.sweeps.statistics import iqm, iqm_interval
 
@@ -140,14 +140,14 @@ class Record:
         self.plan = plan
         self.runs: dict[str, RunRecord] = {}
         self.proposed: dict[int, dict[str, Any]] = {}
-        self.pruned: dict[int, Judgement] = {}
+        self.pruned: dict[int, Pruned] = {}
         for line in lines:
             if "run" in line:
                 self.runs[line["run"]] = RunRecord(**{name: line[name] for name in KNOWN if name in line})
             elif "trial" in line:
                 self.proposed[line["trial"]] = line["settings"]
             elif "pruned" in line:
-                self.pruned[line["pruned"]] = Judgement(line["step"], line["score"])
+                self.pruned[line["pruned"]] = Pruned(line["step"], line["score"])
 
     def settings_of(self, trial: int) -> dict[str, Any] | None:
         """What sets a trial apart; None if the search has not proposed it yet."""
