@@ -27,7 +27,7 @@ PRESETS: dict[str, dict[str, Any]] = {
     },
     "LunarLanderContinuous-v3": {
         "total_steps": 1_000_000, "num_envs": 16, "num_steps": 512, "minibatch_size": 256, "update_epochs": 8,
-        "gamma": 0.999, "gae_lambda": 0.98, "ent_coef": 0.01, "learning_rate": 1e-3,
+        "gamma": 0.995, "gae_lambda": 0.98, "ent_coef": 0.001, "ent_coef_schedule": "linear", "learning_rate": 1e-3,
         "learning_rate_schedule": "linear", "checkpoint_every": 30, "eval_every": 60,
     },
     # A picture each 8 frames (0.16 s): drawing pictures is what collecting waits for. Many passes over few pictures
