@@ -27,13 +27,14 @@ if TYPE_CHECKING:
     from colab_rl.runs.push import push
     from colab_rl.runs.removal import delete
     from colab_rl.sweeps.trials import SweepResult
-    from colab_rl.training.session import TrainingResult, train
+    from colab_rl.training.result import TrainingResult
+    from colab_rl.training.session import train
     from colab_rl.views import dashboards
     from colab_rl.views.history import history
     from colab_rl.views.report import report
     from colab_rl.views.video.film import Video, render
 
-_HOMES = {"train": "training.session", "TrainingResult": "training.session", "status": "commands.status",
+_HOMES = {"train": "training.session", "TrainingResult": "training.result", "status": "commands.status",
           "verify": "commands.verify", "sweep": "commands.sweep", "SweepResult": "sweeps.trials",
           "delete": "runs.removal", "evaluate": "commands.evaluate", "record": "commands.evaluate",
           "bench": "commands.bench", "export": "commands.export", "Export": "commands.export",

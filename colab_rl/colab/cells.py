@@ -34,7 +34,7 @@ from colab_rl.storage import Storage, open_store
 from colab_rl.views.live import LivePlot
 
 if TYPE_CHECKING:
-    from colab_rl.training.session import TrainingResult
+    from colab_rl.training.result import TrainingResult
     from colab_rl.views.video.film import Video
 
 MOST_INLINE = 8_000_000  # bytes of a film inside a notebook

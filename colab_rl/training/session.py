@@ -6,7 +6,6 @@ import contextlib
 import os
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -15,8 +14,7 @@ from colab_rl import __version__
 from colab_rl.algorithms import Algorithm
 from colab_rl.algorithms.registry import algorithm_class, register_algorithm
 from colab_rl.arguments import checked
-from colab_rl.checkpoints import Manifest, Replicator, Tier
-from colab_rl.checkpoints.confirmation import Confirmation, confirmation_of
+from colab_rl.checkpoints import Manifest, Replicator
 from colab_rl.checkpoints.recovery import (
     Checkpoint,
     bring_segments,
@@ -25,7 +23,7 @@ from colab_rl.checkpoints.recovery import (
     read_segments,
     restore_locally,
 )
-from colab_rl.checkpoints.retention import best, sweep
+from colab_rl.checkpoints.retention import sweep
 from colab_rl.checkpoints.segments import Rows
 from colab_rl.checkpoints.serialization import deserialize
 from colab_rl.environments import EnvironmentSource, describe
@@ -41,7 +39,7 @@ from colab_rl.evaluation.pool import Pool
 from colab_rl.machine import available_device, plain_torch, versions
 from colab_rl.networks.registry import register_network
 from colab_rl.policies.load import load_algorithm
-from colab_rl.progress import Dispensable, Watcher, how_far, say
+from colab_rl.progress import Dispensable, Watcher, say
 from colab_rl.runs.identity import Identity, check_run_name, write_identity
 from colab_rl.runs.lock import locked
 from colab_rl.runs.places import Places
@@ -50,64 +48,12 @@ from colab_rl.runs.removal import remove_if_untrained
 from colab_rl.training.code import CODE, differences
 from colab_rl.training.metrics import Row, from_csv
 from colab_rl.training.request import Request, checkpoint_of
+from colab_rl.training.result import TrainingResult, result_of
 from colab_rl.training.scoring import Scorer
 from colab_rl.training.stopping import StopRequest
 from colab_rl.training.target import Target
 from colab_rl.training.tensorboard import TensorBoardView
 from colab_rl.training.trainer import Recorder, Trainer
-
-
-@dataclass(frozen=True)
-class TrainingResult:
-    """How a session of training ended.
-
-    best_score: mean return of the best checkpoint (see `best_by`) that this machine or the store holds: of `confirmed`
-        if the run has ended, else of the evaluation that training made there.
-    confirmed: the score that the run ended with, None before its end.
-    signal_number: the signal that stopped it early, None if none did.
-    pending: checkpoints that the store does not hold yet; store_error: why.
-    folder, store: where the run is on this machine and beyond it.
-    options: what a command needs to find it again, such as ` --root /tmp/runs`; empty if it needs nothing.
-    """
-
-    run: str
-    iteration: int
-    step: int
-    total_steps: int
-    finished: bool
-    generation: int
-    state_sha256: str
-    best_score: float | None
-    confirmed: Confirmation | None
-    signal_number: int | None
-    pending: int
-    store_error: str | None
-    folder: str
-    store: str | None
-    options: str = ""
-
-    @property
-    def problem(self) -> str | None:
-        """What the store lacks, why, and what to do; None if it lacks nothing."""
-        return (f"{self.pending} checkpoints are not verified in the store yet: {self.store_error or 'it is slow'}; "
-                "they are kept here; the same command tries again") if self.pending else None
-
-    def summary(self) -> str:
-        """How it ended, in a line."""
-        how = how_far(self.step, self.total_steps, self.finished)
-        score = "" if self.best_score is None else f", best evaluation {self.best_score:.1f}, not confirmed"
-        score = f", score {self.confirmed.summary()}" if self.confirmed else score
-        on = "" if self.finished else "stopped, the same command continues from here; "
-        return f"{self.run}: {on}{how}; generation {self.generation} saved{score}"
-
-    def next_steps(self) -> str:
-        """The run's folder, and the commands to give next, in two lines."""
-        lies = f"it is in {self.folder}" + (f" and in {self.store}" if self.store else "")
-        def command(name: str) -> str:
-            return f"python -m colab_rl {name} {self.run}{self.options}"
-
-        return (f"{lies}\nnext: {command('report')} shows how it learned; {command('render')} films it; "
-                f"{command('export')} takes the policy away")
 
 
 @checked
@@ -228,7 +174,8 @@ class _Session:
                 if replicator.overtaken:
                     raise ColabRLError(f"{replicator.overtaken}; this one has stopped; kept here: generation "
                                        f"{newest.generation}, step {newest.step:,}; nothing of the other was changed")
-            return _result(self.identity, self.places, newest, self.local, self.remote, replicator, stop.signal_number)
+            return result_of(self.identity, self.places, newest, self.local, self.remote, replicator,
+                             stop.signal_number)
 
     def _policy(self, manifest: Manifest) -> Algorithm:
         """The algorithm of an earlier checkpoint, on the CPU, from whichever place has it whole."""
@@ -344,15 +291,3 @@ def _merged(settings: Mapping[str, Any], **options: Any) -> dict[str, Any]:
         if value is not None and str(merged.setdefault(name, value)) != str(value):
             raise UsageError(f"{name} is given twice, as {merged[name]} and as {value}")
     return merged
-
-
-def _result(identity: Identity, places: Places, newest: Manifest, local: Tier, remote: Tier | None,
-            replicator: Replicator | None, signal_number: int | None) -> TrainingResult:
-    manifests = [newest, *local.manifests(), *(replicator.held if replicator else ())]
-    best_one, confirmed = best(manifests), confirmation_of(manifests)
-    score = confirmed.mean if confirmed else best_one.score if best_one else None
-    options = places.options + (f" --env {identity.env_path}" if identity.env_path else "")
-    return TrainingResult(identity.name, newest.iteration, newest.step, newest.total_steps, newest.finished,
-                          newest.generation, newest.state_sha256, score, confirmed, signal_number,
-                          replicator.pending if replicator else 0, replicator.error if replicator else None,
-                          local.storage.place, remote.storage.place if remote else None, options)
