@@ -80,8 +80,12 @@ def kills(folder: Path, options: argparse.Namespace) -> None:
             if driver is None:
                 driver = subprocess.Popen(disturbed, stdout=subprocess.DEVNULL)
             try:
-                driver.wait(chance.uniform(2, 16) if sum(done.values()) < options.kills else None)
-                break
+                code = driver.wait(chance.uniform(2, 16) if sum(done.values()) < options.kills else None)
+                if code == 0 or not nodes:
+                    break
+                print(f"the driver ended with its node: exit code {code}", flush=True)  # Ray ends both
+                driver = None
+                continue
             except subprocess.TimeoutExpired:
                 pass
             workers, victim = runs_of(root), chance.random()
