@@ -31,7 +31,10 @@ def limb(name: str) -> int | None:
 
 
 def colors_of(names: Sequence[str]) -> list[str]:
-    """A colour for each of the channels that one plot shows."""
+    """A colour for each of the channels that one plot shows; of limbs only if their numbers are 1 and 2."""
+    numbers = {re.findall(r"\d+", name)[-1] for name in names if limb(name) is not None}
+    if not numbers <= {"1", "2"}:
+        return [COLORS[i % len(COLORS)] for i in range(len(names))]
     return [OTHERS[i % len(OTHERS)] if (of_limb := limb(name)) is None else LIMBS[of_limb]
             for i, name in enumerate(names)]
 

@@ -18,6 +18,7 @@ from colab_rl.environments.channels import Shown
 from colab_rl.evaluation import episode as telemetry
 from colab_rl.evaluation.replay import record_episode
 from colab_rl.views.dashboards import measures
+from colab_rl.views.dashboards.comparison import solved
 from colab_rl.views.dashboards.gait import episode_plots
 from colab_rl.views.dashboards.learning import smoothed
 from colab_rl.views.dashboards.named import curves_of
@@ -32,6 +33,7 @@ from colab_rl.views.palette import (
     LIGHT_BACKS,
     LIGHT_TEXTS,
     RED,
+    colors_of,
     contrast,
 )
 from colab_rl.views.report.page import Section, page
@@ -112,7 +114,7 @@ def test_an_environment_chooses_its_plots_and_portraits():
     figure = dashboards.phase_portraits(episode)
     assert [list(trace.y) for trace in figure.data] == [list(range(6))] and "Load over rope" in texts(figure)
     # If it chooses nothing, each channel has a panel, and an angle is held against its rate.
-    assert [plot.title for plot in episode_plots(plain, 0.99)][:3] == ["rope angle", "rope speed", "load"]
+    assert [plot.title for plot in episode_plots(plain, 0.99)][:3] == ["Rope angle", "Rope speed", "Load"]
     assert "rope speed over" in texts(dashboards.phase_portraits(plain))
     # An episode that lacks a channel, of another environment say, keeps the other portraits.
     lacking = {"a": episode, "b": dataclasses.replace(plain, series={"reward": plain["reward"]})}
@@ -327,6 +329,34 @@ def test_the_gait_holds_every_part_and_its_frames_move_body_and_cursor(walk):
     # The curves show three seconds, and the page of them that the cursor is on.
     assert list(figure.layout.xaxis2.range) == [0, 3]
     assert next(list(frame.layout.xaxis2.range) for frame in figure.frames if frame.name == "149") == [0, 3]
+
+
+def test_walkers_of_unequal_length_are_compared(walk):
+    short = dataclasses.replace(walk, poses=walk.poses[:41], series={
+        name: values[:len(values) - walk.length + 40] for name, values in walk.series.items()})
+    assert short.length == 40 and any(name.startswith("reward_") for name in short.series)
+    figure = dashboards.gait({"long": walk, "short": short}, 0.98, overlay=True)
+    assert {"long", "short"} <= {trace.legendgroup for trace in figure.data}
+
+
+def test_a_score_is_reached_when_enough_episodes_say_so():
+    def at(*scores, episodes=7, step=1e6):
+        n = len(scores)
+        rows = {"step": np.arange(1.0, n + 1), "seconds": np.arange(1.0, n + 1) * 60,
+                "evaluation/score": np.array(scores), "evaluation/std": np.full(n, 5.0),
+                "evaluation/episodes": np.full(n, float(episodes))}
+        return solved(dashboards.Contender("x", np.zeros(0), (), dashboards.Curves("x", rows), step, 300))
+
+    assert at(200.0, 310, 310, 310) == (2, 120)
+    assert np.isnan(at(310.0, 310)).all()               # 14 episodes are too few
+    assert at(320.0, 250, 310, 310, 310) == (3, 180)    # a lucky one does not count
+    assert at(310.0, episodes=20) == (1, 60)
+    assert np.isnan(at(310.0, 310, 310, step=2)).all()  # what came after the checkpoint says nothing of it
+
+
+def test_numbers_that_count_no_limbs_have_a_colour_each():
+    assert colors_of(["hip_1", "hip_2"]) == [RED, BLUE]
+    assert len(set(colors_of([f"observation_{i}" for i in range(4)]))) == 4
 
 
 def test_the_window_follows_the_cursor(walk):

@@ -17,6 +17,7 @@ from colab_rl.views.palette import COLORS, css_name
 from colab_rl.views.values import duration, text_of
 
 NONE = "-"
+ENOUGH = 20  # episodes that say whether a score is reached
 TABLE_STYLE = """
 .contenders { overflow-x: auto; margin-bottom: 18px; }
 .contenders table { border-collapse: collapse; color: inherit; font-variant-numeric: tabular-nums; }
@@ -73,19 +74,28 @@ class Table:
 
 
 def solved(contender: Contender) -> tuple[float, float]:
-    """Steps and seconds until an evaluation first reached `solved_at` by the lower end of its 95 % interval.
+    """Steps and seconds until an evaluation reached `solved_at`, and those after it stayed there.
 
-    NaN if none did up to the checkpoint, or if the checkpoint's own episodes say that it is not there. An evaluation
-    that does not say its episodes counts as a single episode.
+    An evaluation counts together with as many after it as make ENOUGH episodes: the lower end of the 95 % interval of
+    their mean has to be there. NaN if none did up to the checkpoint, or if the checkpoint's own episodes say that it is
+    not there. An evaluation that does not say its episodes counts as a single episode.
     """
-    curves, goal = contender.curves, contender.solved_at
-    steps, episodes = curves.column("step"), np.nan_to_num(curves.column("evaluation/episodes"), nan=1.0)
-    surely = curves.column("evaluation/score") - 1.96 * curves.column("evaluation/std") / np.sqrt(episodes)
-    there = np.flatnonzero((surely >= (np.inf if goal is None else goal)) & (steps <= contender.step))
-    refuted = goal is not None and len(contender.returns) > 1 and bootstrap_interval(contender.returns)[0] < goal
-    if refuted or not len(there):
-        return float("nan"), float("nan")
-    return float(steps[there[0]]), float(curves.column("seconds")[there[0]])
+    curves, goal, never = contender.curves, contender.solved_at, (float("nan"), float("nan"))
+    if goal is None or (len(contender.returns) > 1 and bootstrap_interval(contender.returns)[0] < goal):
+        return never
+    scores = curves.column("evaluation/score")
+    rows = np.flatnonzero(np.isfinite(scores) & (curves.column("step") <= contender.step))
+    counts = np.nan_to_num(curves.column("evaluation/episodes"), nan=1.0)[rows]
+    scores, squares = scores[rows], np.square(curves.column("evaluation/std")[rows])
+    for first, row in enumerate(rows):
+        last = first + int(np.searchsorted(np.cumsum(counts[first:]), ENOUGH)) + 1
+        weights = counts[first:last] / counts[first:last].sum()
+        mean = float(weights @ scores[first:last])
+        variance = float(weights @ (squares[first:last] + np.square(scores[first:last] - mean)))
+        episodes = counts[first:last].sum()
+        if episodes >= ENOUGH and mean - 1.96 * np.sqrt(variance / episodes) >= goal:
+            return float(curves.column("step")[row]), float(curves.column("seconds")[row])
+    return never
 
 
 def rows_of(contenders: Sequence[Contender]) -> list[tuple[str, list[str]]]:
@@ -109,7 +119,7 @@ def rows_of(contenders: Sequence[Contender]) -> list[tuple[str, list[str]]]:
     rows = [returns("Score ± deviation", lambda found: f"{text_of(found.mean())} ± {text_of(found.std())}"),
             returns("95 % interval of the mean", lambda found: " to ".join(map(text_of, bootstrap_interval(found))), 2),
             returns("Lowest to highest", lambda found: f"{text_of(found.min())} to {text_of(found.max())}"),
-            each("Episodes", lambda contender: float(len(contender.returns))),
+            each("Episodes", lambda contender: float(len(contender.returns) or "nan")),
             each("Trained for, steps", lambda contender: float(contender.step)),
             each(f"Steps to {goal}", lambda contender: solved(contender)[0]),
             each(f"Time to {goal}", lambda contender: solved(contender)[1], text=duration),

@@ -233,6 +233,7 @@ def _generic(episode: Episode) -> list[Plot]:
             last = part[-1].rpartition("_")[2]
             title = words_of(stem if len(members) == 1 else part[0] if len(part) == 1 else
                              f"{part[0]} {'and' if len(part) == 2 else 'to'} {last}")
+            title = title[:1].upper() + title[1:]
             known = {words_of(name) if len(part) > 1 else "": name for name in part}
             plots.append(_channels(episode, title, known, colors_of(part), height=110))
     if len(names) > MOST_CHANNELS and plots:
@@ -293,12 +294,13 @@ def _rewards(episode: Episode, steps: np.ndarray) -> Plot:
 def _extent(plots: Sequence[Plot], margin: float = 0.0) -> tuple[float, float]:
     """Lowest and highest value in plots that share their axis, `margin` of their distance apart."""
     values = [np.array(plot.y_range or (), float) for plot in plots]
-    stacks: dict[str, np.ndarray] = {}
-    for line in itertools.chain.from_iterable(plot.lines for plot in plots if not plot.y_range):
-        values.append(line.y)
-        if line.kind == "area":
-            key = f"{line.stack}{line.group}"
-            stacks[key] = stacks.get(key, np.zeros(len(line.y))) + line.y
+    stacks: dict[tuple[int, str, str], np.ndarray] = {}  # two episodes' are apart, whatever their lengths
+    for number, plot in enumerate(plots):
+        for line in plot.lines if not plot.y_range else ():
+            values.append(line.y)
+            if line.kind == "area":
+                key = number, line.stack, line.group
+                stacks[key] = stacks.get(key, np.zeros(len(line.y))) + line.y
     return value_range(np.concatenate([*values, *stacks.values()]), margin)
 
 

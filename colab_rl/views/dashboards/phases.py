@@ -46,8 +46,9 @@ def phase_portraits(episodes: Episodes, overlay: bool = False, first: str | None
     for number, (title, curves) in enumerate(portraits):
         axis, left, edge = suffix(number + 1), 0.58 * (number % 2), 1 - (number // 2) / rows
         words = ", ".join(f'<span style="color:{color}">{plain(word)}</span>' for _, _, word, color in curves if word)
-        figure.add_annotation(text_at("<br>".join(f"<b>{line}</b>" for line in wrapped(title, HALF_PHONE))
-                                      + (f"<br>{words}" if words and not overlay else ""), edge - 0.03, x=left))
+        figure.add_annotation(text_at(f"<b>{'<br>'.join(wrapped(title, HALF_PHONE))}</b>"
+                                      + (f"<br>{words}" if words and not overlay else ""), edge - 0.03, x=left,
+                                      name=f"title{number + 1}"))
         figure.update_layout({
             f"xaxis{axis}": {"domain": [left, left + 0.42] if len(portraits) > 1 else [0, 1], "anchor": f"y{axis}",
                              "nticks": 4, "title": _axis_title(curves[0][0], units, 4)},

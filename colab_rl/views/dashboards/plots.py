@@ -244,6 +244,6 @@ def _log_ticks(plot: Plot) -> dict[str, Any]:
     values = values[np.isfinite(values) & (values > SMALLEST)]
     decades = float(np.ptp(np.log10(values))) if len(values) else 0.0
     if decades > 1.5:
-        return {"exponentformat": "power", "dtick": 1 + decades // 6}
+        return {"exponentformat": "e", "dtick": 1 + decades // 6}
     plain_numbers = {"tickformat": "~g" if len(values) and 0.01 < values.max() < 1e6 else "~e"}
     return plain_numbers | ({"dtick": "D2"} if decades > 0.7 else {})
