@@ -208,12 +208,12 @@ def test_numbers_are_the_telemetrys(walk):
     t = episode.length
     shown_numbers = {label: text_of(values[t], decimals, 8, flags)
                      for label, (decimals, flags, values) in panel.numbers.items()}
-    assert shown_numbers == {"return": f"{episode.total_return:.2f}", "step": str(t), "time s": f"{t / 50:.2f}",
-                             "velocity x m/s": f"{episode['velocity_x'][t]:.2f}",
+    assert shown_numbers == {"return": f"{episode.total_return:.2f}", "step": str(t), "time (s)": f"{t / 50:.2f}",
+                             "velocity x (m/s)": f"{episode['velocity_x'][t]:.2f}",
                              "reward": f"{episode['reward'][-1]:+.2f}"}
     assert all(len(values) == t + 1 for _, _, values in panel.numbers.values())
     narrow = Numbers(scene_of(episode, spaces), 300, 1.0)
-    assert list(narrow.numbers) == ["return", "velocity x m/s", "time s"]
+    assert list(narrow.numbers) == ["return", "velocity x (m/s)", "time (s)"]
 
 
 @pytest.mark.parametrize(("width", "lines"), [(240, 2), (320, 2), (480, 1), (600, 1)])

@@ -63,8 +63,9 @@ def draw_light(image: Image.Image, x: int, y: int, diameter: int, color: Color) 
 
 
 def draw_box(image: Image.Image, x: float, y: float, width: float, height: float, color: Color) -> None:
-    """A filled rectangle, cut to whole pixels."""
-    left, top, right, bottom = round(x), round(y), round(x + width), round(y + height)
+    """A filled rectangle, cut to whole pixels; one that is a pixel wide stays so, wherever it lies."""
+    left, top = round(x), round(y)
+    right, bottom = max(round(x + width), left + round(width)), max(round(y + height), top + round(height))
     if right > left and bottom > top:
         image.paste(color, (left, top, right, bottom))
 

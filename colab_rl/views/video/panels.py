@@ -122,9 +122,9 @@ class Numbers(Panel):
         numbers: dict[str, tuple[int, str, np.ndarray]] = {"return": (2, "", np.r_[0.0, episode.return_so_far])}
         if found := choices.speed_channel(episode):
             name, unit = found
-            numbers[f"{words_of(name)} {unit}"] = 2, "", episode[name]
+            numbers[f"{words_of(name)} ({unit})"] = 2, "", episode[name]
         if episode.step_seconds:
-            numbers["time s"] = 2, "", episode.time
+            numbers["time (s)"] = 2, "", episode.time
         numbers["step"] = 0, "", np.arange(episode.length + 1)
         numbers["reward"] = 2, "+", np.r_[0.0, episode["reward"]]
         self.numbers = dict(list(numbers.items())[:max(1, width // self.px(92))])
@@ -168,9 +168,11 @@ class Traces(Panel):
         """See Panel."""
         for i, (group, (low, high)) in enumerate(zip(self.groups, self.ranges, strict=True)):
             room = self.plot[0] - self.number * len(group.series) - self.px(4)
-            title = f"{group.title} {group.unit}".strip()
-            title = title if text_width(title, self.small) <= room else shorten(group.title, self.small, room)
-            draw_text(image, self.left(i), self.px(4), title, self.small, MUTED)
+            named = f"{group.title} ({group.unit})" if group.unit else group.title
+            titles = [named] if i else [f"{named}, last {WINDOW:g} s", named]
+            title = next((one for one in titles if text_width(one, self.small) <= room), "")
+            draw_text(image, self.left(i), self.px(4), title or shorten(group.title, self.small, room), self.small,
+                      MUTED)
             draw_box(image, self.left(i), self.top, *self.plot, RAISED)
             if low < 0 < high:
                 draw_box(image, self.left(i), self.top + self.plot[1] * high / (high - low), self.plot[0], 1, FAINT)
