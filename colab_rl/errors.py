@@ -55,7 +55,7 @@ def warnings_raise_nothing() -> Iterator[None]:
         yield
 
 
-def near(word: str, candidates: Iterable[str], cutoff: float = 0.5) -> list[str]:
+def near(word: str, candidates: Iterable[str], cutoff: float = 0.6) -> list[str]:
     """Those of the candidates, at most three, that are spelt like the word."""
     by_lower_case = {candidate.lower(): candidate for candidate in candidates}
     return [by_lower_case[match] for match in difflib.get_close_matches(str(word).lower(), by_lower_case, 3, cutoff)]

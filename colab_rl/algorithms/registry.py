@@ -27,7 +27,7 @@ OTHER_NAMES = {"lr": ("learning_rate",), "batch_size": ("minibatch_size",), "n_s
                "n_envs": ("num_envs",), "n_epochs": ("update_epochs",), "epochs": ("update_epochs",),
                "total_timesteps": ("total_steps",), "timesteps": ("total_steps",), "steps": ("total_steps",),
                "entropy_coef": ("ent_coef", "initial_temperature"), "clip_coef": ("clip_range",),
-               "lambda": ("gae_lambda",),
+               "lambda": ("gae_lambda",), "lam": ("gae_lambda",),
                "layers": ("hidden_sizes",), "net_arch": ("hidden_sizes",), "replay_capacity": ("buffer_size",)}
 
 
@@ -74,8 +74,8 @@ def check_names(algorithm: str, settings: Iterable[str]) -> None:
             theirs = next((one for one in OURS if name in settings_of(one)), None)
             hint = (f"; did you mean {ours!r}?" if ours else f"; it is one of {theirs}" if theirs
                     else nearest(name, names))
-            raise UsageError(f"unknown setting {name!r} of {algorithm}{hint} "
-                             f"(all of them: python -m colab_rl presets)")
+            raise UsageError(f"unknown setting {name!r} of {algorithm}{hint} (all of them: python -m colab_rl presets; "
+                             "an argument of gymnasium.make goes to --env-set, in Python to env_kwargs)")
 
 
 def make_config(algorithm: str, settings: Mapping[str, Any]) -> Config:

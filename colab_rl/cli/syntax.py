@@ -85,14 +85,15 @@ def refuse(options: argparse.Namespace, unknown: Sequence[str]) -> NoReturn:
 
 def _hint(name: str, option: str, *values: str) -> str:
     """What may have been meant by an option that a command does not have: a setting, or an option like it."""
-    from colab_rl.algorithms.registry import OURS, settings_of
+    from colab_rl.algorithms.registry import OTHER_NAMES, OURS, settings_of
 
     word, _, value = option.removeprefix("--").partition("=")
     setting = word.replace("-", "_")
+    setting = OTHER_NAMES.get(setting, (setting,))[0]
     takes_settings = any("--set" in names for names, _ in COMMANDS[name][2])
     is_setting = any(setting in settings_of(algorithm) for algorithm in OURS)
     options = [one[2:] for names, _ in COMMANDS[name][2] for one in names if one.startswith("--")]
-    meant = near(word, [*options, "root", "store"], cutoff=0.6)
+    meant = ["env-set"] if "kwargs" in word and "env-set" in options else near(word, [*options, "root", "store"])
     if meant and not (takes_settings and is_setting):
         return f"; did you mean --{meant[0]}?"
     given = value or " ".join(values[:1]) or "VALUE"

@@ -82,13 +82,14 @@ class RunStatus(Result):
 
     def table(self) -> str:
         """Its checkpoints, a line each."""
-        lines = [f"{'generation':>10} {'step':>12} {'score':>9}  {'this machine':12} store"]
+        stored = self.pending or any(row.store != "absent" for row in self.checkpoints)  # else there is no store
+        lines = [f"{'generation':>10} {'step':>12} {'score':>9}  {'this machine':12} {'store' if stored else ''}"]
         for row in self.checkpoints:
             score = "" if row.score is None else f"{row.score:.1f}"
             step = "" if row.step is None else f"{row.step:,}"
             local = "local" if row.local == "verified" else row.local
-            lines.append(f"{row.generation:>10} {step:>12} {score:>9}  {local:12} {row.store}")
-        return "\n".join(lines)
+            lines.append(f"{row.generation:>10} {step:>12} {score:>9}  {local:12} {row.store if stored else ''}")
+        return "\n".join(map(str.rstrip, lines))
 
 
 @checked

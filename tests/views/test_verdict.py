@@ -29,7 +29,8 @@ def judged(returns, mishaps=()) -> Judged:
 
 
 @pytest.mark.parametrize(("returns", "goal", "kind", "first"), [
-    ([310.0, 312.0] * 50, 300, SOLVED, "Walker is solved: 311.0 (95 % interval 310.8 to 311.2), and 300 is enough."),
+    ([310.0, 312.0] * 50, 300, SOLVED,
+     "Walker is solved: 311.0 (95 % interval 310.8 to 311.2, 100 episodes), and 300 is enough."),
     ([290.0, 292.0] * 50, 300, NOT_SOLVED, "Walker is not solved: 291.0"),
     ([305.0] * 90 + [-90.0] * 10, 300, NOT_SOLVED, "Walker is not solved: 265.5"),
     ([312.0] * 97 + [-90.0] * 3, 300, NOT_SURE, "Walker may be solved, and these episodes cannot tell"),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import plotly.graph_objects as go
 
@@ -25,6 +25,9 @@ from colab_rl.views.report.page import Section
 from colab_rl.views.report.settings_table import made_of
 from colab_rl.views.report.verdict import Judged, Verdict, verdict_of
 from colab_rl.views.values import duration, text_of
+
+UNNAMED = (" This environment does not name what it observes: give its class an attribute `channels`, as the guide on "
+           "environments shows.")
 
 
 class Subject(NamedTuple):
@@ -135,10 +138,11 @@ def _gait_of_one(subject: Subject) -> Section:
     return Section(
         "Gait" if walks else "Episode", "One evaluation episode of each checkpoint, "
         f"{'on the same terrain' if walks else 'from the same seed'}. Play it, drag the time through all "
-        f"curves, and drag the checkpoint to see how {'the gait' if walks else 'what the policy does'} came about."
+        f"curves, and drag the checkpoint to see how {'the gait' if walks else 'the behaviour'} came about."
+        + (UNNAMED if any("observation_0" in episode.series for episode in episodes.values()) else "")
         + _value_note(subject.identity),
         [dashboards.gait(episodes, _gamma(subject), first=first), *_cycles(episodes, first),
-         dashboards.phase_portraits(episodes, first=first)])
+         *_portraits(episodes, first=first)])
 
 
 def _gait_of_several(subjects: Sequence[Subject]) -> Section:
@@ -150,13 +154,19 @@ def _gait_of_several(subjects: Sequence[Subject]) -> Section:
         "Gait" if all(episode.outlines for episode in episodes.values()) else "Episode",
         "One evaluation episode each, in the colours of the table above." + "".join(map(_value_note, identities)),
         [dashboards.gait(episodes, _gamma(subjects[0]), overlay=True), *_cycles(episodes),
-         dashboards.phase_portraits(episodes, overlay=True)])
+         *_portraits(episodes, overlay=True)])
 
 
 def _cycles(episodes: Mapping[str, Episode], only: str | None = None) -> list[go.Figure]:
     """The stride cycle of what strides; `only` of one of the episodes, if there is one of that label."""
     figure = dashboards.stride_cycle(episodes.get(only or "", episodes))
     return [figure] if figure else []
+
+
+def _portraits(episodes: Mapping[str, Episode], **how: Any) -> list[go.Figure]:
+    """The phase portraits, if there is anything to draw."""
+    figure = dashboards.phase_portraits(episodes, **how)
+    return [figure] if figure.data else []
 
 
 def _gamma(subject: Subject) -> float:
@@ -171,6 +181,6 @@ def _value_note(identity: Identity) -> str:
         return ""
     rewards = f"rewards clipped to ±{clip:g}" if clip else "rewards"
     bonus = " and of the bonus for entropy" if algorithm.entropy_bonus else ""
-    where = ", least of all before a fall" if clip else ""
+    where = ", most of all before a fall" if clip else ""
     return (f" {identity.name}'s value estimate is of {rewards}{bonus}; the return beside it is of the environment's "
-            f"rewards alone: the two need not meet{where}.")
+            f"rewards alone. So the two lines may differ{where}.")

@@ -57,7 +57,8 @@ def command_of(identity: Identity) -> str:
     """The command that begins such a run."""
     config, usual = identity.config, _usual(identity)
     words = ["python", "-m", "colab_rl", "train", identity.name]
-    words += ["--env", identity.env_id] if not identity.trains_on_function else []
+    named = identity.env_path if identity.trains_on_function else identity.env_id
+    words += ["--env", named] if named else []
     kwargs = [f"{name}={as_text(value)}" for name, value in identity.env_kwargs.items()]
     words += ["--env-set", *kwargs] if kwargs else []
     words += ["--algo", identity.algorithm, "--backend", identity.backend, "--seed", str(config.get("seed"))]
@@ -66,7 +67,7 @@ def command_of(identity: Identity) -> str:
                if name != "seed" and usual.get(name, NOT_THERE) != value]
     words += ["--set", *changed] if changed else []
     line = shlex.join(words)
-    return f"{line}   # on a function: give it in Python" if identity.trains_on_function else line
+    return line if named else f"{line}   # on a function: give it in Python"
 
 
 def _facts(identity: Identity, newest: Manifest | None) -> dict[str, str]:

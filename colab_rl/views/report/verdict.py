@@ -62,7 +62,7 @@ def verdict_of(run: str, env_id: str, shown: Manifest, newest: Manifest, judged:
     mean = float(returns.mean())
     low, high = bootstrap_interval(returns) if count > 1 else (mean, mean)
     kind = NO_GOAL if goal is None else SOLVED if low >= goal else NOT_SOLVED if high < goal else NOT_SURE
-    score = f"{text_of(mean)} (95 % interval {text_of(low)} to {text_of(high)})"
+    score = f"{text_of(mean)} (95 % interval {text_of(low)} to {text_of(high)}, {count} episodes)"
     if goal is None:
         first = f"Score {score}. {env_id} names no score from which it is solved."
     else:
