@@ -424,7 +424,7 @@ WRONG_USAGE = {
     "a setting of another library": ([*TRAIN_POLE, "--set", "lr=1e-3"], "did you mean 'learning_rate'"),
     "minibatches of another library": ([*TRAIN_POLE, "--set", "batch_size=64"], "did you mean 'minibatch_size'"),
     "a setting as an option": ([*TRAIN_POLE, "--lr", "1e-3"],
-                               "Then --set lr=1e-3; see python -m colab_rl train --help"),
+                               "Then --set learning_rate=1e-3; see python -m colab_rl train --help"),
     "a setting that is nearly an option": ([*TRAIN_POLE, "--num-steps", "9"], "Then --set num_steps=9; see"),
     "an option that is nearly one of ours": ([*TRAIN_POLE, "--steps", "9"], "did you mean --total-steps?; see"),
     "an option that is nearly one of another command's": (["evaluate", "walker", "--episods", "5"],

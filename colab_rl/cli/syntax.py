@@ -89,7 +89,6 @@ def _hint(name: str, option: str, *values: str) -> str:
 
     word, _, value = option.removeprefix("--").partition("=")
     setting = word.replace("-", "_")
-    setting = OTHER_NAMES.get(setting, (setting,))[0]
     takes_settings = any("--set" in names for names, _ in COMMANDS[name][2])
     is_setting = any(setting in settings_of(algorithm) for algorithm in OURS)
     options = [one[2:] for names, _ in COMMANDS[name][2] for one in names if one.startswith("--")]
@@ -97,4 +96,5 @@ def _hint(name: str, option: str, *values: str) -> str:
     if meant and not (takes_settings and is_setting):
         return f"; did you mean --{meant[0]}?"
     given = value or " ".join(values[:1]) or "VALUE"
-    return f"; is it a setting? Then --set {setting}={given}" if takes_settings else ""
+    named = OTHER_NAMES.get(setting, (setting,))[0]
+    return f"; is it a setting? Then --set {named}={given}" if takes_settings else ""

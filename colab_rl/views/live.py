@@ -153,8 +153,8 @@ class LivePlot:
             '<div style="font:13px/1.4 system-ui,sans-serif;max-width:960px">'
             f'<div style="display:flex;flex-wrap:wrap">{cards}</div>{self.svg()}</div>')})
 
-    def svg(self) -> str:
-        """Return and scores over the steps, from 0 to all of them."""
+    def svg(self, width: int = WIDTH, height: int = HEIGHT) -> str:
+        """Return and scores over the steps, from 0 to all of them. width, height: in units of which a letter has 11."""
         lines = [self._returns.points, self._scores.points, self._others.points]
         if not any(lines):
             return ""
@@ -168,20 +168,20 @@ class LivePlot:
         left = max(LEFT, 8 + 7 * max(map(len, labels)))
 
         def place(x: float, y: float) -> tuple[float, float]:
-            return (left + (WIDTH - left - RIGHT) * x / most,
-                    TOP + (HEIGHT - TOP - BOTTOM) * (high - min(max(y, low), high)) / (high - low))
+            return (left + (width - left - RIGHT) * x / most,
+                    TOP + (height - TOP - BOTTOM) * (high - min(max(y, low), high)) / (high - low))
 
         parts = []
         for value, label in zip(heights, labels, strict=True):
             _, y = place(0, value)
-            parts.append(f'<path d="M{left} {y:.0f}H{WIDTH - RIGHT}" stroke="currentColor" opacity=".15"/>'
+            parts.append(f'<path d="M{left} {y:.0f}H{width - RIGHT}" stroke="currentColor" opacity=".15"/>'
                          f'<text x="{left - 6}" y="{y + 4:.0f}" text-anchor="end">{label}</text>')
         for value in ticks(0, most, 5):
             x, _ = place(value, 0)
-            parts.append(f'<text x="{x:.0f}" y="{HEIGHT - 6}" text-anchor="middle">{short(value)}</text>')
+            parts.append(f'<text x="{x:.0f}" y="{height - 6}" text-anchor="middle">{short(value)}</text>')
         for goal_score in goal:
             _, y = place(0, goal_score)
-            parts.append(f'<path d="M{left} {y:.1f}H{WIDTH - RIGHT}" stroke="{GREEN}" stroke-width="1.5" '
+            parts.append(f'<path d="M{left} {y:.1f}H{width - RIGHT}" stroke="{GREEN}" stroke-width="1.5" '
                          f'stroke-dasharray="6 4"/>')
         for points, color in ((self._others.points, GREY), (self._returns.points, BLUE)):
             line = " ".join("{:.1f},{:.1f}".format(*place(*point)) for point in points)
@@ -193,7 +193,7 @@ class LivePlot:
         words += [(GREEN, "- -", f"solved at {text_of(goal_score, 0)}") for goal_score in goal]
         key = " &nbsp; ".join(f'<span style="color:{color}">{sign}</span> {html.escape(name)}'
                               for color, sign, name in words) + " &nbsp; over steps"
-        return (f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" width="100%" role="img" aria-label="return over steps" '
+        return (f'<svg viewBox="0 0 {width} {height}" width="100%" role="img" aria-label="return over steps" '
                 f'font-size="11" fill="currentColor">{"".join(parts)}</svg><div style="font-size:11px">{key}</div>')
 
 

@@ -204,6 +204,15 @@ def test_a_report_shows_the_best_that_is_whole_as_evaluate_scores_it(places, cap
     assert f"first:{int(best.name[:8])} cannot be shown: " in missing_in(named) and len(figures_in(named)) >= 3
 
 
+def test_a_report_of_a_run_begins_with_its_verdict_and_its_curve(places):
+    page = build_page(["first"], episodes=4, **places)
+    opening = page[page.index('<div class="glance">'):page.index("<nav>")]
+    assert "4 episodes)" in opening and "<polyline" in opening and "solved at 475" in opening
+    assert not re.search('="#[0-9A-F]{6}"', opening)  # each colour is one of the page's, for light and for dark
+    both = build_page(["first", "second"], episodes=4, **places)
+    assert '<div class="glance">' not in both and "differ in their seed alone" not in both
+
+
 def test_of_two_lines_of_a_run_a_generation_is_the_one_that_evaluate_takes(places):
     found = Places(**places)
     identity = found.require("first")

@@ -29,7 +29,7 @@ from colab_rl.views.files import check_file_name, copy_to_store, fitting_name, w
 from colab_rl.views.history import History
 from colab_rl.views.report.films import record_telling
 from colab_rl.views.report.page import page
-from colab_rl.views.report.sections import Subject, facts_of, sections_of, verdicts_of
+from colab_rl.views.report.sections import Subject, facts_of, opening_of, sections_of
 from colab_rl.views.report.sweep import score_table, sweep_page
 from colab_rl.views.report.verdict import Judged
 
@@ -118,6 +118,9 @@ def _page_of(names: Sequence[str], places: Places, checkpoint: str | int, episod
     if len(environments) > 1:
         missing.append(f"These runs have different environments ({', '.join(environments)}): their scores are not of "
                        "one kind, and only channels that all of them have are compared.")
+    if _differ_in_seeds_alone(subjects):
+        missing.append("These runs differ in their seed alone. A sweep draws their mean with its interval: "
+                       "python -m colab_rl sweep NAME --seeds 0-4.")
     judged = [_contend(subject, episodes, missing, alone=len(subjects) == 1) for subject in subjects]
     subjects, contenders = [subject for subject, _ in judged], [contender for _, contender in judged]
     sections = sections_of(subjects, contenders)
@@ -125,8 +128,15 @@ def _page_of(names: Sequence[str], places: Places, checkpoint: str | int, episod
     made = datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d %H:%M UTC")
     title = " and ".join(name for name, _ in named.values()) if len(named) > 1 else subjects[0].identity.name
     text = page(title, facts_of(subjects), sections, list(dict.fromkeys(missing)), f"{MARK}, {made}",
-                verdicts_of(subjects))
+                opening_of(subjects))
     return text, contenders
+
+
+def _differ_in_seeds_alone(subjects: Sequence[Subject]) -> bool:
+    """Whether the subjects are three runs or more of one environment, algorithm and settings."""
+    runs = {subject.identity.name: subject.identity for subject in subjects}.values()
+    made = [(one.env_id, one.algorithm, {**one.config, "seed": None}) for one in runs]
+    return len(made) > 2 and all(one == made[0] for one in made)
 
 
 def _subject_of(name: str, checkpoint: str | int, env: EnvironmentSource | None, places: Places) -> Subject:

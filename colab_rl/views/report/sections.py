@@ -21,6 +21,7 @@ from colab_rl.runs.identity import Identity
 from colab_rl.views import dashboards
 from colab_rl.views.history import MOST_EPISODES, History
 from colab_rl.views.report.films import films_of
+from colab_rl.views.report.glance import Glance
 from colab_rl.views.report.page import Section
 from colab_rl.views.report.settings_table import made_of
 from colab_rl.views.report.verdict import Judged, Verdict, verdict_of
@@ -93,15 +94,16 @@ def _films(subject: Subject) -> list[Section]:
     return [Section("Films", "How it usually does, and how it does at its worst.", [films])]
 
 
-def verdicts_of(subjects: Sequence[Subject]) -> list[Verdict]:
-    """The verdict on each checkpoint that was evaluated; of several only what it comes to."""
-    found = []
+def opening_of(subjects: Sequence[Subject]) -> list[Verdict | Glance]:
+    """The verdict on each checkpoint that was evaluated; of one beside its curve, of several only what it comes to."""
+    found: list[Verdict | Glance] = []
     for subject in subjects:
         if subject.manifest is not None and subject.judged is not None:
             identity, newest = subject.identity, subject.history.newest or subject.manifest
             verdict = verdict_of(identity.name, identity.env_id, subject.manifest, newest, subject.judged,
                                  score_threshold(identity.env_id))
-            found.append(verdict if len(subjects) == 1 else verdict.brief(subject.label))
+            found.append(Glance(verdict, subject.history.curves) if len(subjects) == 1
+                         else verdict.brief(subject.label))
     return found
 
 
