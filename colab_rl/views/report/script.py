@@ -62,7 +62,9 @@ function joinSentences(layout) {   // the lines over the plots are a phone's; th
   layout.annotations = (layout.annotations || []).filter(note => !lines.includes(note) || kept.includes(note));
   return (lines.length - kept.length) * LINE_PIXELS;
 }
-function inOneLine(text) { return text.replaceAll("<br>", "  "); }
+function inOneLine(text) {   // a title that was broken is one, and its key stands apart from it
+  return text.replace(/<b>.*?<\/b>/g, title => title.replaceAll("<br>", " ")).replaceAll("<br>", "  ");
+}
 async function draw(holder) {
   const figure = read(holder);
   holder.style.height = figure.layout.height + "px";
