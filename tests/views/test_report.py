@@ -213,6 +213,14 @@ def test_a_report_of_a_run_begins_with_its_verdict_and_its_curve(places):
     assert '<div class="glance">' not in both and "differ in their seed alone" not in both
 
 
+def test_of_an_environment_that_names_nothing_there_is_no_empty_panel_and_a_hint(tmp_path):
+    places = {"root": tmp_path, "store": "none"}
+    colab_rl.train("lake", env="FrozenLake-v1", total_steps=100, settings=SETTINGS, backend="gymnasium", **places)
+    page = build_page(["lake"], episodes=2, **places)
+    assert "give its class an attribute `channels`" in page and "no angles and speeds" not in page
+    assert "Observation 0" in page
+
+
 def test_of_two_lines_of_a_run_a_generation_is_the_one_that_evaluate_takes(places):
     found = Places(**places)
     identity = found.require("first")
