@@ -19,6 +19,7 @@ from colab_rl.views.values import LARGEST, duration, text_of, value_range
 FREQUENT = 600.0          # seconds for which an update may come each second
 RAREST = 15.0             # seconds between two updates in the end
 MOST_POINTS = 200         # of the line; neighbours are averaged beyond it
+MOST_BARS = 60            # intervals of the newest scores
 SPEED_OVER = 300.0        # seconds of training that the speed is a mean of, with the evaluations in them
 SPEED_ROWS = 20           # and at least so many rows: an evaluation may take longer
 WIDTH, HEIGHT = 720, 190  # of the drawing, in its own units: it fills the width it is given
@@ -75,6 +76,7 @@ class LivePlot:
         self._row: Mapping[str, float] = {}
         self._total = 0
         self._returns, self._scores = Series(MOST_POINTS), Series(MOST_POINTS)
+        self._intervals: deque[tuple[float, float, float]] = deque(maxlen=MOST_BARS)  # (step, low, high) of scores
         self._best = -math.inf
         self._score = ""
         self._recent: deque[tuple[float, float]] = deque()  # (seconds, step) of the newest rows
@@ -88,6 +90,7 @@ class LivePlot:
                 series.add(step, min(max(row[name], -LARGEST), LARGEST))  # whose means are no infinities
                 if series is self._scores:
                     self._best = max(row[name], self._best)
+                    self._intervals += [(step, *ends) for ends in _interval(row)]
 
     def goal(self, total_steps: int) -> None:
         """See progress.Watcher."""
@@ -156,11 +159,10 @@ class LivePlot:
     def svg(self, width: int = WIDTH, height: int = HEIGHT) -> str:
         """Return and scores over the steps, from 0 to all of them. width, height: in units of which a letter has 11."""
         lines = [self._returns.points, self._scores.points, self._others.points]
-        if not any(lines):
-            return ""
         goal = [] if self._goal_score is None else [self._goal_score]
-        low, high = value_range([*goal, *(y for points in lines for _, y in points)])
-        most = max(self._total, max(x for points in lines for x, _ in points), 1)
+        heights = [y for points in lines for _, y in points]
+        low, high = value_range([*goal, *(heights or [0.0])])
+        most = max(self._total, *(x for points in lines for x, _ in points), 1)
 
         heights = ticks(low, high, 5)
         digits = next(count for count in range(6, 18) if len({f"{y:.{count}g}" for y in heights}) == len(heights))
@@ -186,9 +188,12 @@ class LivePlot:
         for points, color in ((self._others.points, GREY), (self._returns.points, BLUE)):
             line = " ".join("{:.1f},{:.1f}".format(*place(*point)) for point in points)
             parts.append(f'<polyline points="{line}" fill="none" stroke="{color}" stroke-width="1.8"/>' if line else "")
+        bars = [(*place(step, least), place(step, greatest)[1]) for step, least, greatest in self._intervals]
+        marks = "".join(f"M{x:.1f} {bottom:.0f}V{top:.0f}" for x, bottom, top in bars)
+        parts.append(f'<path d="{marks}" stroke="{RED}" stroke-width="1.5" opacity=".6"/>' if marks else "")
         parts += [f'<circle cx="{x:.1f}" cy="{y:.1f}" r="3" fill="{RED}"/>'
                   for x, y in (place(*point) for point in self._scores.points)]
-        words = [(BLUE, "—", "return of training episodes"), (RED, "●", "score of evaluations")]
+        words = [(BLUE, "—", "return of training episodes"), (RED, "●", "score of evaluations, with its 95 % interval")]
         words += [(GREY, "—", f"return of {self._other}")] if self._other else []
         words += [(GREEN, "- -", f"solved at {text_of(goal_score, 0)}") for goal_score in goal]
         key = " &nbsp; ".join(f'<span style="color:{color}">{sign}</span> {html.escape(name)}'
@@ -212,6 +217,13 @@ def short(number: float) -> str:
         if abs(number) >= size:
             return f"{number / size:g}{letter}"
     return f"{number:g}"
+
+
+def _interval(row: Mapping[str, float]) -> list[tuple[float, float]]:
+    """The 95 % interval of an evaluation's score; none if its row does not say the deviation and the episodes."""
+    score, episodes = row["evaluation/score"], row.get("evaluation/episodes", math.nan)
+    half = 1.96 * row.get("evaluation/std", math.nan) / math.sqrt(episodes) if episodes > 0 else math.nan
+    return [(score - half, score + half)] if math.isfinite(half) else []
 
 
 def _mean(points: list[tuple[float, float]]) -> tuple[float, float]:

@@ -46,6 +46,19 @@ def test_an_update_comes_once_a_second_at_most_and_twelve_hours_stay_light():
     assert max(len(bundle["text/html"]) for bundle in day.shown) < 15_000
 
 
+def test_evaluations_have_their_interval_and_there_is_a_frame_before_the_first_episode_ends():
+    shown = []
+    plot = LivePlot("walker", shown.append, lambda: 0.0, goal=300)
+    plot.goal(1000)
+    assert "solved at 300" in shown[-1]["text/html"] and 'stroke-dasharray="6 4"' in shown[-1]["text/html"]
+    plot.row({"step": 500.0, "seconds": 1.0, "evaluation/score": 290.0, "evaluation/std": 50.0,
+              "evaluation/episodes": 25.0}, "")
+    svg = shown[-1]["text/html"]
+    x, bottom, top = map(float, re.search(r'd="M([\d.]+) (\d+)V(\d+)"', svg).groups())
+    center = re.search(r'<circle cx="([\d.]+)" cy="([\d.]+)"', svg)
+    assert x == float(center[1]) and top < float(center[2]) < bottom
+
+
 def test_it_says_where_training_is():
     shown = Hours(0.1).shown[-1]
     assert shown["text/plain"] == (

@@ -159,6 +159,7 @@ def _lines(runs: Sequence[Curves], columns: dict[str, str]) -> list[Line]:
             name = columns[column] or (column.rpartition("/")[2] if len(there) > 1 else "")
             lines.append(run.line(name or run.label, column, color=COLORS[(i if alone else number) % len(COLORS)],
                                   dash="solid" if alone else DASHES[i % len(DASHES)],
+                                  width=1.8 + 1.4 * (len(there) - 1 - i) if alone else 1.8,  # equal lines are seen
                                   kind="points" if column.startswith("evaluation/") else "line",
                                   in_title=alone and bool(name)))
     return lines

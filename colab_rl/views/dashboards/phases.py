@@ -11,7 +11,7 @@ import plotly.graph_objects as go
 from colab_rl.evaluation.episode import Episode
 from colab_rl.runs.places import Location
 from colab_rl.views.dashboards.named import Episodes, episodes_of
-from colab_rl.views.dashboards.plots import suffix
+from colab_rl.views.dashboards.plots import DASH_WORDS, suffix
 from colab_rl.views.dashboards.strides import strides_of
 from colab_rl.views.dashboards.style import checkpoint_slider, empty, figure_of, plain, rounded, text_at, wrapped
 from colab_rl.views.palette import COLORS, colors_of
@@ -46,8 +46,11 @@ def phase_portraits(episodes: Episodes, overlay: bool = False, first: str | None
     for number, (title, curves) in enumerate(portraits):
         axis, left, edge = suffix(number + 1), 0.58 * (number % 2), 1 - (number // 2) / rows
         words = ", ".join(f'<span style="color:{color}">{plain(word)}</span>' for _, _, word, color in curves if word)
+        if overlay and words:
+            words = ", ".join(f"{DASH_WORDS['dot' if place else 'solid']} {plain(word)}"
+                              for place, (_, _, word, _) in enumerate(curves))
         figure.add_annotation(text_at(f"<b>{'<br>'.join(wrapped(title, HALF_PHONE))}</b>"
-                                      + (f"<br>{words}" if words and not overlay else ""), edge - 0.03, x=left,
+                                      + (f"<br>{words}" if words else ""), edge - 0.03, x=left,
                                       name=f"title{number + 1}"))
         figure.update_layout({
             f"xaxis{axis}": {"domain": [left, left + 0.42] if len(portraits) > 1 else [0, 1], "anchor": f"y{axis}",
@@ -56,7 +59,7 @@ def phase_portraits(episodes: Episodes, overlay: bool = False, first: str | None
                              "title": _axis_title(curves[0][1], units, 2)}})
         for owner, (label, episode) in enumerate(shown.items()):
             chosen = np.linspace(0, episode.length, min(MOST, episode.length + 1)).astype(int)
-            for x, y, word, color in curves:
+            for place, (x, y, word, color) in enumerate(curves):
                 look = {"type": "scatter", "mode": "lines", "showlegend": False, "xaxis": f"x{axis}",
                         "yaxis": f"y{axis}", "name": plain(f"{label} {word}"), "legendgroup": label,
                         "visible": overlay or label == first, "meta": label if overlay else word}
@@ -64,7 +67,8 @@ def phase_portraits(episodes: Episodes, overlay: bool = False, first: str | None
                 loop = _mean_loop(episode, x, y)
                 if loop:
                     figure.add_trace({**look, "x": rounded(loop[0]), "y": rounded(loop[1]),
-                                      "line": {"color": color, "width": 2.4 if owner == 0 or not overlay else 1.4}})
+                                      "line": {"color": color, "width": 2.4 if owner == 0 or not overlay else 1.4,
+                                               "dash": "dot" if overlay and place else "solid"}})
                 if not loop or not overlay:  # of several episodes all their strides would be a tangle
                     figure.add_trace({**look, "x": rounded(episode[x][chosen]), "y": rounded(episode[y][chosen]),
                                       "opacity": 0.3 if loop else 0.7, "line": {"color": color, "width": 1}})

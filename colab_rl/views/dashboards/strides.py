@@ -16,7 +16,7 @@ from colab_rl.evaluation.episode import Episode
 from colab_rl.runs.places import Location
 from colab_rl.views.dashboards.measures import contact_names, distance, touchdowns
 from colab_rl.views.dashboards.named import Episodes, episodes_of
-from colab_rl.views.dashboards.plots import Line, Plot, XAxis, stacked
+from colab_rl.views.dashboards.plots import DASH_WORDS, Line, Plot, XAxis, stacked
 from colab_rl.views.palette import COLORS, colors_of, limb
 from colab_rl.views.values import words_of
 
@@ -60,7 +60,9 @@ def stride_cycle(episodes: Episodes, *, root: Location = None, store: Location =
         if lines:
             name = next(iter(channels.values()))
             unit = first.units.get(name, "")
-            plots.append(Plot(title, unit, lines, height=110))
+            legs = [f"{DASH_WORDS['dot' if i else 'solid']} {words}" for i, words in enumerate(channels)]
+            plots.append(Plot(title, unit, lines, height=110,
+                              note=", ".join(legs) if len(shown) > 1 and len(legs) > 1 else ""))
     counts = ", ".join(f"{label} {_strides(episode)}".strip() for label, episode in walking.items())
     return stacked(plots, XAxis("% of a stride, from landing to landing", "%", "%{x:.0f} % of the stride"),
                    x_range=(0, 100), above=[[f"strides averaged: {counts}"]] if len(walking) < 4 else [],

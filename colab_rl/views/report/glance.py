@@ -16,6 +16,7 @@ STYLE = """
 """
 
 SIZE = 470, 230  # of the curve
+COLUMNS = ("step", "episode/return", "evaluation/score", "evaluation/std", "evaluation/episodes")
 
 
 @dataclass(frozen=True)
@@ -29,8 +30,7 @@ class Glance:
         """As an element of a page."""
         plot = LivePlot(self.curves.label, show=lambda _: None, goal=self.curves.goal)
         for i in range(self.curves.rows):
-            plot.past({name: float(self.curves.column(name)[i]) for name in ("step", "episode/return",
-                                                                             "evaluation/score")})
+            plot.past({name: float(self.curves.column(name)[i]) for name in COLUMNS})
         # A page has each colour for light and for dark screens.
         drawn = re.sub("|".join(DARK), lambda color: css_name(color[0]), plot.svg(*SIZE))
         return (f'<style>{STYLE}</style><div class="glance">{self.verdict.html()}<div class="curve">{drawn}</div>'

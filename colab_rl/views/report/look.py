@@ -45,6 +45,7 @@ nav { margin: 12px 0; } nav a { color: var(--c3B6EA8); margin-right: 16px; displ
 .keys button[aria-pressed="false"] { color: var(--soft); text-decoration: line-through; }
 .files button { color: var(--soft); }
 footer { margin-top: 40px; font-size: 12px; color: var(--soft); }
-@media (max-width: 700px) { .keys { max-height: 4.8em; overflow-y: auto; } }
-@media print { h2, h3 { break-after: avoid; } .tools { position: static; } .files { display: none; } }
+@media (max-width: 700px) { .keys { max-height: 9em; overflow-y: auto; } }
+@media print { h2, h3 { break-after: avoid; } .panel { break-inside: auto; }
+  .tools { position: static; } .files { display: none; } }
 """
