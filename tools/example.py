@@ -1,7 +1,7 @@
 """Cuts a run down to the example that the package ships: `python tools/example.py ROOT`.
 
 ROOT holds a whole run `example-walker`, made by
-`python -m colab_rl --root ROOT --store none train example-walker --algo ppo --seed 1022`.
+`python -m colab_rl --root ROOT --store none train example-walker --seed 3 --set target_score=300`.
 Kept are some checkpoints from the first to the newest, all metrics, and the telemetry of the newest.
 """
 
@@ -16,7 +16,7 @@ from colab_rl.example import EXAMPLE
 from colab_rl.runs.places import Places
 from colab_rl.views.history import History
 
-KEPT = 6
+KEPT = 4
 HOME = Path(__file__).parents[1] / "colab_rl" / "example" / EXAMPLE
 
 
