@@ -1,7 +1,7 @@
 """Cuts a run down to the example that the package ships: `python tools/example.py ROOT`.
 
 ROOT holds a whole run `example-walker`, made by
-`python -m colab_rl --root ROOT --store none train example-walker --seed 3 --set target_score=300`.
+`python -m colab_rl --root ROOT --store none train example-walker --algo ppo --seed 3 --set target_score=300`.
 Kept are some checkpoints from the first to the newest, all metrics, and the telemetry of the newest.
 """
 
