@@ -56,9 +56,13 @@ def warnings_raise_nothing() -> Iterator[None]:
 
 
 def near(word: str, candidates: Iterable[str], cutoff: float = 0.6) -> list[str]:
-    """Those of the candidates, at most three, that are spelt like the word."""
-    by_lower_case = {candidate.lower(): candidate for candidate in candidates}
-    return [by_lower_case[match] for match in difflib.get_close_matches(str(word).lower(), by_lower_case, 3, cutoff)]
+    """Those of the candidates, at most three, that are spelt like the word, or of which it is a whole part or the
+    beginning: `size` of `stack_size`, `gym` of `gymnasium`.
+    """
+    word, by_lower_case = str(word).lower(), {candidate.lower(): candidate for candidate in candidates}
+    parts = [name for name in by_lower_case if len(word) > 2 and (name.startswith(word) or word in name.split("_"))]
+    matches = [*difflib.get_close_matches(word, by_lower_case, 3, cutoff), *parts]
+    return [by_lower_case[match] for match in dict.fromkeys(matches)][:3]
 
 
 def nearest(word: str, candidates: Iterable[str]) -> str:

@@ -18,8 +18,8 @@ FOLLOWED = {"algorithms", "environments", "evaluation", "fingerprint", "networks
 # Files and folders in there that change no state either: they list what there is, or choose, tell, name and write.
 ASIDE = {"algorithms.registry", "environments.backends", "environments.channels", "environments.guard",
          "environments.loaded_code", "environments.threshold", "environments.trial", "evaluation.episode", "presets",
-         "training.code", "training.metrics", "training.request", "training.session", "training.stopping",
-         "training.tensorboard"}
+         "training.code", "training.metrics", "training.request", "training.result", "training.session",
+         "training.stopping", "training.tensorboard"}
 
 
 class FileCode(NamedTuple):
