@@ -9,7 +9,7 @@ import pytest
 
 from colab_rl.algorithms.ppo.config import PPOConfig
 from colab_rl.algorithms.registry import ALGORITHMS, OTHER_NAMES, algorithm_class, make_config, preset
-from colab_rl.errors import UsageError
+from colab_rl.errors import UsageError, near
 from colab_rl.settings import as_text, parse_settings, to_json
 
 PRESETS = {(env_id, name): settings for name, algorithm in ALGORITHMS.items()
@@ -133,6 +133,12 @@ def test_every_preset_is_a_valid_config(env_id, algorithm):
     config = make_config(algorithm, preset(env_id, algorithm))
     for name, value in preset(f"module:{env_id}", algorithm).items():
         assert getattr(config, name) == value
+
+
+def test_what_is_far_is_not_suggested():
+    assert near("nothing", ["tiny"]) == near("side", ["episode"]) == near("lam", ["gamma"]) == []
+    assert near("size", ["stack_size", "sized"]) == ["sized", "stack_size"]
+    assert near("gym", ["gymnasium"]) == ["gymnasium"]
 
 
 def test_a_preset_cannot_be_changed_by_who_asks():

@@ -160,8 +160,8 @@ class LivePlot:
         """Return and scores over the steps, from 0 to all of them. width, height: in units of which a letter has 11."""
         lines = [self._returns.points, self._scores.points, self._others.points]
         goal = [] if self._goal_score is None else [self._goal_score]
-        heights = [y for points in lines for _, y in points]
-        low, high = value_range([*goal, *(heights or [0.0])])
+        drawn = [*goal, *(y for points in lines for _, y in points), *(y for _, *ends in self._intervals for y in ends)]
+        low, high = value_range(drawn or [0.0])
         most = max(self._total, *(x for points in lines for x, _ in points), 1)
 
         heights = ticks(low, high, 5)

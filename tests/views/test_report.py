@@ -211,6 +211,12 @@ def test_a_report_of_a_run_begins_with_its_verdict_and_its_curve(places):
     assert not re.search('="#[0-9A-F]{6}"', opening)  # each colour is one of the page's, for light and for dark
     both = build_page(["first", "second"], episodes=4, **places)
     assert '<div class="glance">' not in both and "differ in their seed alone" not in both
+    for name, seed, changed in (("third", 2, {}), ("fourth", 3, {"gamma": 0.5})):
+        colab_rl.train(name, env="CartPole-v1", seed=seed, total_steps=500, settings={**SETTINGS, **changed},
+                       backend="gymnasium", **places)
+    for name, alone in (("third", True), ("fourth", False)):
+        page = build_page(["first", "second", name], episodes=0, **places)
+        assert ("differ in their seed alone" in page) is alone
 
 
 def test_of_an_environment_that_names_nothing_there_is_no_empty_panel_and_a_hint(tmp_path):

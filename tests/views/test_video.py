@@ -23,6 +23,7 @@ import numpy as np
 import pytest
 from gymnasium.envs.classic_control.cartpole import CartPoleEnv
 from helpers import NAMES, TINY, flip, snapshot
+from PIL import Image
 
 from colab_rl import Channels, ColabRLError, UsageError, evaluate, record, render, train
 from colab_rl.cli import main
@@ -37,7 +38,7 @@ from colab_rl.training.request import checkpoint_of
 from colab_rl.views.report.films import films_of
 from colab_rl.views.values import text_of
 from colab_rl.views.video import choices, panels
-from colab_rl.views.video.drawing import capital_height, curve, draw_text, font, text_width
+from colab_rl.views.video.drawing import capital_height, curve, draw_box, draw_text, font, text_width
 from colab_rl.views.video.encoder import VideoWriter, make_preview
 from colab_rl.views.video.overlay import Overlay, free_share, parse_panels
 from colab_rl.views.video.panels import BACKGROUND, LIMBS, PANELS, SINGLE, Actions, Caption, Numbers, Scene, Traces
@@ -158,6 +159,13 @@ def test_a_long_curve_has_no_seams():
     for start in (4000, 8100):
         piece = np.asarray(curve(values[start:start + 300], -1, 1, 30, 1, 2.0)).astype(int)
         assert np.abs(mask[:, start + 5:start + 295] - piece[:, 5:295]).max() <= 2
+
+
+@pytest.mark.parametrize("left", [0.5, 1.5, 2.5, 2.4999])
+def test_a_box_of_one_pixel_is_drawn_wherever_it_lies(left):
+    image = Image.new("RGB", (6, 6))
+    draw_box(image, left, left, 1, 1, "#ffffff")
+    assert sum(pixel != (0, 0, 0) for pixel in image.getdata()) == 1
 
 
 def test_action_bars_reach_from_the_middle_to_the_value(walk):

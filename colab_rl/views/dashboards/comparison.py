@@ -77,8 +77,9 @@ def solved(contender: Contender) -> tuple[float, float]:
     """Steps and seconds until an evaluation reached `solved_at`, and those after it stayed there.
 
     An evaluation counts together with as many after it as make ENOUGH episodes: the lower end of the 95 % interval of
-    their mean has to be there. NaN if none did up to the checkpoint, or if the checkpoint's own episodes say that it is
-    not there. An evaluation that does not say its episodes counts as a single episode.
+    their mean has to be there. That takes the episodes as independent, though a run's evaluations share their seeds.
+    NaN if none did up to the checkpoint, or if the checkpoint's own episodes say that it is not there. An evaluation
+    that does not say its episodes counts as a single episode.
     """
     curves, goal, never = contender.curves, contender.solved_at, (float("nan"), float("nan"))
     if goal is None or (len(contender.returns) > 1 and bootstrap_interval(contender.returns)[0] < goal):
@@ -119,7 +120,7 @@ def rows_of(contenders: Sequence[Contender]) -> list[tuple[str, list[str]]]:
     rows = [returns("Score ± deviation", lambda found: f"{text_of(found.mean())} ± {text_of(found.std())}"),
             returns("95 % interval of the mean", lambda found: " to ".join(map(text_of, bootstrap_interval(found))), 2),
             returns("Lowest to highest", lambda found: f"{text_of(found.min())} to {text_of(found.max())}"),
-            each("Episodes", lambda contender: float(len(contender.returns) or "nan")),
+            each("Episodes", lambda contender: len(contender.returns) or float("nan")),
             each("Trained for, steps", lambda contender: float(contender.step)),
             each(f"Steps to {goal}", lambda contender: solved(contender)[0]),
             each(f"Time to {goal}", lambda contender: solved(contender)[1], text=duration),

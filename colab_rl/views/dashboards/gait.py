@@ -230,10 +230,10 @@ def _generic(episode: Episode) -> list[Plot]:
     for (stem, _), members in groups.items():
         for start in range(0, len(members), 4):
             part = members[start:start + 4]
-            last = part[-1].rpartition("_")[2]
-            title = words_of(stem if len(members) == 1 else part[0] if len(part) == 1 else
-                             f"{part[0]} {'and' if len(part) == 2 else 'to'} {last}")
-            title = title[:1].upper() + title[1:]
+            title = stem if len(members) == 1 else part[0]
+            if len(part) > 1:
+                title += f" {'and' if len(part) == 2 else 'to'} {part[-1].rpartition('_')[2]}"
+            title = words_of(title[:1].upper() + title[1:])
             known = {words_of(name) if len(part) > 1 else "": name for name in part}
             plots.append(_channels(episode, title, known, colors_of(part), height=110))
     if len(names) > MOST_CHANNELS and plots:

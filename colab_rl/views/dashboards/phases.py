@@ -45,10 +45,12 @@ def phase_portraits(episodes: Episodes, overlay: bool = False, first: str | None
     figure = figure_of(height=330 * rows + top, margin={"t": top, "b": 40, "l": 58, "r": 14})
     for number, (title, curves) in enumerate(portraits):
         axis, left, edge = suffix(number + 1), 0.58 * (number % 2), 1 - (number // 2) / rows
-        words = ", ".join(f'<span style="color:{color}">{plain(word)}</span>' for _, _, word, color in curves if word)
-        if overlay and words:
+        if overlay:
             words = ", ".join(f"{DASH_WORDS['dot' if place else 'solid']} {plain(word)}"
-                              for place, (_, _, word, _) in enumerate(curves))
+                              for place, (_, _, word, _) in enumerate(curves) if len(curves) > 1)
+        else:
+            words = ", ".join(f'<span style="color:{color}">{plain(word)}</span>'
+                              for _, _, word, color in curves if word)
         figure.add_annotation(text_at(f"<b>{'<br>'.join(wrapped(title, HALF_PHONE))}</b>"
                                       + (f"<br>{words}" if words else ""), edge - 0.03, x=left,
                                       name=f"title{number + 1}"))

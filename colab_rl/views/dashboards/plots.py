@@ -172,6 +172,7 @@ def trace_of(line: Line, number: int, unit: str, whose: str = "") -> dict[str, A
     even = len(chosen) == len(line.x) > 2 and np.allclose(np.diff(line.x), line.x[1] - line.x[0])
     place: dict[str, Any] = ({"x0": rounded(line.x[0], 7)[0], "dx": rounded(line.x[1] - line.x[0], 7)[0]}
                              if even and not line.other_x else {"x": rounded(line.x[chosen], 7)})
+    hovered = ", ".join(dict.fromkeys(filter(None, (whose, line.name))))
     digits = 3 if line.most > MOST_DRAWN else 4  # so many numbers would fill the page
     trace: dict[str, Any] = {
         "type": "scatter", **place, "y": rounded(line.y[chosen], digits), "name": plain(line.name),
@@ -179,8 +180,7 @@ def trace_of(line: Line, number: int, unit: str, whose: str = "") -> dict[str, A
         "legendgroup": line.group,
         "mode": "markers" if line.kind == "points" else "lines", "connectgaps": line.kind == "line",
         "line": {"color": line.color, "width": line.width, "dash": line.dash},
-        "hovertemplate": f"{plain(', '.join(dict.fromkeys(filter(None, (whose, line.name)))))}: %{{y:.4g}} "
-                         f"{plain(unit)}<extra></extra>",
+        "hovertemplate": f"{plain(hovered)}: %{{y:.4g}} {plain(unit)}<extra></extra>",
     }
     if line.kind == "points":
         trace["marker"] = {"color": line.color, "size": 11 if line.symbol != "circle" else 7, "symbol": line.symbol}

@@ -133,9 +133,9 @@ def _page_of(names: Sequence[str], places: Places, checkpoint: str | int, episod
 
 
 def _differ_in_seeds_alone(subjects: Sequence[Subject]) -> bool:
-    """Whether the subjects are three runs or more of one environment, algorithm and settings."""
+    """Whether the subjects are three runs or more that the same command begins, but for the seed."""
     runs = {subject.identity.name: subject.identity for subject in subjects}.values()
-    made = [(one.env_id, one.algorithm, {**one.config, "seed": None}) for one in runs]
+    made = [(one.env_id, one.env_kwargs, one.algorithm, one.origin, {**one.config, "seed": None}) for one in runs]
     return len(made) > 2 and all(one == made[0] for one in made)
 
 

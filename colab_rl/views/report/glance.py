@@ -29,8 +29,8 @@ class Glance:
     def html(self) -> str:
         """As an element of a page."""
         plot = LivePlot(self.curves.label, show=lambda _: None, goal=self.curves.goal)
-        for i in range(self.curves.rows):
-            plot.past({name: float(self.curves.column(name)[i]) for name in COLUMNS})
+        for row in zip(*(self.curves.column(name).tolist() for name in COLUMNS), strict=True):
+            plot.past(dict(zip(COLUMNS, row, strict=True)))
         # A page has each colour for light and for dark screens.
         drawn = re.sub("|".join(DARK), lambda color: css_name(color[0]), plot.svg(*SIZE))
         return (f'<style>{STYLE}</style><div class="glance">{self.verdict.html()}<div class="curve">{drawn}</div>'

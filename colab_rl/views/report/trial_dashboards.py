@@ -13,9 +13,10 @@ from colab_rl.views import dashboards
 from colab_rl.views.dashboards.curves import Curves
 from colab_rl.views.dashboards.trials import TrialCurves
 from colab_rl.views.history import History
+from colab_rl.views.palette import COLORS
 
-MOST_RUNS = 20    # whose metrics are read and kept in the page, at some 0.3 MB each
-MOST_SEEDS = 10   # of a trial: colours that people can tell apart
+MOST_RUNS = 20            # whose metrics are read and kept in the page, at some 0.3 MB each
+MOST_SEEDS = len(COLORS)  # of a trial
 
 
 def dashboards_of(ranked: Sequence[TrialCurves], places: Places, missing: list[str]) -> dict[int, dict[str, go.Figure]]:

@@ -6,6 +6,7 @@ repeats, a word or a light, is drawn once and kept as a mask.
 
 from __future__ import annotations
 
+import math
 from functools import lru_cache
 
 import numpy as np
@@ -64,8 +65,8 @@ def draw_light(image: Image.Image, x: int, y: int, diameter: int, color: Color) 
 
 def draw_box(image: Image.Image, x: float, y: float, width: float, height: float, color: Color) -> None:
     """A filled rectangle, cut to whole pixels; one that is a pixel wide stays so, wherever it lies."""
-    left, top = round(x), round(y)
-    right, bottom = max(round(x + width), left + round(width)), max(round(y + height), top + round(height))
+    # Python's round(0.5) and round(1.5) are 0 and 2: by it a width would depend on the place.
+    left, top, right, bottom = (math.floor(edge + 0.5) for edge in (x, y, x + width, y + height))
     if right > left and bottom > top:
         image.paste(color, (left, top, right, bottom))
 
