@@ -259,12 +259,12 @@ def test_evaluate_takes_each_episode_from_its_own_seed(command):
 
 
 def test_evaluate_scores_the_checkpoint_that_is_asked_for(command):
-    rows = json.loads(command("status", "walker", "--json")[1])["checkpoints"]
+    status = json.loads(command("status", "walker", "--json")[1])
+    rows, confirmed = status["checkpoints"], status["confirmed"]["generation"]
     by_name = {which: json.loads(command("evaluate", "walker", "--episodes", 9, "--checkpoint", which, "--json")[1])
-               for which in ("best", "latest", 1, rows[0]["generation"],
-                             max((row["score"] or 0, row["generation"]) for row in rows)[1])}
+               for which in ("best", "latest", 1, rows[0]["generation"], confirmed)}
     assert by_name["latest"] == by_name[rows[0]["generation"]]
-    assert by_name["best"] == by_name[max((row["score"] or 0, row["generation"]) for row in rows)[1]]
+    assert by_name["best"] == by_name[confirmed]
     assert by_name[1] != by_name["latest"]
     code, _, errors = command("evaluate", "walker", "--checkpoint", 999)
     there = ", ".join(str(row["generation"]) for row in reversed(rows))
@@ -578,7 +578,7 @@ def identity_of_a_newer_version(here: Path) -> list[object]:
 
 def identity_with_a_flipped_digit(here: Path) -> list[object]:
     path = here / "runs" / "walker" / "run.json"
-    path.write_text(path.read_text().replace('"gamma": 0.98', '"gamma": 0.92'))
+    path.write_text(path.read_text().replace('"gamma": 0.9', '"gamma": 0.8'))
     return ["train", "walker"]
 
 

@@ -180,7 +180,7 @@ def test_keyword_arguments_travel_and_wrappers_may_vary(tmp_path):
     (["--workers", "0"], "workers is between"),
     (["--on", "mars"], "on takes local, ray or ray:ADDRESS"),
     (["--seeds", "0-999", "--vary", "gamma=" + ",".join(str(i / 1000) for i in range(1000))],
-     r"1,000,000 runs of 100,000 steps, about .*nothing was started; give --yes"),
+     r"1,000,000 runs of 150,000 steps, about .*nothing was started; give --yes"),
 ])
 def test_wrong_input_is_one_line_before_anything_starts(tmp_path, monkeypatch, capsys, arguments, said):
     monkeypatch.setattr(command, "MEASURED", 0.01)

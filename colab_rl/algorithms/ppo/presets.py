@@ -40,8 +40,8 @@ PRESETS: dict[str, dict[str, Any]] = {
         "checkpoint_every": 10, "eval_every": 20, "eval_episodes": 10,
     },
     "CartPole-v1": {
-        "total_steps": 100_000, "num_envs": 8, "num_steps": 128, "minibatch_size": 256, "update_epochs": 10,
-        "gamma": 0.98, "gae_lambda": 0.8, "learning_rate": 1e-3, "learning_rate_schedule": "linear",
+        "total_steps": 150_000, "num_envs": 8, "num_steps": 128, "minibatch_size": 256, "update_epochs": 10,
+        "gamma": 0.99, "gae_lambda": 0.95, "learning_rate": 1e-3, "learning_rate_schedule": "linear",
         "checkpoint_every": 20, "eval_every": 20,
     },
     "Pendulum-v1": {
