@@ -15,6 +15,12 @@ import rclone_mount
 from rclone_mount import Mount
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers() -> int:
+    """One more than there are cores: a quarter of the time, a test waits for a store, a browser or a kernel."""
+    return len(os.sched_getaffinity(0)) + 1
+
+
 @pytest.fixture(autouse=True)
 def no_pauses_between_listings(monkeypatch: pytest.MonkeyPatch) -> None:
     """What looks again at an empty listing does so at once."""
