@@ -7,6 +7,7 @@ import importlib
 import inspect
 import numbers
 import os
+import sys
 import types
 import typing
 from collections.abc import Callable, Mapping, Sequence
@@ -84,6 +85,14 @@ def imported(name: str, what: str) -> Any:
     try:
         return getattr(importlib.import_module(module), attribute)
     except ModuleNotFoundError as error:
-        raise UsageError(f"{what} {name!r}: no module named {error.name!r} is found") from error
+        raise UsageError(f"{what} {name!r}: no module named {error.name!r} is found; give the command in its "
+                         "folder, or put that folder into PYTHONPATH") from error
     except (AttributeError, ValueError):
         raise UsageError(f"{what} {name!r}: the module has no {attribute!r}") from None
+
+
+def import_path(thing: Any) -> str | None:
+    """The `module:name` by which another process finds a class or function; None if there is none, as for a cell's."""
+    module, name = getattr(thing, "__module__", None), getattr(thing, "__qualname__", "")
+    found = getattr(sys.modules.get(module or ""), name, None)
+    return f"{module}:{name}" if callable(thing) and found is thing and module != "__main__" else None

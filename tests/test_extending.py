@@ -67,8 +67,23 @@ def test_the_td3_of_the_skeleton_learns_pendulum(tmp_path, monkeypatch):
     assert first["mean"] < -700 < -250 < best["mean"]
 
 
-def test_a_run_of_ones_own_algorithm_says_what_to_give_if_it_is_not_given(tmp_path, run_cli):
+def test_a_class_of_a_module_is_found_by_every_command_in_its_folder(tmp_path, run_cli):
     assert start("algorithm", tmp_path / "runs", 300).wait() == 0
+    assert start("network", tmp_path / "nets", 300).wait() == 0
+    for command in ("train", "evaluate"):
+        assert run_cli(command, "own", cwd=SKELETONS).returncode == 0
+        assert run_cli(command, "own", "--root", tmp_path / "nets", cwd=SKELETONS).returncode == 0
+    done = run_cli("evaluate", "own")
+    assert done.returncode == 2 and "no module named 'td3' is found" in done.stderr
+
+
+def test_a_run_of_a_scripts_own_class_says_what_to_give(tmp_path, run_cli):
+    (tmp_path / "script.py").write_text("from colab_rl import train\nfrom colab_rl.algorithms.ppo.ppo import PPO\n"
+                                        "class Mine(PPO):\n    name = 'mine'\n"
+                                        "train('own', env='CartPole-v1', algo=Mine, total_steps=64, settings="
+                                        "dict(num_steps=16, num_envs=2, minibatch_size=16, eval_episodes=1))\n")
+    places = {"COLAB_RL_ROOT": str(tmp_path / "runs"), "COLAB_RL_STORE": "none"}
+    subprocess.run([sys.executable, tmp_path / "script.py"], env={**os.environ, **places}, check=True)
     assert run_cli("status").returncode == 0
     done = run_cli("train", "own")
-    assert done.returncode == 2 and "unknown algorithm 'td3'" in done.stderr and "algo=MyAlgorithm" in done.stderr
+    assert done.returncode == 2 and "unknown algorithm 'mine'" in done.stderr and "algo=MyAlgorithm" in done.stderr

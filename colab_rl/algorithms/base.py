@@ -23,7 +23,7 @@ class Algorithm(ABC):
 
     It is made as `SomeAlgorithm(config, spaces, device)`, freshly initialised from `config.seed`.
 
-    name: as run.json and `--algo` have it.
+    name: as run.json and `--algo` have it. One of your own is `module:Class` there if a module has it.
     config_class: its settings. presets: the tuned ones by environment id; what they leave out is the default.
     off_policy: whether it learns from a replay buffer too, and not from its newest steps alone.
     entropy_bonus: whether `values` count a bonus for the policy's entropy beside the rewards.

@@ -1,6 +1,6 @@
 """The algorithms there are, and those that people register: a name, or `module:Class`.
 
-    train("swing", algo=MyAlgorithm)     # registers it by its name, for this process
+    train("swing", algo=MyAlgorithm)     # of a module: each process finds it. Of a cell: this process knows it
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from colab_rl.algorithms.base import Algorithm
 from colab_rl.algorithms.ppo.ppo import PPO
 from colab_rl.algorithms.sac.sac import SAC
 from colab_rl.algorithms.tqc.tqc import TQC
-from colab_rl.arguments import imported
+from colab_rl.arguments import import_path, imported
 from colab_rl.errors import UsageError, nearest
 from colab_rl.settings import Config
 
@@ -32,7 +32,7 @@ OTHER_NAMES = {"lr": ("learning_rate",), "batch_size": ("minibatch_size",), "n_s
 
 
 def register_algorithm(algorithm: type[Algorithm]) -> str:
-    """Makes an algorithm known by its name in this process; returns the name.
+    """Makes an algorithm known in this process; returns `module:Class` if other processes find it so, else its name.
 
     Raises UsageError for what is no Algorithm, lacks one of its parts, or has the name of one of ours.
     """
@@ -45,14 +45,15 @@ def register_algorithm(algorithm: type[Algorithm]) -> str:
     if algorithm.name in OURS and ALGORITHMS[algorithm.name] is not algorithm:
         raise UsageError(f"an algorithm of your own cannot be called {algorithm.name!r}: give {algorithm.__name__} "
                          "another name")
-    ALGORITHMS[algorithm.name] = algorithm
-    return algorithm.name
+    name = algorithm.name if algorithm.name in OURS else import_path(algorithm) or algorithm.name
+    ALGORITHMS[name] = algorithm
+    return name
 
 
 def algorithm_class(name: str) -> type[Algorithm]:
     """The algorithm of that name. Raises UsageError for an unknown one."""
     if name not in ALGORITHMS and ":" in name:
-        ALGORITHMS[name] = ALGORITHMS[register_algorithm(imported(name, "algorithm"))]
+        ALGORITHMS[name] = ALGORITHMS[register_algorithm(imported(name, "algorithm"))]  # a package may hold it too
     if name not in ALGORITHMS:
         raise UsageError(f"unknown algorithm {name!r}{nearest(name, ALGORITHMS)} (choose from {', '.join(OURS)}); if "
                          "it is one of your own, name it as module:Class, or give its class first in this process, by "

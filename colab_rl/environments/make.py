@@ -219,13 +219,6 @@ def named_source(name: str) -> EnvironmentSource:
     return function if callable(function) and attribute not in gymnasium.registry else name
 
 
-def import_path(source: EnvironmentSource) -> str | None:
-    """The `module:function` by which another process finds a function; None if there is none, as for a lambda."""
-    module, name = getattr(source, "__module__", None), getattr(source, "__qualname__", "")
-    found = getattr(sys.modules.get(module or ""), name, None)
-    return f"{module}:{name}" if callable(source) and found is source and module != "__main__" else None
-
-
 def environment_title(environment: gymnasium.Env) -> str:
     """What people call an environment: its id, or the name of its class."""
     return environment.spec.id if environment.spec else type(environment.unwrapped).__name__

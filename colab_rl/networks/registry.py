@@ -1,6 +1,7 @@
 """The networks there are, and those that people register: a name, or `module:Class`.
 
-    train("walker", settings={"network": MyNetwork})     # registers it by its name, for this process
+    train("walker", settings={"network": MyNetwork})     # of a module: each process finds it
+                                                         # of a cell: this process knows it
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from colab_rl.arguments import imported
+from colab_rl.arguments import import_path, imported
 from colab_rl.environments.spaces import ObservationSpec
 from colab_rl.errors import UsageError, nearest
 from colab_rl.networks.base import Network
@@ -27,8 +28,9 @@ _registered: dict[str, MakeOwn] = {}
 
 
 def register_network(make: MakeOwn) -> str:
-    """Makes a Network class, or a function of its arguments, known by its name in this process; returns the name.
+    """Makes a Network class, or a function of its arguments, known in this process.
 
+    Returns `module:Class` if other processes find it so, else its name.
     Raises UsageError for what is neither, and for a name that ours have.
     """
     name = getattr(make, "__name__", "")
@@ -36,6 +38,8 @@ def register_network(make: MakeOwn) -> str:
         raise UsageError(f"network takes a name, a Network class or a function that makes one, not {make!r}")
     if name in OURS:
         raise UsageError(f"a network of your own cannot be called {name!r}: choose another name for it")
+    if path := import_path(make):
+        return path
     _registered[name] = make
     return name
 

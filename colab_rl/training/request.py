@@ -13,10 +13,11 @@ from typing import Any
 import gymnasium
 
 from colab_rl.algorithms.registry import algorithm_class, default_algorithm, make_config, preset
+from colab_rl.arguments import import_path
 from colab_rl.checkpoints.recovery import Checkpoint, check_segments, newest_whole
 from colab_rl.environments import EnvironmentSource, describe, environment_name
 from colab_rl.environments.backends import check_backend, choose_backend, why_not
-from colab_rl.environments.make import bare, configured, environment_title, import_path, kept_keywords, keywords_of
+from colab_rl.environments.make import bare, configured, environment_title, kept_keywords, keywords_of
 from colab_rl.environments.spaces import Spaces
 from colab_rl.environments.trial import try_out
 from colab_rl.errors import ColabRLError, UsageError

@@ -6,7 +6,7 @@ from colab_rl import train
 
 
 def main(run="td3-pendulum", **options):
-    """Starts the run, or continues it. A class of your own is given again each time."""
+    """Starts the run, or continues it."""
     return train(run, env="Pendulum-v1", algo=TD3, **options)
 
 
