@@ -51,7 +51,8 @@ def _copied(what: str, store_error: str | None) -> int:
     "start a run, or continue it", RUN,
     argument("--env", metavar="ID", help=ENVIRONMENT),
     ENV_SET,
-    argument("--algo", help="ppo, or for continuous actions sac or tqc (default: sac for BipedalWalker-v3, else ppo)"),
+    argument("--algo", help="ppo, or for continuous actions sac or tqc (default: sac for BipedalWalker-v3, "
+             "BipedalWalkerHardcore-v3 and Pendulum-v1, else ppo)"),
     argument("--total-steps", metavar="N", help="environment steps; a larger number extends a run"),
     argument("--seed", metavar="S", help="of networks, actions and environments (default 0)"),
     argument("--backend", default="auto", help="what steps the environments: auto, gymnasium, envpool"),

@@ -361,7 +361,8 @@ def test_training_evaluation_and_recording_see_the_same_changed_class(monkeypatc
     monkeypatch.setattr(pendulum.PendulumEnv, "step",
                         lambda self, u: (lambda o, r, *rest: (o, r + 100.0, *rest))(*old(self, u)))
     options = {"root": tmp_path, "store": "none"}
-    result = train("swing", env="Pendulum-v1", settings=parse_settings([*TINY, "total_steps=256"]), **options)
+    settings = parse_settings([*TINY, "total_steps=256"])
+    result = train("swing", env="Pendulum-v1", algo="ppo", settings=settings, **options)
     assert result.best_score > 10_000
     [score] = evaluate("swing", episodes=1, seed=3, **options).returns
     assert score == record("swing", seed=3, **options).total_return > 10_000

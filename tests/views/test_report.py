@@ -49,7 +49,8 @@ def trained(one_core, tmp_path_factory):
     (folder / "store").mkdir()
     places = {"root": folder / "runs", "store": folder / "store"}
     for name, env, seed in (("first", "CartPole-v1", 0), ("second", "CartPole-v1", 1), ("pendulum", "Pendulum-v1", 0)):
-        colab_rl.train(name, env=env, seed=seed, total_steps=500, settings=SETTINGS, backend="gymnasium", **places)
+        colab_rl.train(name, env=env, algo="ppo", seed=seed, total_steps=500, settings=SETTINGS, backend="gymnasium",
+                       **places)
     return folder
 
 
