@@ -13,8 +13,9 @@ from torch import Tensor, nn
 
 from colab_rl.environments.spaces import ObservationSpec
 from colab_rl.networks.activations import ACTIVATIONS
-from colab_rl.networks.base import Function, Network
+from colab_rl.networks.base import Function, Network, Pullback
 from colab_rl.networks.cnn import Convolutions
+from colab_rl.networks.halves import recorded_in_halves
 from colab_rl.networks.layers import Gain, in_numpy, linear, normalized, normalized_in_numpy
 
 
@@ -121,6 +122,10 @@ class Layered(Network):
     def forward(self, obs: Tensor) -> Tensor:
         """See Network."""
         return self.output(self.body(obs))
+
+    def vjp(self, obs: Tensor) -> tuple[Tensor, Pullback]:
+        """See Network."""
+        return super().vjp(obs) if self.body.encoder is None or obs.is_cuda else recorded_in_halves(self, obs)
 
     def acting(self) -> Function:
         """See Network."""

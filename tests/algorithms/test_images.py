@@ -16,7 +16,7 @@ from colab_rl.environments.spaces import ObservationSpec, Spaces
 from colab_rl.networks.registry import register_network
 
 SHAPE = (6, 5, 3)
-SETTINGS = {"num_envs": 2, "num_steps": 20, "minibatch_size": 16, "network": "Pixels", "seed": 3}
+SETTINGS = {"num_envs": 2, "num_steps": 20, "minibatch_size": 16, "seed": 3}
 
 
 class Pictures(gymnasium.Env):
@@ -53,9 +53,8 @@ class Pixels(Network):
 def test_an_image_of_uint8_is_collected_learned_from_saved_and_loaded(name):
     bounds = np.ones(1, np.float32)
     spaces = Spaces(ObservationSpec(SHAPE, "uint8"), False, 1, 0, -bounds, bounds)
-    register_network(Pixels)
     more = {"learning_starts": 16, "buffer_size": 100, "replay_ratio": 0.1} if name != "ppo" else {"update_epochs": 2}
-    config = make_config(name, {**SETTINGS, **more})
+    config = make_config(name, {**SETTINGS, **more, "network": register_network(Pixels)})
 
     def make():
         return algorithm_class(name)(config, spaces, torch.device("cpu"))
