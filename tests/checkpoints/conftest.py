@@ -1,8 +1,9 @@
-"""A session that brings checkpoints to a store."""
+"""A folder for checkpoints, and a session that brings them to a store."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 from helpers import RUN_ID, make_tier
@@ -57,3 +58,13 @@ def witness(store, mounted, monkeypatch) -> Store:
     store.witness = Store(store.root)
     store.witness.service = "Drive"
     return store.witness
+
+
+@pytest.fixture
+def folder(tmp_path) -> Path:
+    return tmp_path / "local"
+
+
+@pytest.fixture
+def said() -> list[str]:
+    return []
