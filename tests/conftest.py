@@ -15,7 +15,7 @@ import rclone_mount
 from rclone_mount import Mount
 
 # Their asserts say what was compared, as those of test files do.
-pytest.register_assert_rewrite("sabotage")
+pytest.register_assert_rewrite("sabotage", "stored_runs")
 
 
 @pytest.hookimpl(optionalhook=True)
