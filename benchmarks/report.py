@@ -19,7 +19,7 @@ TESTS = pathlib.Path(__file__).parents[1] / "tests"
 sys.path[:0] = [str(TESTS), str(TESTS / "views")]
 
 from browser import visit  # noqa: E402
-from test_dashboards import large_page, make_walk  # noqa: E402
+from figures import large_page, make_walk  # noqa: E402
 
 # When each figure begins: by then the one before is done.
 WATCH = ("window.begun = {}; new MutationObserver(changes => { for (const {target} of changes)"

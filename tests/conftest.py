@@ -14,6 +14,9 @@ import pytest
 import rclone_mount
 from rclone_mount import Mount
 
+# Their asserts say what was compared, as those of test files do.
+pytest.register_assert_rewrite("sabotage", "stored_runs")
+
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_auto_num_workers() -> int:

@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
+from damage import naive_file, naive_find
 from fake_drive import FakeDrive
 from helpers import LONG, RUN_ID, generations, goes_wrong, make_checkpoint, make_line, make_tier, table_of
-from test_checkpoints import naive_file, naive_find
 
 from colab_rl.checkpoints import Replicator, Tier, replication
 from colab_rl.checkpoints.recovery import newest_whole

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 import threading
 
 import pytest
@@ -57,3 +60,23 @@ def test_each_half_has_a_thread_and_its_error_comes_back(one_thread):
         assert list(module.seen.values()) == [1, 1]
         with pytest.raises(ValueError, match="zeros"):
             recorded_in_halves(module, torch.cat([torch.ones(2, 3), torch.zeros(2, 3)]))
+
+
+COUNTED = """
+import os, torch
+from colab_rl.networks.halves import recorded_in_halves
+torch.set_num_threads(1)
+convolution = torch.nn.Conv2d(4, 32, 8, 4).to(memory_format=torch.channels_last)
+images = torch.rand(64, 4, 96, 96).to(memory_format=torch.channels_last)
+before = len(os.listdir("/proc/self/task"))
+with torch.no_grad():
+    outputs, pullback = recorded_in_halves(convolution, images)
+    pullback(outputs)
+print(len(os.listdir("/proc/self/task")) - before)
+"""
+
+
+def test_torch_starts_no_threads_beside_them():
+    environment = {name: value for name, value in os.environ.items() if name != "OMP_NUM_THREADS"}
+    done = subprocess.run([sys.executable, "-c", COUNTED], env=environment, capture_output=True, text=True, check=True)
+    assert done.stdout == "0\n"

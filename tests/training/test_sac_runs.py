@@ -14,7 +14,7 @@ from typing import Any
 import gymnasium
 import pytest
 from helpers import flip, snapshot
-from test_training import Meanwhile, Sabotaged, newest_generation, session, wait_for
+from sabotage import Meanwhile, Sabotaged, newest_generation, session, wait_for
 
 from colab_rl import TrainingResult, UsageError, evaluate, status, train, verify
 from colab_rl.checkpoints import segments

@@ -1,18 +1,17 @@
-"""The figures: what they draw, what they say is missing or unhealthy, and that they stay light and harmless."""
+"""The figures of episodes and comparisons: what they draw, and what they say is missing."""
+
+from __future__ import annotations
 
 import dataclasses
-import html
 import json
-import re
-import time
 
 import gymnasium
 import numpy as np
 import plotly.graph_objects as go
 import pytest
-from browser import CHROMIUM, TEXTS, low_contrasts, visit
+from figures import curves, long, make_walk, pole, texts, traces
 
-from colab_rl import Channels, dashboards, train
+from colab_rl import Channels, dashboards
 from colab_rl.environments import describe
 from colab_rl.environments.channels import Shown
 from colab_rl.evaluation import episode as telemetry
@@ -21,70 +20,13 @@ from colab_rl.views.dashboards import measures
 from colab_rl.views.dashboards.comparison import solved
 from colab_rl.views.dashboards.gait import episode_plots
 from colab_rl.views.dashboards.learning import smoothed
-from colab_rl.views.dashboards.named import curves_of
 from colab_rl.views.dashboards.plots import thinned
-from colab_rl.views.dashboards.style import TEMPLATE
-from colab_rl.views.palette import (
-    BLUE,
-    COLORS,
-    DARK,
-    DARK_BACKS,
-    DARK_TEXTS,
-    LIGHT_BACKS,
-    LIGHT_TEXTS,
-    RED,
-    colors_of,
-    contrast,
-)
-from colab_rl.views.report.page import Section, page
-
-EVIL = '</script><script>document.title="taken"</script><img src=x onerror=\'document.title="taken"\'>'
-
-
-def table(rows=400, **changes):
-    """Metrics of a run that learns."""
-    t = np.arange(1, rows + 1, dtype=float)
-    made = {"iteration": t, "step": t * 4096, "seconds": t * 1.5, "episode/return": 300 - 400 * np.exp(-t / 80),
-            "episode/length": 1000 + t, "evaluation/score": np.where(t % 50 == 0, 300 - 300 * np.exp(-t / 80), np.nan),
-            "evaluation/std": np.where(t % 50 == 0, 10, np.nan), "loss/policy": -0.01 + 0 * t, "loss/value": 1 / t,
-            "policy/entropy": 5 / t, "policy/approx_kl": 0.01 + 0 * t, "policy/clip_fraction": 0.1 + 0 * t,
-            "value/explained_variance": 1 - 1 / t, "optimizer/learning_rate": 1e-3 + 0 * t,
-            "session/resumed": np.where(t == 100, 1, np.nan), "time/collect": 1 + 0 * t, "time/update": 0.5 + 0 * t,
-            "time/steps_per_second": 4000 + 0 * t}
-    for network in ("policy", "value"):
-        made |= {f"optimizer/{network}/{kind}": value + 0 * t for kind, value in {
-            "gradient_norm": 0.4, "clipped_gradient_norm": 0.4, "parameter_norm": 15.0, "update_norm": 0.2,
-            "adam_first_moment_norm": 0.05, "adam_second_moment_norm": 0.01, "dead_units": 0.0}.items()}
-    return made | changes
-
-
-def curves(label="run", rows=400, **changes):
-    marks = [dashboards.Mark(g, 40 * g, 4096 * 40 * g, 60.0 * g, 100.0 if g % 2 else None) for g in range(1, 6)]
-    return dashboards.Curves(label, table(rows, **changes), marks)
-
-
-def make_walk():
-    """A walker that kicks and falls."""
-    spaces = describe("BipedalWalker-v3")
-    environment = gymnasium.make("BipedalWalker-v3", max_episode_steps=150)
-    episodes = [record_episode(
-        environment, spaces, lambda obs, seed=seed: np.sin(obs[:, :4] * 9 + seed),
-        lambda obs: obs[:, 0] * 10, seed, "walker")
-        for seed in range(3)]
-    return max(episodes, key=lambda episode: episode.length)
+from colab_rl.views.palette import BLUE, RED, colors_of
 
 
 @pytest.fixture(scope="module")
 def walk():
     return make_walk()
-
-
-def traces(figure, name):
-    return [trace for trace in figure.data if trace.name == name]
-
-
-def texts(figure):
-    return html.unescape(" ".join(" ".join(annotation.text for annotation in figure.layout.annotations).split()))
 
 
 def test_an_environment_chooses_its_plots_and_portraits():
@@ -119,185 +61,6 @@ def test_an_environment_chooses_its_plots_and_portraits():
     # An episode that lacks a channel, of another environment say, keeps the other portraits.
     lacking = {"a": episode, "b": dataclasses.replace(plain, series={"reward": plain["reward"]})}
     assert "no angles and speeds" in texts(dashboards.phase_portraits(lacking))
-
-
-def test_learning_draws_every_column_marks_checkpoints_and_resumes_and_switches_its_axis():
-    run = curves()
-    figure = dashboards.learning(run)
-    titles = texts(figure)
-    for words in ("Return", "Episode length", "Policy loss", "Entropy", "KL divergence", "clipped", "explained",
-                  "Learning rate", "collecting 67 %", "updating 33 %", "Speed"):
-        assert words in titles, words
-    checkpoints = traces(figure, "checkpoints")[0]
-    assert list(checkpoints.x) == [mark.step for mark in run.checkpoints]
-    assert "generation 3" in checkpoints.text[2]
-    assert traces(figure, "resumed")[0].x[0] == 100 * 4096
-    assert "score" in traces(figure, "evaluation ± its deviation")[0].text[0]
-    for button, column, scale in zip(figure.layout.updatemenus[0].buttons, ("step", "seconds", "iteration"),
-                                     (1, 1 / 60, 1), strict=True):
-        xs = button.args[0]["x"]
-        assert len(xs) == len(figure.data)
-        returns = next(i for i, trace in enumerate(figure.data) if trace.name == "training episodes")
-        assert np.allclose(xs[returns], run.column(column)[thinned(run.column("episode/return"))] * scale)
-
-
-@pytest.mark.parametrize("labels", [["w1"], ["w1", "w2"]])
-def test_a_hovered_place_says_run_seed_value_and_generation(labels):
-    marks = [dashboards.Mark(7, 100, 100_000, 1.0), dashboards.Mark(8, 200, 200_000, 2.0)]
-    runs = [dataclasses.replace(curves(label), checkpoints=marks, seed=seed) for seed, label in enumerate(labels, 3)]
-    figure = dashboards.learning(runs)
-    for run in runs:
-        smooth, = (trace for trace in traces(figure, "smoothed") if trace.legendgroup == run.label)
-        generations = [re.fullmatch(rf"{run.label}, seed {run.seed}: smoothed [-\d.]+(?:, generation (\d))?", text)[1]
-                       for text in smooth.text]
-        assert list(dict.fromkeys(generations)) == [None, "7", "8"]
-    losses = traces(figure, "policy loss") or traces(figure, labels[-1])
-    assert losses and all(trace.hovertemplate.startswith(trace.legendgroup) for trace in losses if len(runs) > 1)
-
-
-def test_the_first_of_several_scores_stands_on_top():
-    figure = dashboards.scores([dashboards.Contender(label, np.arange(5.0)) for label in ("first", "second")])
-    first, second = (note.y for note in figure.layout.annotations)
-    assert first > second and min(figure.data[0].y) > max(figure.data[3].y)
-
-
-def test_columns_of_another_algorithm_get_plots_too():
-    t = np.arange(10.0)
-    figure = dashboards.learning(dashboards.Curves("sac", {
-        "iteration": t, "step": t, "seconds": t, "episode/return": t, "loss/actor": t, "loss/critic": t,
-        "q/mean": t, "policy/temperature": t}))
-    for words in ("Policy loss", "Critic loss", "Q of sampled transitions", "policy: temperature"):
-        assert words in texts(figure)
-
-
-@pytest.mark.parametrize(("changes", "sentence"), [
-    ({"optimizer/policy/gradient_norm": np.full(400, 1e-9)}, "policy network's gradient vanishes"),
-    ({"optimizer/value/gradient_norm": np.where(np.arange(400) == 390, 900, 0.4)}, "value network's gradient explodes"),
-    ({"optimizer/policy/gradient_norm": np.full(400, 5.0)}, "clipped always: its norm is 12.5 times"),
-    ({"optimizer/value/update_norm": np.full(400, 4.5)}, "changes the value network by 30 %"),
-    ({"optimizer/value/update_norm": np.full(400, 1e-6)}, "stands still"),
-    ({"optimizer/policy/dead_units": np.full(400, 0.6)}, "60 % of the policy network's hidden units are dead"),
-    ({"loss/value": np.full(400, np.inf)}, "infinite"),
-])
-def test_what_is_unhealthy_is_said_with_the_reason(changes, sentence):
-    run = curves(**changes)
-    found = [finding.sentence for finding in dashboards.diagnose(run)]
-    assert len(found) == 1 and sentence in found[0]
-    figure = dashboards.optimizer(run)
-    assert " ".join(sentence.split()[:3]) in texts(figure)
-    if sentence != "infinite":
-        alarmed = "clipped" not in sentence  # which runs that learn well are too
-        assert any("unhealthy" in trace.name for trace in figure.data) is alarmed
-        assert ("Nothing unhealthy" in texts(figure)) is not alarmed
-
-
-def test_a_constant_stands_at_its_value_and_what_is_not_clipped_has_one_line():
-    t = np.arange(10.0)
-    run = dashboards.Curves("sac", {
-        "iteration": t, "step": t, "seconds": t, "optimizer/learning_rate": np.full(10, 7e-4), "loss/critic": t + 1,
-        "optimizer/critic/gradient_norm": t, "optimizer/critic/clipped_gradient_norm": t})
-    figure = dashboards.learning(run)
-    rate = next(trace for trace in figure.data if trace.y[0] == 7e-4)
-    low, high = figure.layout[f"yaxis{rate.yaxis[1:]}"].range
-    assert low == 0 and 7e-4 < high < 1e-3
-    assert "after clipping" not in texts(dashboards.optimizer(run))
-
-
-def test_what_is_said_of_sac_is_said_of_its_networks_and_names_its_settings():
-    sac = {f"optimizer/{network}/{kind}": np.full(400, value)
-           for network, ratio in (("critic", 0.3), ("temperature", 0.33), ("policy", 0.01))
-           for kind, value in {"gradient_norm": 0.4, "clipped_gradient_norm": 0.4, "parameter_norm": 1.0,
-                               "update_norm": ratio, "dead_units": 0.0}.items()}
-    del sac["optimizer/temperature/dead_units"]  # a single number, whose norm may be 0, has no units
-    run = curves(**sac, **{"replay/ratio": np.full(400, 0.5)})
-    finding, = dashboards.diagnose(run)
-    assert finding.network == "critic" and "replay_ratio" in finding.sentence and "epochs" not in finding.sentence
-    still = curves(**sac | {"optimizer/temperature/update_norm": np.full(400, 1e-7)})
-    assert [(finding.network, "fewer update_epochs" in finding.sentence) for finding in dashboards.diagnose(still)] \
-        == [("critic", True)]
-
-
-def test_of_six_runs_it_is_said_in_a_few_lines_which_have_what():
-    bad = {"optimizer/policy/gradient_norm": np.full(400, 5.0), "optimizer/value/update_norm": np.full(400, 4.5)}
-    runs = [curves(f"seed-{i}", **(bad if i % 2 else {})) for i in range(5)] + [curves("young", rows=3)]
-    lines = [annotation.text for annotation in dashboards.optimizer(runs).layout.annotations
-             if not annotation.name.startswith("title")]
-    said = re.sub("<[^>]*>", "", " ".join(" ".join(lines[len(runs):]).split()))
-    assert said == ("✓ Nothing unhealthy in the last fifth of the run: seed-0, seed-2, seed-4 "
-                    "· Too few rows yet to judge the optimizer&#x27;s health: young "
-                    "! The value network forgets as it learns: seed-1, seed-3")
-    assert len(lines) <= len(runs) + 2 * 4
-
-
-def test_several_runs_have_a_colour_each_and_a_dash_for_each_network():
-    figure = dashboards.optimizer([curves("one"), curves("two")])
-    titles = [annotation.text for annotation in figure.layout.annotations if annotation.name.startswith("title")]
-    assert all("— policy, ··· value" in title and "one" not in title for title in titles) and len(titles) == 7
-    looks = {(trace.name, trace.line.color, trace.line.dash) for trace in figure.data}
-    assert {trace.meta for trace in figure.data} == {"one", "two"}
-    assert len(looks) == len({look[1:] for look in looks}) == 4
-    assert sum("●" in annotation.text for annotation in figure.layout.annotations) == 2
-
-
-@pytest.mark.parametrize("spread", [1.05, 3.0, 20.0, 1e3, 1e9])
-def test_a_logarithmic_axis_always_has_ticks(spread):
-    values = np.geomspace(0.03, 0.03 * spread, 400)
-    figure = dashboards.optimizer(curves(**{"optimizer/policy/gradient_norm": values,
-                                            "optimizer/policy/clipped_gradient_norm": values,
-                                            "optimizer/value/gradient_norm": values,
-                                            "optimizer/value/clipped_gradient_norm": values}))
-    axis = figure.layout.yaxis
-    assert axis.type == "log"
-    powers = np.floor(np.log10(values[-1])) - np.ceil(np.log10(values[0])) + 1
-    assert (powers >= 2) if axis.dtick in (1, 2) else axis.tickformat == "~g"
-
-
-def test_every_colour_can_be_read_as_words_on_a_light_and_on_a_dark_page():
-    for colors, texts_, backs in ((DARK, LIGHT_TEXTS, LIGHT_BACKS), (DARK.values(), DARK_TEXTS, DARK_BACKS)):
-        for color in (*colors, *texts_):
-            assert min(contrast(color, back) for back in backs) >= 4.5, color
-    assert set(COLORS) < set(DARK) and len(set(DARK.values())) == len(DARK)
-    assert contrast("#000000", "#FFFFFF") == pytest.approx(21)
-    assert contrast("#777777", "#FFFFFF") == pytest.approx(4.48, abs=0.01)
-    # What no page recolours is near the 4.5 of WCAG 2, which no grey has on both.
-    assert min(contrast(TEMPLATE.layout.font.color, back) for back in ("#FFFFFF", "#15181C")) > 4
-
-
-def test_a_trunk_that_two_networks_share_is_said_to_be_ill_once():
-    dead = np.full(400, 0.6)
-    columns = {**{f"optimizer/policy/{kind}": np.full(400, 0.4) for kind in (
-        "gradient_norm", "clipped_gradient_norm", "update_norm")},
-        "optimizer/policy/parameter_norm": np.full(400, 40.0),
-        "optimizer/policy/dead_units": dead, "optimizer/value/dead_units": dead}
-    table = {name: np.arange(400.0) for name in ("iteration", "step", "seconds")} | columns
-    finding, = dashboards.diagnose(dashboards.Curves("shared", table))
-    assert finding.sentence.startswith("60 % of the policy network's hidden units")
-    found = dashboards.diagnose(dashboards.Curves("two", {**table, "optimizer/value/dead_units": dead + 0.1}))
-    assert [one.network for one in found] == ["policy", "value"]
-
-
-def test_units_that_were_dead_at_first_and_come_alive_are_no_alarm_and_those_that_die_are():
-    falling = np.linspace(0.5, 0.4, 400)
-    assert dashboards.diagnose(curves(**{"optimizer/policy/dead_units": falling})) == []
-    finding, = dashboards.diagnose(curves(**{"optimizer/policy/dead_units": falling[::-1] - 0.15}))
-    assert "units are dead" in finding.sentence
-
-
-def test_the_trunk_of_a_real_run_is_one_network(tmp_path):
-    train("pole", env="CartPole-v1", total_steps=640, root=tmp_path, store="none", settings={
-        "num_envs": 2, "num_steps": 32, "minibatch_size": 32, "shared_trunk": True, "eval_every": 100})
-    [run] = curves_of("pole", tmp_path, "none")
-    dead = [run.column(f"optimizer/{network}/dead_units") for network in ("policy", "value")]
-    assert np.array_equal(*dead, equal_nan=True) and np.isfinite(dead[0]).any()
-    assert not run.has("optimizer/value/gradient_norm")
-
-
-def test_a_healthy_optimizer_is_said_to_be_one_also_when_its_learning_rate_has_ended():
-    assert dashboards.diagnose(curves()) == []
-    assert "Nothing unhealthy" in texts(dashboards.optimizer(curves()))
-    rate = np.linspace(1e-3, 0, 400) ** 3
-    assert dashboards.diagnose(curves(**{"optimizer/learning_rate": rate,
-                                         "optimizer/policy/update_norm": rate})) == []
 
 
 def test_the_gait_holds_every_part_and_its_frames_move_body_and_cursor(walk):
@@ -456,12 +219,6 @@ def test_little_or_odd_data_gives_a_figure_all_the_same(walk, make):
     json.loads(figure.to_json())
 
 
-def pole():
-    spaces = describe("CartPole-v1")
-    return record_episode(gymnasium.make("CartPole-v1"), spaces, lambda obs: (obs[:, 2] > 0).astype(int),
-                          lambda obs: np.ones(len(obs)), 0, "CartPole-v1")
-
-
 def test_thinning_keeps_the_peaks_and_smoothing_leaves_nan_out():
     y = np.random.default_rng(0).normal(size=100_000)
     y[[777, 50_001]] = 99, -99
@@ -472,27 +229,6 @@ def test_thinning_keeps_the_peaks_and_smoothing_leaves_nan_out():
         inside = chosen[(chosen >= start) & (chosen < start + 1000)]
         assert y[inside].max() == y[start:start + 1000].max() and y[inside].min() == y[start:start + 1000].min()
     assert smoothed(np.array([1, np.nan, 3, 5.0]), 2).tolist() == [1, 1, 3, 4]
-
-
-@pytest.mark.skipif(CHROMIUM is None, reason="no Chromium here")
-def test_every_number_of_six_runs_can_be_read_on_a_phone(tmp_path):
-    contenders = [dashboards.Contender(f"{EVIL if i == 2 else 'a_run_with_a_long_name' * i}:{i}",
-                                       np.linspace(-1522, -0.7, 9) - i) for i in range(6)]
-    (tmp_path / "page.html").write_text(page("t", [(c.label, "x") for c in contenders], [
-        Section("Score", "", [dashboards.comparison(contenders), dashboards.scores(contenders)])]))
-    (wide, cut, reached, outside, cells, title), errors = visit(tmp_path / "page.html", [
-        "document.documentElement.scrollWidth",
-        "[...document.querySelectorAll('.contenders :is(th, td)')].filter(e => e.scrollWidth > e.clientWidth)"
-        ".map(e => e.textContent)",
-        "(() => { const box = document.querySelector('.contenders'); box.scrollLeft = 1e6;"
-        "return box.querySelector('tr').lastElementChild.getBoundingClientRect().right })()",
-        "[...document.querySelectorAll('.figure text')].filter(e => { const {left, right} = e.getBoundingClientRect();"
-        "return left < 0 || right > innerWidth; }).map(e => e.textContent)",
-        "[...document.querySelectorAll('.contenders td')].map(e => e.textContent)",
-        "document.title"], tmp_path / "profile", 400)
-    assert errors == [] and title == "t"
-    assert wide <= 400 and cut == [] and reached <= 400 and outside == []
-    assert "-1522.0 to -0.7" in cells and "-1527.0 to -5.7" in cells
 
 
 def test_a_figure_shows_where_only_our_requirements_are_installed(walk, monkeypatch):
@@ -515,135 +251,3 @@ def test_a_figure_shows_where_only_our_requirements_are_installed(walk, monkeypa
 
 def test_nothing_to_compare_is_said():
     assert "nothing to compare" in dashboards.comparison([])._repr_html_()
-
-
-def long(walk, steps=2000):
-    series = {name: np.resize(values, steps + len(values) - walk.length) for name, values in walk.series.items()}
-    series["reward"] = np.random.default_rng(0).normal(size=steps)
-    return dataclasses.replace(walk, series=series, steps=steps, poses=np.resize(
-        walk.poses, (steps + 1, *walk.poses.shape[1:])))
-
-
-def large_page(walk):
-    """The report of 100,000 rows and six episodes of 2,000 steps."""
-    run = curves(rows=100_000, **{"evaluation/score": np.random.default_rng(0).normal(size=100_000)})
-    episodes = {f"generation {i}": long(walk) for i in range(6)}
-    return page("large", [], [Section("all", "", [
-        dashboards.learning(run), dashboards.optimizer(run), dashboards.gait(episodes),
-        dashboards.phase_portraits(episodes)])])
-
-
-def test_a_report_of_a_large_run_stays_under_10_mb(walk):
-    started = time.process_time()
-    assert len(large_page(walk).encode()) < 10e6
-    assert time.process_time() - started < 30
-
-
-@pytest.mark.skipif(CHROMIUM is None, reason="no Chromium here")
-@pytest.mark.parametrize(("width", "dark"), [(1080, False), (480, True)])
-def test_a_page_draws_everything_and_answers_to_clicks_offline(tmp_path, walk, width, dark):
-    contenders = [dashboards.Contender(EVIL, np.arange(20.0), [walk], curves(EVIL)),
-                  dashboards.Contender("b", np.arange(20.0), [walk])]
-    runs = [curves(EVIL), curves("b")]
-    text = page(EVIL, [(EVIL, EVIL)], [Section(EVIL, EVIL, [
-        dashboards.learning(curves()), dashboards.optimizer(curves(**{"optimizer/policy/dead_units": np.ones(400)})),
-        dashboards.gait({EVIL: walk, "late": walk}), dashboards.phase_portraits({EVIL: walk, "late": walk}),
-        dashboards.learning(runs), dashboards.comparison(contenders), dashboards.scores(contenders)])], [EVIL], EVIL)
-    (tmp_path / "page.html").write_text(text)
-    click = "new MouseEvent('click', {bubbles: true})"
-    answers, errors = visit(tmp_path / "page.html", [
-        "[...document.querySelectorAll('.figure')].map(f => f.querySelectorAll("
-        "'.js-line[d], .point').length)",
-        "document.title",
-        "document.documentElement.scrollWidth",
-        f"document.querySelectorAll('#figure0 .updatemenu-button')[1].dispatchEvent({click})",
-        "new Promise(f => setTimeout(() => f([document.querySelector('#figure0').data[0].x.at(-1), "
-        "[...document.querySelectorAll('#figure0 .infolayer text')].map(t => t.textContent).join(' ')]), 500))",
-        "(async () => { const f = document.querySelector('#figure2'); const hull = () => f._fullData.findLast("
-        "t => t.fill == 'toself').x.slice(0, 3).join(); const before = hull();"
-        "await Plotly.animate(f, ['60'], {frame: {duration: 0, redraw: false}, mode: 'immediate'});"
-        "return [before == hull(), f._fullLayout.sliders[0].active, f._fullData.at(-1).x[0]]; })()",
-        f"document.querySelectorAll('#figure2 .updatemenu-button')[0].dispatchEvent({click})",
-        "new Promise(done => { const f = document.querySelector('#figure2'); const first = f._fullLayout.sliders[0]"
-        ".active; const look = setInterval(() => { if (f._fullLayout.sliders[0].active > first + 2) {"
-        "clearInterval(look); done('plays'); } }, 20); })",
-        "getComputedStyle(document.body).backgroundColor",
-        # The legend of two runs: a click hides one, a double click shows one alone, a click on each shows all.
-        """(async () => {
-          const f = document.querySelector('#figure4');
-          const keys = f.previousElementSibling.querySelectorAll('.keys button');
-          const shown = async () => {
-            await new Promise(done => setTimeout(done, 300));
-            return [...new Set(f.data.filter(t => t.meta && t.visible !== 'legendonly').map(t => t.meta))];
-          };
-          const found = [[...keys].map(key => key.textContent), await shown()];
-          keys[0].click();
-          found.push(await shown());
-          keys[0].dispatchEvent(new MouseEvent('dblclick', {bubbles: true}));
-          found.push(await shown());
-          keys[1].click();
-          found.push(await shown());
-          return found;
-        })()""",
-        """(async () => {
-          Plotly.Fx.hover(document.querySelector('#figure4'), {xval: 819200}, 'xy');
-          await new Promise(done => setTimeout(done, 300));
-          return [...document.querySelectorAll('#figure4 .hoverlayer text')].map(t => t.textContent).join(' | ');
-        })()""",
-        """(async () => {
-          const saved = [], make = URL.createObjectURL;
-          let blob;
-          URL.createObjectURL = one => { if (one.type === 'text/csv') blob = one; return make(one); };
-          HTMLAnchorElement.prototype.click = function () { saved.push(this); };
-          const tools = document.querySelector('#figure4').previousElementSibling;
-          for (const button of tools.querySelectorAll('.files button')) button.click();
-          while (saved.length < 3) await new Promise(done => setTimeout(done, 50));
-          return [saved.map(a => [a.download, a.href.slice(0, 14)]), await blob.text()];
-        })()""",
-        TEXTS,
-    ], tmp_path / "profile", width, dark)
-    assert errors == []
-    drawn, title, wide, _, (last, axis), moved, _, plays, back, legend, hover, saved, found = answers
-    names = [EVIL, "b"]
-    assert legend == [[f"● {name}" for name in names], names, ["b"], [EVIL], names]
-    assert "step" in hover and EVIL in hover and "b: " in hover
-    assert low_contrasts(found) == []
-    files, table = saved
-    assert {name.rpartition(".")[2] for name, _ in files} == {"png", "svg", "csv"}
-    assert ("data:image/png" in {href for _, href in files}) and table.startswith("plot,series,x,y\n")
-    assert table.count("\n") > 1000 and "\nReturn," in table
-    assert all(count > 0 for count in drawn)
-    assert title == EVIL and wide <= width
-    assert last == pytest.approx(400 * 1.5 / 60) and "minutes of training" in axis
-    assert moved == [False, 60, 1.2] and plays == "plays"
-    assert back == ("rgb(21, 24, 28)" if dark else "rgb(255, 255, 255)")
-
-
-@pytest.mark.skipif(CHROMIUM is None, reason="no Chromium here")
-def test_text_is_there_at_once_and_the_figure_that_is_looked_at_is_drawn_first(tmp_path):
-    figures = [dashboards.learning(curves()) for _ in range(4)]
-    (tmp_path / "page.html").write_text(page("title", [], [Section("all", "", figures)]))
-    watch = ("window.order = []; new MutationObserver(changes => { for (const {target} of changes)"
-             "if (target.matches('.js-plotly-plot') && !order.includes(target.id)) { order.push(target.id);"
-             "scrollTo(0, document.body.scrollHeight); } })"
-             ".observe(document, {subtree: true, attributeFilter: ['class']});")
-    (order, painted, library), errors = visit(tmp_path / "page.html", [
-        "order", "performance.getEntriesByName('first-contentful-paint')[0].startTime",
-        "performance.getEntriesByType('navigation')[0].domInteractive"], tmp_path / "profile", before=watch)
-    assert errors == []
-    assert order == ["figure0", "figure3", "figure2", "figure1"]
-    assert painted < library / 2
-
-
-@pytest.mark.skipif(CHROMIUM is None, reason="no chromium")
-@pytest.mark.parametrize(("width", "lines"), [(1280, 1), (400, 2)])
-def test_a_sentence_over_a_figure_takes_the_width_there_is(tmp_path, width, lines):
-    path = tmp_path / "page.html"
-    path.write_text(page("run", [], [Section("Optimizer", "", [dashboards.optimizer([curves()])])]))
-    (notes, over, under), errors = visit(path, [
-        "document.querySelector('.figure').layout.annotations.filter(n => /^above/.test(n.name)).map(n => n.text)",
-        "Math.max(...[...document.querySelectorAll('.updatemenu-button')].map(b => b.getBoundingClientRect().bottom))",
-        "document.querySelector('.annotation[data-index=\"0\"]').getBoundingClientRect().top",
-    ], tmp_path / "profile", width=width)
-    assert not errors and len(notes) == lines and " ".join(notes).count("Nothing unhealthy in the last fifth") == 1
-    assert 0 < under - over < 60 + 18 * lines  # no hole is left

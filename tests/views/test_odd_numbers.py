@@ -11,7 +11,7 @@ import warnings
 import numpy as np
 import pytest
 from browser import CHROMIUM, visit
-from test_dashboards import curves, make_walk, pole
+from figures import curves, make_walk, pole
 
 from colab_rl import dashboards
 from colab_rl.environments import describe
