@@ -13,7 +13,8 @@ import typing
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ParamSpec, TypeVar
 
-from colab_rl.errors import UsageError, warnings_raise_nothing
+from colab_rl.errors import OwnCodeFault, UsageError, nearest, warnings_raise_nothing
+from colab_rl.user_code import theirs
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -80,15 +81,24 @@ def _word(kind: Any) -> str:
 
 
 def imported(name: str, what: str) -> Any:
-    """What `module:Class` names. Raises UsageError that says which of both is not found."""
+    """What `module:Class` names. Raises UsageError that says which of both is not found, OwnCodeFault if importing the
+    module raises.
+    """
     module, _, attribute = name.partition(":")
+    if not all(module.split(".")):
+        raise UsageError(f"{what} {name!r} names no module before its colon")
     try:
-        return getattr(importlib.import_module(module), attribute)
+        found = importlib.import_module(module)
     except ModuleNotFoundError as error:
         raise UsageError(f"{what} {name!r}: no module named {error.name!r} is found; give the command in its "
                          "folder, or put that folder into PYTHONPATH") from error
-    except (AttributeError, ValueError):
-        raise UsageError(f"{what} {name!r}: the module has no {attribute!r}") from None
+    except (Exception, SystemExit) as error:  # a module may leave when it is imported
+        raise OwnCodeFault(f"{what} {name!r} could not be imported: {theirs(error)}; nothing was changed; correct "
+                           "the module, then give the same command again") from error
+    if not hasattr(found, attribute):
+        known = [one for one, value in vars(found).items() if callable(value)]
+        raise UsageError(f"{what} {name!r}: the module has no {attribute!r}{nearest(attribute, known)}")
+    return getattr(found, attribute)
 
 
 def import_path(thing: Any) -> str | None:

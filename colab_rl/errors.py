@@ -32,6 +32,14 @@ class EnvironmentFault(ColabRLError):
     """An environment raised, returned NaN, or its worker process died."""
 
 
+class OwnCodeFault(ColabRLError):
+    """A person's own algorithm or network raised an error, or lacks what it must have."""
+
+
+class UnfitNetwork(OwnCodeFault, UsageError):
+    """A person's own network cannot be trained: its trial found what would spoil a run."""
+
+
 class Divergence(ColabRLError):
     """A loss or a parameter is no longer a finite number."""
 

@@ -25,7 +25,8 @@ FLOORS = [
     {"requirements": "what the package needs"},
     {"arguments": "their types, in sentences", "fingerprint": "of code", "machine": "its cores, memory and versions",
      "progress": "bars and lines", "settings": "one flat dataclass a run"},
-    {"errors": "messages for people", "example": "a trained run that ships with the package"},
+    {"errors": "messages for people", "example": "a trained run that ships with the package",
+     "user_code": "what a person's own code raises, in one line"},
 ]
 FLOOR_OF = {name: number for number, names in enumerate(reversed(FLOORS)) for name in names}
 

@@ -10,14 +10,43 @@ import torch
 from torch import Tensor, nn
 
 from colab_rl.environments.spaces import VECTOR, ObservationSpec, Part, Spaces
+from colab_rl.errors import OwnCodeFault
 from colab_rl.networks.activations import ACTIVATIONS
 from colab_rl.networks.base import Network, Pullback, recorded
 from colab_rl.networks.layers import LAYER_NORM_EPS
 from colab_rl.networks.mlp import MLP
-from colab_rl.networks.registry import own_network
+from colab_rl.networks.registry import make_network, own_network
 from colab_rl.settings import Config
 
 IMAGE = "image"  # the name of an image that is alone
+
+
+def seen_by_critics(config: Config, spaces: Spaces) -> ObservationSpec:
+    """What SeparateCritics give to a network as its observations."""
+    observation = spaces.observation
+    images = [part for part in observation.parts if part.name != VECTOR]
+    if not images and observation.dtype == "uint8" and own_network(config.network) is None:
+        images = [Part(IMAGE, observation.shape, "uint8")]
+    if not images:
+        return ObservationSpec((math.prod(observation.shape) + spaces.action_dim,))
+    numbers = observation.numbers(observation.zeros()).size + spaces.action_dim
+    return ObservationSpec.packed((Part(VECTOR, (numbers,), "float32"), *images))
+
+
+def check_own_critic(algorithm: str, config: Config, spaces: Spaces) -> None:
+    """Raises OwnCodeFault if a person's own network cannot be a Q network of such spaces."""
+    if own_network(config.network) is None:
+        return
+    seen = seen_by_critics(config, spaces)
+    try:
+        make_network(config, seen, 1, 1.0, torch.Generator())
+    except OwnCodeFault as error:
+        kind = "image" if spaces.observation.dtype == "uint8" else "observation"
+        given = (f"the {kind} and the action as {seen.shape[0]:,} flat numbers" if not seen.parts else
+                 f"the action beside the numbers of the observation, {seen.parts[0].shape[0]:,} together")
+        instead = ", or give --set network=cnn" if kind == "image" and not seen.parts else ""
+        raise type(error)(f"the Q networks of {algorithm} give it {given}: {error}; use --algo ppo{instead}, or let "
+                          "the network take observation.shape as it is") from error
 
 
 class SeparateCritics(nn.ModuleList):
@@ -28,16 +57,10 @@ class SeparateCritics(nn.ModuleList):
     """
 
     def __init__(self, number: int, outputs: int, config: Config, spaces: Spaces, network: Callable[..., Network]):
-        observation = spaces.observation
-        images = [part for part in observation.parts if part.name != VECTOR]
-        if not images and observation.dtype == "uint8" and own_network(config.network) is None:
-            images = [Part(IMAGE, observation.shape, "uint8")]
-        seen = ObservationSpec((math.prod(observation.shape) + spaces.action_dim,))
-        if images:
-            numbers = observation.numbers(observation.zeros()).size + spaces.action_dim
-            seen = ObservationSpec.packed((Part(VECTOR, (numbers,), "float32"), *images))
+        seen = seen_by_critics(config, spaces)
         super().__init__(network(outputs, 1.0, seen) for _ in range(number))
-        self._unpack, self._images = observation.unpack, [part.name for part in images]
+        self._unpack = spaces.observation.unpack
+        self._images = [part.name for part in seen.parts if part.name != VECTOR]
 
     def forward(self, obs: Tensor, actions: Tensor) -> Tensor:
         """(N, K, B) outputs."""

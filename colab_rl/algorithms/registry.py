@@ -14,8 +14,9 @@ from colab_rl.algorithms.ppo.ppo import PPO
 from colab_rl.algorithms.sac.sac import SAC
 from colab_rl.algorithms.tqc.tqc import TQC
 from colab_rl.arguments import import_path, imported
-from colab_rl.errors import UsageError, nearest
+from colab_rl.errors import ColabRLError, OwnCodeFault, UsageError, nearest
 from colab_rl.settings import Config
+from colab_rl.user_code import theirs
 
 ALGORITHMS: dict[str, type[Algorithm]] = {algorithm.name: algorithm for algorithm in (PPO, SAC, TQC)}
 OURS = tuple(ALGORITHMS)
@@ -42,6 +43,13 @@ def register_algorithm(algorithm: type[Algorithm]) -> str:
     missing += sorted(algorithm.__abstractmethods__)
     if missing:
         raise UsageError(f"algorithm {algorithm.__name__} lacks {', '.join(missing)}")
+    if not (isinstance(algorithm.config_class, type) and issubclass(algorithm.config_class, Config)):
+        raise UsageError(f"algorithm {algorithm.__name__} has {algorithm.config_class!r} as its config_class, and a "
+                         "subclass of Config of colab_rl.settings is needed")
+    bare = [field.name for field in dataclasses.fields(algorithm.config_class) if "shapes_state" not in field.metadata]
+    if bare:
+        raise UsageError(f"algorithm {algorithm.__name__} has a config with {', '.join(bare)} that no setting(...) of "
+                         "colab_rl.settings describes")
     if algorithm.name in OURS and ALGORITHMS[algorithm.name] is not algorithm:
         raise UsageError(f"an algorithm of your own cannot be called {algorithm.name!r}: give {algorithm.__name__} "
                          "another name")
@@ -80,9 +88,20 @@ def check_names(algorithm: str, settings: Iterable[str]) -> None:
 
 
 def make_config(algorithm: str, settings: Mapping[str, Any]) -> Config:
-    """A checked config. Raises UsageError that names the nearest settings if one is unknown."""
+    """A checked config. Raises UsageError that names the nearest settings if one is unknown, OwnCodeFault if the
+    config of a person's own algorithm raises.
+    """
     check_names(algorithm, settings)
-    return algorithm_class(algorithm).config_class(**settings)
+    kind = algorithm_class(algorithm).config_class
+    try:
+        return kind(**settings)
+    except ColabRLError:
+        raise
+    except Exception as error:
+        if algorithm in OURS:
+            raise
+        raise OwnCodeFault(f"the config of algorithm {algorithm} failed: {theirs(error, kind)}; nothing was changed"
+                           ) from error
 
 
 def default_algorithm(env_id: str) -> str:

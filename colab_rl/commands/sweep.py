@@ -14,6 +14,8 @@ import torch
 
 from colab_rl.algorithms import Algorithm
 from colab_rl.algorithms.off_policy import OffPolicyConfig
+from colab_rl.algorithms.own import check as check_algorithm
+from colab_rl.algorithms.own import guarded, make_algorithm
 from colab_rl.algorithms.registry import algorithm_class, default_algorithm, register_algorithm
 from colab_rl.arguments import checked
 from colab_rl.commands.sweep_table import TerminalTable
@@ -284,13 +286,14 @@ def _say_how_long(plan: Plan, runs: int, source: EnvironmentSource, backend: str
 
 def _speed(algorithm: str, config: Config, source: EnvironmentSource, backend: str) -> float:
     """Steps a second of a run, as the command bench measures them."""
-    kind, spaces = algorithm_class(algorithm), describe(source)
-    kind.check(config, spaces)
+    spaces = describe(source)
+    check_algorithm(algorithm, config, spaces)
     if isinstance(config, OffPolicyConfig):
         config = dataclasses.replace(config, learning_starts=0)  # the first steps would learn nothing
     backend = choose_backend(backend, source, spaces)
-    with plain_torch(THREADS), make_vector_environment(backend, source, spaces, config.num_envs, 0) as envs:
-        learner, done = kind(config, spaces, torch.device("cpu")), 0
+    with (plain_torch(THREADS), make_vector_environment(backend, source, spaces, config.num_envs, 0) as envs,
+          guarded(algorithm, config.network)):
+        learner, done = make_algorithm(algorithm, config, spaces, torch.device("cpu")), 0
         envs.reset()
         began = time.perf_counter()
         while (elapsed := time.perf_counter() - began) < MEASURED or not done:

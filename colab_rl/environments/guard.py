@@ -7,17 +7,16 @@ import ctypes
 import importlib
 import inspect
 import os
-import re
 import signal
 import sys
 import threading
-import traceback
 from collections.abc import Iterator
 from typing import Any
 
 import gymnasium
 import numpy as np
 
+from colab_rl import user_code
 from colab_rl.errors import ColabRLError, EnvironmentFault
 from colab_rl.machine import standard_error
 
@@ -114,7 +113,7 @@ def guarded(name: str) -> Iterator[None]:
     except ColabRLError:
         raise
     except (Exception, SystemExit) as error:  # an environment may leave; this process is not its own
-        raise EnvironmentFault(f"{name} failed: {with_cells(in_one_line(error))}") from error
+        raise EnvironmentFault(f"{name} failed: {user_code.with_cells(in_one_line(error))}") from error
 
 
 class WrongReturn(Exception):
@@ -129,21 +128,4 @@ class WrongReturn(Exception):
 
 def in_one_line(error: Exception | SystemExit) -> str:
     """What was raised, and the last line of the environment's own code on the way there."""
-    if isinstance(error, WrongReturn):
-        return str(error)
-    frames = traceback.extract_tb(error.__traceback__)
-    frame = [*frames[-1:], *(frame for frame in frames if not frame.filename.startswith(NOT_ITS_OWN))][-1]
-    what = " ".join("".join(traceback.format_exception_only(error)).split())
-    return f"{what} ({frame.filename}, line {frame.lineno})"
-
-
-def with_cells(message: str) -> str:
-    """The message of `in_one_line` with a notebook's cell, `cell In[3]`, in place of the file that IPython names it."""
-    shell = getattr(sys.modules.get("IPython"), "get_ipython", lambda: None)()
-    place = re.search(r"\(([^()]+), line \d+\)$", message)
-    if shell is None or place is None:
-        return message
-    numbered = re.search(r"ipython-input-(\d+)-", place[1])  # as Colab's IPython 7 has it
-    named = getattr(shell.compile, "format_code_name", lambda file: None)(place[1])
-    cell = f"In[{numbered[1]}]" if numbered else named and named[1]
-    return f"{message[:place.start(1)]}cell {cell}{message[place.end(1):]}" if cell else message
+    return str(error) if isinstance(error, WrongReturn) else user_code.in_one_line(error, NOT_ITS_OWN)

@@ -26,7 +26,6 @@ import numpy as np
 
 from colab_rl.environments.base import StepResult, VectorEnvironment, unusable
 from colab_rl.environments.channels import Channels
-from colab_rl.environments.guard import with_cells
 from colab_rl.environments.journal import Journal
 from colab_rl.environments.likeness import packed
 from colab_rl.environments.loaded_code import difference
@@ -39,6 +38,7 @@ from colab_rl.environments.worker_process import WorkerHere, WorkerProcess
 from colab_rl.errors import EnvironmentFault
 from colab_rl.machine import cores
 from colab_rl.progress import progress_bar, say
+from colab_rl.user_code import with_cells
 
 MOST_WORKERS = 8  # more of them only take memory
 # What the environments that are open have said of why this process steps them.

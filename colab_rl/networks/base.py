@@ -59,7 +59,7 @@ class Network(nn.Module):
     """A torch module from observations to outputs: (B, *obs_shape) to (B, outputs).
 
     It is made as `Network(observation, outputs)`: an ObservationSpec and a number. Its parameters start from torch's
-    global generator, which the run seeds first. It keeps no state but parameters and buffers.
+    global generator, which the run seeds first. A call changes nothing in it: neither buffers nor attributes.
 
     state_size: how many numbers it carries through an episode, 0 without memory.
     """

@@ -51,7 +51,10 @@ def own_network(name: str) -> MakeOwn | None:
     if name in _registered:
         return _registered[name]
     if ":" in name:
-        return imported(name, "network")
+        make = imported(name, "network")
+        if not callable(make):
+            raise UsageError(f"network {name!r} is {make!r}, not a Network class or a function that makes one")
+        return make
     raise UsageError(f"unknown network {name!r}{nearest(name, (*OURS, *_registered))} (choose from {', '.join(OURS)}); "
                      "if it is one of your own, name it as module:Class, or give its class first in this process, by "
                      'train(..., settings={"network": MyNetwork}) or register_network of colab_rl.networks.registry')

@@ -14,7 +14,8 @@ import torch
 
 import colab_rl
 from colab_rl.algorithms import Algorithm
-from colab_rl.algorithms.registry import algorithm_class, make_config
+from colab_rl.algorithms.own import guarded, loading, make_algorithm
+from colab_rl.algorithms.registry import make_config
 from colab_rl.checkpoints import Damaged, Manifest
 from colab_rl.checkpoints.confirmation import Confirmation, read_confirmation
 from colab_rl.checkpoints.layout import METRICS
@@ -45,8 +46,9 @@ def evaluate_checkpoint(identity: Identity, checkpoint: Checkpoint, episodes: in
         algorithm = load_algorithm(identity, checkpoint, spaces)
         for reason in evaluator.check_repeats():
             say(f"{reason}: the same seed may give another return another time")
-        return evaluator.evaluate(algorithm.acting(), episodes, seed, progress=True,
-                                  record=recordings, values=algorithm.values, memory=algorithm.memory)
+        with guarded(identity.algorithm, identity.config.get("network", "auto"), "; nothing was written"):
+            return evaluator.evaluate(algorithm.acting(), episodes, seed, progress=True,
+                                      record=recordings, values=algorithm.values, memory=algorithm.memory)
 
 
 def record_checkpoint(identity: Identity, checkpoint: Checkpoint, seed: int, source: EnvironmentSource) -> Episode:
@@ -54,7 +56,8 @@ def record_checkpoint(identity: Identity, checkpoint: Checkpoint, seed: int, sou
     spaces = describe(source)
     environment = make_environment(source)
     try:
-        with plain_torch(identity.threads):
+        with (plain_torch(identity.threads),
+              guarded(identity.algorithm, identity.config.get("network", "auto"), "; nothing was written")):
             algorithm = load_algorithm(identity, checkpoint, spaces)
             return record_episode(environment, spaces, algorithm.acting(),
                                   algorithm.values, seed, identity.env_id, algorithm.memory)
@@ -167,10 +170,7 @@ def load_algorithm(identity: Identity, checkpoint: Checkpoint, spaces: Spaces) -
 def restored(name: str, config: Config, spaces: Spaces, state: bytes, what: str) -> Algorithm:
     """An algorithm as a training state has it. what: whose it is. Raises ColabRLError if it cannot be loaded."""
     with plain_torch(THREADS):
-        algorithm = algorithm_class(name)(config, spaces, torch.device("cpu"))
-        try:
+        algorithm = make_algorithm(name, config, spaces, torch.device("cpu"), "; nothing was changed")
+        with loading(algorithm, name, config.network, lambda: deserialize(state)["algorithm"], what):
             algorithm.load_state_dict(deserialize(state)["algorithm"])
-        except (ValueError, KeyError, RuntimeError, TypeError) as error:
-            raise ColabRLError(f"{what} is whole but cannot be loaded by this version of colab_rl; nothing was changed"
-                               ) from error
     return algorithm

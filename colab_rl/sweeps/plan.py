@@ -13,11 +13,12 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from colab_rl.algorithms.own import check as check_algorithm
 from colab_rl.algorithms.registry import algorithm_class, check_names, make_config, preset
 from colab_rl.checkpoints import NewerFormat
 from colab_rl.checkpoints.manifest import checksum
 from colab_rl.environments.spaces import Spaces
-from colab_rl.errors import ColabRLError, UsageError
+from colab_rl.errors import ColabRLError, OwnCodeFault, UsageError
 from colab_rl.runs.identity import check_run_name
 from colab_rl.settings import Config, one_setting
 from colab_rl.sweeps.choices import Range, space_from_json, space_to_json
@@ -147,10 +148,10 @@ def check(plan: Plan, spaces_in: Callable[[tuple[str, ...]], Spaces]) -> None:
             shape = _shape_of(config)
             if shape not in shapes and len(shapes) < MOST_SHAPES:
                 shapes.add(shape)
-                algorithm_class(plan.training_of(own)[0]).check(config, spaces_in(config.wrappers))
-        except UsageError as error:
+                check_algorithm(plan.training_of(own)[0], config, spaces_in(config.wrappers), "")
+        except (UsageError, OwnCodeFault) as error:
             which = f"trial {number}: " if plan.trials > 1 and not plan.searches else ""
-            raise UsageError(f"{which}{error}; nothing was started") from error
+            raise type(error)(f"{which}{error}; nothing was started") from error
 
 
 def agreed(plan: Plan, asked: Mapping[str, Any]) -> Plan:

@@ -12,7 +12,8 @@ import torch
 
 from colab_rl import __version__
 from colab_rl.algorithms import Algorithm
-from colab_rl.algorithms.registry import algorithm_class, register_algorithm
+from colab_rl.algorithms.own import check, guarded, loading, make_algorithm
+from colab_rl.algorithms.registry import register_algorithm
 from colab_rl.arguments import checked
 from colab_rl.checkpoints import Manifest, Replicator
 from colab_rl.checkpoints.recovery import (
@@ -33,7 +34,15 @@ from colab_rl.environments.gymnasium_vector import GymnasiumVectorEnvironment
 from colab_rl.environments.make import named_source
 from colab_rl.environments.spaces import Spaces
 from colab_rl.environments.trial import try_out
-from colab_rl.errors import ColabRLError, Divergence, EnvironmentFault, StorageError, UsageError, near
+from colab_rl.errors import (
+    ColabRLError,
+    Divergence,
+    EnvironmentFault,
+    OwnCodeFault,
+    StorageError,
+    UsageError,
+    near,
+)
 from colab_rl.evaluation.evaluator import Evaluator
 from colab_rl.evaluation.pool import Pool
 from colab_rl.machine import available_device, plain_torch, versions
@@ -54,6 +63,8 @@ from colab_rl.training.stopping import StopRequest
 from colab_rl.training.target import Target
 from colab_rl.training.tensorboard import TensorBoardView
 from colab_rl.training.trainer import Recorder, Trainer
+
+CORRECT = "correct the code, then give the same command again"
 
 
 @checked
@@ -101,7 +112,7 @@ def train(run: str, *, env: EnvironmentSource | None = None, env_kwargs: Mapping
         environment, total = identity.environment(env, "train"), identity.config["total_steps"]
     stepped_by = request.backend_of(identity, environment, spaces)
     with plain_torch(identity.threads):
-        algorithm_class(identity.algorithm).check(identity.make_config(), spaces)
+        check(identity.algorithm, identity.make_config(), spaces)
         with locked(places.local(run)), StopRequest() as stop:
             code = request.code(identity.algorithm, identity.make_config().network, identity.backend, environment)
             session = _Session(identity, places, environment, spaces, stepped_by, code, watcher)
@@ -110,7 +121,8 @@ def train(run: str, *, env: EnvironmentSource | None = None, env_kwargs: Mapping
             except ColabRLError as error:
                 if not new or not remove_if_untrained(identity, places):
                     raise
-                raise type(error)(f"{error}; nothing was trained, so colab_rl removed {run}") from error
+                again = f"; {CORRECT}" if isinstance(error, OwnCodeFault) else ""
+                raise type(error)(f"{error}; nothing was trained, so colab_rl removed {run}{again}") from error
 
 
 def _say_if_mistyped(run: str, places: Places) -> None:
@@ -221,7 +233,8 @@ class _Session:
             lent = envs if alone and isinstance(envs, GymnasiumVectorEnvironment) else None
             evaluator = stack.enter_context(contextlib.closing(Evaluator(
                 self.environment, self.spaces, config.eval_episodes, lent)))
-            algorithm = algorithm_class(identity.algorithm)(config, self.spaces, torch.device(device))
+            kept = f"; kept: generation {checkpoint.manifest.generation}; {CORRECT}" if checkpoint else ""
+            algorithm = make_algorithm(identity.algorithm, config, self.spaces, torch.device(device), kept)
             pool = Pool(self.environment, self.spaces) if self.backend == "envpool" else None
             sought = config.target_score
             trainer = Trainer(identity.name, config, total_steps, algorithm, envs, evaluator,
@@ -238,34 +251,34 @@ class _Session:
                            *reasons, *remembers]
                 if checkpoint and sought is not None and CODE not in then:  # as 0.1.0 wrote it
                     changes.append("the rule that stops at target_score changed")
-                _load(trainer, *start, checkpoint is not None, changes)
+                _load(trainer, identity.algorithm, *start, checkpoint is not None, changes)
             else:
                 trainer.inexact = remembers
                 envs.reset()
             if trainer.inexact:
                 say(f"not bit-exact: {', '.join(trainer.inexact)}")
-            _run(trainer, stop)
+            _run(trainer, identity.algorithm, stop)
             assert trainer.manifest is not None
             return trainer.manifest
 
 
-def _load(trainer: Trainer, start: Checkpoint, experience: Iterable[Rows], own: bool, changes: list[str]) -> None:
+def _load(trainer: Trainer, algorithm: str, start: Checkpoint, experience: Iterable[Rows], own: bool,
+          changes: list[str]) -> None:
     """Puts the trainer where a checkpoint left off, its own run's or another's."""
     manifest = start.manifest
-    try:
+    with loading(trainer.algorithm, algorithm, trainer.config.network, lambda: deserialize(start.state)["algorithm"],
+                 f"generation {manifest.generation}"):
         trainer.load(deserialize(start.state), experience, manifest if own else None, changes)
-    except (ValueError, KeyError, RuntimeError, TypeError) as error:
-        raise ColabRLError(f"generation {manifest.generation} is whole but cannot be loaded by this version of "
-                           "colab_rl; nothing was changed") from error
     say(f"continuing from generation {manifest.generation} "
         f"(iteration {manifest.iteration:,}, step {manifest.step:,})")
 
 
-def _run(trainer: Trainer, stop: StopRequest) -> None:
+def _run(trainer: Trainer, algorithm: str, stop: StopRequest) -> None:
     """Trains; if something goes wrong, says what is kept and what to do."""
     try:
-        trainer.run(stop)
-    except (Divergence, EnvironmentFault, StorageError) as error:
+        with guarded(algorithm, trainer.config.network):
+            trainer.run(stop)
+    except (Divergence, EnvironmentFault, OwnCodeFault, StorageError) as error:
         manifest, advice = trainer.manifest, "the same command continues from there"
         if manifest is None or manifest.generation == 1:
             raise type(error)(f"{error}; no iteration was completed") from error
@@ -274,6 +287,8 @@ def _run(trainer: Trainer, stop: StopRequest) -> None:
                       f"--from {trainer.name}:{manifest.generation} --set learning_rate=...")
         if isinstance(error, EnvironmentFault):  # continuing is exact, so what depends on the steps comes again
             advice += "; if the environment is at fault, fix it first"
+        if isinstance(error, OwnCodeFault):
+            advice = CORRECT
         raise type(error)(f"after iteration {trainer.iteration:,}: {error}; kept: generation {manifest.generation}, "
                           f"step {manifest.step:,}; {advice}") from error
 

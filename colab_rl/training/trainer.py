@@ -11,8 +11,9 @@ import dataclasses
 import datetime
 import math
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from functools import partial
+from numbers import Integral
 from typing import Any, NamedTuple
 
 from colab_rl.algorithms import Algorithm
@@ -253,6 +254,9 @@ class Trainer:
         collected = time.perf_counter()
         metrics = self.algorithm.update(self.step / self.total_steps)
         updated = time.perf_counter()
+        if not isinstance(steps, Integral) or not isinstance(metrics, Mapping):
+            raise TypeError(f"collect returned {type(steps).__name__} and update {type(metrics).__name__}, and a "
+                            "number of steps and a dict of metrics are needed")
         self.iteration += 1
         self.step += steps
         row: Row = {"iteration": self.iteration, "step": self.step, **self.algorithm.episodes.metrics(), **metrics}

@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from colab_rl.environments.guard import with_cells
+from colab_rl.user_code import with_cells
 
 PROGRAM = """
 from IPython.core.interactiveshell import InteractiveShell

@@ -26,6 +26,7 @@ import torch
 from torch import Tensor, nn
 
 from colab_rl.algorithms.actor_critic import counted
+from colab_rl.algorithms.critics import check_own_critic
 from colab_rl.algorithms.cuda_graph import Graph
 from colab_rl.algorithms.off_policy import OffPolicyAlgorithm
 from colab_rl.algorithms.optimizer import ClippedAdam, flattened
@@ -83,6 +84,12 @@ class SAC(OffPolicyAlgorithm):
         self._fused = self.written_out.applies(self)
         self._graph = Graph(partial(fused.burst, self), [*self.optimizers.values()], self.target_flat) \
             if self._fused and device.type == "cuda" else None
+
+    @classmethod
+    def check(cls, config: SACConfig, spaces: Spaces) -> None:  # type: ignore[override]
+        """See Algorithm."""
+        super().check(config, spaces)
+        check_own_critic(cls.name, config, spaces)
 
     @classmethod
     def worth_a_gpu(cls, config: SACConfig) -> bool:
