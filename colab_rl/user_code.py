@@ -40,9 +40,11 @@ def theirs(error: BaseException, part: Any = None) -> str:
 def place_of(part: Any) -> str:
     """Where a class or function is defined, as the end of a line; empty if no file or cell is known."""
     try:
-        return with_cells(f" ({inspect.getsourcefile(part)}, line {inspect.getsourcelines(part)[1]})")
-    except (OSError, TypeError):  # a shell's, or nothing that has lines
-        return ""
+        return f" ({inspect.getsourcefile(part)}, line {inspect.getsourcelines(part)[1]})"
+    except (OSError, TypeError):  # a cell's class, of which Python knows the methods' lines alone
+        codes = (one.__code__ for one in getattr(part, "__dict__", {}).values() if inspect.isfunction(one))
+        code = next(codes, None)
+        return with_cells(f" ({code.co_filename}, line {code.co_firstlineno})") if code else ""
 
 
 def is_theirs(error: BaseException) -> bool:

@@ -5,51 +5,51 @@
 
 PROVEN: dict[str, dict[str, str]] = {
     "ppo envpool": {
-        "code": "5e951f51ee8de9f3",
+        "code": "1493eac8739350f9",
         "code of algorithms": "9860fc217e6e235a",
         "code of algorithms/ppo": "a3db19730444b1c6",
-        "code of environments": "3de2d377baaa5424",
+        "code of environments": "01c8575a697bf2f0",
         "code of environments/known": "9475b06ea11ad17f",
         "code of evaluation": "848f7f3c2c294806",
         "code of fingerprint": "bfdda7c77f281b0e",
-        "code of networks": "9673b2c61f11eccc",
+        "code of networks": "54438550e0dda54d",
         "code of settings": "d087863a70ba0dec",
-        "code of training": "b6d1fd6bb0034596"
+        "code of training": "cebcae7391c13160"
     },
     "ppo gymnasium": {
-        "code": "5e951f51ee8de9f3",
+        "code": "1493eac8739350f9",
         "code of algorithms": "9860fc217e6e235a",
         "code of algorithms/ppo": "a3db19730444b1c6",
-        "code of environments": "3de2d377baaa5424",
+        "code of environments": "01c8575a697bf2f0",
         "code of environments/known": "9475b06ea11ad17f",
         "code of evaluation": "848f7f3c2c294806",
         "code of fingerprint": "bfdda7c77f281b0e",
-        "code of networks": "9673b2c61f11eccc",
+        "code of networks": "54438550e0dda54d",
         "code of settings": "d087863a70ba0dec",
-        "code of training": "b6d1fd6bb0034596"
+        "code of training": "cebcae7391c13160"
     },
     "sac envpool": {
-        "code": "9750efa23dfff5e9",
-        "code of algorithms": "4335828b5b44cff1",
-        "code of algorithms/sac": "49f68b79f09127a6",
-        "code of environments": "3de2d377baaa5424",
+        "code": "a29f9cce80996568",
+        "code of algorithms": "1e594bf4cf3bb261",
+        "code of algorithms/sac": "a9b2e87a3f47be20",
+        "code of environments": "01c8575a697bf2f0",
         "code of environments/known": "9475b06ea11ad17f",
         "code of evaluation": "848f7f3c2c294806",
         "code of fingerprint": "bfdda7c77f281b0e",
-        "code of networks": "8bc3c153a1743648",
+        "code of networks": "51afc40948084296",
         "code of settings": "d087863a70ba0dec",
-        "code of training": "b6d1fd6bb0034596"
+        "code of training": "cebcae7391c13160"
     },
     "sac gymnasium": {
-        "code": "9750efa23dfff5e9",
-        "code of algorithms": "4335828b5b44cff1",
-        "code of algorithms/sac": "49f68b79f09127a6",
-        "code of environments": "3de2d377baaa5424",
+        "code": "a29f9cce80996568",
+        "code of algorithms": "1e594bf4cf3bb261",
+        "code of algorithms/sac": "a9b2e87a3f47be20",
+        "code of environments": "01c8575a697bf2f0",
         "code of environments/known": "9475b06ea11ad17f",
         "code of evaluation": "848f7f3c2c294806",
         "code of fingerprint": "bfdda7c77f281b0e",
-        "code of networks": "8bc3c153a1743648",
+        "code of networks": "51afc40948084296",
         "code of settings": "d087863a70ba0dec",
-        "code of training": "b6d1fd6bb0034596"
+        "code of training": "cebcae7391c13160"
     }
 }
