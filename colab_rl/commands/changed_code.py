@@ -12,7 +12,7 @@ from colab_rl.training.code import own_changes, own_code
 
 
 def say_what_changed(identity: Identity, manifest: Manifest, source: EnvironmentSource) -> None:
-    """In a line. A policy acts by the code of now, with the parameters that the code of then has learned."""
+    """In a line. A policy acts by the code of now, with the parameters that the earlier code learned."""
     own = {"environment": source, "network": own_network(identity.make_config().network)}
     changed = own_changes(manifest.versions, algorithm_class(identity.algorithm),
                           **{name: own_code(thing) for name, thing in own.items() if thing})
