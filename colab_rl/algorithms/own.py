@@ -1,4 +1,4 @@
-"""A person's own algorithm, and one of ours with a person's own network: what they raise is told in one line.
+"""Your own algorithm, or one of ours with your own network: colab_rl says in one line what they raise.
 
 What ours raise stays what it is: a mistake of colab_rl shows its traceback.
 """

@@ -89,7 +89,7 @@ def check_names(algorithm: str, settings: Iterable[str]) -> None:
 
 def make_config(algorithm: str, settings: Mapping[str, Any]) -> Config:
     """A checked config. Raises UsageError that names the nearest settings if one is unknown, OwnCodeFault if the
-    config of a person's own algorithm raises.
+    config of your own algorithm raises.
     """
     check_names(algorithm, settings)
     kind = algorithm_class(algorithm).config_class
