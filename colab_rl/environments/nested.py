@@ -215,6 +215,6 @@ def batched(space: gymnasium.Space, observations: Any) -> Sequence[Any]:
             return {key: nth(one, batch[key], i) for key, one in inner.spaces.items()}
         if isinstance(inner, Tuple):
             return tuple(nth(one, batch[place], i) for place, one in enumerate(inner.spaces))
-        return batch[i]
+        return np.asarray(batch[i]) if isinstance(inner, Box) else batch[i]  # an array of shape () too
 
     return [nth(space, observations, i) for i in range(count)]
