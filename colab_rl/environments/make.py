@@ -186,9 +186,9 @@ def _spaces_of(environment: gymnasium.Env, name: str, code: Mapping[str, str]) -
         observed = Observed(observations)
         inner = [leaf for _, leaf in leaves(actions)]
     except NotFlat as kind:
-        raise UsageError(f"{name} has {in_line(observations)} and {in_line(actions)} as its spaces, and {kind} has no fixed number of "
-                         "values: colab_rl takes Box, Discrete, MultiDiscrete, MultiBinary, and Dict and Tuple of "
-                         "them; gymnasium.wrappers.FlattenObservation makes one Box of a Text, TransformObservation "
+        raise UsageError(f"{name} has {in_line(observations)} and {in_line(actions)} as its spaces, and {kind} has no "
+                         "fixed number of values: colab_rl takes Box, Discrete, MultiDiscrete, MultiBinary, and Dict "
+                         "and Tuple of them; gymnasium.wrappers.FlattenObservation makes one Box of a Text, TransformObservation "
                          "and TransformAction of what you choose") from None
     for what, empty in (("observation", 0 in observed.spec.shape), ("action", not sum(map(count, inner)))):
         if empty:
@@ -215,9 +215,9 @@ def _spaces_of(environment: gymnasium.Env, name: str, code: Mapping[str, str]) -
         raise UsageError(f"{name} has actions {in_line(actions)}, and colab_rl takes no Box of whole numbers as an "
                          "action: make it MultiDiscrete if these are choices, or a Box of a float type, which `step` "
                          "rounds; gymnasium.wrappers.TransformAction does both")
-    raise UsageError(f"{name} has actions {in_line(actions)}: colab_rl takes choices (Discrete, MultiDiscrete, MultiBinary) or "
-                     "numbers (Box of a float type), and Dict and Tuple of one kind, not both in one action; "
-                     "gymnasium.wrappers.TransformAction makes one of the other")
+    raise UsageError(f"{name} has actions {in_line(actions)}: colab_rl takes choices (Discrete, MultiDiscrete, "
+                     "MultiBinary) or numbers (Box of a float type), and Dict and Tuple of one kind, not both in one "
+                     "action; gymnasium.wrappers.TransformAction makes one of the other")
 
 
 def in_line(space: gymnasium.Space) -> str:

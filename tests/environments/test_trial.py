@@ -96,10 +96,11 @@ def test_what_is_wrong_is_told_in_one_line_before_anything_is_written(tmp_path, 
 
 
 ROOM = spaces.Dict(robot=spaces.Dict(camera=spaces.Box(0, 255, (4, 5, 3), np.uint8), arm=spaces.Box(-1, 1, (2,))),
-                   gear=spaces.Discrete(3, start=1), legs=spaces.Tuple((spaces.MultiDiscrete([2, 3]), spaces.Box(-1, 1))))
+                   gear=spaces.Discrete(3, start=1),
+                   legs=spaces.Tuple((spaces.MultiDiscrete([2, 3]), spaces.Box(-1, 1))))
 
 
-def in_room(change: Any = None, space: Any = ROOM, wrap: Any = lambda environment: environment) -> Any:
+def in_room(change: Any, space: Any = ROOM, wrap: Any = lambda made: made) -> Any:
     """What makes an environment that returns samples of the space, and from its first step on changed ones."""
     class Room(Sound):
         observation_space = space
@@ -130,13 +131,14 @@ MISFITS = {
         lambda sample: {**sample, "gear": 1.5},
     "None as an observation's robot, and Gymnasium expects a dict of camera, arm":
         lambda sample: {**sample, "robot": None},
-    "ndarray of shape (2,) holding [1, 3] as an observation's legs/0, and Gymnasium expects whole numbers of shape (2,) "
-    "within MultiDiscrete([2 3])": lambda sample: {**sample, "legs": (np.array([1, 3]), sample["legs"][1])},
+    "ndarray of shape (2,) holding [1, 3] as an observation's legs/0, and Gymnasium expects whole numbers of shape "
+    "(2,) within MultiDiscrete([2 3])": lambda sample: {**sample, "legs": (np.array([1, 3]), sample["legs"][1])},
     "no legs/1 in an observation (1 value (ndarray)), and Gymnasium expects an array of shape (1,)":
         lambda sample: {**sample, "legs": sample["legs"][:1]},
     "3 values (dict, int64, tuple) as an observation, and Gymnasium expects a dict of robot, gear, legs":
         lambda sample: [sample["robot"], sample["gear"], sample["legs"]],
-    "ndarray of shape (4, 5, 3) of float64 as an observation's robot/camera, and Gymnasium expects uint8 from 0 to 255":
+    "ndarray of shape (4, 5, 3) of float64 as an observation's robot/camera, and Gymnasium expects uint8 from 0 to "
+    "255, as in its observation_space: return that, or declare a Box of a float type":
         lambda sample: {**sample, "robot": {**sample["robot"], "camera": sample["robot"]["camera"] / 255}},
     "ndarray of shape (4, 5, 3) of int64 from -1 to -1 as an observation's robot/camera, and Gymnasium expects uint8":
         lambda sample: {**sample, "robot": {**sample["robot"], "camera": np.full((4, 5, 3), -1)}},
@@ -160,13 +162,13 @@ PICTURE = spaces.Box(0, 255, (4, 5, 3), np.uint8)
 
 def test_images_of_floats_are_refused_beneath_a_runs_wrappers_too_which_would_cut_them_off():
     for wrappers in ([], ["GrayscaleObservation"], ["TimeLimit(9)", "GrayscaleObservation"]):
-        with pytest.raises(EnvironmentFault, match=r"of float64 as an observation, .* return that, or declare a Box of a"):
+        with pytest.raises(EnvironmentFault, match=r"of float64 as an observation, .*return that, or declare a Box"):
             describe(configured(in_room(floats, space=PICTURE), {}, wrappers), try_new)
 
 
 def test_floats_are_taken_that_a_functions_wrapper_makes_uint8_that_are_numbers_and_of_a_run_that_began_with_them():
     def mended(environment: gymnasium.Env) -> gymnasium.Env:
-        return gymnasium.wrappers.TransformObservation(environment, lambda image: (image * 255).astype(np.uint8), PICTURE)
+        return gymnasium.wrappers.TransformObservation(environment, lambda image: np.uint8(image * 255), PICTURE)
 
     describe(in_room(floats, space=PICTURE, wrap=mended), try_new)
     describe(configured(in_room(floats, space=PICTURE, wrap=mended), {}, ["TimeLimit(9)"]), try_new)

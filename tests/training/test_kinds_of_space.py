@@ -126,13 +126,14 @@ class Dial(gymnasium.Env):
         return self.shown, -abs(float(action - self.shown)), False, self.steps == LENGTH, {}
 
 
-OFF_POLICY = [one for one in TINY if "update_epochs" not in one] + ["learning_starts=32", "replay_ratio=0.2", "buffer_size=500"]
+OFF_POLICY = [*(one for one in TINY if "update_epochs" not in one), "learning_starts=32", "replay_ratio=0.2",
+              "buffer_size=500"]
 
 
 @pytest.mark.parametrize(("algo", "settings"), {"ppo": TINY, "sac": OFF_POLICY}.items())
 def test_a_box_of_shape_nothing_is_acted_in_evaluated_recorded_resumed_and_exported(tmp_path, algo, settings):
     places = {"root": tmp_path / "runs", "store": "none"}
-    settings = parse_settings(changed(settings, "num_envs=2"))
+    settings = parse_settings(changed(settings, "eval_every=100", "checkpoint_every=10", "score_episodes=1"))
     train("dial", env=Dial, algo=algo, total_steps=128, settings=settings, **places)
     assert train("dial", env=Dial, total_steps=256, **places).step >= 256
     assert len(evaluate("dial", env=Dial, episodes=2, **places).returns) == 2
