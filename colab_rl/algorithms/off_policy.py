@@ -88,7 +88,7 @@ class OffPolicyAlgorithm(ActorCritic):
         if not np.isfinite([spaces.action_low, spaces.action_high]).all():
             raise UsageError(f"{cls.name} needs bounded actions, and this environment's are not bounded on both "
                              "sides: use --algo ppo")
-        # Here and not in the config: what cannot be trained at all is said first.
+        # Here and not in the config: the message names what cannot be trained at all, if there is that.
         if config.learning_starts >= config.total_steps:
             raise UsageError(f"learning_starts = {config.learning_starts} is after the end (total_steps = "
                              f"{config.total_steps}): nothing would be learned; take more steps, or a smaller "

@@ -188,8 +188,8 @@ def _spaces_of(environment: gymnasium.Env, name: str, code: Mapping[str, str]) -
     except NotFlat as kind:
         raise UsageError(f"{name} has {in_line(observations)} and {in_line(actions)} as its spaces, and {kind} has no "
                          "fixed number of values: colab_rl takes Box, Discrete, MultiDiscrete, MultiBinary, and Dict "
-                         "and Tuple of them; gymnasium.wrappers.FlattenObservation makes one Box of a Text, TransformObservation "
-                         "and TransformAction of what you choose") from None
+                         "and Tuple of them; gymnasium.wrappers.FlattenObservation makes one Box of a Text, "
+                         "TransformObservation and TransformAction of what you choose") from None
     for what, empty in (("observation", 0 in observed.spec.shape), ("action", not sum(map(count, inner)))):
         if empty:
             raise UsageError(f"{name} has {what}s of length 0: there is nothing to learn from")

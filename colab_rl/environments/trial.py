@@ -28,7 +28,7 @@ HARMLESS = ("within the observation space", "share an object", "`seed` or", "`op
 
 
 def try_new(environment: gymnasium.Env, name: str) -> None:
-    """`try_out` for a new run, which refuses images that uint8 would cut off. A run that has them goes on as it was."""
+    """`try_out` for a new run, which refuses images that uint8 would cut off. A run that has them continues."""
     try_out(environment, name, new=True)
 
 
@@ -66,7 +66,7 @@ def try_out(environment: gymnasium.Env, name: str, new: bool = False) -> None:
 
 
 def _in_ours_alone(environment: gymnasium.Env) -> bool:
-    """Whether a run's wrappers get what the environment itself returns: a function's own wrappers may mend that."""
+    """Whether a run's wrappers get what the environment itself returns: a function's own wrappers may change that."""
     layer: Any = own_reward_of(environment)
     while layer and type(layer) in IGNORES_OBSERVATIONS:
         layer = layer.env
