@@ -17,7 +17,7 @@ train: .venv/ready
 	$(BIN)/python -m colab_rl train $(RUN) $(ARGS)
 
 test: .venv/ready-dev
-	$(BIN)/python -m pytest --numprocesses auto --dist loadfile $(ARGS)
+	$(BIN)/python -m pytest --numprocesses auto --dist loadfile --no-loadscope-reorder $(ARGS)
 
 test-colab: .venv/ready-dev .venv-colab/ready
 	$(BIN)/python tools/resolve.py

@@ -44,7 +44,8 @@ def first_cell(book: dict) -> dict:
 
 def stamped(text: str, repository: str, version: str) -> str:
     """The text with this repository and this version wherever it names one."""
-    text = re.sub(f"(colab.research.google.com/github/){NAME}(/blob/)", rf"\g<1>{repository}\g<2>", text)
+    text = re.sub(f"((?:colab.research.google.com/github|https://github.com)/){NAME}(/blob/)",
+                  rf"\g<1>{repository}\g<2>", text)
     text = re.sub(f"(git clone https://github.com/){NAME} && cd .*",
                   rf"\g<1>{repository} && cd {repository.split('/')[1]}", text)
     text = re.sub('^(REPOSITORY = ")[^"]*(")', rf"\g<1>{repository}\g<2>", text)

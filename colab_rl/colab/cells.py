@@ -16,6 +16,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import colab_rl
+from colab_rl.algorithms import Algorithm
+from colab_rl.algorithms.registry import register_algorithm
 from colab_rl.arguments import checked
 from colab_rl.checkpoints.confirmation import confirmation_of
 from colab_rl.checkpoints.retention import best
@@ -109,16 +111,16 @@ def offer_film(run: str, store: str | os.PathLike | None, root: str | os.PathLik
 
 @checked
 def show_report(run: str, checkpoint: str | int = "best", compare: str = "", store: str | os.PathLike | None = None,
-                root: str | os.PathLike | None = None) -> None:
+                root: str | os.PathLike | None = None, env: EnvironmentSource | None = None) -> None:
     """Writes the report, shows the scores in it as a table, and offers the file for download.
 
-    compare: as in `show_dashboards`.
+    compare, env: as in `show_dashboards`.
     """
     from IPython.display import HTML, display
 
     from colab_rl.views.report import write_report
 
-    written = write_report(_named_runs(run, compare), checkpoint=checkpoint, store=store, root=root)
+    written = write_report(_named_runs(run, compare), checkpoint=checkpoint, env=env, store=store, root=root)
     display(HTML(written.scores.html()))
     offer(written.path)
 
@@ -130,17 +132,20 @@ def _named_runs(run: str, compare: str) -> list[str]:
 
 @checked
 def show_dashboards(run: str, checkpoint: str | int = "best", compare: str = "",
-                    store: str | os.PathLike | None = None, root: str | os.PathLike | None = None) -> None:
+                    store: str | os.PathLike | None = None, root: str | os.PathLike | None = None,
+                    env: EnvironmentSource | None = None) -> None:
     """The dashboards of a run, or of several, in the cell's output; pickers above choose others.
 
     compare: other runs, `NAME` or `NAME:CHECKPOINT`, separated by commas.
+    env: give it if the run trains on a function or class of yours.
     """
     from IPython.display import display
 
     from colab_rl.views.report import build_page
 
     def page_of(names: list[str]) -> dict[str, str]:
-        return framed(build_page(names, checkpoint=checkpoint, episodes=0, root=root, store=store))
+        own = env if names[0].partition(":")[0] == run else None
+        return framed(build_page(names, checkpoint=checkpoint, episodes=0, env=own, root=root, store=store))
 
     def show(chosen: str) -> None:
         try:
@@ -299,7 +304,7 @@ def choose_run(run: str, store: str = "", root: str | os.PathLike | None = None)
 
 @checked
 def train_live(run: str, store: str = "", root: str | os.PathLike | None = None, *,
-               env: EnvironmentSource | None = None, algo: str | None = None, seed: int | None = None,
+               env: EnvironmentSource | None = None, algo: str | type[Algorithm] | None = None, seed: int | None = None,
                settings: Mapping[str, Any] | None = None, **options: Any) -> TrainingResult:
     """`train` with a live plot in the cell's output; says how it ended and what to do next.
 
@@ -309,6 +314,7 @@ def train_live(run: str, store: str = "", root: str | os.PathLike | None = None,
     from colab_rl.training.session import train
 
     settings = settings or {}
+    algo = register_algorithm(algo) if isinstance(algo, type) else algo
     run = run_to_train(run, Places(root, store or None, make_store=True), env, algo, seed)
     goal = settings.get("target_score") or score_threshold(env or DEFAULT_ENVIRONMENT)
     plot = Dispensable(LivePlot(run, goal=float(goal) if goal is not None else None), "the live plot")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from colab_rl.arguments import check_seed, checked
+from colab_rl.commands.changed_code import say_what_changed
 from colab_rl.environments import EnvironmentSource
 from colab_rl.environments.repeats import say_unless_it_repeats
 from colab_rl.errors import UsageError
@@ -29,8 +30,9 @@ def evaluate(run: str, *, checkpoint: str | int = "best", episodes: int = 100, s
     places = Places(root, store)
     identity = places.require(run)
     source = identity.environment(env, "evaluate")
-    return evaluate_checkpoint(identity, find_checkpoint(identity, places, checkpoint), episodes, seed, source,
-                               recordings)
+    found = find_checkpoint(identity, places, checkpoint)
+    say_what_changed(identity, found.manifest, source)
+    return evaluate_checkpoint(identity, found, episodes, seed, source, recordings)
 
 
 @checked
@@ -45,4 +47,6 @@ def record(run: str, *, checkpoint: str | int = "best", seed: int = 0, env: Envi
     identity = places.require(run)
     source = identity.environment(env, "record")
     say_unless_it_repeats(source)
-    return record_checkpoint(identity, find_checkpoint(identity, places, checkpoint), seed, source)
+    found = find_checkpoint(identity, places, checkpoint)
+    say_what_changed(identity, found.manifest, source)
+    return record_checkpoint(identity, found, seed, source)

@@ -12,6 +12,7 @@ import colab_rl
 from colab_rl.arguments import checked
 from colab_rl.checkpoints.layout import EXPORTS, VIDEOS
 from colab_rl.checkpoints.recovery import Checkpoint
+from colab_rl.commands.changed_code import say_what_changed
 from colab_rl.environments import EnvironmentSource
 from colab_rl.errors import ColabRLError, StorageError
 from colab_rl.policies.export import check_packages, contents_of, newest_video
@@ -86,6 +87,7 @@ def export(run: str, *, checkpoint: str | int = "best", out: str | os.PathLike |
     if not _is_of(path, identity, found):
         if path.exists():
             say(f"{path} exists already, and will be replaced")
+        say_what_changed(identity, found.manifest, source)
         contents, about = contents_of(identity, found, source, newest_video(folder / VIDEOS))
         write_folder(path, contents, about)
     about, _ = read_folder(path)  # as its user will

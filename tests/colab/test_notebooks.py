@@ -313,6 +313,15 @@ def test_a_sweep_is_trained_shown_and_extended(jupyter):
     assert "walk: finished" in text_of(again)
 
 
+def test_a_cells_own_environment_network_and_algorithm_train_continue_and_are_filmed(jupyter):
+    first = jupyter.run("05_own", RUN_NAME="boat", TOTAL_STEPS=1600)
+    assert "boat: finished" in text_of(first) and "<video" in "".join(html_of(first))
+    assert "x thrust" in "".join(html_of(first)) and '"algorithm": "gentle"' in (
+        jupyter.disk / "runs" / "boat" / "run.json").read_text()
+    longer = jupyter.run("05_own", RUN_NAME="boat", TOTAL_STEPS=3200)
+    assert "continuing from generation" in text_of(longer) and "not bit-exact" not in text_of(longer)
+
+
 def test_an_error_is_one_line_and_no_traceback(jupyter):
     jupyter.store = "none"
     client = jupyter.open("01_train", TOTAL_STEPS=-5, **RUN)

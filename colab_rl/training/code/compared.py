@@ -47,20 +47,23 @@ def code_of(algorithm: type, backend: str, **own: ObjectCode) -> dict[str, str]:
 
     own: what `own_code` gave, by what it is of, such as `environment`.
     """
-    if is_own(algorithm.__module__):
-        own["algorithm"] = own_code(algorithm)
+    own = _with_algorithm(algorithm, own)
     roots = {f"colab_rl.environments.{backend}_vector", *(kind.__module__ for kind in algorithm.__mro__)}
     try:
         found = _ours(LOOP.union(roots, *(code.modules for code in own.values())))
     except UNREADABLE:
         found = {CODE: UNKNOWN}
-    for name, code in own.items():
-        try:
-            if digest := _own(code):
-                found[OWN + name] = digest
-        except UNREADABLE:
-            found[OWN + name] = UNKNOWN
-    return found
+    return {**found, **_own_hashes(own)}
+
+
+def own_changes(then: Mapping[str, str], algorithm: type, **own: ObjectCode) -> list[str]:
+    """Such as `code of the network`: what differs of a user's own code, as far as it can be read.
+
+    then: a checkpoint's versions. own: see `code_of`.
+    """
+    now = _own_hashes(_with_algorithm(algorithm, own))
+    return [name for name, digest in now.items()
+            if then.get(name, digest) != digest and UNKNOWN not in (then[name], digest)]
 
 
 def differences(then: Mapping[str, str], now: Mapping[str, str], run: str) -> list[str]:
@@ -86,6 +89,21 @@ def differences(then: Mapping[str, str], now: Mapping[str, str], run: str) -> li
         elif name == CODE or name.startswith(OWN) or (len(totals) == 2 and totals.isdisjoint({None, UNKNOWN})):
             reasons.append(f"{name} changed")
     return reasons
+
+
+def _with_algorithm(algorithm: type, own: Mapping[str, ObjectCode]) -> dict[str, ObjectCode]:
+    return {**own, "algorithm": own_code(algorithm)} if is_own(algorithm.__module__) else dict(own)
+
+
+def _own_hashes(own: Mapping[str, ObjectCode]) -> dict[str, str]:
+    found = {}
+    for name, code in own.items():
+        try:
+            if digest := _own(code):
+                found[OWN + name] = digest
+        except UNREADABLE:
+            found[OWN + name] = UNKNOWN
+    return found
 
 
 def _ours(roots: Iterable[str]) -> dict[str, str]:
