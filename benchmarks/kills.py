@@ -36,11 +36,12 @@ SETTINGS_OF = {"ppo": (), "sac": OFF_POLICY, "tqc": OFF_POLICY}
 def command(run: str, env: str, options: argparse.Namespace, root: pathlib.Path, store: bool) -> list[str]:
     # Rows that only reset are no steps, so the number of iterations is a little above this.
     keywords = ["--env-set", *options.env_set] if options.env_set else []
+    settings = dict(one.split("=", 1) for one in (*SETTINGS, *SETTINGS_OF[options.algo], *options.set))
     return [sys.executable, "-m", "colab_rl", "train", run, "--env", env, *keywords, "--backend", options.backend,
             "--device", options.device, "--algo", options.algo,
             "--root", str(root), "--store", str(root / "store") if store else "none",
             "--total-steps", str(options.iterations * 6 * 64),
-            "--set", *SETTINGS, *SETTINGS_OF[options.algo], *options.set]
+            "--set", *(f"{name}={value}" for name, value in settings.items())]
 
 
 def workers_of(pid: int) -> list[int]:

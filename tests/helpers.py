@@ -21,6 +21,11 @@ from colab_rl.training.metrics import to_csv
 TINY = ["num_envs=2", "num_steps=32", "minibatch_size=32", "update_epochs=2", "checkpoint_every=1", "eval_every=4",
         "eval_episodes=2", "score_episodes=3", "keep_last=2", "keep_every=3", "hidden_sizes=8"]
 
+
+def changed(settings: Iterable[str], *others: str) -> list[str]:
+    """Settings as `--set` takes them, with others in place of those of the same name."""
+    return [f"{name}={value}" for name, value in dict(one.split("=", 1) for one in (*settings, *others)).items()]
+
 # Of files, as people write them: what FFmpeg, globs, shells, HTML and URLs read as more than a name; and the longest.
 NAMES = ["my report", "rapport d'été", "50%d of 100%", "a[1] *?", "-leading", "walker:12", 'say "hi"', "party 🎉👨‍👩‍👧",
          "a#b?c&d=e", "dots.in..it", ".hidden", "報告", "<b>bold", "back\\slash", "$(touch x) `id`;|", "x" * 250,

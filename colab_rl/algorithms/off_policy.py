@@ -56,13 +56,6 @@ class OffPolicyConfig(Config):
         if self.buffer_size < self.num_envs * self.num_steps:
             raise UsageError(f"buffer_size = {self.buffer_size} holds less than an iteration (num_envs * num_steps = "
                              f"{self.num_envs * self.num_steps})")
-        if self.learning_starts >= self.total_steps:
-            raise UsageError(f"learning_starts = {self.learning_starts} is after the end (total_steps = "
-                             f"{self.total_steps}): nothing would be learned; take more steps, or a smaller "
-                             "learning_starts")
-        if self.minibatch_size > self.total_steps:
-            raise UsageError(f"minibatch_size = {self.minibatch_size} is more than all steps (total_steps = "
-                             f"{self.total_steps}): nothing would be learned")
         if self.gradient_steps < 1:
             raise UsageError(f"replay_ratio * num_steps * num_envs = "
                              f"{self.replay_ratio * self.num_steps * self.num_envs:g}: an iteration has at least one "
@@ -93,8 +86,16 @@ class OffPolicyAlgorithm(ActorCritic):
             raise UsageError(f"{cls.name} learns continuous actions, and this environment's are discrete: "
                              "use --algo ppo")
         if not np.isfinite([spaces.action_low, spaces.action_high]).all():
-            raise UsageError(f"{cls.name} needs bounded actions, and this environment's have no bounds: "
-                             "use --algo ppo")
+            raise UsageError(f"{cls.name} needs bounded actions, and this environment's are not bounded on both "
+                             "sides: use --algo ppo")
+        # Here and not in the config: the message names what cannot be trained at all, if there is that.
+        if config.learning_starts >= config.total_steps:
+            raise UsageError(f"learning_starts = {config.learning_starts} is after the end (total_steps = "
+                             f"{config.total_steps}): nothing would be learned; take more steps, or a smaller "
+                             "learning_starts")
+        if config.minibatch_size > config.total_steps:
+            raise UsageError(f"minibatch_size = {config.minibatch_size} is more than all steps (total_steps = "
+                             f"{config.total_steps}): nothing would be learned")
         needed = ReplayBuffer(config.buffer_size, config.num_envs, spaces).nbytes
         check_memory(needed, f"buffer_size = {config.buffer_size:,}")
 

@@ -23,7 +23,7 @@ from colab_rl.environments import EnvironmentSource, describe, environment_name
 from colab_rl.environments.backends import check_backend, choose_backend, make_vector_environment
 from colab_rl.environments.likeness import packed
 from colab_rl.environments.make import configured, kept_keywords, named_source
-from colab_rl.environments.trial import try_out
+from colab_rl.environments.trial import try_new
 from colab_rl.errors import ColabRLError, UsageError, nearest
 from colab_rl.machine import THREADS, cores, plain_torch
 from colab_rl.networks.registry import register_network
@@ -95,7 +95,7 @@ def sweep(sweep: str, *, env: EnvironmentSource | None = None, env_kwargs: Mappi
             runs = plan.total_runs - (before.total_runs if before else 0)
             _say_how_long(plan, runs, source, backend, workers or cores(), yes)
             check(plan, functools.cache(
-                lambda wrappers: describe(configured(source, plan.env_kwargs, wrappers), try_out)))
+                lambda wrappers: describe(configured(source, plan.env_kwargs, wrappers), try_new)))
         _check_names(plan, before, places)
     with locked(folder.local), StopRequest() as stop, contextlib.closing(folder):
         lines = folder.journal()

@@ -25,7 +25,7 @@ from colab_rl.environments.loaded_code import loaded_code
 from colab_rl.environments.nested import NotFlat, Observed, choices_of, count, leaves, outline
 from colab_rl.environments.spaces import Spaces
 from colab_rl.environments.wrappers import wrapped
-from colab_rl.errors import EnvironmentFault, UsageError, nearest
+from colab_rl.errors import EnvironmentFault, UsageError, near, nearest
 
 EnvironmentSource = str | Callable[..., gymnasium.Env]
 OF_MAKE = ("max_episode_steps",)  # what gymnasium.make takes itself and a run leaves to a person
@@ -58,7 +58,7 @@ def make_environment(source: EnvironmentSource, render_mode: str | None = None) 
     making it fails.
 
     render_mode: what its `render` shall give. A function is given it if it takes an argument
-        of that name. Raises EnvironmentFault if the environment does not have it.
+        of that name, or any (`**kwargs`). Raises EnvironmentFault if the environment does not have it.
     """
     try:
         return _made(source, render_mode, {})
@@ -75,12 +75,10 @@ def _made(source: EnvironmentSource, render_mode: str | None, keywords: Mapping[
     if not isinstance(source, str):
         if keywords:
             _check_keywords(environment_name(source), source, keywords)
-        takes_it = render_mode and "render_mode" in inspect.signature(source).parameters
-        made = source(render_mode=render_mode, **keywords) if takes_it else source(**keywords)
-        return _rendering(_checked(made, source), source, render_mode)
+        return _rendering(_checked(_called(source, render_mode, keywords), source), source, render_mode)
     name = import_module_of(source)
     if name not in gymnasium.registry:
-        raise UsageError(f"unknown environment {source!r}{nearest(name, gymnasium.registry)}")
+        raise UsageError(_why_unknown(source, name))
     if keywords:
         entry_point = gymnasium.registry[name].entry_point
         _check_keywords(source, gymnasium.envs.registration.load_env_creator(entry_point)
@@ -93,15 +91,42 @@ def _made(source: EnvironmentSource, render_mode: str | None, keywords: Mapping[
                           render_mode)
 
 
+def _called(source: Callable[..., gymnasium.Env], render_mode: str | None, keywords: Mapping[str, Any]) -> Any:
+    """What a function makes, with the mode if it takes that or any keyword arguments."""
+    parameters = inspect.signature(source).parameters if render_mode else {}
+    if "render_mode" in parameters:
+        return source(render_mode=render_mode, **keywords)
+    if takes_any(parameters):
+        with contextlib.suppress(Exception):  # what it hands its arguments on to may refuse this one
+            return source(render_mode=render_mode, **keywords)
+    return source(**keywords)
+
+
+def takes_any(parameters: Mapping[str, inspect.Parameter]) -> bool:
+    """Whether one of them is `**kwargs`."""
+    return any(one.kind is one.VAR_KEYWORD for one in parameters.values())
+
+
+def _why_unknown(source: str, name: str) -> str:
+    """That an id, or a function in a module, is unknown, and those near it."""
+    module, _, attribute = source.rpartition(":")
+    unknown, inside = f"unknown environment {source!r}", vars(sys.modules[module]) if module else {}
+    if attribute in inside:
+        return f"{source} is a {type(inside[attribute]).__name__}, and no function that makes an environment"
+    functions = near(attribute, [one for one, value in inside.items() if callable(value) and one[0] != "_"])
+    if functions and attribute.isidentifier():
+        return f"{unknown}; did you mean {' or '.join(repr(f'{module}:{one}') for one in functions)}?"
+    return f"{unknown}{nearest(name, gymnasium.registry)}"
+
+
 def _check_keywords(name: str, made_by: Any, keywords: Mapping[str, Any], more: tuple[str, ...] = ()) -> None:
     """Raises UsageError that names an argument which is not taken, and those near it."""
     parameters = inspect.signature(made_by).parameters
     known = [*parameters, *more]
-    takes_any = any(one.kind is one.VAR_KEYWORD for one in parameters.values())
     for given in keywords:
         if given in OURS:
             raise UsageError(f"colab_rl sets {given} itself: leave it out of env_kwargs (--env-set)")
-        if given not in known and not takes_any:
+        if given not in known and not takes_any(parameters):
             taken = ", ".join(one for one in known if one not in OURS) or "none"
             raise UsageError(f"{name} takes no keyword argument {given!r}{nearest(given, known)} (it takes: {taken})")
 
@@ -161,10 +186,10 @@ def _spaces_of(environment: gymnasium.Env, name: str, code: Mapping[str, str]) -
         observed = Observed(observations)
         inner = [leaf for _, leaf in leaves(actions)]
     except NotFlat as kind:
-        raise UsageError(f"{name} has {observations} and {actions} as its spaces, and {kind} has no fixed number of "
-                         "values: colab_rl takes Box, Discrete, MultiDiscrete, MultiBinary, and Dict and Tuple of "
-                         "them; gymnasium.wrappers.FlattenObservation makes one Box of a Text, TransformObservation "
-                         "and TransformAction of what you choose") from None
+        raise UsageError(f"{name} has {in_line(observations)} and {in_line(actions)} as its spaces, and {kind} has no "
+                         "fixed number of values: colab_rl takes Box, Discrete, MultiDiscrete, MultiBinary, and Dict "
+                         "and Tuple of them; gymnasium.wrappers.FlattenObservation makes one Box of a Text, "
+                         "TransformObservation and TransformAction of what you choose") from None
     for what, empty in (("observation", 0 in observed.spec.shape), ("action", not sum(map(count, inner)))):
         if empty:
             raise UsageError(f"{name} has {what}s of length 0: there is nothing to learn from")
@@ -186,9 +211,18 @@ def _spaces_of(environment: gymnasium.Env, name: str, code: Mapping[str, str]) -
         flat = isinstance(actions, gymnasium.spaces.Box) and len(actions.shape) == 1
         return Spaces(observed.spec, False, len(low), 0, low, high, code, str(own[0].dtype), *bounds,  # type: ignore[misc]
                       observation_space=seen, action_space=None if flat else outline(actions))
-    raise UsageError(f"{name} has actions {actions}: colab_rl takes choices (Discrete, MultiDiscrete, MultiBinary) or "
-                     "numbers (Box of a float type), and Dict and Tuple of one kind, not both in one action; "
-                     "gymnasium.wrappers.TransformAction makes one of the other")
+    if any(isinstance(leaf, gymnasium.spaces.Box) and leaf.dtype.kind != "f" for leaf in inner):
+        raise UsageError(f"{name} has actions {in_line(actions)}, and colab_rl takes no Box of whole numbers as an "
+                         "action: make it MultiDiscrete if these are choices, or a Box of a float type, which `step` "
+                         "rounds; gymnasium.wrappers.TransformAction does both")
+    raise UsageError(f"{name} has actions {in_line(actions)}: colab_rl takes choices (Discrete, MultiDiscrete, "
+                     "MultiBinary) or numbers (Box of a float type), and Dict and Tuple of one kind, not both in one "
+                     "action; gymnasium.wrappers.TransformAction makes one of the other")
+
+
+def in_line(space: gymnasium.Space) -> str:
+    """A space in words: those of a long Box have several lines."""
+    return " ".join(str(space).split())
 
 
 def import_module_of(env_id: str) -> str:

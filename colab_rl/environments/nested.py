@@ -47,15 +47,23 @@ def is_image(space: gymnasium.Space) -> bool:
     return isinstance(space, Box) and space.dtype == np.uint8 and 2 <= len(space.shape) <= 4
 
 
+def is_cut_off(image: Any) -> bool:
+    """Whether an image is of floats, of which uint8 keeps whole numbers alone, or holds numbers beyond 0 to 255."""
+    array = np.asarray(image)
+    return array.dtype.kind == "f" or (array.dtype.kind in "iu" and array.dtype != np.uint8 and array.size > 0
+                                       and bool(array.min() < 0 or array.max() > 255))
+
+
 class Observed:
     """How an observation of a space becomes a row. Raises NotFlat for a space that has none.
 
+    strict: whether `write` refuses images whose numbers uint8 would cut off too. It takes time at each step.
     spec: of the row. as_it_is: whether an observation is an array of the row's shape.
     write: fills a (*spec.shape,) row with an observation. Raises TypeError, ValueError or LookupError for what is not
         of the space.
     """
 
-    def __init__(self, space: gymnasium.Space):
+    def __init__(self, space: gymnasium.Space, strict: bool = False):
         found = list(leaves(space))
         names = {VECTOR}  # taken ones: a key of the environment may be one
         images = []
@@ -67,7 +75,7 @@ class Observed:
                 names.add(name)
                 images.append((name, path, leaf))
         self._numbers = [(path, leaf) for path, leaf in found if not is_image(leaf)]
-        self._ends = np.cumsum([0, *(_width(leaf) for _, leaf in self._numbers)])
+        self._ends = np.cumsum([0, *(width(leaf) for _, leaf in self._numbers)])
         self._images = [(name, path) for name, path, _ in images]
         length, alone = int(self._ends[-1]), isinstance(space, Box)
         if self._images and (length or len(self._images) > 1):
@@ -80,7 +88,12 @@ class Observed:
             self.spec = ObservationSpec((length,))
         # An observation that needs no more than to be copied is copied in one call.
         self.as_it_is = alone and (bool(images) or len(space.shape or ()) == 1)
-        self.write = _copy if self.as_it_is else self._write
+        self.write = self._write_strictly if strict else _copy if self.as_it_is else self._write
+
+    def _write_strictly(self, observation: Any, row: np.ndarray) -> None:
+        if any(is_cut_off(_at(observation, path)) for _, path in self._images):
+            raise ValueError
+        (_copy if self.as_it_is else self._write)(observation, row)
 
     def _write(self, observation: Any, row: np.ndarray) -> None:
         images = self.spec.unpack(row) if self.spec.parts else {name: row for name, _ in self._images}
@@ -88,7 +101,7 @@ class Observed:
             _copy(_at(observation, path), images[name])
         numbers = self.spec.numbers(row)
         for (path, leaf), start, end in zip(self._numbers, self._ends, self._ends[1:], strict=False):
-            _write_numbers(leaf, _at(observation, path), numbers[start:end])
+            write_numbers(leaf, _at(observation, path), numbers[start:end])
 
 
 def acted(space: gymnasium.Space, row: np.ndarray) -> Any:
@@ -103,9 +116,9 @@ def acted(space: gymnasium.Space, row: np.ndarray) -> Any:
     dtype = np.dtype(space.dtype)
     if isinstance(space, Discrete):
         return row[..., 0].astype(dtype)[()]
-    taken = np.array(row, dtype).reshape(*row.shape[:-1], *(space.shape or ()))
+    taken = np.array(row, dtype).reshape((*row.shape[:-1], *(space.shape or ())))
     if isinstance(space, Box) and dtype.itemsize > 4:  # a policy's bounds are these, rounded to float32
-        return np.minimum(np.maximum(taken, space.low), space.high)
+        np.clip(taken, space.low, space.high, out=taken)  # into it: of shape () NumPy would make a number, no array
     return taken
 
 
@@ -150,7 +163,7 @@ def from_outline(saved: Mapping[str, Any]) -> gymnasium.Space:
     return Box(least, most, tuple(content[0]), dtype.type)
 
 
-def _width(space: Any) -> int:
+def width(space: Any) -> int:
     """Numbers of a leaf in a flat observation."""
     return sum(choices_of(space)[0]) if isinstance(space, Discrete | MultiDiscrete) else count(space)
 
@@ -173,7 +186,8 @@ def _copy(value: Any, place: np.ndarray) -> None:
     place[...] = value
 
 
-def _write_numbers(space: Any, value: Any, place: np.ndarray) -> None:
+def write_numbers(space: Any, value: Any, place: np.ndarray) -> None:
+    """Fills (width(space),) numbers with the value of a leaf. Raises TypeError or ValueError for what is none."""
     if isinstance(space, Box | MultiBinary):
         _copy(value, place.reshape(space.shape))
         return
@@ -201,6 +215,6 @@ def batched(space: gymnasium.Space, observations: Any) -> Sequence[Any]:
             return {key: nth(one, batch[key], i) for key, one in inner.spaces.items()}
         if isinstance(inner, Tuple):
             return tuple(nth(one, batch[place], i) for place, one in enumerate(inner.spaces))
-        return batch[i]
+        return np.asarray(batch[i]) if isinstance(inner, Box) else batch[i]  # an array of shape () too
 
     return [nth(space, observations, i) for i in range(count)]

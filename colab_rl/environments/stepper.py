@@ -13,6 +13,7 @@ import gymnasium
 import numpy as np
 
 from colab_rl.environments.guard import WrongReturn
+from colab_rl.environments.misfit import in_words, misfit
 from colab_rl.environments.nested import Observed, acted
 from colab_rl.environments.own_reward import own_reward_of
 from colab_rl.environments.seeds import begin_episode
@@ -23,17 +24,19 @@ class Stepper:
 
     None takes none: what the environment returns as one is not looked at.
 
+    strict: whether it refuses images that uint8 would cut off, see Observed.
+
     own_reward: the newest step's, without what a run's wrappers make of it.
 
     Both calls raise what the environment raises, and WrongReturn if it returns what Gymnasium does not expect.
     """
 
-    def __init__(self, environment: gymnasium.Env, observation: np.ndarray | None):
+    def __init__(self, environment: gymnasium.Env, observation: np.ndarray | None, strict: bool = False):
         self.environment = environment
         self.observation = observation
         self.own_reward = 0.0
         self._own = own_reward_of(environment)
-        self._observed = None if observation is None else Observed(environment.observation_space)
+        self._observed = None if observation is None else Observed(environment.observation_space, strict)
         self._space = space = environment.action_space
         self._dtype = np.dtype(space.dtype)
         self._discrete = isinstance(space, gymnasium.spaces.Discrete)
@@ -114,21 +117,10 @@ class Stepper:
             with np.errstate(all="ignore"):
                 self._observed.write(observation, self.observation)
         except (TypeError, ValueError, LookupError):
-            expected = f"an array of shape {self.observation.shape}, as in its observation_space" \
-                if self._observed.as_it_is else f"one of its observation_space, {self.environment.observation_space}"
-            raise self._wrong(method, observation, expected, "an observation") from None
+            raise self._told(method, *misfit(self.environment.observation_space, observation)) from None
 
     def _wrong(self, method: str, returned: Any, expected: str, what: str = "") -> WrongReturn:
-        return WrongReturn(self.environment, method, f"{method} returned {_in_words(returned)}"
-                           f"{what and f' as {what}'}, and Gymnasium expects {expected}")
+        return self._told(method, f"{in_words(returned)}{what and f' as {what}'}", expected)
 
-
-def _in_words(returned: Any) -> str:
-    """Such as `4 values (ndarray, float, bool, dict)`."""
-    if returned is None:
-        return "None"
-    if isinstance(returned, (tuple, list)):
-        kinds = ", ".join(type(value).__name__ for value in returned[:8])
-        return f"{len(returned)} value{'s' * (len(returned) != 1)} ({kinds})"
-    shape = getattr(returned, "shape", ())
-    return type(returned).__name__ + (f" of shape {tuple(shape)}" if shape else "")
+    def _told(self, method: str, returned: str, expected: str) -> WrongReturn:
+        return WrongReturn(self.environment, method, f"{method} returned {returned}, and Gymnasium expects {expected}")

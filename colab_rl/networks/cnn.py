@@ -35,7 +35,8 @@ class Convolutions(nn.Module):
         if min(height, width) < LEAST_SIDE[size]:
             raise UsageError(f"images of shape {shape} are too small for cnn_size={size}, which needs "
                              f"{LEAST_SIDE[size]} x {LEAST_SIDE[size]} at least; nothing was written; give "
-                             "--set cnn_size=impala, or enlarge them (gymnasium.wrappers.ResizeObservation)")
+                             "--set cnn_size=impala, or enlarge them (gymnasium.wrappers.ResizeObservation), or, if "
+                             "they are no pictures, take them as numbers: --set wrappers=FlattenObservation")
         self.layers = LAYERS[size](math.prod(channels))
         self.layers.append(nn.Flatten())
         for layer in self.modules():

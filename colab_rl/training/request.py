@@ -20,7 +20,7 @@ from colab_rl.environments import EnvironmentSource, describe, environment_name
 from colab_rl.environments.backends import check_backend, choose_backend, why_not
 from colab_rl.environments.make import bare, configured, environment_title, kept_keywords, keywords_of
 from colab_rl.environments.spaces import Spaces
-from colab_rl.environments.trial import try_out
+from colab_rl.environments.trial import try_new
 from colab_rl.errors import ColabRLError, UsageError
 from colab_rl.machine import THREADS, check_device, choose_device, versions
 from colab_rl.networks.registry import own_network
@@ -206,7 +206,7 @@ def _tried_out(env: EnvironmentSource) -> tuple[Spaces, str]:
 
     def look(environment: gymnasium.Env, name: str) -> None:
         titles.append(environment_title(environment))
-        try_out(environment, name)
+        try_new(environment, name)
 
     return describe(env, look), titles[0]
 

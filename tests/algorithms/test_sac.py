@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from functools import partial
 from typing import Any
@@ -333,6 +334,9 @@ def test_what_it_cannot_learn_is_refused_with_what_to_do(monkeypatch):
     config = make_config("sac", {})
     with pytest.raises(UsageError, match="discrete: use --algo ppo"):
         algorithm_class("sac").check(config, describe_once("CartPole-v1"))
+    half = dataclasses.replace(WALKER, action_high=np.full(4, np.inf, np.float32))
+    with pytest.raises(UsageError, match="are not bounded on both sides: use --algo ppo"):
+        algorithm_class("sac").check(config, half)
     algorithm_class("sac").check(config, WALKER)
     algorithm_class("ppo").check(make_config("ppo", {}), describe_once("CartPole-v1"))
     with pytest.raises(UsageError, match=r"buffer_size = 1,000,000 takes 0\.1 GB of memory, and 0\.0 GB are free"):
@@ -342,14 +346,27 @@ def test_what_it_cannot_learn_is_refused_with_what_to_do(monkeypatch):
 
 @pytest.mark.parametrize(("settings", "message"), [
     ({"minibatch_size": 500, "buffer_size": 400}, "minibatch_size = 500 is more than the buffer holds"),
-    ({"learning_starts": 1000, "total_steps": 1000}, "learning_starts = 1000 is after the end"),
-    ({"minibatch_size": 1001, "learning_starts": 0, "total_steps": 1000}, "minibatch_size = 1001 is more than all"),
     ({"buffer_size": 255, "minibatch_size": 9}, "holds less than an iteration"),
     ({"replay_ratio": 0.001}, "at least one gradient step"),
 ])
 def test_settings_that_cannot_work_together_are_said(settings, message):
     with pytest.raises(UsageError, match=message):
         SACConfig(**settings)
+
+
+@pytest.mark.parametrize("name", ["sac", "tqc"])
+@pytest.mark.parametrize(("settings", "message"), [
+    ({"learning_starts": 1000}, "learning_starts = 1000 is after the end"),
+    ({"minibatch_size": 1001, "learning_starts": 0}, "minibatch_size = 1001 is more than all"),
+])
+def test_too_few_steps_are_said_after_what_cannot_be_trained_at_all(name, settings, message):
+    few, kind = make_config(name, {**settings, "total_steps": 1000}), algorithm_class(name)
+    with pytest.raises(UsageError, match=message):
+        kind.check(few, WALKER)
+    with pytest.raises(UsageError, match="discrete: use --algo ppo"):
+        kind.check(few, describe_once("CartPole-v1"))
+    with pytest.raises(UsageError, match="does not train networks with memory"):
+        kind.check(dataclasses.replace(few, network="gru"), WALKER)
 
 
 def test_the_shared_suite_wraps_its_buffer():

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import gymnasium
 import pytest
-from helpers import TINY, snapshot
+from helpers import TINY, changed, snapshot
 
 from colab_rl import status, train
 from colab_rl.environments.guard import prints_aside
@@ -64,7 +64,7 @@ def test_a_run_that_failed_at_once_is_no_run(command, here, monkeypatch, store):
     monkeypatch.syspath_prepend(here)
     before = snapshot(here)
     command("train", "own", "--env", "own_makers:failing", "--store", here / store if store != "none" else store,
-            "--set", *TINY, "num_steps=64")
+            "--set", *changed(TINY, "num_steps=64"))
     code, _, errors = command("status", "own", "--store", here / "store")
     assert code == 2 and "no run 'own'" in errors
     assert not (here / "runs" / "own").exists() and not list((here / "store").glob("own/*.*"))

@@ -15,7 +15,7 @@ from typing import Any
 
 import gymnasium
 import pytest
-from helpers import TINY, snapshot
+from helpers import TINY, changed, snapshot
 
 from colab_rl import ColabRLError, TrainingResult, UsageError, status, train
 from colab_rl.cli import main
@@ -31,7 +31,7 @@ pytestmark = pytest.mark.usefixtures("one_core")
 pytest.importorskip("envpool")
 
 STEPS = 400  # seven iterations or so
-SETTINGS = parse_settings([*TINY, "checkpoint_every=5", "keep_last=20"])
+SETTINGS = parse_settings(changed(TINY, "checkpoint_every=5", "keep_last=20"))
 FUNCTION = functools.partial(gymnasium.make, "CartPole-v1")  # an environment that is a function
 Command = Callable[..., tuple[int, str]]
 

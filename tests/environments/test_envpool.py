@@ -21,7 +21,7 @@ from typing import Any
 import gymnasium
 import numpy as np
 import pytest
-from helpers import TINY
+from helpers import TINY, changed
 
 from colab_rl import TrainingResult, status, train
 from colab_rl.algorithms.episode_tracker import EpisodeTracker
@@ -37,7 +37,7 @@ pytestmark = pytest.mark.usefixtures("one_core", "outlives_sigterm")
 envpool = pytest.importorskip("envpool")
 
 # Regular checkpoints every five iterations; between them one at each new best score.
-SETTINGS = [*TINY, "checkpoint_every=5", "keep_last=20"]
+SETTINGS = changed(TINY, "checkpoint_every=5", "keep_last=20")
 ENVIRONMENTS = ["CartPole-v1", "BipedalWalker-v3"]
 STEPS = 900  # fourteen iterations or more
 
@@ -45,7 +45,7 @@ STEPS = 900  # fourteen iterations or more
 def go(root: Path, run: str = "walker", *settings: str, **options: Any) -> TrainingResult:
     """Trains in this process, by default the run that `undisturbed` holds."""
     options = {"env": "CartPole-v1", "algo": "ppo", "store": "none", "total_steps": STEPS, **options}
-    return train(run, root=root, settings=parse_settings([*SETTINGS, *settings]), **options)
+    return train(run, root=root, settings=parse_settings(changed(SETTINGS, *settings)), **options)
 
 
 def states(root: Path, run: str = "walker") -> list[dict[str, Any]]:
@@ -128,7 +128,7 @@ def test_a_run_killed_at_random_moments_ends_like_one_never_killed_on_a_machine_
     expected = go(tmp_path / "other", "walker", *settings, env="BipedalWalker-v3", total_steps=steps)
     command = [sys.executable, "-m", "colab_rl", "train", "walker", "--algo", "ppo", "--backend", "envpool",
                "--total-steps", str(steps), "--root", str(tmp_path / "runs"), "--store", str(store),
-               "--set", *SETTINGS, *settings]
+               "--set", *changed(SETTINGS, *settings)]
     for generation in (1, chance.randint(4, 7), chance.randint(11, 15)):
         with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
             deadline = time.monotonic() + 120

@@ -85,7 +85,8 @@ def test_a_space_without_a_fixed_number_of_values_is_named(space):
 
 @pytest.mark.parametrize("space", [
     Discrete(5, start=-2), MultiDiscrete([[2, 3], [4, 5]], start=[[1, 1], [0, -3]]), MultiBinary((2, 3)),
-    Box(-1, 1, (2, 3), np.float64), Dict(legs=MultiDiscrete([3, 3]), arm=Tuple((Discrete(2, start=7), MultiBinary(2)))),
+    Box(-1, 1, (2, 3), np.float64), Box(-0.1, 0.3, (), np.float64), Dict(arm=Box(-1, 1, ()), leg=Box(-1, 1, (1,))),
+    Box(-1, 1, ()), Dict(legs=MultiDiscrete([3, 3]), arm=Tuple((Discrete(2, start=7), MultiBinary(2)))),
     Tuple((Box(-1, 1, (2, 2)), Dict(a=Box(0, 1, (1,), np.float64))))], ids=str)
 def test_an_action_comes_out_of_the_numbers_of_its_leaves_alone_and_in_a_batch(space):
     space.seed(2)
@@ -108,6 +109,23 @@ def test_an_action_comes_out_of_the_numbers_of_its_leaves_alone_and_in_a_batch(s
 def test_a_float64_action_stays_within_its_bounds_though_float32_rounds_them():
     space = Box(-0.1, 0.1, (2, 1), np.float64)
     assert space.contains(acted(space, np.array([0.1, -0.1], np.float32)))
+
+
+@pytest.mark.parametrize(("image", "cut_off"), [
+    (np.zeros((6, 5, 3)), True), (np.ones((6, 5, 3), np.float16), True), (np.full((6, 5, 3), -1), True),
+    (np.full((6, 5, 3), 256, np.int32), True), (np.full((6, 5, 3), 255), False), (np.ones((6, 5, 3), bool), False),
+    (IMAGE.sample(), False)], ids=lambda value: str(getattr(value, "dtype", value)))
+def test_an_image_that_uint8_would_cut_off_is_refused_by_a_strict_one_alone(image, cut_off):
+    for space, given in ((IMAGE, image), (Dict(a=IMAGE, b=Box(-1, 1, (2,))), {"a": image, "b": np.zeros(2)})):
+        observed, strict = Observed(space), Observed(space, strict=True)
+        row, other = observed.spec.zeros(), observed.spec.zeros()
+        observed.write(given, row)
+        if cut_off:
+            with pytest.raises(ValueError):
+                strict.write(given, other)
+        else:
+            strict.write(given, other)
+            assert np.array_equal(row, other)
 
 
 def test_images_whose_keys_name_other_parts_have_names_of_their_own():

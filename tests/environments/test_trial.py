@@ -15,7 +15,8 @@ from gymnasium import spaces
 
 from colab_rl import train
 from colab_rl.environments import describe
-from colab_rl.environments.trial import try_out
+from colab_rl.environments.make import configured
+from colab_rl.environments.trial import try_new, try_out
 from colab_rl.errors import EnvironmentFault, UsageError
 
 cloudpickle.register_pickle_by_value(sys.modules[__name__])
@@ -92,6 +93,88 @@ def test_what_is_wrong_is_told_in_one_line_before_anything_is_written(tmp_path, 
     line = int(str(caught.value).rpartition(" ")[2].removesuffix(")"))
     assert line - method.__code__.co_firstlineno == (kind is Raises)
     assert not list(tmp_path.iterdir()) and not capsys.readouterr().err
+
+
+ROOM = spaces.Dict(robot=spaces.Dict(camera=spaces.Box(0, 255, (4, 5, 3), np.uint8), arm=spaces.Box(-1, 1, (2,))),
+                   gear=spaces.Discrete(3, start=1),
+                   legs=spaces.Tuple((spaces.MultiDiscrete([2, 3]), spaces.Box(-1, 1))))
+
+
+def in_room(change: Any, space: Any = ROOM, wrap: Any = lambda made: made) -> Any:
+    """What makes an environment that returns samples of the space, and from its first step on changed ones."""
+    class Room(Sound):
+        observation_space = space
+
+        def observe(self) -> Any:
+            sample = self.observation_space.sample()
+            return sample if self.steps == 0 else change(sample)
+
+    return lambda: wrap(Room())
+
+
+def without(sample: dict, *path: str) -> dict:
+    first, *rest = path
+    return {key: without(value, *rest) if rest and key == first else value for key, value in sample.items()
+            if rest or key != first}
+
+
+MISFITS = {
+    "no robot/arm in an observation (it has camera), and Gymnasium expects an array of shape (2,)":
+        lambda sample: without(sample, "robot", "arm"),
+    "no robot in an observation (it has gear, legs), and Gymnasium expects a dict of camera, arm":
+        lambda sample: without(sample, "robot"),
+    "ndarray of shape (2, 5, 3) as an observation's robot/camera, and Gymnasium expects an array of shape (4, 5, 3)":
+        lambda sample: {**sample, "robot": {**sample["robot"], "camera": sample["robot"]["camera"][:2]}},
+    "int64 7 as an observation's gear, and Gymnasium expects a whole number from 1 to 3":
+        lambda sample: {**sample, "gear": np.int64(7)},
+    "float 1.5 as an observation's gear, and Gymnasium expects a whole number from 1 to 3":
+        lambda sample: {**sample, "gear": 1.5},
+    "None as an observation's robot, and Gymnasium expects a dict of camera, arm":
+        lambda sample: {**sample, "robot": None},
+    "ndarray of shape (2,) holding [1, 3] as an observation's legs/0, and Gymnasium expects whole numbers of shape "
+    "(2,) within MultiDiscrete([2 3])": lambda sample: {**sample, "legs": (np.array([1, 3]), sample["legs"][1])},
+    "no legs/1 in an observation (1 value (ndarray)), and Gymnasium expects an array of shape (1,)":
+        lambda sample: {**sample, "legs": sample["legs"][:1]},
+    "3 values (dict, int64, tuple) as an observation, and Gymnasium expects a dict of robot, gear, legs":
+        lambda sample: [sample["robot"], sample["gear"], sample["legs"]],
+    "ndarray of shape (4, 5, 3) of float64 as an observation's robot/camera, and Gymnasium expects uint8 from 0 to "
+    "255, as in its observation_space: return that, or declare a Box of a float type":
+        lambda sample: {**sample, "robot": {**sample["robot"], "camera": sample["robot"]["camera"] / 255}},
+    "ndarray of shape (4, 5, 3) of int64 from -1 to -1 as an observation's robot/camera, and Gymnasium expects uint8":
+        lambda sample: {**sample, "robot": {**sample["robot"], "camera": np.full((4, 5, 3), -1)}},
+}
+
+
+@pytest.mark.parametrize(("words", "change"), MISFITS.items(), ids=MISFITS)
+def test_the_part_of_an_observation_that_is_not_of_the_space_is_named(tmp_path, words, change):
+    with pytest.raises(EnvironmentFault) as caught:
+        train("wrong", env=in_room(change), root=tmp_path, store="none")
+    assert f"step returned {words}" in str(caught.value) and "\n" not in str(caught.value)
+    assert ", as in its observation_space" in str(caught.value) and not list(tmp_path.iterdir())
+
+
+def floats(image: np.ndarray) -> np.ndarray:
+    return image / 255
+
+
+PICTURE = spaces.Box(0, 255, (4, 5, 3), np.uint8)
+
+
+def test_images_of_floats_are_refused_beneath_a_runs_wrappers_too_which_would_cut_them_off():
+    for wrappers in ([], ["GrayscaleObservation"], ["TimeLimit(9)", "GrayscaleObservation"]):
+        with pytest.raises(EnvironmentFault, match=r"of float64 as an observation, .*return that, or declare a Box"):
+            describe(configured(in_room(floats, space=PICTURE), {}, wrappers), try_new)
+
+
+def test_floats_are_taken_that_a_functions_wrapper_makes_uint8_that_are_numbers_and_of_a_run_that_began_with_them():
+    def mended(environment: gymnasium.Env) -> gymnasium.Env:
+        return gymnasium.wrappers.TransformObservation(environment, lambda image: np.uint8(image * 255), PICTURE)
+
+    describe(in_room(floats, space=PICTURE, wrap=mended), try_new)
+    describe(configured(in_room(floats, space=PICTURE, wrap=mended), {}, ["TimeLimit(9)"]), try_new)
+    describe(in_room(floats, space=spaces.Box(0, 255, (7,), np.uint8)), try_new)
+    describe(in_room(floats, space=spaces.Box(0, 1, (4, 5, 3), np.float32)), try_new)
+    describe(in_room(floats, space=PICTURE), try_out)
 
 
 class Instance(Sound):

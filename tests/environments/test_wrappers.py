@@ -19,7 +19,7 @@ from colab_rl.environments.backends import choose_backend, why_not
 from colab_rl.environments.gymnasium_vector import GymnasiumVectorEnvironment
 from colab_rl.environments.make import configured
 from colab_rl.environments.stepper import Stepper
-from colab_rl.environments.wrappers import WRAPPERS, parsed
+from colab_rl.environments.wrappers import LEFT_OUT, WRAPPERS, parsed
 from colab_rl.settings import parse_keywords, parse_settings
 
 SETTINGS = parse_settings(TINY)
@@ -112,6 +112,15 @@ def test_the_command_line_reads_values_as_python_or_json_write_them(tmp_path):
     ({"env_kwargs": {"a": print}}, "run.json keeps env_kwargs"),
     ({"env": "LunarLander-v3", "env_kwargs": {"gravity": 5}}, "could not be made"),
     ({"settings": {"wrappers": "FrameStakObservation"}}, "unknown wrapper 'FrameStakObservation'; did you mean 'Fra"),
+    ({"settings": {"wrappers": "RepeatActions"}}, "did you mean 'RepeatAction'.*, RepeatAction and Scale"),
+    ({"settings": {"wrappers": "RecordVideo"}}, "RecordVideo is left out: it shows or writes .* render films"),
+    ({"settings": {"wrappers": "NumpyToTorch"}}, "NumpyToTorch is left out: it gives arrays of other libraries"),
+    ({"settings": {"wrappers": "TransformReward(3)"}}, "TransformReward is left out: .*ScaleReward"),
+    ({"settings": {"wrappers": ['ScaleReward("x")']}}, r"""wrapper ScaleReward\("x"\) does not fit: scale is a num"""),
+    ({"settings": {"wrappers": ["ScaleReward(scale=None)"]}}, "scale is a number, not None"),
+    ({"settings": {"wrappers": ["ScaleReward([1])"]}}, r"scale is a number, not \[1\]"),
+    ({"settings": {"wrappers": ['ClipReward(0, "x")']}}, "does not fit: max_reward is a number, not 'x'"),
+    ({"settings": {"wrappers": ['TimeLimit("x")']}}, "does not fit: max_episode_steps is a number, not 'x'"),
     ({"settings": {"wrappers": '["FrameStackObservation(size=2)"]'}}, "takes no 'size'; did you mean 'stack_size'"),
     ({"settings": {"wrappers": '["TimeLimit(exit(3))"]'}}, "a wrapper is a name, or a name with plain values"),
     ({"settings": {"wrappers": ["TimeLimit(5)(6)"]}}, "a wrapper is a name"),
@@ -131,6 +140,11 @@ def test_what_cannot_be_is_told_in_one_line_before_anything_is_written(options, 
 def test_every_wrapper_is_one_of_gymnasiums_and_none_begins_episodes_itself():
     assert {"MaxAndSkipObservation", "ResizeObservation", "TimeLimit", "ClipReward"} <= set(WRAPPERS)
     assert not {"Autoreset", "RecordVideo", "HumanRendering"} & set(WRAPPERS)
+    left_out = {name for name in gymnasium.wrappers.__all__ if name not in WRAPPERS and name != "vector"}
+    assert left_out == set(LEFT_OUT) & set(gymnasium.wrappers.__all__)
+    for name in left_out:
+        with pytest.raises(UsageError, match=f"{name} is left out: "):
+            parsed(f"{name}()")
     assert parsed("ResizeObservation((84, 84))") == ("ResizeObservation", [(84, 84)], {})
 
 

@@ -253,6 +253,7 @@ def test_images_are_scaled_to_one():
 
 @pytest.mark.parametrize(("shape", "settings", "said"), [
     ((35, 80, 3), {}, "images of shape (35, 80, 3) are too small for cnn_size=nature, which needs 36 x 36 at least"),
+    ((2, 2), {}, "if they are no pictures, take them as numbers: --set wrappers=FlattenObservation"),
     ((40, 40, 3), {"network": "mlp"},
      "network mlp takes numbers, and these observations are uint8 of shape (40, 40, 3)"),
 ])

@@ -9,13 +9,17 @@ import time
 from functools import partial
 from pathlib import Path
 
+import gymnasium
 import numpy as np
 import pytest
 import space_kinds
+from gymnasium.spaces import Box
 from gymnasium.vector import utils
+from helpers import TINY, changed
 from space_kinds import KINDS, LENGTH, Bits, begin
 
-from colab_rl import evaluate, export, load_policy, record, status
+from colab_rl import evaluate, export, load_policy, record, status, train
+from colab_rl.settings import parse_settings
 
 pytestmark = pytest.mark.usefixtures("one_core")
 STEPS, KILLS = 2560, 3
@@ -104,3 +108,38 @@ def test_an_exported_policy_acts_the_same(root, kind, tmp_path):
     for _ in range(5):
         observation = Bits(kind).observation_space.sample()
         assert repr(theirs(observation)) == repr(ours(observation))
+
+
+class Dial(gymnasium.Env):
+    """One number is seen, and the action has to be it: both are Boxes of shape ()."""
+
+    observation_space, action_space = Box(-1, 1, (), np.float32), Box(-0.1, 0.3, (), np.float64)
+
+    def reset(self, *, seed: int | None = None, options: dict | None = None) -> tuple[np.ndarray, dict]:
+        super().reset(seed=seed)
+        self.steps, self.shown = 0, np.array(self.np_random.uniform(-0.1, 0.3), np.float32)
+        return self.shown, {}
+
+    def step(self, action: np.ndarray) -> tuple[np.ndarray, float, bool, bool, dict]:
+        assert isinstance(action, np.ndarray) and self.action_space.contains(action), action
+        self.steps += 1
+        return self.shown, -abs(float(action - self.shown)), False, self.steps == LENGTH, {}
+
+
+OFF_POLICY = [*(one for one in TINY if "update_epochs" not in one), "learning_starts=32", "replay_ratio=0.2",
+              "buffer_size=500"]
+
+
+@pytest.mark.parametrize(("algo", "settings"), {"ppo": TINY, "sac": OFF_POLICY}.items())
+def test_a_box_of_shape_nothing_is_acted_in_evaluated_recorded_resumed_and_exported(tmp_path, algo, settings):
+    places = {"root": tmp_path / "runs", "store": "none"}
+    settings = parse_settings(changed(settings, "eval_every=100", "checkpoint_every=10", "score_episodes=1"))
+    train("dial", env=Dial, algo=algo, total_steps=128, settings=settings, **places)
+    assert train("dial", env=Dial, total_steps=256, **places).step >= 256
+    assert len(evaluate("dial", env=Dial, episodes=2, **places).returns) == 2
+    assert record("dial", env=Dial, **places).length == LENGTH
+    theirs = load_policy(Path(export("dial", env=Dial, out=tmp_path / "out", **places).path))
+    ours = load_policy("dial", **places)
+    for seen in (np.array(0.2, np.float32), np.array([0.2, -0.1, 0.3], np.float32)):
+        assert repr(theirs(seen)) == repr(ours(seen)) and ours(seen).shape == seen.shape
+    assert Dial.action_space.contains(ours(np.array(0.2, np.float32)))

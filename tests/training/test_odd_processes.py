@@ -19,7 +19,7 @@ import gymnasium
 import numpy as np
 import pytest
 import torch
-from helpers import TINY, snapshot
+from helpers import TINY, changed, snapshot
 
 from colab_rl import ColabRLError, TrainingResult, evaluate, load_policy, record, status, train
 from colab_rl.machine import plain_torch
@@ -29,7 +29,7 @@ from colab_rl.training.tensorboard import TensorBoardView
 pytestmark = pytest.mark.usefixtures("one_core", "outlives_sigterm")
 cloudpickle.register_pickle_by_value(sys.modules[__name__])
 
-SETTINGS = parse_settings([*TINY, "num_steps=64", "total_steps=256"])
+SETTINGS = parse_settings(changed(TINY, "num_steps=64", "total_steps=256"))
 SIGNALS = {"SIGINT": signal.SIGINT, "SIGTERM": signal.SIGTERM}
 each_signal = pytest.mark.parametrize("number", SIGNALS.values(), ids=SIGNALS)
 

@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 from films import Mystery, decoded, episode_of, probe, random_actions
 from gymnasium.envs.classic_control.cartpole import CartPoleEnv
-from helpers import TINY, flip, snapshot
+from helpers import TINY, changed, flip, snapshot
 
 from colab_rl import ColabRLError, evaluate, record, render, train
 from colab_rl.cli import main
@@ -43,7 +43,7 @@ def trained(one_core, tmp_path_factory):
     for run, env, store in (("walker", "BipedalWalker-v3", "none"), ("pole", "CartPole-v1", folder / "store")):
         assert main(["train", run, "--env", env, "--algo", "ppo", "--backend", "gymnasium",
                      "--root", str(folder / "runs"), "--store", str(store), "--total-steps", "300",
-                     "--set", *TINY, "keep_every=1"]) == 0
+                     "--set", *changed(TINY, "keep_every=1")]) == 0
     return folder
 
 
