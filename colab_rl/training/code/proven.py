@@ -5,51 +5,51 @@
 
 PROVEN: dict[str, dict[str, str]] = {
     "ppo envpool": {
-        "code": "1493eac8739350f9",
+        "code": "288f80e823f5e404",
         "code of algorithms": "9860fc217e6e235a",
         "code of algorithms/ppo": "a3db19730444b1c6",
-        "code of environments": "01c8575a697bf2f0",
+        "code of environments": "d819aa46b0e764a8",
         "code of environments/known": "9475b06ea11ad17f",
         "code of evaluation": "848f7f3c2c294806",
         "code of fingerprint": "bfdda7c77f281b0e",
         "code of networks": "54438550e0dda54d",
-        "code of settings": "d087863a70ba0dec",
+        "code of settings": "bd4f723d99b7e481",
         "code of training": "cebcae7391c13160"
     },
     "ppo gymnasium": {
-        "code": "1493eac8739350f9",
+        "code": "288f80e823f5e404",
         "code of algorithms": "9860fc217e6e235a",
         "code of algorithms/ppo": "a3db19730444b1c6",
-        "code of environments": "01c8575a697bf2f0",
+        "code of environments": "d819aa46b0e764a8",
         "code of environments/known": "9475b06ea11ad17f",
         "code of evaluation": "848f7f3c2c294806",
         "code of fingerprint": "bfdda7c77f281b0e",
         "code of networks": "54438550e0dda54d",
-        "code of settings": "d087863a70ba0dec",
+        "code of settings": "bd4f723d99b7e481",
         "code of training": "cebcae7391c13160"
     },
     "sac envpool": {
-        "code": "a29f9cce80996568",
-        "code of algorithms": "1e594bf4cf3bb261",
+        "code": "9a5f4c439eaa205c",
+        "code of algorithms": "5e5e063d4247ebdd",
         "code of algorithms/sac": "a9b2e87a3f47be20",
-        "code of environments": "01c8575a697bf2f0",
+        "code of environments": "d819aa46b0e764a8",
         "code of environments/known": "9475b06ea11ad17f",
         "code of evaluation": "848f7f3c2c294806",
         "code of fingerprint": "bfdda7c77f281b0e",
         "code of networks": "51afc40948084296",
-        "code of settings": "d087863a70ba0dec",
+        "code of settings": "bd4f723d99b7e481",
         "code of training": "cebcae7391c13160"
     },
     "sac gymnasium": {
-        "code": "a29f9cce80996568",
-        "code of algorithms": "1e594bf4cf3bb261",
+        "code": "9a5f4c439eaa205c",
+        "code of algorithms": "5e5e063d4247ebdd",
         "code of algorithms/sac": "a9b2e87a3f47be20",
-        "code of environments": "01c8575a697bf2f0",
+        "code of environments": "d819aa46b0e764a8",
         "code of environments/known": "9475b06ea11ad17f",
         "code of evaluation": "848f7f3c2c294806",
         "code of fingerprint": "bfdda7c77f281b0e",
         "code of networks": "51afc40948084296",
-        "code of settings": "d087863a70ba0dec",
+        "code of settings": "bd4f723d99b7e481",
         "code of training": "cebcae7391c13160"
     }
 }
