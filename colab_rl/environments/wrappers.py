@@ -88,7 +88,7 @@ def _check_argument(text: str, parameter: inspect.Parameter, value: Any) -> None
     wanted = str(parameter.annotation)
     no_number = wanted == "float" and not isinstance(value, int | float)
     if no_number or (isinstance(value, str | dict) and not re.search("str|Any|Obs", wanted)):
-        what = "a number" if re.search("float|int", wanted) else wanted
+        what = "a number" if "float" in wanted else "a whole number" if "int" in wanted else wanted
         raise UsageError(f"wrapper {text} does not fit: {parameter.name} is {what}, not {value!r}")
 
 

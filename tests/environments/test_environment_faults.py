@@ -147,7 +147,7 @@ def test_a_number_that_is_none_is_named_with_its_seed_in_an_evaluation_too():
 
 @pytest.mark.parametrize(("returned", "words"), [
     (np.ones(1, np.float32), "ndarray of shape (1,)"), (np.ones((1, 2), np.float32), "ndarray of shape (1, 2)"),
-    (np.ones(5, np.float32), "ndarray of shape (5,)"), (np.float32(1), "float32"), (1.0, "float"),
+    (np.ones(5, np.float32), "ndarray of shape (5,)"), (np.float32(1), "float32 1.0"), (1.0, "float 1.0"),
     ([1.0], "1 value (float)"), ([1.0, [2.0]], "2 values (float, list)"), (["a", "b"], "2 values (str, str)"),
     ({"speed": 1.0}, "dict"), (None, "None")], ids=str)
 @pytest.mark.parametrize("when", ["reset", "step"])
