@@ -140,5 +140,5 @@ def test_any_environment_repeats_and_a_step_takes_as_long_as_its_repeats():
 
 @pytest.mark.parametrize("wrong", ["0", "-2", "2.5", "True", "'many'"])
 def test_a_number_of_repeats_that_is_none_is_named(wrong):
-    with pytest.raises(UsageError, match=r"RepeatAction\(.*\) does not fit: num_repeats is a whole number( from 1 on)?,"):
+    with pytest.raises(UsageError, match=r"RepeatAction\(.*\) does not fit: num_repeats is a whole number"):
         make_environment(configured("CartPole-v1", {}, [f"RepeatAction({wrong})"]))

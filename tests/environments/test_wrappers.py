@@ -120,7 +120,7 @@ def test_the_command_line_reads_values_as_python_or_json_write_them(tmp_path):
     ({"settings": {"wrappers": ["ScaleReward(scale=None)"]}}, "scale is a number, not None"),
     ({"settings": {"wrappers": ["ScaleReward([1])"]}}, r"scale is a number, not \[1\]"),
     ({"settings": {"wrappers": ['ClipReward(0, "x")']}}, "does not fit: max_reward is a number, not 'x'"),
-    ({"settings": {"wrappers": ['TimeLimit("x")']}}, "does not fit: max_episode_steps is a number, not 'x'"),
+    ({"settings": {"wrappers": ['TimeLimit("x")']}}, "does not fit: max_episode_steps is a whole number, not 'x'"),
     ({"settings": {"wrappers": '["FrameStackObservation(size=2)"]'}}, "takes no 'size'; did you mean 'stack_size'"),
     ({"settings": {"wrappers": '["TimeLimit(exit(3))"]'}}, "a wrapper is a name, or a name with plain values"),
     ({"settings": {"wrappers": ["TimeLimit(5)(6)"]}}, "a wrapper is a name"),
