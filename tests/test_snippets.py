@@ -17,10 +17,11 @@ import pytest
 from helpers import TINY
 
 import colab_rl
-from colab_rl.algorithms.registry import make_config
+from colab_rl.algorithms.registry import default_algorithm, make_config
 from colab_rl.cli import main, parser
 from colab_rl.example import EXAMPLE, unpack_example
 from colab_rl.settings import parse_settings
+from colab_rl.training.request import DEFAULT_ENVIRONMENT
 
 cloudpickle.register_pickle_by_value(sys.modules[__name__])
 HOME = Path(__file__).parents[1]
@@ -109,7 +110,8 @@ def test_every_command_is_one_that_there_is(page):
         if words[:3] == ["python", "-m", "colab_rl"] or words[0] == "colab-rl":
             given = parser().parse_args(words[3 if words[0] == "python" else 1:])
             if getattr(given, "set", None):
-                make_config(given.algo or "ppo", parse_settings(given.set))
+                algorithm = given.algo or default_algorithm(getattr(given, "env", None) or DEFAULT_ENVIRONMENT)
+                make_config(algorithm, parse_settings(given.set))
         elif words[0] == "python" and words[1] != "-m":
             assert (HOME / words[1]).is_file(), words
         elif words[0] == "make":
