@@ -394,7 +394,7 @@ class _Handler(BaseHTTPRequestHandler):
             function(*groups)
 
     def _title(self, kind: str, groups: tuple[str, ...]) -> str:
-        """What a fault's pattern is held against."""
+        """What a fault's pattern is compared with."""
         drive = self.server_drive
         if kind in ("insert", "update", "patch") and self.body:
             return json.loads(self.body).get("title", "")

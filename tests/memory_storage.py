@@ -8,7 +8,7 @@ from pathlib import Path
 
 PATH = Path(__file__).parents[1] / "docs" / "extending" / "storage.py"
 
-# Under this file's own name: whoever imports it gets the skeleton.
+# Under this file's own name: an import of it gives the skeleton.
 _spec = importlib.util.spec_from_file_location(__name__, PATH)
 assert _spec and _spec.loader
 sys.modules[__name__] = importlib.util.module_from_spec(_spec)

@@ -14,7 +14,7 @@ SAC = ["num_envs=2", "num_steps=20", "learning_starts=40", "minibatch_size=16", 
 
 
 class Normed(Network):
-    """A network of one's own."""
+    """A user's network."""
 
     def __init__(self, observation, outputs):
         super().__init__()
@@ -26,7 +26,7 @@ class Normed(Network):
 
 
 class Summing(RecurrentNetwork):
-    """A network of one's own with memory, which adds up what it sees."""
+    """A user's network with memory, which adds up what it sees."""
 
     def __init__(self, observation, outputs):
         super().__init__()

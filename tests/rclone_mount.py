@@ -16,7 +16,7 @@ MISSING = None if os.path.exists("/dev/fuse") and shutil.which("rclone") and shu
 class Mount:
     """What is written below `point` shows there at once, and arrives in `behind` after `delay`.
 
-    behind: another machine's, for a second mount of the same; one in `folder` where not given.
+    behind: another machine's, for a second mount of the same; one in `folder` if it is not given.
     """
 
     def __init__(self, folder: Path, delay: str, behind: Path | None = None):

@@ -1,6 +1,6 @@
 """Environments of every kind of space: two bits are seen, and the action has to say them.
 
-    python space_kinds.py ROOT STEPS    trains a run of each kind there, and goes on if it is killed
+    python space_kinds.py ROOT STEPS    trains a run of each kind there, and continues it after a kill
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from torch import nn
 from colab_rl import Network, train
 
 SHAPE = (6, 5, 3)
-LENGTH = 8  # of an episode, of which each step gives 1 if both bits are said
+LENGTH = 8  # of an episode, of which each step gives 1 if the action has both bits
 SETTINGS = {"num_envs": 4, "num_steps": 64, "minibatch_size": 64, "update_epochs": 6, "learning_rate": 1e-2,
             "hidden_sizes": "16", "checkpoint_every": 2, "eval_every": 20, "eval_episodes": 20, "seed": 5}
 
@@ -102,7 +102,7 @@ class Pixels(Network):
 
 
 def begin(kind: str, root: str, total_steps: int, **options: Any) -> Any:
-    """Trains the run of a kind, or goes on with it."""
+    """Trains the run of a kind, or continues it."""
     network = Pixels if KINDS[kind].network == "Pixels" else KINDS[kind].network
     return train(kind, env=partial(Bits, kind), settings={**SETTINGS, "network": network, **KINDS[kind].settings},
                  root=root, store="none", total_steps=total_steps, **options)

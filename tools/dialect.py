@@ -1,6 +1,6 @@
 """Finds phrases that newcomers stumble over: `python tools/dialect.py [FILE ...]`; `make lint` runs it.
 
-It reads the documents, the notebooks and the package: texts, comments and docstrings. docs/lab is left out.
+It reads the documents, the notebooks, the package and its tests: texts, comments and docstrings. docs/lab is left out.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 
 HOME = Path(__file__).parents[1]
-READ = ("README.md", "CHANGELOG.md", "CONTRIBUTING.md", "docs/", "notebooks/", "colab_rl/")
+READ = ("README.md", "CHANGELOG.md", "CONTRIBUTING.md", "docs/", "notebooks/", "colab_rl/", "tests/")
 LEFT_OUT = ("docs/lab/", "colab_rl/example/")
 # A phrase, and what to write in its place.
 PHRASES = {

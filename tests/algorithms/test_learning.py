@@ -1,4 +1,4 @@
-"""Policies are learned: real runs of the tuned presets reach their scores on stock gymnasium."""
+"""Policies are learned: real runs of the tuned presets reach their scores on gymnasium itself."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Normalisation: running moments, observations and rewards held against plain numpy."""
+"""Normalisation: running moments, observations and rewards compared with plain numpy."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Advantages held against a slow literal reference, and the count of training episodes."""
+"""Advantages compared with a slow literal reference, and the count of training episodes."""
 
 from __future__ import annotations
 

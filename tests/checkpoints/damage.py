@@ -14,7 +14,7 @@ from colab_rl.checkpoints.recovery import Checkpoint, newest_whole
 
 
 def find(local: Tier, remote: Tier | None = None) -> int | None:
-    """The generation that a session would go on from."""
+    """The generation that a session would continue from."""
     checkpoint = newest_whole(local, remote, lambda text: None)
     return checkpoint.manifest.generation if checkpoint else None
 

@@ -137,7 +137,7 @@ def test_whatever_subset_of_the_last_writes_is_lost_the_old_or_the_new_checkpoin
 
 
 def test_the_control_a_naive_store_fails_these_tests():
-    """`torch.save` over the one file there is: some crash leaves neither the old nor the new state."""
+    """`torch.save` over a single file: some crash leaves neither the old nor the new state."""
     image = {"checkpoint.pt": naive_file(4)}
     found = {naive_find(files["checkpoint.pt"])
              for files in crashes(image, [("checkpoint.pt", naive_file(5))], unsynced=1)}

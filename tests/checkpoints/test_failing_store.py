@@ -1,4 +1,4 @@
-"""The trouble of a store is said and stops nothing; a session tries again, and ends when it is told to."""
+"""A store that fails stops no training: colab_rl names the error and tries again. `close` ends a session."""
 
 from __future__ import annotations
 

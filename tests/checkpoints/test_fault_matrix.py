@@ -1,5 +1,5 @@
 """What befalls files that a store took, on each storage, to its expected outcome: the newest checkpoint that is whole
-is found, nothing good is deleted, and the person is told. A naive store fails the same.
+is found, nothing good is deleted, and colab_rl says so. A naive store fails the same.
 """
 
 from __future__ import annotations
@@ -143,7 +143,7 @@ def test_clocks_that_jump_back_decide_nothing(make_place, tmp_path):
 
 
 def test_where_this_machine_and_the_store_disagree_the_newest_goes_on_and_keeps_its_past(make_place, tmp_path):
-    """Two sessions went on from generation 2, and each made others."""
+    """Two sessions continued from generation 2, and each made others."""
     place, here = make_place(), make_line(4)
     there = here[:2]
     for generation in (3, 4, 5):

@@ -1,4 +1,4 @@
-"""The notebooks' first cell on a Python without colab_rl and without network: where it finds the package."""
+"""The notebooks' first cell finds the package. This Python has neither colab_rl nor a network."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class BareMachine:
         subprocess.run([sys.executable, "-m", "venv", self.python.parents[1]], check=True)
 
     def first_cell(self, folder, repository, **environment):
-        """Runs the first cell in folder/content, up to where it has found colab_rl; returns what came of it."""
+        """Runs the first cell in folder/content until it has found colab_rl. Returns the finished process."""
         (folder / "content" / "drive").mkdir(parents=True, exist_ok=True)
         subprocess.run([self.python, "-m", "pip", "uninstall", "-q", "-y", "colab-rl"], check=True)
         cell = next(cell for cell in nbformat.read(HOME / "notebooks" / "00_setup.ipynb", as_version=4).cells

@@ -133,7 +133,7 @@ def become_bare():
 
 @pytest.fixture(scope="module")
 def undisturbed(tmp_path_factory):
-    """The hash that a run of LONG steps ends with where nothing happens to it."""
+    """The hash that a run of LONG steps ends with if nothing happens to it."""
     folder = tmp_path_factory.mktemp("undisturbed")
     with pytest.MonkeyPatch.context() as patch:
         machine = Machine(folder, patch)

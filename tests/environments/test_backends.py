@@ -195,7 +195,7 @@ def test_another_version_of_envpool_goes_on_and_is_named(root, tmp_path, monkeyp
 
 @pytest.fixture
 def own_id(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    """The id of an environment in a module of one's own."""
+    """The id of an environment in a module of the user's."""
     (tmp_path / "own_pole.py").write_text(
         "import gymnasium\n"
         "gymnasium.register('OwnPole-v0', 'gymnasium.envs.classic_control:CartPoleEnv', max_episode_steps=50)\n")

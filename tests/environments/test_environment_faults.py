@@ -51,7 +51,7 @@ def test_an_episode_that_does_not_come_again_is_reported_and_the_next_ones_begin
         reasons = envs.restore(snapshot)
         assert len(reasons) == 1 and reasons[0].endswith("<lambda> does not repeat an episode from its seed and "
                                                          "actions")
-        # Other episodes than those that ran have begun, and go on; they come again if the environment does.
+        # The session began other episodes, and continues with them. If the environment recovers, so do they.
         assert np.array_equal(envs._journal.episodes, journal + 1) and not envs.ended.any()
         assert not envs.observations.any()
         happens.unlink()

@@ -206,7 +206,7 @@ def test_the_number_of_threads_changes_nothing(monkeypatch):
 @pytest.mark.parametrize(("backend", "ended"), [("envpool", 4), ("gymnasium", 6)])
 def test_episodes_cut_off_by_a_renewal_are_in_no_statistic(tmp_path, backend, ended):
     # An episode takes 200 steps and a row that only resets, and there are 650. On EnvPool only one fits into the 250
-    # steps of a pool, and what runs into the next one would be 249 long; gymnasium's go on.
+    # steps of a pool, and what runs into the next one would be 249 long; gymnasium's continue.
     go(tmp_path, "walker", "num_steps=50", "eval_every=100", env="Pendulum-v1", total_steps=1250, backend=backend)
     algorithms = {state["iteration"]: state["algorithm"] for state in states(tmp_path)}
     assert list(algorithms) == [0, 5, 10, 13]

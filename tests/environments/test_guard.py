@@ -1,4 +1,4 @@
-"""What an environment raises is told with the place that a person knows."""
+"""A line names what an environment raises, and its place in the user's code."""
 
 import subprocess
 import sys

@@ -108,7 +108,7 @@ class Count(Walk):
 
 
 class OfTheClass(Walk):
-    """The state that it goes on from is its class's, and so all instances'."""
+    """The state that it continues from is its class's, and so all instances'."""
 
     best = np.zeros(2)
 

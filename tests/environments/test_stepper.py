@@ -1,4 +1,4 @@
-"""One environment, stepped alike everywhere: what reaches it, and what is said of what it returns."""
+"""One environment, stepped alike everywhere: what reaches it, and what a line says of its wrong returns."""
 
 from __future__ import annotations
 

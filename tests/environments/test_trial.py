@@ -167,11 +167,11 @@ def test_images_of_floats_are_refused_beneath_a_runs_wrappers_too_which_would_cu
 
 
 def test_floats_are_taken_that_a_functions_wrapper_makes_uint8_that_are_numbers_and_of_a_run_that_began_with_them():
-    def mended(environment: gymnasium.Env) -> gymnasium.Env:
+    def repaired(environment: gymnasium.Env) -> gymnasium.Env:
         return gymnasium.wrappers.TransformObservation(environment, lambda image: np.uint8(image * 255), PICTURE)
 
-    describe(in_room(floats, space=PICTURE, wrap=mended), try_new)
-    describe(configured(in_room(floats, space=PICTURE, wrap=mended), {}, ["TimeLimit(9)"]), try_new)
+    describe(in_room(floats, space=PICTURE, wrap=repaired), try_new)
+    describe(configured(in_room(floats, space=PICTURE, wrap=repaired), {}, ["TimeLimit(9)"]), try_new)
     describe(in_room(floats, space=spaces.Box(0, 255, (7,), np.uint8)), try_new)
     describe(in_room(floats, space=spaces.Box(0, 1, (4, 5, 3), np.float32)), try_new)
     describe(in_room(floats, space=PICTURE), try_out)
@@ -227,7 +227,7 @@ def test_what_is_of_another_package_is_told(make, words):
     assert words in str(caught.value) and "\n" not in str(caught.value)
 
 
-# ---- what works goes on working ------------------------------------------------------------------------------------
+# ---- what works still works --------------------------------------------------------------------------------------
 
 
 class OnlyInts(Sound):

@@ -1,4 +1,4 @@
-"""An environment that is not the same in a worker process is stepped in this one, and that is said."""
+"""An environment that is not the same in a worker process is stepped in this one, and a line says so."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""An environment names its own channels; what it raises while it is recorded is told."""
+"""An environment names its own channels; a line names what it raises while it is recorded."""
 
 from __future__ import annotations
 

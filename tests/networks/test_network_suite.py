@@ -26,7 +26,7 @@ MIXED = ObservationSpec.packed((Part("vector", (5,), "float32"), Part("camera", 
 
 
 class Own(Network):
-    """One of one's own."""
+    """The user's own."""
 
     def __init__(self, observation, outputs):
         super().__init__()

@@ -1,4 +1,4 @@
-"""Networks: shapes, probabilities and samples held against torch.distributions, initial weights."""
+"""Networks: shapes, probabilities and samples compared with torch.distributions, initial weights."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The trial of a person's own network: what would spoil a run is refused in a line."""
+"""The trial of a user's network: one line refuses what would spoil a run."""
 
 from __future__ import annotations
 

@@ -127,7 +127,7 @@ def test_a_mount_that_dies_loses_at_most_what_it_had_not_written(tmp_path, mount
         time.sleep(0.02)
     mount.kill()
     thread.join(LONG)
-    assert results[0].state_sha256 == undisturbed  # training went on
+    assert results[0].state_sha256 == undisturbed  # training continued
     mount.unmount()
     assert not any(mount.point.iterdir())          # nothing was written onto this machine's disk in its place
     with pytest.raises(ColabRLError, match=r"not found|cannot be used"):

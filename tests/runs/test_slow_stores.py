@@ -40,7 +40,7 @@ def test_a_store_that_is_too_slow_is_waited_for_once_and_not_at_every_checkpoint
 
 
 class Pace(Watcher):
-    """Calls `each` with the newest generation and where it is, after every iteration."""
+    """After every iteration, calls `each` with the newest generation and the state of its copies."""
 
     def __init__(self, each: Callable[[int, str], None]):
         self.each = each

@@ -1,4 +1,4 @@
-"""A run goes on from its store on Drive exactly, whatever Drive does."""
+"""A run continues exactly from its store on Drive, whatever Drive does."""
 
 from __future__ import annotations
 

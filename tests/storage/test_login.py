@@ -63,7 +63,7 @@ def browser(monkeypatch) -> None:
 
 
 def later(monkeypatch, drive: FakeDrive, **time: float) -> None:
-    """The clock goes on, and tokens end on Google's side."""
+    """Time passes, and tokens end on Google's side."""
     now = _helpers.utcnow() + datetime.timedelta(**time)
     monkeypatch.setattr(_helpers, "utcnow", lambda: now)
     drive.expire_tokens()

@@ -1,4 +1,4 @@
-"""What a store's name opens, and a storage of a person's own: as docs/extending/README.md shows it."""
+"""What a store's name opens, and a user's storage: as docs/extending/README.md shows it."""
 
 from __future__ import annotations
 

@@ -21,7 +21,7 @@ class Killed(Exception):
 
 
 class FormulaRunner(Runner):
-    """Runs go on one evaluation at a time, in an order that `salt` decides.
+    """Runs advance one evaluation at a time, in an order that `salt` decides.
 
     score: of a run's settings (the seed among them) and the share of its steps. kill_after: evaluations of all runs.
     """

@@ -1,4 +1,4 @@
-"""The statistics of Agarwal et al. 2021, held against the numbers of their own library.
+"""The statistics of Agarwal et al. 2021, compared with the numbers of their own library.
 
 The numbers are those of rliable 1.2.0, with `A` and `B` as below:
 

@@ -64,7 +64,7 @@ def test_a_sweep_whose_driver_is_killed_goes_on_exactly_and_trains_no_run_twice(
                       root=tmp_path / "alone", store="none")
         assert status(run, root=root, store="none")[0].state_sha256 == alone.state_sha256
 
-    # Given again it says so, and trains nothing. `--from` begins with the best settings, and goes on with them.
+    # Given again it says so, and trains nothing. `--from` begins with the best settings, and continues with them.
     again = begin(tmp_path, "sweep", "walk", "--json")
     told = json.loads(again.communicate(timeout=60)[0])
     assert set(told) == {"sweep", "finished", "trials", "best_trial"} and told["finished"]

@@ -188,7 +188,7 @@ def test_options_that_agree_with_a_run_are_no_contradiction(undisturbed):
 
 
 def with_actions(space: gymnasium.Space) -> Callable[[], gymnasium.Env]:
-    """A function that makes an environment which is told nothing and asks for these actions."""
+    """A function without arguments that makes an environment with these actions."""
     class Plain(gymnasium.Env):
         observation_space = gymnasium.spaces.Box(-1, 1, (2,))
         action_space = space

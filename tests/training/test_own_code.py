@@ -27,7 +27,7 @@ SETTINGS = dict(one.split("=") for one in TINY)
 
 
 class Mistaken:
-    """Algorithms with a mistake each. `HERE` marks the line that is told."""
+    """Algorithms with a mistake each. `HERE` marks the line that the message names."""
 
     class Begins(PPO):
         name = "begins"

@@ -1,4 +1,4 @@
-"""Runs of SAC are killed, moved and damaged; their experience comes back, or is said to be lost."""
+"""Runs of SAC are killed, moved and damaged; their experience comes back, or a line says that it is lost."""
 
 from __future__ import annotations
 

@@ -28,7 +28,7 @@ def test_a_run_stopped_by_sigterm_saves_and_ends_like_one_never_stopped(tmp_path
     machine = Machine(tmp_path, env_id)
     first = machine.train(deed="80 stop trainer", settings={"checkpoint_every": "100"})
     assert first.signal_number == signal.SIGTERM and not first.finished
-    assert first.iteration == 3  # the one that was interrupted, where no checkpoint was due
+    assert first.iteration == 3  # the interrupted one; no checkpoint was due
     last = machine.train(settings={"checkpoint_every": "100"})
     assert last.finished and last.signal_number is None
     assert last.state_sha256 == undisturbed(env_id)[1].state_sha256
@@ -75,7 +75,7 @@ def test_a_signal_saves_and_leaves_with_its_code_and_the_hash_last_and_another_s
     root = tmp_path / "runs"
     with session(tmp_path, "walker", "--env", "CartPole-v1", "--total-steps", "9000000", "--set", *TINY) as process:
         wait_for(lambda: newest_generation(root / "walker") >= 3, process)
-        alarm = threading.Timer(60, os.kill, (os.getpid(), signal.SIGTERM))  # if it were not refused, it would go on
+        alarm = threading.Timer(60, os.kill, (os.getpid(), signal.SIGTERM))  # a run that is not refused would continue
         alarm.start()
         assert main(["train", "walker", "--root", str(root), "--store", "none"]) == 1
         alarm.cancel()

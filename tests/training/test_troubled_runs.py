@@ -1,4 +1,4 @@
-"""What goes wrong around a run stops it with what was kept, and the run goes on later."""
+"""If something around a run fails, the run stops and keeps its checkpoints. It continues later."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What shows a training never ends it: a watcher, telemetry or TensorBoard that fails is told in one line."""
+"""What shows a training never ends it: a watcher, telemetry or TensorBoard that fails is named in one line."""
 
 from __future__ import annotations
 

@@ -55,7 +55,7 @@ def test_an_environment_chooses_its_plots_and_portraits():
     assert list(actions.y_ticks[1]) == ["pull", "rest"]
     figure = dashboards.phase_portraits(episode)
     assert [list(trace.y) for trace in figure.data] == [list(range(6))] and "Load over rope" in texts(figure)
-    # If it chooses nothing, each channel has a panel, and an angle is held against its rate.
+    # If it chooses nothing, each channel has a panel, and an angle is drawn over its rate.
     assert [plot.title for plot in episode_plots(plain, 0.99)][:3] == ["Rope angle", "Rope speed", "Load"]
     assert "rope speed over" in texts(dashboards.phase_portraits(plain))
     # An episode that lacks a channel, of another environment say, keeps the other portraits.

@@ -49,7 +49,7 @@ def begun(one_core: None, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def go_on_with(edit: Edit, begun: Path, folder: Path) -> subprocess.CompletedProcess[str]:
-    """The run goes on with an edited copy of the package, in a process of its own."""
+    """The run continues with an edited copy of the package, in a process of its own."""
     shutil.copytree(begun / "walker", folder / "runs" / "walker")
     package = folder / "copy" / "colab_rl"
     shutil.copytree(colab_rl.__path__[0], package, ignore=shutil.ignore_patterns("example-walker"))
