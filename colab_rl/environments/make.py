@@ -22,7 +22,7 @@ import numpy as np
 
 from colab_rl.environments.guard import in_one_line, prints_aside
 from colab_rl.environments.loaded_code import loaded_code
-from colab_rl.environments.nested import NotFlat, Observed, choices_of, count, leaves, outline
+from colab_rl.environments.nested import NotFlat, Observed, choices_of, count, in_line, leaves, outline
 from colab_rl.environments.spaces import Spaces
 from colab_rl.environments.wrappers import wrapped
 from colab_rl.errors import EnvironmentFault, UsageError, near, nearest
@@ -218,11 +218,6 @@ def _spaces_of(environment: gymnasium.Env, name: str, code: Mapping[str, str]) -
     raise UsageError(f"{name} has actions {in_line(actions)}: colab_rl takes choices (Discrete, MultiDiscrete, "
                      "MultiBinary) or numbers (Box of a float type), and Dict and Tuple of one kind, not both in one "
                      "action; gymnasium.wrappers.TransformAction makes one of the other")
-
-
-def in_line(space: gymnasium.Space) -> str:
-    """A space in words: those of a long Box have several lines."""
-    return " ".join(str(space).split())
 
 
 def import_module_of(env_id: str) -> str:

@@ -9,7 +9,7 @@ import gymnasium
 import numpy as np
 from gymnasium.spaces import Box, Dict, Discrete, MultiBinary, Tuple
 
-from colab_rl.environments.nested import Path, is_cut_off, is_image, width, write_numbers
+from colab_rl.environments.nested import Path, in_line, is_cut_off, is_image, width, write_numbers
 
 
 def misfit(space: gymnasium.Space, observation: Any) -> tuple[str, str]:
@@ -88,5 +88,5 @@ def _expected(space: Any) -> str:
     elif isinstance(space, Box | MultiBinary):
         what = f"an array of shape {space.shape}"
     else:
-        what = f"whole numbers of shape {space.shape} within {' '.join(str(space).split())}"
+        what = f"whole numbers of shape {space.shape} within {in_line(space)}"
     return f"{what}, as in its observation_space"

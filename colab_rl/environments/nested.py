@@ -47,6 +47,11 @@ def is_image(space: gymnasium.Space) -> bool:
     return isinstance(space, Box) and space.dtype == np.uint8 and 2 <= len(space.shape) <= 4
 
 
+def in_line(space: gymnasium.Space) -> str:
+    """A space in words: those of a long Box have several lines."""
+    return " ".join(str(space).split())
+
+
 def is_cut_off(image: Any) -> bool:
     """Whether an image is of floats, of which uint8 keeps whole numbers alone, or holds numbers beyond 0 to 255."""
     array = np.asarray(image)

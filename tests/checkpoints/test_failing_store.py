@@ -7,7 +7,7 @@ import time
 
 import pytest
 from helpers import LONG, brought, comes, goes_wrong, make_line, snapshot, table_of
-from troubled_store import IDENTITY, first, in_store, puts, save
+from troubled_store import IDENTITY, closes_at_once, first, in_store, puts, save
 
 from colab_rl.checkpoints import replication
 
@@ -176,10 +176,7 @@ def test_close_ends_at_once_a_session_whose_store_fails(local, store, start, mon
     store.fails = lambda call, name: True
     save(local, replicator, *make_line(2))
     assert goes_wrong(replicator)
-    closing = threading.Thread(target=replicator.close)
-    closing.start()
-    closing.join(4.0)
-    assert not closing.is_alive()
+    assert closes_at_once(replicator)
     assert replicator.pending == 2
     tries = len(store.calls)
     store.fails = lambda call, name: False
@@ -191,10 +188,7 @@ def test_close_ends_an_idle_session_at_once(local, store, start):
     replicator = start()
     save(local, replicator, *make_line(1))
     assert brought(replicator)
-    closing = threading.Thread(target=replicator.close)
-    closing.start()
-    closing.join(4.0)
-    assert not closing.is_alive()
+    assert closes_at_once(replicator)
     assert in_store(store) == [1]
 
 

@@ -90,3 +90,11 @@ def with_segment(checkpoint: Checkpoint) -> Checkpoint:
     manifest = checkpoint.manifest
     files = {**manifest.files, SEGMENT: FileRecord.of(b"experience")}
     return Checkpoint(dataclasses.replace(manifest, files=files), {**checkpoint.contents, SEGMENT: b"experience"})
+
+
+def closes_at_once(replicator: Replicator) -> bool:
+    """Whether `close` returns within 4 s; it would wait for a store that takes longer."""
+    closing = threading.Thread(target=replicator.close)
+    closing.start()
+    closing.join(4.0)
+    return not closing.is_alive()

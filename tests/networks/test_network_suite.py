@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from layer_norm_network import Own
 from policy_kinds import Summing
 from torch import Tensor, nn
 
@@ -23,17 +24,6 @@ VECTOR = ObservationSpec((5,))
 IMAGE = ObservationSpec((40, 38, 3), "uint8")
 MIXED = ObservationSpec.packed((Part("vector", (5,), "float32"), Part("camera", (3, 36, 36), "uint8"),
                                 Part("map", (9, 7), "uint8")))
-
-
-class Own(Network):
-    """The user's own."""
-
-    def __init__(self, observation, outputs):
-        super().__init__()
-        self.layers = nn.Sequential(nn.Linear(*observation.shape, 8), nn.LayerNorm(8), nn.Tanh(), nn.Linear(8, outputs))
-
-    def forward(self, obs):
-        return self.layers(obs)
 
 
 class Plain(nn.Module):

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 import torch
+from layer_norm_network import Own
 from policy_kinds import Summing
 from torch import nn
 
@@ -20,15 +21,6 @@ from colab_rl.networks.registry import make_network, register_network
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 VECTOR = ObservationSpec((5,))
-
-
-class Own(Network):
-    def __init__(self, observation, outputs):
-        super().__init__()
-        self.layers = nn.Sequential(nn.Linear(*observation.shape, 8), nn.LayerNorm(8), nn.Tanh(), nn.Linear(8, outputs))
-
-    def forward(self, obs):
-        return self.layers(obs)
 
 
 def made(make):
