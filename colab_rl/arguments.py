@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import functools
-import importlib
 import inspect
 import numbers
 import os
-import sys
 import types
 import typing
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ParamSpec, TypeVar
 
-from colab_rl.errors import OwnCodeFault, UsageError, nearest, warnings_raise_nothing
-from colab_rl.user_code import theirs
+from colab_rl.errors import UsageError, warnings_raise_nothing
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -78,31 +75,3 @@ def _is_a(value: Any, kind: Any) -> bool:
 def _word(kind: Any) -> str:
     bare, inside = typing.get_origin(kind) or kind, typing.get_args(kind)
     return f"a list of {_word(inside[0])}" if bare is Sequence else WORDS.get(bare, str(kind))
-
-
-def imported(name: str, what: str) -> Any:
-    """What `module:Class` names. Raises UsageError that says which of both is not found, OwnCodeFault if importing the
-    module raises.
-    """
-    module, _, attribute = name.partition(":")
-    if not all(module.split(".")):
-        raise UsageError(f"{what} {name!r} names no module before its colon")
-    try:
-        found = importlib.import_module(module)
-    except ModuleNotFoundError as error:
-        raise UsageError(f"{what} {name!r}: no module named {error.name!r} is found; give the command in its "
-                         "folder, or put that folder into PYTHONPATH") from error
-    except (Exception, SystemExit) as error:  # a module may leave when it is imported
-        raise OwnCodeFault(f"{what} {name!r} could not be imported: {theirs(error)}; nothing was changed; correct "
-                           "the module, then give the same command again") from error
-    if not hasattr(found, attribute):
-        known = [one for one, value in vars(found).items() if callable(value)]
-        raise UsageError(f"{what} {name!r}: the module has no {attribute!r}{nearest(attribute, known)}")
-    return getattr(found, attribute)
-
-
-def import_path(thing: Any) -> str | None:
-    """The `module:name` by which another process finds a class or function; None if there is none, as for a cell's."""
-    module, name = getattr(thing, "__module__", None), getattr(thing, "__qualname__", "")
-    found = getattr(sys.modules.get(module or ""), name, None)
-    return f"{module}:{name}" if callable(thing) and found is thing and module != "__main__" else None

@@ -1,7 +1,8 @@
-"""What a person's own code raises, in one line with its place: an environment's, an algorithm's or a network's."""
+"""A person's own environment, algorithm or network: found as `module:Class`, and what it raises, in one line."""
 
 from __future__ import annotations
 
+import importlib
 import inspect
 import os
 import re
@@ -9,6 +10,8 @@ import sys
 import sysconfig
 import traceback
 from typing import Any
+
+from colab_rl.errors import OwnCodeFault, UsageError, nearest
 
 # Files whose lines say nothing of what a person's algorithm or network did wrong.
 LIBRARIES = ("<frozen ", *(os.path.join(folder, "") for folder in (
@@ -64,6 +67,34 @@ def with_cells(message: str) -> str:
     named = getattr(shell.compile, "format_code_name", lambda file: None)(place[1])
     cell = f"In[{numbered[1]}]" if numbered else named and named[1]
     return f"{message[:place.start(1)]}cell {cell}{message[place.end(1):]}" if cell else message
+
+
+def imported(name: str, what: str) -> Any:
+    """What `module:Class` names. Raises UsageError that says which of both is not found, OwnCodeFault if importing the
+    module raises.
+    """
+    module, _, attribute = name.partition(":")
+    if not all(module.split(".")):
+        raise UsageError(f"{what} {name!r} names no module before its colon")
+    try:
+        found = importlib.import_module(module)
+    except ModuleNotFoundError as error:
+        raise UsageError(f"{what} {name!r}: no module named {error.name!r} is found; give the command in its "
+                         "folder, or put that folder into PYTHONPATH") from error
+    except (Exception, SystemExit) as error:  # a module may leave when it is imported
+        raise OwnCodeFault(f"{what} {name!r} could not be imported: {theirs(error)}; nothing was changed; correct "
+                           "the module, then give the same command again") from error
+    if not hasattr(found, attribute):
+        known = [one for one, value in vars(found).items() if callable(value)]
+        raise UsageError(f"{what} {name!r}: the module has no {attribute!r}{nearest(attribute, known)}")
+    return getattr(found, attribute)
+
+
+def import_path(thing: Any) -> str | None:
+    """The `module:name` by which another process finds a class or function; None if there is none, as for a cell's."""
+    module, name = getattr(thing, "__module__", None), getattr(thing, "__qualname__", "")
+    found = getattr(sys.modules.get(module or ""), name, None)
+    return f"{module}:{name}" if callable(thing) and found is thing and module != "__main__" else None
 
 
 def _what(error: BaseException) -> str:

@@ -24,9 +24,9 @@ FLOORS = [
     {"environments": "made, described, stepped together, saved and restored", "storage": "places for files"},
     {"requirements": "what the package needs"},
     {"arguments": "their types, in sentences", "fingerprint": "of code", "machine": "its cores, memory and versions",
-     "progress": "bars and lines", "settings": "one flat dataclass a run"},
-    {"errors": "messages for people", "example": "a trained run that ships with the package",
-     "user_code": "what a person's own code raises, in one line"},
+     "progress": "bars and lines", "settings": "one flat dataclass a run",
+     "user_code": "a person's own class: found by name, and what it raises in one line"},
+    {"errors": "messages for people", "example": "a trained run that ships with the package"},
 ]
 FLOOR_OF = {name: number for number, names in enumerate(reversed(FLOORS)) for name in names}
 

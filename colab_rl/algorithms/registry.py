@@ -13,10 +13,9 @@ from colab_rl.algorithms.base import Algorithm
 from colab_rl.algorithms.ppo.ppo import PPO
 from colab_rl.algorithms.sac.sac import SAC
 from colab_rl.algorithms.tqc.tqc import TQC
-from colab_rl.arguments import import_path, imported
 from colab_rl.errors import ColabRLError, OwnCodeFault, UsageError, nearest
 from colab_rl.settings import Config
-from colab_rl.user_code import theirs
+from colab_rl.user_code import import_path, imported, theirs
 
 ALGORITHMS: dict[str, type[Algorithm]] = {algorithm.name: algorithm for algorithm in (PPO, SAC, TQC)}
 OURS = tuple(ALGORITHMS)

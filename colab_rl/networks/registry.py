@@ -12,7 +12,6 @@ from typing import Any
 import torch
 from torch import nn
 
-from colab_rl.arguments import import_path, imported
 from colab_rl.environments.spaces import ObservationSpec
 from colab_rl.errors import UsageError, nearest
 from colab_rl.networks.base import Network
@@ -21,6 +20,7 @@ from colab_rl.networks.gru import GRU
 from colab_rl.networks.layers import Gain
 from colab_rl.networks.mlp import MLP
 from colab_rl.networks.own import make_own
+from colab_rl.user_code import import_path, imported
 
 MakeOwn = Callable[[ObservationSpec, int], nn.Module]  # a Network class, or a function that makes a module
 OURS = ("auto", "mlp", "cnn", "gru")

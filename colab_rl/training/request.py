@@ -14,7 +14,6 @@ import gymnasium
 
 from colab_rl.algorithms.own import guarded
 from colab_rl.algorithms.registry import algorithm_class, default_algorithm, make_config, preset
-from colab_rl.arguments import import_path
 from colab_rl.checkpoints.recovery import Checkpoint, check_segments, newest_whole
 from colab_rl.environments import EnvironmentSource, describe, environment_name
 from colab_rl.environments.backends import check_backend, choose_backend, why_not
@@ -31,6 +30,7 @@ from colab_rl.runs.identity import Identity
 from colab_rl.runs.places import Places
 from colab_rl.settings import Config, to_json
 from colab_rl.training.code import ObjectCode, code_of, own_code
+from colab_rl.user_code import import_path
 
 DEFAULT_ENVIRONMENT = "BipedalWalker-v3"
 LABELS = ("best", "latest")
