@@ -1,9 +1,9 @@
-"""Checkpoints of SAC with a full replay buffer: bytes and seconds of a save, and of going on from it.
+"""Checkpoints of SAC with a full replay buffer: bytes and seconds of a save, and of continuing from it.
 
     python benchmarks/checkpoint_cost.py --transitions 1000000 --every 10000 --saves 10
 
 A run of the BipedalWalker-v3 preset whose buffer is filled with random transitions, saved into a folder and a folder as
-its store; then the command `train` goes on from it. Learning is left out: what matters is how much there is to save.
+its store; then the command `train` continues from it. Learning is left out: what matters is how much there is to save.
 """
 
 from __future__ import annotations

@@ -67,7 +67,7 @@ class Start:
         self._rollout = getattr(learner, "rollout", None)
 
     def copy(self, device: str, **changes: Any) -> Any:
-        """One that goes on from there, with other settings if they are given."""
+        """One that continues from there, with other settings if they are given."""
         learner = self._make(dataclasses.replace(self.config, **changes), device)
         learner.load_state_dict(deserialize(self._state))
         if self._rows:

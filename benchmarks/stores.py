@@ -1,4 +1,4 @@
-"""What a store survives, what it costs, and how soon a bare machine goes on from it.
+"""What a store survives, what it costs, and how soon a bare machine continues from it.
 
     python benchmarks/stores.py faults --store drive --events 200 --seed 0
     python benchmarks/stores.py slow
@@ -70,14 +70,14 @@ def disturbed(session: Session, store: hurting.Folder, root: pathlib.Path, rng: 
     """Lets things befall the store while a session starts and trains, up to a random moment; returns what did.
 
     The moment is counted in checkpoints and not in seconds, so that a slow or a frozen machine changes little.
-    starts: seconds that earlier sessions took until they went on.
+    starts: seconds that earlier sessions took until they continued.
     """
     happened: list[str | None] = []
     early = rng.random() < 0.25 and len(starts) > 2
     until = rng.uniform(0, 1.2 * statistics.median(starts)) if early else float("inf")
     if rng.random() < 0.3:
         time.sleep(rng.uniform(0, statistics.median(starts or [5.0])))
-        happened.append(store.hurt(rng, files=False))  # not what it is about to go on from: that is measured
+        happened.append(store.hurt(rng, files=False))  # not what it is about to continue from: that is measured
     while session.went_on is None and session.alive and time.monotonic() - session.began < until:
         time.sleep(0.05)
     if session.went_on is None:

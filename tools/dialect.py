@@ -1,6 +1,7 @@
 """Finds phrases that newcomers stumble over: `python tools/dialect.py [FILE ...]`; `make lint` runs it.
 
-It reads the documents, the notebooks, the package and its tests: texts, comments and docstrings. docs/lab is left out.
+It reads the documents, the notebooks and all Python files: texts, comments and docstrings. docs/lab and this file are
+left out.
 """
 
 from __future__ import annotations
@@ -11,8 +12,9 @@ import sys
 from pathlib import Path
 
 HOME = Path(__file__).parents[1]
-READ = ("README.md", "CHANGELOG.md", "CONTRIBUTING.md", "docs/", "notebooks/", "colab_rl/", "tests/")
-LEFT_OUT = ("docs/lab/", "colab_rl/example/")
+READ = ("README.md", "CHANGELOG.md", "CONTRIBUTING.md", "docs/", "notebooks/", "colab_rl/", "tests/", "benchmarks/",
+        "tools/")
+LEFT_OUT = ("docs/lab/", "colab_rl/example/", "tools/dialect.py")
 # A phrase, and what to write in its place.
 PHRASES = {
     r"where (there (is|are)|nobody|none|nothing|no|not|needed|possible)": 'a condition is "if"',
@@ -35,7 +37,7 @@ PHRASES = {
 
 
 def findings(path: Path) -> list[str]:
-    """A line for each phrase in a file: where it is, the phrase, and what to write."""
+    """A line for each phrase in a file: its place, the phrase, and what to write."""
     found = []
     for number, line in enumerate(path.read_text().splitlines(), 1):
         for phrase, advice in PHRASES.items():

@@ -40,7 +40,7 @@ def main() -> None:
     head, _, _ = HOME.read_text().partition("PROVEN")
     proven = {run: hashes for run, hashes in sorted(found.items()) if run not in failed}
     HOME.write_text(f"{head}PROVEN: dict[str, dict[str, str]] = {json.dumps(proven, indent=4)}\n")
-    print(f"{HOME} has {', '.join(proven) or 'nothing'}; other runs of 0.1.0 go on with exact: false")
+    print(f"{HOME} has {', '.join(proven) or 'nothing'}; other runs of 0.1.0 continue with exact: false")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""What kills and faults cost a run: from where it went on after each, and whether anything good was deleted."""
+"""What kills and faults cost a run: from where it continued after each, and whether anything good was deleted."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def whole(files: Files) -> dict[str, Manifest]:
 
 
 def newest(checkpoints: Mapping[str, Manifest]) -> tuple[int, int]:
-    """Generation and iteration of the newest; zeros where there is none."""
+    """Generation and iteration of the newest; zeros if there is none."""
     return max(((one.generation, one.iteration) for one in checkpoints.values()), default=(0, 0))
 
 
@@ -66,14 +66,14 @@ class Ledger:
         self.every, self.keep_last, self.keep_every = every, keep_last, keep_every
         self.kills: list[dict[str, Any]] = []
         self.violations: list[str] = []
-        self._reached = (0, 0)  # the newest generation that was seen since a session went on, and its iteration
+        self._reached = (0, 0)  # the newest generation that was seen since a session continued, and its iteration
         self._seen: dict[str, dict[str, Manifest]] = {"local": {}, "store": {}}
 
     def killed(self, local: Files, store: Files, damaged: set[str], local_damaged: set[str],
                machine_lost: bool, troubled: bool) -> None:
         """Notes a kill. troubled: whether the store had trouble just before it.
 
-        local, store: what either holds after it; local is what the machine held where it is lost.
+        local, store: what either holds after it; local is what the machine held if it is lost.
         damaged, local_damaged: names of files that were damaged on purpose; those that are whole again are taken out.
         """
         here, there = whole(local), whole(store)
@@ -88,14 +88,14 @@ class Ledger:
         hurt = {file_generation(name) for name in damaged | local_damaged}
         self._reached = reached
         since = range(good[0] + 1, reached[0] + 1)
-        if self.kills and "resumed" not in self.kills[-1]:  # nothing went on since: what that one cost is seen now
+        if self.kills and "resumed" not in self.kills[-1]:  # nothing continued since: what that one cost is seen now
             machine_lost = machine_lost or self.kills[-1]["machine lost"]
             troubled = troubled or self.kills[-1]["troubled"]
         self.kills.append({"machine lost": machine_lost, "troubled": troubled, "reached": reached, "good": good,
                            "damaged since": sum(generation in hurt for generation in since)})
 
     def went_on(self, generation: int, iteration: int) -> None:
-        """Notes from where a session goes on, 0 for the beginning. It answers the kill just before it."""
+        """Notes from where a session continues, 0 for the beginning. It answers the kill just before it."""
         self._reached = (generation, iteration)
         kill = self.kills[-1] if self.kills else {"resumed": None}
         if "resumed" in kill:
@@ -135,7 +135,7 @@ class Ledger:
     def summary(self) -> dict[str, Any]:
         """The kills, counted: whole intervals lost beside the one that was under way, by what was lost with them.
         Two are one and the one that had just ended, where training waited for the store (Trainer.save). A session
-        that was killed before it went on leaves that to the next.
+        that was killed before it continued leaves that to the next.
         """
         lost: dict[str, collections.Counter[str]] = collections.defaultdict(collections.Counter)
         for kill in self.kills:

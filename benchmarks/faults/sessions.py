@@ -24,7 +24,7 @@ def _train(arguments: list[str], endpoint: str | None, folder: str) -> None:
 
 
 class Session:
-    """One session of a run. `went_on`: generation and iteration that it goes on from, once it has said so."""
+    """One session of a run. `went_on`: generation and iteration that it continues from, once it has said so."""
 
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(list(PRELOADED))

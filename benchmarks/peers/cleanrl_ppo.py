@@ -44,7 +44,7 @@ class Agent(nn.Module):
         self.actor_logstd = nn.Parameter(torch.zeros(1, action_dim))
 
     def evaluate(self, obs, action=None):
-        """The action, sampled where none is given, its log-probability, the entropy and the value."""
+        """The action, sampled if none is given, its log-probability, the entropy and the value."""
         mean = self.actor_mean(obs)
         distribution = Normal(mean, self.actor_logstd.expand_as(mean).exp())
         if action is None:
