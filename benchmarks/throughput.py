@@ -1,11 +1,11 @@
-"""End-to-end steps per second of PPO beside stable-baselines3's and CleanRL's, at equal hyperparameters.
+"""End-to-end steps per second of PPO beside those of stable-baselines3, SBX and CleanRL, at equal hyperparameters.
 
     python benchmarks/throughput.py --rounds 3 --json throughput.json
 
 rl-baselines3-zoo's BipedalWalker-v3 settings (32 environments, minibatches of 64, 10 epochs,
 64-64 tanh, observations and rewards normalised), with shorter rollouts so that an iteration
-takes seconds. The contestants take turns; the first iteration of each is left out. The peer
-is installed into benchmarks/.peers, an environment of its own. Ours is the whole command, with
+takes seconds. The contestants take turns; the first iteration of each is left out. The peers are
+installed into benchmarks/.peers, an environment of their own. Ours is the whole command, with
 metrics and a checkpoint every iteration; neither evaluates.
 """
 
@@ -19,6 +19,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
+from functools import partial
 
 HERE = pathlib.Path(__file__).parent
 PEERS = HERE / ".peers"
@@ -32,13 +33,13 @@ def install_peers() -> pathlib.Path:
     if not (PEERS / "ready").exists():
         subprocess.run([sys.executable, "-m", "venv", "--clear", PEERS], check=True)
         subprocess.run([python, "-m", "pip", "install", "-q", "-c", HERE.parent / "constraints.txt", "torch",
-                        "gymnasium[box2d]", "stable-baselines3"], check=True)
+                        "gymnasium[box2d]", "stable-baselines3", "sbx-rl"], check=True)
         (PEERS / "ready").touch()
     return python
 
 
-def peer_of(python: pathlib.Path, script: str, iterations: int, vector: str = "") -> float:
-    setting = json.dumps({**SETTING, "vector": vector, "iterations": iterations})
+def peer_of(python: pathlib.Path, script: str, iterations: int, **more: str) -> float:
+    setting = json.dumps({**SETTING, "iterations": iterations, **more})
     output = subprocess.run([python, HERE / "peers" / script, setting], check=True, capture_output=True, text=True)
     return json.loads(output.stdout.splitlines()[-1])["steps_per_second"]
 
@@ -69,8 +70,10 @@ def main() -> None:
     contestants = {
         "colab_rl, gymnasium": lambda: colab_rl("gymnasium", options.iterations),
         "colab_rl, EnvPool": lambda: colab_rl("envpool", options.iterations),
-        "stable-baselines3, DummyVecEnv": lambda: peer_of(python, "sb3_ppo.py", options.iterations, "dummy"),
-        "stable-baselines3, SubprocVecEnv": lambda: peer_of(python, "sb3_ppo.py", options.iterations, "subproc"),
+        **{f"{name}, {vector}VecEnv": partial(peer_of, python, "sb3_ppo.py", options.iterations, library=library,
+                                              vector=vector)
+           for name, library in (("stable-baselines3", "stable_baselines3"), ("SBX", "sbx"))
+           for vector in ("Dummy", "Subproc")},
         "CleanRL's ppo_continuous_action": lambda: peer_of(python, "cleanrl_ppo.py", options.iterations),
     }
     speeds: dict[str, list[float]] = {name: [] for name in contestants}
