@@ -197,6 +197,9 @@ class GymnasiumVectorEnvironment(VectorEnvironment):
             self._memory = -1
 
     def _end_workers(self, kill: bool = False) -> None:
+        if not kill:
+            for worker in self._workers:
+                worker.connection.close()  # then they end beside each other
         for worker in self._workers:
             worker.kill() if kill else worker.close()
         self._workers = []

@@ -5,10 +5,10 @@
 
 PROVEN: dict[str, dict[str, str]] = {
     "ppo envpool": {
-        "code": "2e2fb8fa88d07fe5",
+        "code": "8c73215b417b3fb2",
         "code of algorithms": "9860fc217e6e235a",
         "code of algorithms/ppo": "a3db19730444b1c6",
-        "code of environments": "1d00ca2c9a39bc8e",
+        "code of environments": "8c9fc51a1e453050",
         "code of environments/known": "9475b06ea11ad17f",
         "code of evaluation": "848f7f3c2c294806",
         "code of fingerprint": "bfdda7c77f281b0e",
@@ -17,10 +17,10 @@ PROVEN: dict[str, dict[str, str]] = {
         "code of training": "cebcae7391c13160"
     },
     "ppo gymnasium": {
-        "code": "2e2fb8fa88d07fe5",
+        "code": "8c73215b417b3fb2",
         "code of algorithms": "9860fc217e6e235a",
         "code of algorithms/ppo": "a3db19730444b1c6",
-        "code of environments": "1d00ca2c9a39bc8e",
+        "code of environments": "8c9fc51a1e453050",
         "code of environments/known": "9475b06ea11ad17f",
         "code of evaluation": "848f7f3c2c294806",
         "code of fingerprint": "bfdda7c77f281b0e",
@@ -29,10 +29,10 @@ PROVEN: dict[str, dict[str, str]] = {
         "code of training": "cebcae7391c13160"
     },
     "sac envpool": {
-        "code": "e05e9a6abe699182",
+        "code": "26f27d2ad8d83464",
         "code of algorithms": "5e5e063d4247ebdd",
         "code of algorithms/sac": "a9b2e87a3f47be20",
-        "code of environments": "1d00ca2c9a39bc8e",
+        "code of environments": "8c9fc51a1e453050",
         "code of environments/known": "9475b06ea11ad17f",
         "code of evaluation": "848f7f3c2c294806",
         "code of fingerprint": "bfdda7c77f281b0e",
@@ -41,10 +41,10 @@ PROVEN: dict[str, dict[str, str]] = {
         "code of training": "cebcae7391c13160"
     },
     "sac gymnasium": {
-        "code": "e05e9a6abe699182",
+        "code": "26f27d2ad8d83464",
         "code of algorithms": "5e5e063d4247ebdd",
         "code of algorithms/sac": "a9b2e87a3f47be20",
-        "code of environments": "1d00ca2c9a39bc8e",
+        "code of environments": "8c9fc51a1e453050",
         "code of environments/known": "9475b06ea11ad17f",
         "code of evaluation": "848f7f3c2c294806",
         "code of fingerprint": "bfdda7c77f281b0e",
