@@ -1,6 +1,6 @@
 """`python -m colab_rl`."""
 
-from colab_rl.cli import main
+from colab_rl.cli import program
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    raise SystemExit(program())

@@ -6,6 +6,7 @@ to do; 2 wrong usage; 130 and 143 after Ctrl-C and SIGTERM, with a checkpoint sa
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import sys
@@ -17,14 +18,24 @@ from colab_rl.cli.syntax import parser, refuse
 from colab_rl.errors import ColabRLError, warnings_raise_nothing
 from colab_rl.training.stopping import StoppedAtOnce
 
-__all__ = ["console", "main", "parser"]
+__all__ = ["console", "main", "parser", "program"]
 
 
 def console() -> int:
     """What the installed program `colab-rl` runs: environments in this folder are found, as by `python -m colab_rl`."""
     if not sys.flags.safe_path:
         sys.path.insert(0, "")
-    return main()
+    return program()
+
+
+def program() -> int:
+    """What `python -m colab_rl` runs: `main`, and a quick end of the process."""
+    try:
+        return main()
+    finally:
+        # Else Python's end searches all that torch made for cycles, several times: half a second.
+        gc.collect()
+        gc.freeze()
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
