@@ -18,10 +18,10 @@ PRESETS: dict[str, dict[str, Any]] = {
         "eval_episodes": 10,
     },
     "BipedalWalkerHardcore-v3": {
-        "total_steps": 1_000_000, "num_envs": 8, "num_steps": 32, "minibatch_size": 256, "replay_ratio": 0.5,
+        "total_steps": 2_000_000, "num_envs": 8, "num_steps": 32, "minibatch_size": 128, "replay_ratio": 0.5,
         "hidden_sizes": (128, 128), "layer_norm": True, "gamma": 0.99, "tau": 0.01, "learning_rate": 7e-4,
-        "learning_rate_schedule": "linear", "buffer_size": 500_000, "random_hold": 4, "target_entropy": -2,
-        "reward_clip": 10, "checkpoint_every": 40, "eval_every": 400,
+        "learning_rate_schedule": "linear", "learning_starts": 10_000, "buffer_size": 500_000, "random_hold": 4,
+        "target_entropy": -2, "reward_clip": 10, "policy_average": 0.9, "checkpoint_every": 40, "eval_every": 400,
     },
     "LunarLanderContinuous-v3": {
         "total_steps": 300_000, "num_envs": 8, "num_steps": 32, "minibatch_size": 256, "replay_ratio": 0.5,
