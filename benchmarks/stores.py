@@ -193,7 +193,7 @@ def slow(options: argparse.Namespace, folder: pathlib.Path) -> dict:
         for turn in range(options.rounds):
             for store in sorted(seconds, reverse=bool(turn % 2)):  # who comes first changes, as the machine's load may
                 run, root = f"run{turn}", folder / store.partition(":")[0]
-                session = Session(run, root, store, ("--env", "BipedalWalker-v3"), server.url)
+                session = Session(run, root, store, ("--env", "BipedalWalker-v3", "--algo", "ppo"), server.url)
                 while session.alive and newest_generation(root / run) <= options.checkpoints:
                     time.sleep(0.5)
                 session.kill()

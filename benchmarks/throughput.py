@@ -48,9 +48,9 @@ def colab_rl(backend: str, iterations: int) -> float:
     size = SETTING["num_envs"] * SETTING["num_steps"]
     settings = [f"{name}={value}" for name, value in SETTING.items() if name != "env"]
     with tempfile.TemporaryDirectory() as root:
-        subprocess.run([sys.executable, "-m", "colab_rl", "train", "speed", "--env", SETTING["env"], "--root", root,
-                        "--backend", backend,
-                        "--store", "none", "--total-steps", str(size * (iterations + 2)), "--set", *settings,
+        subprocess.run([sys.executable, "-m", "colab_rl", "train", "speed", "--env", SETTING["env"], "--algo", "ppo",
+                        "--root", root, "--store", "none", "--backend", backend,
+                        "--total-steps", str(size * (iterations + 2)), "--set", *settings,
                         "learning_rate_schedule=constant", "checkpoint_every=1", "eval_every=1000000",
                         "eval_episodes=1"],
                        check=True, capture_output=True)
