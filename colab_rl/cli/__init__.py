@@ -33,7 +33,7 @@ def program() -> int:
     try:
         return main()
     finally:
-        # Else Python's end searches all that torch made for cycles, several times: half a second.
+        # Else Python's end searches all that torch made for cycles, several times: a quarter of a second.
         gc.collect()
         gc.freeze()
 
