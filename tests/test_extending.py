@@ -71,8 +71,9 @@ def test_a_class_of_a_module_is_found_by_every_command_in_its_folder(tmp_path, r
     ended = [start("algorithm", tmp_path / "runs", 300), start("network", tmp_path / "nets", 300)]
     assert [process.wait() for process in ended] == [0, 0]
     for root in ("runs", "nets"):
-        done = run_cli("evaluate", "own", "--episodes", "1", "--root", tmp_path / root, cwd=SKELETONS)
-        assert done.returncode == 0, done.stderr
+        for command in (["train", "own"], ["evaluate", "own", "--episodes", "1"]):
+            done = run_cli(*command, "--root", tmp_path / root, cwd=SKELETONS)
+            assert done.returncode == 0, done.stderr
     done = run_cli("evaluate", "own")
     assert done.returncode == 2 and "no module named 'td3' is found" in done.stderr
 

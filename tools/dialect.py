@@ -20,6 +20,7 @@ PHRASES = {
     r"where (there (is|are)|nobody|none|nothing|no|not|needed|possible)": 'a condition is "if"',
     r"where (it|they) (is|are|was|were|lie|lies)": "name the place: its folder",
     r"where (all|one|an?) ": 'a condition is "if"',
+    r"from where": "name the place: the checkpoint that it continues from",
     r"any more": '"no longer"',
     r"(is|are|was|were) (said|told)": "name who says it: colab_rl prints, the message names",
     r"(go|goes|going|went|gone) on": '"continues"',

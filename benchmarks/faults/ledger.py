@@ -1,4 +1,4 @@
-"""What kills and faults cost a run: from where it continued after each, and whether anything good was deleted."""
+"""What kills and faults cost a run: the checkpoint that it continued from after each, and good files deleted."""
 
 from __future__ import annotations
 
@@ -95,7 +95,7 @@ class Ledger:
                            "damaged since": sum(generation in hurt for generation in since)})
 
     def went_on(self, generation: int, iteration: int) -> None:
-        """Notes from where a session continues, 0 for the beginning. It answers the kill just before it."""
+        """Notes the checkpoint that a session continues from, 0 for none. It answers the kill just before it."""
         self._reached = (generation, iteration)
         kill = self.kills[-1] if self.kills else {"resumed": None}
         if "resumed" in kill:

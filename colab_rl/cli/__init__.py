@@ -33,7 +33,8 @@ def program() -> int:
     try:
         return main()
     finally:
-        # Else Python's end searches all that torch made for cycles, several times: a quarter of a second.
+        # Else Python's end searches all that torch made for cycles, several times: a quarter of a second. One search
+        # is left: it ends environments that are part of a cycle.
         gc.collect()
         gc.freeze()
 

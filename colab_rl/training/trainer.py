@@ -50,7 +50,7 @@ class Recorder(NamedTuple):
 
 
 class Trainer:
-    """Trains one run from where `load` put it, or from the start.
+    """Trains one run from the checkpoint that `load` restored, or from the start.
 
     manifest: of the newest checkpoint, None before the first.
     inexact: why the run is not bit-exact from here on, empty if it is.

@@ -159,3 +159,26 @@ def test_the_installed_program_finds_an_environment_in_this_folder(tmp_path):
          "--root", "runs", "--store", "none", "--set", *TINY], cwd=tmp_path, capture_output=True, text=True,
         env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}, timeout=240)
     assert done.returncode == 0 and "walker: finished" in done.stdout, done.stderr
+
+
+CYCLE = """
+import gc, sys
+from colab_rl.cli import program
+
+class Cycle:
+    def __init__(self):
+        self.itself = self
+
+    def __del__(self):
+        print("ended", flush=True)
+
+gc.disable()  # until the end
+Cycle()
+sys.exit(program())
+"""
+
+
+def test_what_only_the_collector_ends_is_ended_with_the_program(tmp_path):
+    done = subprocess.run([sys.executable, "-c", CYCLE, "status", "--root", tmp_path, "--store", "none"],
+                          capture_output=True, text=True)
+    assert done.returncode == 0 and "ended" in done.stdout

@@ -369,21 +369,23 @@ def test_training_evaluation_and_recording_see_the_same_changed_class(monkeypatc
     assert capsys.readouterr().err.count(" are stepped in this process, ") == 2  # by train, and by evaluate
 
 
-class Writing(CartPoleEnv):
-    """Writes a line into a file that it never closes, and is part of a cycle: only the collector can close the file."""
+class Cycle(CartPoleEnv):
+    """Is part of a cycle, so that only the collector ends it; then it writes a file."""
 
     def __init__(self, folder: Path) -> None:
         super().__init__()
         self.itself = self
-        self.file = open(folder / str(os.getpid()), "w")  # noqa: SIM115
-        self.file.write("a line")
+        self.path = folder / str(os.getpid())
+
+    def __del__(self) -> None:
+        self.path.write_text("ended")
 
 
-def test_what_an_environment_leaves_in_an_open_file_is_written_when_its_process_ends(tmp_path):
+def test_an_environment_that_only_the_collector_ends_is_ended_with_its_process(tmp_path):
     def make() -> gymnasium.Env:
-        return Writing(tmp_path)
+        return Cycle(tmp_path)
 
     with GymnasiumVectorEnvironment(make, describe(make), 1, seeds=lambda slot, episode: 3) as envs:
         envs.reset()
         process = envs._workers[0].process.pid
-    assert (tmp_path / str(process)).read_text() == "a line"
+    assert (tmp_path / str(process)).read_text() == "ended"

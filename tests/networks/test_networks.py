@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 from helpers import ReferenceNormal
+from layer_norm_network import Own
 from torch import nn
 
 from colab_rl.algorithms.ppo.policy import (
@@ -21,7 +22,6 @@ from colab_rl.algorithms.ppo.policy import (
     make_policy,
 )
 from colab_rl.environments.spaces import ObservationSpec, Spaces
-from colab_rl.networks.base import Network
 from colab_rl.networks.mlp import MLP
 from colab_rl.settings import ACTIVATIONS
 
@@ -208,7 +208,7 @@ def test_the_gradient_of_a_network_is_the_one_autograd_finds(activation, hidden_
 
 
 def test_without_a_fast_path_a_network_has_the_gradient_and_the_actions_of_its_forward():
-    network, x = LayerNorm(ObservationSpec((5,)), 3), 3 * torch.randn(20, 5, generator=seeded(1))
+    network, x = Own(ObservationSpec((5,)), 3), 3 * torch.randn(20, 5, generator=seeded(1))
     by_output = torch.randn(20, 3, generator=seeded(2))
     (network(x) * by_output).sum().backward()
     expected = gradients(network)
@@ -222,15 +222,6 @@ def test_without_a_fast_path_a_network_has_the_gradient_and_the_actions_of_its_f
     apart = np.concatenate([act(row[None]) for row in rows])
     assert all(np.array_equal(act(rows[start:]), apart[start:]) for start in range(20))
     assert network.dead_units(x) is None
-
-
-class LayerNorm(Network):
-    def __init__(self, observation, outputs):
-        super().__init__()
-        self.layers = nn.Sequential(nn.Linear(*observation.shape, 8), nn.LayerNorm(8), nn.Tanh(), nn.Linear(8, outputs))
-
-    def forward(self, obs):
-        return self.layers(obs)
 
 
 def test_choices_fall_as_often_as_their_probabilities_say():
