@@ -139,8 +139,8 @@ def test_between_tries_of_what_cannot_be_brought_the_pauses_grow(local, store, s
     monkeypatch.setattr(replication, "LONGEST_PAUSE", 10 * LONG)
     line, replicator = make_line(3), start()
     store.fails = lambda call, name: call == "put" and name.endswith(".csv")
-    save(local, replicator, *line)
     began = time.monotonic()
+    save(local, replicator, *line)
     assert comes(lambda: sum(name.endswith(".csv") for name in puts(store)) == 6)
     assert time.monotonic() - began >= 0.01 * (1 + 1.6 + 2.56 + 4.096 + 6.5536)  # at the least, by chance
 

@@ -14,8 +14,9 @@ from colab_rl.storage import FolderStorage
 def test_run_json_comes_first_and_every_manifest_after_its_files(local, store, start):
     line = make_line(2)
     replicator = start()
-    save(local, replicator, *line)
-    assert brought(replicator)
+    for checkpoint in line:
+        save(local, replicator, checkpoint)
+        assert brought(replicator)  # of two that wait, the newest goes first
     names = puts(store)
     assert names[0] == "run.json"
     assert store.get("run.json") == IDENTITY

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sqlite3
 import sys
+import tempfile
 import textwrap
 import threading
 import types
@@ -331,7 +332,7 @@ def test_one_that_cannot_be_made_here_either_says_why():
 def test_environments_are_closed_wherever_they_are(tmp_path):
     class Closing(Counting):
         def close(self) -> None:
-            (tmp_path / f"{os.getpid()}-{id(self)}").touch()
+            os.close(tempfile.mkstemp(dir=tmp_path)[0])
 
     for source in (Closing, lambda: only_here() and Closing()):
         shape = describe(source)
