@@ -1,11 +1,11 @@
 """When a target score is reached: a test on fresh episodes that holds over all looks of a run.
 
-A look is an evaluation whose own episodes reach the target. They were seen before, and the luckiest of many looks would
-stop the run. So the test plays others, of seeds that no other look has, in groups of growing size:
+A look is a test of the policy of one iteration. An evaluation's episodes were seen before, and the luckiest of many
+looks would stop the run. So a look plays others, of seeds that no other look has, in groups of growing size:
 
-    EnvPool steps training        30, 60, 120, 240 episodes in EnvPool, whose step costs a third of gymnasium's.
+    EnvPool steps training        10, 30, 60, 120, 240 episodes in EnvPool, whose step costs a third of gymnasium's.
                                   Then 30 on gymnasium, whose mean must reach the target too: the score is gymnasium's
-    gymnasium steps training      20, 50, 100, 200 episodes on gymnasium
+    gymnasium steps training      20, 50, 100, 200 episodes on gymnasium, after an evaluation that reaches the target
 
 After each group the test ends with no if the mean is below the target. It ends with yes if there are 100 episodes and
 the lower bound of the mean is at the target. The bound is one-sided, mean - t * standard error, at the level
@@ -29,8 +29,8 @@ from colab_rl.evaluation.pool import Pool
 ERROR = 0.05            # chance that a run stops below its target
 FEWEST = 100            # episodes that say yes
 NEAR = 0.15             # share of the target that a return may lack to be near it
-POOL_GROUPS, GROUPS = (30, 60, 120, 240), (20, 50, 100, 200)  # episodes so far
-SCREENED, AGREEING = 10, 30  # episodes before a look in EnvPool, and on gymnasium after one
+POOL_GROUPS, GROUPS = (10, 30, 60, 120, 240), (20, 50, 100, 200)  # episodes so far
+AGREEING = 30           # episodes on gymnasium, after those in EnvPool
 FIRST_SEED, SEEDS_OF_A_LOOK = 10_000_000, 1_000  # apart from those of all other evaluations
 
 
@@ -49,10 +49,10 @@ class Target:
         """Whether a return or a score is so near that looks come more often."""
         return result >= self.score - NEAR * abs(self.score)
 
-    def is_worth_a_look(self, algorithm: Algorithm, look: int) -> bool:
-        """Whether a few episodes in EnvPool reach it; without EnvPool only a look can tell."""
-        seed = FIRST_SEED + SEEDS_OF_A_LOOK * look + SEEDS_OF_A_LOOK // 2
-        return self._pool is None or bool(self._pool.play(algorithm, SCREENED, seed).mean() >= self.score)
+    @property
+    def follows_evaluations(self) -> bool:
+        """Whether a look costs so much that an evaluation comes first."""
+        return self._pool is None
 
     def is_reached(self, algorithm: Algorithm, look: int, looks: int) -> bool:
         """Whether fresh episodes say so.

@@ -261,6 +261,8 @@ class Trainer:
         self.step += steps
         row: Row = {"iteration": self.iteration, "step": self.step, **self.algorithm.episodes.metrics(), **metrics}
         may_be_best = False
+        if (target := self.target) and not target.follows_evaluations and self._is_near(target):
+            self._look(target, self.algorithm.on_cpu())
         if self._evaluation_is_due():
             result = self._evaluate()
             criterion = result.criterion(config.best_by)
@@ -288,18 +290,27 @@ class Trainer:
         return row
 
     def _evaluation_is_due(self) -> bool:
-        """Every `eval_every` iterations and at the end; four times as often near a target score.
+        """Every `eval_every` iterations and at the end, and before each look that follows an evaluation."""
+        target = self.target
+        return (self.finished or self.iteration % self.config.eval_every == 0
+                or (target is not None and target.follows_evaluations and self._is_near(target)))
+
+    def _is_near(self, target: Target) -> bool:
+        """Whether the target score is so near that a look at it is due: four times as often as evaluations, and at the
+        end.
 
         Near by the score before, or by training's return: its noisy actions fall where the score's do not.
         """
-        if self.finished or self.iteration % self.config.eval_every == 0:
-            return True
-        if self.target is None or self.iteration % self._between_looks:
+        if self.iteration % self._between_looks and self.step < self.total_steps:
             return False
         nearest = max(self.algorithm.episodes.metrics().get("episode/return", -math.inf),
                       -math.inf if self.score is None else self.score)
-        return self.target.is_near(nearest) and self.target.is_worth_a_look(
-            self.algorithm.on_cpu(), self.iteration)
+        return target.is_near(nearest)
+
+    def _look(self, target: Target, algorithm: Algorithm) -> None:
+        """Finds out whether the target score is reached."""
+        looks = math.ceil(self.total_steps / self.step * self.iteration / self._between_looks)
+        self.target_reached = target.is_reached(algorithm, self.iteration, looks)
 
     def _evaluate(self) -> EvaluationResult:
         judged = self.algorithm.on_cpu()
@@ -315,9 +326,8 @@ class Trainer:
                 raise
             result = evaluate(episodes, EVALUATION_SEED)  # if it fails again, recording does not
             self._record_no_more(error)
-        if self.target and result.returns.mean() >= self.target.score:
-            looks = math.ceil(self.total_steps / self.step * self.iteration / self._between_looks)
-            self.target_reached = self.target.is_reached(judged, self.iteration, looks)
+        if (target := self.target) and target.follows_evaluations and result.returns.mean() >= target.score:
+            self._look(target, judged)
         if lent is not None:
             self._began_others(self.envs.restore(lent))
         self._evaluated = self.iteration, result
@@ -325,7 +335,7 @@ class Trainer:
 
     @property
     def _between_looks(self) -> int:
-        """Iterations between evaluations near a target score."""
+        """Iterations between looks near a target score."""
         return max(1, self.config.eval_every // 4)
 
     def _record_no_more(self, error: Exception) -> None:

@@ -100,10 +100,24 @@ def test_envpool_screens_and_a_pool_depends_on_its_seed_alone(tmp_path, monkeypa
     monkeypatch.setattr(target.Pool, "play", noted)
     options = {"env": "CartPole-v1", "backend": "envpool", "root": tmp_path}
     assert train("run", **options, settings={**SETTINGS, "target_score": 8}).step < 700
-    assert [episodes for _, episodes, _ in pools[-3:]] == [30, 30, 60]
+    assert [episodes for _, episodes, _ in pools[-4:]] == [10, 20, 30, 60]
     assert min(mean for *_, mean in pools) > 5 and len({seed for seed, *_ in pools}) == len(pools)
-    monkeypatch.setattr(target.Pool, "play", lambda self, algorithm, episodes, seed: np.zeros(episodes))  # it says no
-    assert train("other", **options, settings={**SETTINGS, "target_score": 8}).step >= 1000
+
+
+def test_looks_in_envpool_come_between_evaluations_and_cost_none(tmp_path, monkeypatch):
+    pytest.importorskip("envpool")
+    looks: list[int] = []
+
+    def says_no(self, algorithm, episodes, seed):
+        if seed >= target.FIRST_SEED:  # the others choose the best checkpoint
+            looks.append((seed - target.FIRST_SEED) // target.SEEDS_OF_A_LOOK)
+        return np.zeros(episodes)
+
+    monkeypatch.setattr(target.Pool, "play", says_no)
+    result = train("run", env="CartPole-v1", backend="envpool", root=tmp_path, settings={**SETTINGS, "target_score": 8})
+    assert result.finished and result.step >= 1000
+    assert set(evaluated(tmp_path)) == {*range(4, result.iteration, 4), result.iteration}
+    assert looks == list(range(looks[0], result.iteration + 1)) and looks[0] <= 4
 
 
 @pytest.mark.parametrize(("level", "count", "t"), [(0.05, 100, 1.6604), (0.001, 100, 3.1746), (0.0005, 201, 3.3398)])

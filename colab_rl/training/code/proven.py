@@ -5,7 +5,7 @@
 
 PROVEN: dict[str, dict[str, str]] = {
     "ppo envpool": {
-        "code": "8c73215b417b3fb2",
+        "code": "7ce3187c5b654860",
         "code of algorithms": "9860fc217e6e235a",
         "code of algorithms/ppo": "a3db19730444b1c6",
         "code of environments": "8c9fc51a1e453050",
@@ -14,10 +14,10 @@ PROVEN: dict[str, dict[str, str]] = {
         "code of fingerprint": "bfdda7c77f281b0e",
         "code of networks": "54438550e0dda54d",
         "code of settings": "bd4f723d99b7e481",
-        "code of training": "cebcae7391c13160"
+        "code of training": "73a1c8990d856964"
     },
     "ppo gymnasium": {
-        "code": "8c73215b417b3fb2",
+        "code": "7ce3187c5b654860",
         "code of algorithms": "9860fc217e6e235a",
         "code of algorithms/ppo": "a3db19730444b1c6",
         "code of environments": "8c9fc51a1e453050",
@@ -26,10 +26,10 @@ PROVEN: dict[str, dict[str, str]] = {
         "code of fingerprint": "bfdda7c77f281b0e",
         "code of networks": "54438550e0dda54d",
         "code of settings": "bd4f723d99b7e481",
-        "code of training": "cebcae7391c13160"
+        "code of training": "73a1c8990d856964"
     },
     "sac envpool": {
-        "code": "26f27d2ad8d83464",
+        "code": "1b6850c310601d44",
         "code of algorithms": "5e5e063d4247ebdd",
         "code of algorithms/sac": "a9b2e87a3f47be20",
         "code of environments": "8c9fc51a1e453050",
@@ -38,10 +38,10 @@ PROVEN: dict[str, dict[str, str]] = {
         "code of fingerprint": "bfdda7c77f281b0e",
         "code of networks": "51afc40948084296",
         "code of settings": "bd4f723d99b7e481",
-        "code of training": "cebcae7391c13160"
+        "code of training": "73a1c8990d856964"
     },
     "sac gymnasium": {
-        "code": "26f27d2ad8d83464",
+        "code": "1b6850c310601d44",
         "code of algorithms": "5e5e063d4247ebdd",
         "code of algorithms/sac": "a9b2e87a3f47be20",
         "code of environments": "8c9fc51a1e453050",
@@ -50,6 +50,6 @@ PROVEN: dict[str, dict[str, str]] = {
         "code of fingerprint": "bfdda7c77f281b0e",
         "code of networks": "51afc40948084296",
         "code of settings": "bd4f723d99b7e481",
-        "code of training": "cebcae7391c13160"
+        "code of training": "73a1c8990d856964"
     }
 }
