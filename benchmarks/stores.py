@@ -78,11 +78,11 @@ def disturbed(session: Session, store: hurting.Folder, root: pathlib.Path, rng: 
     if rng.random() < 0.3:
         time.sleep(rng.uniform(0, statistics.median(starts or [5.0])))
         happened.append(store.hurt(rng, files=False))  # not what it is about to continue from: that is measured
-    while session.went_on is None and session.alive and time.monotonic() - session.began < until:
+    while session.continued_from is None and session.alive and time.monotonic() - session.began < until:
         time.sleep(0.05)
-    if session.went_on is None:
+    if session.continued_from is None:
         return [what for what in happened if what]
-    seen = first = session.went_on[0]
+    seen = first = session.continued_from[0]
     last = first + rng.randint(0, 3)
     while session.alive:
         now = newest_generation(root / hurting.RUN)
@@ -116,9 +116,9 @@ def faults(options: argparse.Namespace, folder: pathlib.Path) -> dict:
         happened.update(disturbed(session, store, root, rng, starts))
         alive = session.alive
         session.kill()
-        if session.went_on:
-            ledger.went_on(*session.went_on)
-            starts.append(session.seconds_to_go_on)
+        if session.continued_from:
+            ledger.continued(*session.continued_from)
+            starts.append(session.seconds_to_start)
         if not alive:  # it ended by itself
             finished += session.exit_code == 0
             errors[(re.findall("error: .{,80}", session.errors()) or [f"exit code {session.exit_code}"])[-1]] += 1
@@ -145,8 +145,8 @@ def faults(options: argparse.Namespace, folder: pathlib.Path) -> dict:
         # The second one finds everything done, and clears up.
         session = Session(hurting.RUN, root, store.place, train, store.endpoint)
         states.append(session.end())
-        if session.went_on:
-            ledger.went_on(*session.went_on)
+        if session.continued_from:
+            ledger.continued(*session.continued_from)
     files = store.files()
     for _ in range(600):  # the mount may still be writing through
         if any(one.state_sha256 == expected for one in whole(files).values()):

@@ -67,13 +67,14 @@ def main() -> None:
     parser.add_argument("--json", type=pathlib.Path)
     options = parser.parse_args()
     python = install_peers()
+    sb3_or_sbx = partial(peer_of, python, "sb3_ppo.py", options.iterations)
     contestants = {
         "colab_rl, gymnasium": lambda: colab_rl("gymnasium", options.iterations),
         "colab_rl, EnvPool": lambda: colab_rl("envpool", options.iterations),
-        **{f"{name}, {vector}VecEnv": partial(peer_of, python, "sb3_ppo.py", options.iterations, library=library,
-                                              vector=vector)
-           for name, library in (("stable-baselines3", "stable_baselines3"), ("SBX", "sbx"))
-           for vector in ("Dummy", "Subproc")},
+        "stable-baselines3, DummyVecEnv": lambda: sb3_or_sbx(library="stable_baselines3", vector="Dummy"),
+        "stable-baselines3, SubprocVecEnv": lambda: sb3_or_sbx(library="stable_baselines3", vector="Subproc"),
+        "SBX, DummyVecEnv": lambda: sb3_or_sbx(library="sbx", vector="Dummy"),
+        "SBX, SubprocVecEnv": lambda: sb3_or_sbx(library="sbx", vector="Subproc"),
         "CleanRL's ppo_continuous_action": lambda: peer_of(python, "cleanrl_ppo.py", options.iterations),
     }
     speeds: dict[str, list[float]] = {name: [] for name in contestants}

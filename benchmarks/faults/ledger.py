@@ -94,7 +94,7 @@ class Ledger:
         self.kills.append({"machine lost": machine_lost, "troubled": troubled, "reached": reached, "good": good,
                            "damaged since": sum(generation in hurt for generation in since)})
 
-    def went_on(self, generation: int, iteration: int) -> None:
+    def continued(self, generation: int, iteration: int) -> None:
         """Notes the checkpoint that a session continues from, 0 for none. It answers the kill just before it."""
         self._reached = (generation, iteration)
         kill = self.kills[-1] if self.kills else {"resumed": None}

@@ -24,7 +24,7 @@ def _train(arguments: list[str], endpoint: str | None, folder: str) -> None:
 
 
 class Session:
-    """One session of a run. `went_on`: generation and iteration that it continues from, once it has said so."""
+    """One session of a run. `continued_from`: generation and iteration that it continues from, once it has said so."""
 
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(list(PRELOADED))
@@ -34,8 +34,8 @@ class Session:
         arguments = ["train", run, "--root", str(root), "--store", store, *options]
         self._process = self.context.Process(target=_train, args=(arguments, endpoint, self._folder.name))
         self.began = time.monotonic()
-        self.seconds_to_go_on: float | None = None
-        self._went_on: tuple[int, int] | None = None
+        self.seconds_to_start: float | None = None
+        self._continued_from: tuple[int, int] | None = None
         self._process.start()
 
     @property
@@ -49,15 +49,15 @@ class Session:
         return self._process.exitcode
 
     @property
-    def went_on(self) -> tuple[int, int] | None:
+    def continued_from(self) -> tuple[int, int] | None:
         """See the class."""
-        if self._went_on is None:
+        if self._continued_from is None:
             text = self.errors()
             match = re.search(r"continuing from generation (\d+) \(iteration ([\d,]+)", text)
             if match or "has no checkpoint yet" in text:
-                self._went_on = (int(match[1]), int(match[2].replace(",", ""))) if match else (0, 0)
-                self.seconds_to_go_on = time.monotonic() - self.began
-        return self._went_on
+                self._continued_from = (int(match[1]), int(match[2].replace(",", ""))) if match else (0, 0)
+                self.seconds_to_start = time.monotonic() - self.began
+        return self._continued_from
 
     def errors(self) -> str:
         """What it has said so far."""

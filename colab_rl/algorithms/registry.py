@@ -21,7 +21,7 @@ ALGORITHMS: dict[str, type[Algorithm]] = {algorithm.name: algorithm for algorith
 OURS = tuple(ALGORITHMS)
 DEFAULT_ALGORITHM = "ppo"
 # Environments that another one learns more surely than PPO, seed by seed (docs/results.md).
-SURER = {"BipedalWalker-v3": "sac", "BipedalWalkerHardcore-v3": "sac", "Pendulum-v1": "sac"}
+SURER = dict.fromkeys(("BipedalWalker-v3", "BipedalWalkerHardcore-v3", "Pendulum-v1"), SAC.name)
 # What other libraries call a setting of ours; of several, an algorithm has one.
 OTHER_NAMES = {"lr": ("learning_rate",), "batch_size": ("minibatch_size",), "n_steps": ("num_steps",),
                "n_envs": ("num_envs",), "n_epochs": ("update_epochs",), "epochs": ("update_epochs",),
