@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import sys
 from collections.abc import Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
@@ -86,15 +87,20 @@ class Dispensable:
 
     def __init__(self, shower: Any, name: str):
         self._shower, self._name, self._works = shower, name, True
+        for method in dir(shower):
+            if not method.startswith("_"):
+                # As an attribute: from Python 3.12 on, isinstance with a Protocol does not ask __getattr__.
+                setattr(self, method, partial(self._call, method))
 
-    def __getattr__(self, method: str) -> Any:
-        def call(*arguments: Any) -> None:
-            try:
-                if self._works:
-                    getattr(self._shower, method)(*arguments)
-            except Exception as error:
-                self._works = False
-                reason = " ".join(f"{type(error).__name__}: {error}".split())
-                say(f"{self._name} shows nothing more of this session ({reason}); training continues without it")
+    def _call(self, method: str, *arguments: Any) -> None:
+        try:
+            if self._works:
+                getattr(self._shower, method)(*arguments)
+        except Exception as error:
+            self._works = False
+            reason = " ".join(f"{type(error).__name__}: {error}".split())
+            say(f"{self._name} shows nothing more of this session ({reason}); training continues without it")
 
-        return call
+    if TYPE_CHECKING:
+        def __getattr__(self, method: str) -> Any:
+            """For the type checker: a method of what it guards."""

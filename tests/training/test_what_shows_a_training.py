@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import inspect
 import sys
 
 import cloudpickle
@@ -12,6 +13,7 @@ import pytest
 from helpers import TINY
 
 from colab_rl import Channels, Drawing, train
+from colab_rl.progress import Dispensable, Watcher
 from colab_rl.settings import parse_settings
 from colab_rl.training.stopping import StoppedAtOnce
 from colab_rl.views.live import LivePlot
@@ -128,6 +130,14 @@ def test_a_live_plot_whose_front_end_is_gone_ends_no_training(tmp_path, capsys, 
 
     assert trained(tmp_path, watcher=LivePlot("swing", show)).state_sha256 == usual[2]
     assert capsys.readouterr().err.count("shows nothing more of this session") == 1
+
+
+def test_what_guards_a_live_plot_is_a_watcher_for_every_python():
+    """From Python 3.12 on, isinstance looks at a Protocol's methods so, and asks no __getattr__."""
+    guarded = Dispensable(LivePlot("swing", print), "the live plot")
+    assert isinstance(guarded, Watcher)
+    for method in ("past", "goal", "row"):
+        assert callable(inspect.getattr_static(guarded, method))
 
 
 def test_a_tensorboard_that_cannot_be_imported_ends_no_training(tmp_path, capsys, monkeypatch, usual):
