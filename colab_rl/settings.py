@@ -75,7 +75,7 @@ class Config:
     best_by: str = setting("mean", "which return of an evaluation's episodes decides the best checkpoint",
                            choices=("mean", "median", "min"))
     target_score: float | None = setting(None, "stop when the mean return reaches it for sure: by the lower "
-                                         "bound over 100 or 200 fresh episodes")
+                                         "bound over at least 100 fresh episodes")
 
     def __post_init__(self) -> None:
         for field in dataclasses.fields(self):

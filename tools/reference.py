@@ -47,10 +47,11 @@ def settings() -> str:
              "A preset holds tuned values for one environment. Your own settings win over the preset.",
              "A setting marked `fixed` shapes the training state. A run that starts from another run keeps it.", "",
              "## Every algorithm", *settings_table(dataclasses.fields(Config))]
-    common = {field.name: field.default for field in dataclasses.fields(Config)}
+    common = {field.name: (field.default, field.metadata["help"]) for field in dataclasses.fields(Config)}
     for name in OURS:
         config = ALGORITHMS[name].config_class
-        fields = [field for field in dataclasses.fields(config) if common.get(field.name, config) != field.default]
+        fields = [field for field in dataclasses.fields(config)
+                  if common.get(field.name) != (field.default, field.metadata["help"])]
         lines += ["", f"## {name}", paragraphs(inspect.getdoc(config) or ""), "", *settings_table(fields)]
     lines += ["", "## Presets"]
     for name in OURS:

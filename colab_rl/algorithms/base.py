@@ -31,7 +31,7 @@ class Algorithm(ABC):
     takes_memory: whether it can train networks with memory.
     acts_in_numpy: whether `acting` gives a function without torch, which torch's settings do not change.
     replay: past experience, None if the algorithm keeps none. It is part of the state: its SHA-256 is in
-        `state_dict`. It only grows, so segments beside the state hold it (checkpoints/segments.py). After
+        `state_dict`. Its rows never change, so segments beside the state hold it (checkpoints/segments.py). After
         `load_state_dict`, `restore` reads them before training continues.
     """
 

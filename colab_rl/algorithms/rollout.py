@@ -16,7 +16,7 @@ class Rollout:
 
     obs: (T + 1, N, *obs_shape); obs[t + 1] follows obs[t], and is the final
         observation where the episode ended at t.
-    actions: (T, N) int64 or (T, N, A) float32, in the policy's unit.
+    actions: (T, N) or, of several choices, (T, N, K) int64; or (T, N, A) float32, in the policy's unit.
     rewards: (T, N) float64.
     terminated, truncated: (T, N) bool.
     valid: (T, N) bool, False in rows that only reset (the step after an episode's end).
@@ -47,7 +47,7 @@ class Transitions(NamedTuple):
     """B transitions, under the policy that took them: of a rollout, less the rows that only reset, or a minibatch."""
 
     obs: Any            # (B, *obs_shape), normalised; with memory the Sequences whose valid rows these are
-    actions: Tensor     # (B,) int64 or (B, A) float32, in the policy's unit
+    actions: Tensor     # (B,) or, of several choices, (B, K) int64; or (B, A) float32, in the policy's unit
     log_probs: Tensor   # (B,) of the actions
     advantages: Tensor  # (B,)
     targets: Tensor     # (B,) for the values: advantages plus the values of the rollout

@@ -6,7 +6,8 @@
       "run_id": "9f0c...",            which run it belongs to
       "generation": 200, "parent": "00000199-1a2b3c4d",
       "iteration": ..., "step": ..., "total_steps": ..., "finished": false,
-      "score": 312.4, "criterion": 312.4, "state_sha256": "...", "seconds": 96.1, "created": "2026-11-22T09:00:00Z",
+      "score": 312.4, "criterion": 312.4, "state_sha256": "...", "seconds": 96.1,
+      "created": "2026-11-22T09:00:00+00:00",
       "exact": true, "inexact": [], "versions": {"torch": "2.13.0", ...},
       "files": {"checkpoints/00000200-<sha8>.safetensors": {"size": ..., "sha256": ..., "md5": ...}, ...},
       "history": {"metrics/00000001-<sha8>.csv": {...}, ...},
@@ -71,7 +72,8 @@ class Manifest:
     earlier: what the manifests of the checkpoints before say, so that a list of many runs reads one manifest of each
         (`earlier_of`). A file of theirs that this manifest names too stands there as None.
     confirmed: the score that the run ended with (confirmation.py). It is empty while a finished run's score is still to
-        be measured, and None if there is nothing to measure: of an unfinished run, or one that version 0.1.0 finished.
+        be measured, and None if there is nothing to measure: of an unfinished run, of one
+        whose score_episodes is 0, or one that version 0.1.0 finished.
     score, criterion: of an evaluation at this step, if there was one: its mean, and what `best_by` makes of it.
     seconds: wall time of training up to here, over all sessions.
     exact, inexact: whether the run came here exactly, and if not, why.
@@ -125,7 +127,7 @@ class Manifest:
     @functools.cached_property
     def earlier_manifests(self) -> dict[str, tuple[FileRecord, Manifest]]:
         """What this one says of each manifest before, by its file's name: that file's record, and all but its history,
-        versions and `earlier`. None of them if the text makes no sense.
+        versions, `earlier` and `confirmed`. None of them if the text makes no sense.
         """
         known, found = {**self.history, **self.files}, {}
         try:

@@ -1,4 +1,4 @@
-"""Reading a run: its status, its files compared with their manifests, its policy's score."""
+"""`evaluate` and `record`: a policy's score, and one of its episodes."""
 
 from __future__ import annotations
 

@@ -42,7 +42,7 @@ class RunStatus(Result):
     iteration, step, state_sha256: of the newest checkpoint. score: of the newest that has one; best_score: of the best,
         which is the score that the run ended with, or before its end that of training's best evaluation.
     confirmed: how the score that the run ended with was measured (checkpoints/confirmation.py); None before its end,
-        and of a run that version 0.1.0 finished.
+        if score_episodes is 0, and of a run that version 0.1.0 finished.
     title: what people call the environment.
     pending: how many checkpoints are whole on this machine and not in the store.
     """

@@ -26,7 +26,8 @@ def why_not(backend: str, source: EnvironmentSource, spaces: Spaces) -> str | No
 
 
 def choose_backend(name: str, source: EnvironmentSource, spaces: Spaces) -> str:
-    """The backend of a new run: `auto` takes EnvPool if it is installed and has the environment.
+    """The backend of a new run: `auto` takes EnvPool if it is installed and has the environment, unless
+    that shows images.
 
     Raises UsageError if EnvPool is asked for and cannot step it.
     """

@@ -66,7 +66,8 @@ class VectorEnvironment(ABC):
     def send(self, group: slice, actions: np.ndarray) -> None:
         """Begins a step of one group.
 
-        actions: (n,) int64 choices or (n, action_dim) float32 vectors within the bounds, for the group's slots.
+        actions: (n,) int64 choices, (n, K) of several, or (n, action_dim) float32 vectors within the bounds, for the
+            group's slots.
         """
 
     @abstractmethod

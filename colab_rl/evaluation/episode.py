@@ -82,7 +82,7 @@ class Episode:
 
     @property
     def actions(self) -> np.ndarray:
-        """(T,) int64 choices or (T, action_dim) float32, as the environment took them."""
+        """(T,) int64 choices, (T, K) of several, or (T, action_dim) float32, as the environment took them."""
         columns = [self.series[name] for name in self.action_names]
         if len(columns) == 1 and np.issubdtype(columns[0].dtype, np.integer):
             return columns[0]

@@ -75,7 +75,8 @@ class Network(nn.Module):
         return recorded(self, obs)
 
     def acting(self) -> Function:
-        """`forward` with the parameters of now, from and to float32 arrays. A row does not depend on other rows.
+        """`forward` with the parameters of now, from arrays of observations to float32 arrays. A row does not depend on
+        other rows.
 
         Each row is a batch of its own: how a product of several rows is rounded depends on how many there are.
         """

@@ -18,7 +18,8 @@ class TrainingResult:
 
     best_score: mean return of the best checkpoint (see `best_by`) that this machine or the store holds: of `confirmed`
         if the run has ended, else of the evaluation that training made there.
-    confirmed: the score that the run ended with, None before its end.
+    confirmed: the score that the run ended with; None before its end, if score_episodes is 0, and of a run that version
+        0.1.0 finished.
     signal_number: the signal that stopped it early, None if none did.
     pending: checkpoints that the store does not hold yet; store_error: why.
     folder, store: where the run is on this machine and beyond it.

@@ -15,7 +15,9 @@ from helpers import TINY, comes
 from colab_rl import UsageError, status, sweep, train
 from colab_rl.cli import main
 from colab_rl.commands import sweep as command
+from colab_rl.runs.places import Places
 from colab_rl.settings import parse_settings
+from colab_rl.views.report.settings_table import command_of
 
 SETTINGS = parse_settings(TINY)
 ARGUMENTS = ["sweep", "walk", "--env", "CartPole-v1", "--vary", "learning_rate=3e-4,1e-3", "--set", *TINY,
@@ -74,6 +76,10 @@ def test_a_sweep_whose_driver_is_killed_goes_on_exactly_and_trains_no_run_twice(
         result = train("best", origin="walk", root=root, store="none")
     rate = json.loads((root / "best" / "run.json").read_text())["config"]["learning_rate"]
     assert rate == best["settings"]["learning_rate"]
+    words = command_of(Places(root).require("best")).split()  # as its report has it
+    again = train("again", env="CartPole-v1", settings=parse_settings(words[words.index("--set") + 1:]), root=root,
+                  store="none", backend=words[words.index("--backend") + 1])
+    assert again.state_sha256 == result.state_sha256 and "--from" not in words
     assert result.state_sha256 == status(best["runs"][0], root=root, store="none")[0].state_sha256
     stacked = {"wrappers": '["FrameStackObservation(stack_size=2)"]'}
     assert train("stacked", origin="walk", settings=stacked, root=root, store="none").finished

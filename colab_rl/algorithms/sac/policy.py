@@ -19,7 +19,7 @@ LOG_STD_LOW, LOG_STD_HIGH = -10.0, 2.0  # beyond which it gets no gradient
 class SquashedGaussianPolicy(nn.Module):
     """Mean and log standard deviation from one network (Haarnoja et al. 2018, arXiv:1812.05905).
 
-    Actions in the policy's unit lie in (-1, 1), which is half of the environment's range.
+    Actions in the policy's unit lie in (-1, 1), which stands for the whole of the environment's range.
     """
 
     def __init__(self, spaces: Spaces, network: Callable[[int, float], Network]):

@@ -40,8 +40,8 @@ from colab_rl.environments.spaces import Spaces
 from colab_rl.networks.base import accumulate
 
 # Multiplications between hidden layers in a minibatch from which `--device auto` takes a GPU: those of 64-64 and 256
-# rows. An H100 takes their gradient step in a quarter of the time of a core beside it, and that of 400-300 in a
-# twentieth (docs/results.md). Smaller networks and other GPUs were not measured.
+# rows. An H100 takes their gradient step in a fifth of the time of a core beside it, and that of 400-300 in a
+# sixteenth (docs/results.md). Smaller networks and other GPUs were not measured.
 GPU_FROM = 64 * 64 * 256
 
 

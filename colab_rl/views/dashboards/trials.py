@@ -140,7 +140,7 @@ def first_at(curve: np.ndarray, target: float, unit: int) -> float | None:
 
 
 def reached_words(trial: TrialCurves, target: float) -> str:
-    """`3 of 5 runs, the middle one after 120,000 steps`."""
+    """`3 of 5 runs, half of them by 120,000 steps`."""
     steps = [first_at(curve, target, 0) for curve in trial.curves]
     known = sorted(step for step in steps if step is not None)
     words = f"{len(known)} of {len(steps)} run{'s' if len(steps) > 1 else ''}"

@@ -62,7 +62,8 @@ def command_of(identity: Identity) -> str:
     kwargs = [f"{name}={as_text(value)}" for name, value in identity.env_kwargs.items()]
     words += ["--env-set", *kwargs] if kwargs else []
     words += ["--algo", identity.algorithm, "--backend", identity.backend, "--seed", str(config.get("seed"))]
-    words += ["--from", f"{identity.origin['run']}:{identity.origin['generation']}"] if identity.origin else []
+    if identity.origin and "run" in identity.origin:  # of a sweep it has the settings alone, and they follow
+        words += ["--from", "{run}:{generation}".format(**identity.origin)]
     changed = [f"{name}={as_text(value)}" for name, value in config.items()
                if name != "seed" and usual.get(name, NOT_THERE) != value]
     words += ["--set", *changed] if changed else []
