@@ -122,7 +122,7 @@ def train(run: str, *, env: EnvironmentSource | None = None, env_kwargs: Mapping
                 if not new or not remove_if_untrained(identity, places):
                     raise
                 again = f"; {CORRECT}" if isinstance(error, OwnCodeFault) else ""
-                raise type(error)(f"{error}; nothing was trained, so colab_rl removed {run}{again}") from error
+                raise type(error)(f"{error}; no trained state was saved, so colab_rl removed {run}{again}") from error
 
 
 def _say_if_mistyped(run: str, places: Places) -> None:
@@ -281,7 +281,9 @@ def _run(trainer: Trainer, algorithm: str, stop: StopRequest) -> None:
     except (Divergence, EnvironmentFault, OwnCodeFault, StorageError) as error:
         manifest, advice = trainer.manifest, "the same command continues from there"
         if manifest is None or manifest.generation == 1:
-            raise type(error)(f"{error}; no iteration was completed") from error
+            began = manifest.iteration if manifest else 0
+            raise type(error)(f"{error}; no iteration was completed" if trainer.iteration == began else
+                              f"after iteration {trainer.iteration:,}: {error}; no checkpoint was due yet") from error
         if isinstance(error, Divergence):
             advice = (f"try another setting from there, such as a smaller learning rate: train NEW "
                       f"--from {trainer.name}:{manifest.generation} --set learning_rate=...")

@@ -151,6 +151,7 @@ class Trainer:
     def run(self, stop: StopRequest) -> None:
         """Trains until finished or asked to stop; a checkpoint holds the state on return."""
         self._began, self._stop = time.perf_counter(), stop
+        begun_at = self.iteration
         if self.manifest is None or self.manifest.total_steps != self.total_steps:
             self.save()  # that the disk can be written shows before hours are spent, and an extension is kept
         watcher = self.recorder.watcher
@@ -166,8 +167,10 @@ class Trainer:
                     episode_return = f"return {row['episode/return']:.1f}, " if "episode/return" in row else ""
                     progress.set_postfix_str(episode_return + self._where(), refresh=False)
                     progress.update(min(self.step, self.total_steps) - min(before, self.total_steps))
+        # A score that failed in this session is left to a later one.
+        unscored = self.manifest is not None and self.manifest.confirmed == {} and self.iteration == begun_at
         if self.manifest is None or self.manifest.iteration != self.iteration or (
-                self.manifest.confirmed == {} and not self._stopping and not self._overtaken):
+                unscored and not self._stopping and not self._overtaken):
             self.save()
 
     def save(self) -> None:
@@ -198,7 +201,7 @@ class Trainer:
         history = {**(parent.history if parent else {}), **history}
         digest, before = state_sha256(state), self._known()
         criterion = result.criterion(self.config.best_by) if result else None
-        self.manifest = Manifest(
+        manifest = Manifest(
             run_id=recorder.run_id, generation=generation, parent=parent.stem if parent else None,
             iteration=self.iteration, step=self.step, total_steps=self.total_steps, finished=self.finished,
             score=float(result.returns.mean()) if result else None,
@@ -208,17 +211,14 @@ class Trainer:
             files=files, history=history,
             earlier=earlier_of(parent, {**files, **history}, self.config.keep_last, self.config.keep_every))
         if self.finished and self.config.score_episodes:
-            self.manifest = dataclasses.replace(self.manifest, confirmed=self._confirmed(self.manifest, before))
-        try:
-            recorder.local.commit(self.manifest, contents)
-        except ColabRLError:
-            self.manifest = parent
-            raise
+            manifest = dataclasses.replace(manifest, confirmed=self._confirmed(manifest, before))
+        recorder.local.commit(manifest, contents)
+        self.manifest = manifest
         self._rows = []
-        self._verified[self.manifest.stem] = self.manifest
+        self._verified[manifest.stem] = manifest
         prune(recorder.local, self._verified, self.config.keep_last, self.config.keep_every)
         if self._pace:
-            self._pace.submit(self.manifest)
+            self._pace.submit(manifest)
         self._checkpoint_seconds += time.perf_counter() - started
 
     def _known(self) -> list[Manifest]:

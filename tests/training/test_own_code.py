@@ -105,8 +105,8 @@ def place(thing):
 def test_what_an_algorithm_raises_is_a_line_with_its_place_and_leaves_no_new_run(tmp_path, algorithm):
     (tmp_path / "store").mkdir()
     with pytest.raises(OwnCodeFault, match=rf"^algorithm {algorithm.name} .*{MISTAKES[algorithm]}.* ?"
-                       rf"{place(algorithm)}; .*nothing was trained, so colab_rl removed wrong; correct the code, then "
-                       "give the same command again$"):
+                       rf"{place(algorithm)}; .*no trained state was saved, so colab_rl removed wrong; "
+                       "correct the code, then give the same command again$"):
         train("wrong", env="CartPole-v1", algo=algorithm, total_steps=128, settings=SETTINGS, root=tmp_path / "runs",
               store=tmp_path / "store")
     assert snapshot(tmp_path / "store") == {} and not (tmp_path / "runs" / "wrong").exists()
