@@ -164,4 +164,4 @@ def attempt(work: Callable[..., Any], *arguments: Any) -> bytes:
         return b"!" + in_one_line(error).encode(errors="replace")
     if result is False:
         return b"n"
-    return b"d" + (b"" if result in (None, True) else pickle.dumps(result))
+    return b"d" + (b"" if result is None or result is True else pickle.dumps(result))

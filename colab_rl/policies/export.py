@@ -17,12 +17,11 @@ from colab_rl.checkpoints.serialization import serialize
 from colab_rl.environments import EnvironmentSource, channels_of, close_environment, describe, make_environment
 from colab_rl.environments.spaces import Spaces
 from colab_rl.errors import ColabRLError
-from colab_rl.evaluation.evaluator import Evaluator
 from colab_rl.evaluation.intervals import bootstrap_interval
 from colab_rl.machine import plain_torch
 from colab_rl.policies import card
 from colab_rl.policies.folder import CARD, EXAMPLE, ONNX, STATE
-from colab_rl.policies.load import describe_policy, load_algorithm
+from colab_rl.policies.load import describe_policy, evaluator_of, load_algorithm
 from colab_rl.policies.policy import session
 from colab_rl.progress import progress_bar
 from colab_rl.runs.identity import Identity
@@ -52,7 +51,7 @@ def contents_of(identity: Identity, checkpoint: Checkpoint, source: EnvironmentS
     spaces = describe(source)
     algorithm = load_algorithm(identity, checkpoint, spaces)
     with plain_torch(identity.threads):
-        score, seen = evaluated(algorithm, source, spaces)
+        score, seen = evaluated(algorithm, identity, source, spaces)
         graph, onnx, difference = _graph(algorithm, spaces, lambda: observations(source, spaces, seen))
     about = {**describe_policy(identity, checkpoint.manifest, spaces, score), "function": identity.trains_on_function,
              "channels": _channels(source), "license": "unknown", "onnx": onnx, "memory": algorithm.memory,
@@ -68,7 +67,8 @@ def contents_of(identity: Identity, checkpoint: Checkpoint, source: EnvironmentS
     return contents, about
 
 
-def evaluated(algorithm: Algorithm, source: EnvironmentSource, spaces: Spaces) -> tuple[dict[str, Any], np.ndarray]:
+def evaluated(algorithm: Algorithm, identity: Identity, source: EnvironmentSource, spaces: Spaces
+              ) -> tuple[dict[str, Any], np.ndarray]:
     """The score of `evaluate`, as Score takes it, and observations from its episodes."""
     acting, seen, room = algorithm.acting(), [], COMPARED * 7 // 10
     if spaces.observation.dtype == "uint8":
@@ -81,7 +81,7 @@ def evaluated(algorithm: Algorithm, source: EnvironmentSource, spaces: Spaces) -
             room -= len(seen[-1])
         return acting(obs, **memory)
 
-    with contextlib.closing(Evaluator(source, spaces)) as evaluator:
+    with contextlib.closing(evaluator_of(identity, source, spaces, EPISODES)) as evaluator:
         result = evaluator.evaluate(act, EPISODES, SEED, progress=True, memory=algorithm.memory)
     summary, (low, high) = result.summary(), bootstrap_interval(result.returns)
     return ({"mean": summary["mean"], "std": summary["std"], "episodes": summary["episodes"], "seed": SEED,

@@ -41,14 +41,19 @@ def evaluate_checkpoint(identity: Identity, checkpoint: Checkpoint, episodes: in
                         source: EnvironmentSource, recordings: int = 0) -> EvaluationResult:
     """See `evaluate`."""
     spaces = describe(source)
-    slots = 1 if identity.config["num_envs"] == 1 else episodes  # there may be no second instance of it
-    with plain_torch(identity.threads), contextlib.closing(Evaluator(source, spaces, slots)) as evaluator:
+    with (plain_torch(identity.threads),
+          contextlib.closing(evaluator_of(identity, source, spaces, episodes)) as evaluator):
         algorithm = load_algorithm(identity, checkpoint, spaces)
         for reason in evaluator.check_repeats():
             say(f"{reason}: the same seed may give another return another time")
         with guarded(identity.algorithm, identity.config.get("network", "auto"), "; nothing was written"):
             return evaluator.evaluate(algorithm.acting(), episodes, seed, progress=True,
                                       record=recordings, values=algorithm.values, memory=algorithm.memory)
+
+
+def evaluator_of(identity: Identity, source: EnvironmentSource, spaces: Spaces, episodes: int) -> Evaluator:
+    """An Evaluator for a run's policies. If the run has one environment, so has this: there may be no second one."""
+    return Evaluator(source, spaces, 1 if identity.config["num_envs"] == 1 else episodes)
 
 
 def record_checkpoint(identity: Identity, checkpoint: Checkpoint, seed: int, source: EnvironmentSource) -> Episode:

@@ -14,6 +14,7 @@ from colab_rl.environments import channels_of, describe, make_environment
 from colab_rl.environments.gymnasium_vector import GymnasiumVectorEnvironment
 from colab_rl.environments.known.registry import KNOWN, bipedal_walker, car_racing, classic, lunar_lander, shown_of
 from colab_rl.environments.make import configured
+from colab_rl.environments.threshold import score_threshold
 from colab_rl.evaluation.replay import record_episode
 
 IDS = {"BipedalWalker-v3": bipedal_walker.CHANNELS, "BipedalWalkerHardcore-v3": bipedal_walker.CHANNELS,
@@ -136,3 +137,8 @@ def test_the_parts_of_a_race_hold_if_frames_are_skipped():
     parts = car_racing.CONTINUOUS.reward_parts({"reward": reward, "track_visited": visited})
     assert np.allclose(sum(parts.values()), reward) and parts["off_field"].tolist() == [0, 0, -100]
     assert np.allclose(parts["time"], [-0.2, -0.2, -0.1]) and np.allclose(parts["tiles"], [10, 10, 0])
+
+
+def test_an_id_with_its_module_is_solved_at_the_same_score():
+    assert score_threshold("gymnasium:BipedalWalker-v3") == score_threshold("BipedalWalker-v3") == 300
+    assert score_threshold("nowhere:Nothing-v0") is None

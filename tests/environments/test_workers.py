@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pickle
 import signal
 import subprocess
 import sys
@@ -30,6 +31,7 @@ from stepping import (
 from colab_rl.algorithms.action_range import ActionRange
 from colab_rl.environments import describe
 from colab_rl.environments.gymnasium_vector import GymnasiumVectorEnvironment
+from colab_rl.environments.worker import attempt
 from colab_rl.errors import EnvironmentFault
 
 # The environments defined below reach the workers by value, as those of a notebook's cell do.
@@ -174,3 +176,9 @@ def test_actions_reach_the_environment_scaled_and_clipped(dtype):
         envs.reset()
         seen = envs.step(actions.to_environment(np.array([[-1, 1], [0, 0], [9, -9], [0.5, -0.5]], np.float32)))
         np.testing.assert_allclose(seen.observations, [[-3, 10], [-1, 5], [1, 0], [0, 2.5]])
+
+
+def test_a_worker_may_answer_with_an_array():
+    """As a drawing's terrain may be one. An array has no truth of its own."""
+    assert pickle.loads(attempt(lambda: np.zeros(3))[1:]).tolist() == [0, 0, 0]
+    assert attempt(lambda: None) == attempt(lambda: True) == b"d" and attempt(lambda: False) == b"n"

@@ -13,7 +13,7 @@ import safetensors.numpy
 from gymnasium import spaces
 from helpers import TINY
 
-from colab_rl import UsageError, evaluate, record, render, status, train
+from colab_rl import UsageError, evaluate, export, record, render, status, train
 from colab_rl.settings import parse_settings
 
 pytestmark = pytest.mark.usefixtures("one_core")
@@ -188,6 +188,7 @@ def test_a_run_with_one_environment_never_has_a_second_one(tmp_path, algo):
     assert record("one", env=One, seed=1, **places).total_return == result.returns[1]
     assert render("one", env=One, seconds=0.2, seed=2, **places).returns.popitem()[1] == result.returns[2]
     render("one", env=One, form="evolution", seconds=0.2, **places)
+    assert export("one", env=One, out=tmp_path / "exported", **places)
 
 
 def test_an_evaluation_makes_no_more_environments_than_it_has_episodes(tmp_path):

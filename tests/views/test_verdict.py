@@ -8,6 +8,7 @@ import re
 
 import numpy as np
 import pytest
+from gymnasium.envs.classic_control import CartPoleEnv
 from helpers import TINY, make_line
 
 import colab_rl
@@ -80,3 +81,21 @@ def test_a_report_opens_with_the_verdict_and_ends_with_the_command_that_makes_th
                            backend=words[words.index("--backend") + 1], seed=words[words.index("--seed") + 1],
                            settings=parse_settings(words[words.index("--set") + 1:]), root=tmp_path)
     assert again.state_sha256 == result.state_sha256
+
+
+class Generous(CartPoleEnv):
+    """Each step is worth a hundred."""
+
+    def step(self, action):
+        observation, reward, *rest = super().step(action)
+        return observation, 100 * reward, *rest
+
+
+def test_in_a_comparison_an_environment_is_for_the_runs_that_train_on_a_function(tmp_path):
+    settings = {**parse_settings(TINY), "score_episodes": 0}
+    for name, env in (("own", lambda: Generous()), ("pole", "CartPole-v1")):
+        colab_rl.train(name, env=env, backend="gymnasium", total_steps=256, settings=settings, root=tmp_path)
+    page = html.unescape(build_page(["own", "pole"], episodes=2, env=lambda: Generous(), root=tmp_path))
+    scores = [colab_rl.evaluate(name, env=env, episodes=2, root=tmp_path).returns.mean()
+              for name, env in (("own", lambda: Generous()), ("pole", None))]
+    assert scores[0] >= 500 > scores[1] and all(f"{score:.1f}" in page for score in scores)

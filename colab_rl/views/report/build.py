@@ -110,7 +110,7 @@ def _page_of(names: Sequence[str], places: Places, checkpoint: str | int, episod
         raise UsageError(f"episodes must be between 0 and 1,000,000, not {episodes}")
     named: dict[str, tuple[str, Subject]] = {}
     for name in names:
-        subject = _subject_of(name, checkpoint, env, places)
+        subject = _subject_of(name, checkpoint, env, places, alone=len(names) == 1)
         named.setdefault(subject.label, (name, subject))  # `walker` and `walker:best` are one checkpoint
     subjects = [subject for _, subject in named.values()]
     missing = [sentence for subject in subjects for sentence in subject.history.missing]
@@ -139,7 +139,9 @@ def _differ_in_seeds_alone(subjects: Sequence[Subject]) -> bool:
     return len(made) > 2 and all(one == made[0] for one in made)
 
 
-def _subject_of(name: str, checkpoint: str | int, env: EnvironmentSource | None, places: Places) -> Subject:
+def _subject_of(name: str, checkpoint: str | int, env: EnvironmentSource | None, places: Places, alone: bool
+                ) -> Subject:
+    """env: of several runs, it is for those that train on a function."""
     run, _, which = name.partition(":")
     history = History(places.require(run), places)
     found: Checkpoint | None = None
@@ -152,7 +154,7 @@ def _subject_of(name: str, checkpoint: str | int, env: EnvironmentSource | None,
             history.missing.append(f"{run}:{which or checkpoint} cannot be shown: {error}")
     source: EnvironmentSource | None = None
     try:
-        source = history.identity.environment(env, "report")
+        source = history.identity.environment(env if alone or history.identity.trains_on_function else None, "report")
         describe(source)
     except ColabRLError as error:
         history.missing.append(f"{run} cannot be played here: {error}")
