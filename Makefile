@@ -57,9 +57,11 @@ notebooks:
 	$(BIN)/python -m pip install -q -c constraints.txt -r requirements-dev.txt
 	touch $@
 
-# Torch as in .venv: the image has it from a file of its own. Box2D, EnvPool and colab_rl are left to the notebooks.
+# Python as in the image, if it is here. Torch as in .venv: the image has it from a file of its own. Box2D, EnvPool and
+# colab_rl are left to the notebooks.
 .venv-colab/ready: requirements.txt constraints.txt $(IMAGE) | .venv/ready-dev
-	$(BIN)/python -m venv --clear .venv-colab
+	$(or $(shell PYENV_VERSION=3.13 python3.13 -c 'import sys; print(sys.executable)' 2>/dev/null),$(BIN)/python) \
+	  -m venv --clear .venv-colab
 	.venv-colab/bin/python -m pip install -q "$$(grep ^torch== constraints.txt)"
 	grep -v -e ^torch -e ^box2d requirements.txt \
 	  | .venv-colab/bin/python -m pip install -q -c $(IMAGE) -r /dev/stdin ipykernel

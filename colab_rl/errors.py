@@ -54,12 +54,18 @@ class StorageRefused(StorageError):
 
 @contextlib.contextmanager
 def warnings_raise_nothing() -> Iterator[None]:
-    """While entered, no warning is an exception, as `-W error` has it: importing Box2D crashes Python by one."""
-    if not any(one[0] == "error" for one in warnings.filters):
+    """While entered, no warning is an exception, as `-W error` has it: importing Box2D crashes Python by one.
+
+    What is no exception stays as it is. IPython makes one of a category of its own, and to show all others for that
+    would put a red box into each notebook.
+    """
+    raised = [one[2] for one in warnings.filters if one[0] == "error"]
+    if not raised:
         yield
         return
     with warnings.catch_warnings():
-        warnings.simplefilter("default")
+        for category in raised:
+            warnings.simplefilter("default", category)
         yield
 
 
