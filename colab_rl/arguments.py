@@ -27,7 +27,8 @@ def checked(function: Callable[P, R]) -> Callable[P, R]:
 
     @functools.wraps(function)
     def call(*arguments: P.args, **options: P.kwargs) -> R:
-        for name, value in signature.bind(*arguments, **options).arguments.items():
+        bound = signature.bind(*arguments, **options)
+        for name, value in bound.arguments.items():
             parameter = signature.parameters[name]
             if parameter.kind not in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
                 allowed = _types(parameter.annotation, function)
@@ -36,8 +37,9 @@ def checked(function: Callable[P, R]) -> Callable[P, R]:
                     made = "a function" in words and hasattr(value, "reset") and hasattr(value, "step")
                     hint = f": give what makes it, such as {name}=lambda: ..." if made else ""
                     raise UsageError(f"{name} is {' or '.join(words)}, not {value!r}{hint}")
+                bound.arguments[name] = _as_whole(value, allowed)
         with warnings_raise_nothing():
-            return function(*arguments, **options)
+            return function(*bound.args, **bound.kwargs)
 
     return call
 
@@ -70,6 +72,12 @@ def _is_a(value: Any, kind: Any) -> bool:
         return (isinstance(value, Sequence) and not isinstance(value, str)
                 and all(_is_a(one, inside[0]) for one in value))
     return isinstance(value, bare)
+
+
+def _as_whole(value: Any, allowed: list[Any]) -> Any:
+    """A number as an int if no float is allowed, since `range` takes no 1e2; anything else as it is."""
+    is_number = isinstance(value, numbers.Real) and not isinstance(value, bool)
+    return int(value) if is_number and int in allowed and float not in allowed else value
 
 
 def _word(kind: Any) -> str:

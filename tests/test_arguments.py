@@ -1,11 +1,16 @@
 """Arguments of the wrong type, as a form's fields may have them, end in a sentence."""
 
+from typing import Any
+
 import numpy as np
 import pytest
+from helpers import TINY
 
-from colab_rl import UsageError, bench, evaluate, push, render, report, status, train, verify
+from colab_rl import UsageError, bench, evaluate, push, render, report, status, sweep, train, verify
+from colab_rl.arguments import checked
 from colab_rl.colab import session
 from colab_rl.colab.cells import choose_run, set_up, show_dashboards, train_live
+from colab_rl.settings import parse_settings
 
 
 @pytest.mark.parametrize(("call", "sentence"), [
@@ -46,3 +51,25 @@ def test_the_sentence(call, sentence, tmp_path, monkeypatch):
 def test_what_a_number_is_elsewhere_is_one_here(tmp_path):
     with pytest.raises(UsageError, match="no run 'a'"):
         evaluate("a", episodes=np.int64(3), seed=np.int64(0), root=tmp_path, store="none")
+
+
+@pytest.mark.parametrize("number", [100.0, np.float64(1e2), np.int64(100)])
+def test_a_whole_number_arrives_as_an_int_and_the_rest_as_it_was(number):
+    @checked
+    def function(a: int, b: int | None, *rest: Any, c: str | int = 0, d: float = 0.5, e: int | float = 0,
+                 **options: Any) -> tuple:
+        return a, b, rest, c, d, e, options
+
+    found = function(number, None, number, 2.0, c=number, d=number, e=number, f=number)
+    assert found == (100, None, (100, 2.0), 100, 100, 100, {"f": 100})
+    assert type(found[0]) is type(found[3]) is int
+    assert all(value is number for value in (found[2][0], *found[4:6], found[6]["f"]))
+    assert function(b=number, a=3.0) == (3, 100, (), 0, 0.5, 0, {})
+
+
+def test_a_whole_float_is_a_number_of_episodes_and_a_seed(tmp_path):
+    train("a", env="CartPole-v1", total_steps=1e2, seed=3.0, root=tmp_path, store="none",
+          settings={**parse_settings(TINY), "score_episodes": 0})
+    assert len(evaluate("a", episodes=2e0, root=tmp_path, store="none").returns) == 2
+    with pytest.raises(UsageError, match="CartPole-v1 takes no keyword argument 'x'"):
+        sweep("s", env="CartPole-v1", env_kwargs={"x": 1}, seeds=3.0, root=tmp_path, store="none")
