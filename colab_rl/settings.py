@@ -88,7 +88,7 @@ def to_json(config: Config) -> dict[str, Any]:
 
 
 def as_text(value: Any) -> str:
-    """A setting's value as `--set` takes it. `parse_keywords` reads the same text."""
+    """A setting's value as `--set` takes it."""
     if isinstance(value, list | tuple):
         names = not value or any(isinstance(part, str) for part in value)
         return json.dumps(list(value)) if names else ",".join(map(str, value))
@@ -109,11 +109,16 @@ def parse_keywords(assignments: list[str]) -> dict[str, Any]:
     """`["continuous=False", "gravity=-5"]` as a dict: values as Python or JSON writes them, else text."""
     def value_of(text: str) -> Any:
         for read in (ast.literal_eval, json.loads):
-            with contextlib.suppress(ValueError, SyntaxError, MemoryError, RecursionError):
+            with contextlib.suppress(TypeError, ValueError, SyntaxError, MemoryError, RecursionError):
                 return read(text)
         return text
 
     return {name: value_of(value) for name, value in _assigned(assignments, "--env-set").items()}
+
+
+def keyword_text(value: Any) -> str:
+    """An environment's keyword argument as `--env-set` takes it: `parse_keywords` reads the same value back."""
+    return json.dumps(value, ensure_ascii=False)  # Python, which reads it first, knows no pairs of \u escapes
 
 
 def _assigned(assignments: list[str], option: str) -> dict[str, str]:
@@ -166,7 +171,7 @@ def _converted(value: Any, kind: Any) -> Any:
     if typing.get_origin(kind) is tuple:
         if isinstance(value, str):
             value = [part for part in value.strip("[]() ").split(",") if part.strip()]
-        return tuple(_converted(part, int) for part in value)
+        return tuple(_converted(part, typing.get_args(kind)[0]) for part in value)
     if kind is bool:
         words = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
         if isinstance(value, str) and value.lower() in words:
@@ -198,7 +203,8 @@ def _type_name(kind: Any) -> str:
     if kind == tuple[str, ...]:
         return 'a list of texts such as ["GrayscaleObservation"]'
     if typing.get_origin(kind) is tuple:
-        return "whole numbers such as 64,128,256"
+        is_float = typing.get_args(kind)[0] is float
+        return "numbers such as 0.9,0.999" if is_float else "whole numbers such as 64,128,256"
     return {int: "a whole number", float: "a number", bool: "true or false", str: "a word"}[kind]
 
 

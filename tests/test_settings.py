@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
+import shlex
 
 import pytest
 
 from colab_rl.algorithms.ppo.config import PPOConfig
 from colab_rl.algorithms.registry import ALGORITHMS, OTHER_NAMES, algorithm_class, make_config, preset
 from colab_rl.errors import UsageError, near
-from colab_rl.settings import as_text, parse_settings, to_json
+from colab_rl.settings import Config, as_text, keyword_text, parse_keywords, parse_settings, setting, to_json
 
 PRESETS = {(env_id, name): settings for name, algorithm in ALGORITHMS.items()
            for env_id, settings in algorithm.presets.items()}
@@ -175,6 +177,28 @@ def test_a_value_as_text_is_read_back_as_the_same(name, value):
     config = make_config("ppo", {name: value})
     assert getattr(make_config("ppo", {name: as_text(getattr(config, name))}), name) == value
     assert getattr(make_config("ppo", {name: as_text(to_json(config)[name])}), name) == value
+
+
+def test_a_setting_of_an_own_algorithm_holds_several_numbers():
+    @dataclasses.dataclass(frozen=True, kw_only=True)
+    class Own(Config):
+        betas: tuple[float, ...] = setting((0.9, 0.999), "of Adam", low=0, high=1)
+
+    assert Own().betas == (0.9, 0.999) and Own(betas=as_text((0.5, 1.0))).betas == (0.5, 1.0)
+    assert Own(**to_json(Own())) == Own() and type(Own(betas="[0, 1]").betas[0]) is float
+    for wrong in ("0.9,x", "none", 0.9, [True]):
+        with pytest.raises(UsageError, match=r"setting betas takes numbers such as 0\.9,0\.999, not "):
+            Own(betas=wrong)
+    with pytest.raises(UsageError, match=r"betas = 1\.5 is out of range"):
+        Own(betas="0.5,1.5")
+
+
+@pytest.mark.parametrize("value", [
+    [5], "5", "true", "None", " a b ", "", "it's \"x\"\n\\", "8x8", "ä€\U0001f600\x7f\u2028", [], ["a", None, True], {},
+    {"5": [1.0, "1"]}, True, None, 5, 1e-9, -5.0, math.inf, [-math.inf]], ids=repr)
+def test_a_keyword_argument_as_text_is_read_back_as_the_same(value):
+    found = parse_keywords(shlex.split(shlex.join([f"name={keyword_text(value)}"])))["name"]
+    assert found == value and type(found) is type(value)
 
 
 def test_every_setting_that_a_foreign_name_leads_to_is_one():

@@ -94,8 +94,8 @@ def test_a_run_json_without_keyword_arguments_is_read(tmp_path):
 
 def test_the_command_line_reads_values_as_python_or_json_write_them(tmp_path):
     given = {"a=False": False, "b=true": True, "c=-1.5": -1.5, "d=text": "text", "e=[1, 2]": [1, 2], "f=None": None,
-             "g=null": None, 'h={"x": 1}': {"x": 1}, "i=": ""}
-    assert parse_keywords(list(given)) == dict(zip("abcdefghi", given.values(), strict=True))
+             "g=null": None, 'h={"x": 1}': {"x": 1}, "i=": "", "j={{}}": "{{}}", "k={[1]: 2}": "{[1]: 2}"}
+    assert parse_keywords(list(given)) == dict(zip("abcdefghijk", given.values(), strict=True))
     arguments = ["--root", str(tmp_path), "--store", "none", "train", "lander"]
     assert main([*arguments, "--env", "LunarLander-v3", "--env-set", "continuous=True", "gravity=-5", "--total-steps",
                  "64", "--set", *TINY]) == 0

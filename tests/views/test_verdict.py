@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import html
 import re
+import shlex
 
 import numpy as np
 import pytest
@@ -12,11 +13,12 @@ from gymnasium.envs.classic_control import CartPoleEnv
 from helpers import TINY, make_line
 
 import colab_rl
+from colab_rl.runs.identity import Identity
 from colab_rl.runs.places import Places
-from colab_rl.settings import parse_settings
+from colab_rl.settings import parse_keywords, parse_settings
 from colab_rl.views.report import build_page
 from colab_rl.views.report.films import telling_episodes
-from colab_rl.views.report.settings_table import command_of
+from colab_rl.views.report.settings_table import command_of, made_of
 from colab_rl.views.report.verdict import NO_GOAL, NOT_SOLVED, NOT_SURE, SOLVED, Judged, verdict_of
 
 SHOWN, NEWEST = (one.manifest for one in make_line(2))
@@ -60,6 +62,16 @@ def test_the_median_and_the_first_mishap_are_filmed_or_the_worst():
     assert telling_episodes(judged([5.0, 1.0, 4.0, 3.0, 2.0], [4, 1])) == {
         "the median episode": 3, "the first of 2 falls": 1}
     assert telling_episodes(judged([5.0, 1.0, 4.0, 3.0, 2.0])) == {"the median episode": 3, "the worst episode": 1}
+
+
+def test_the_command_gives_the_environment_the_same_keyword_arguments():
+    given = {"stiffness": [5], "size": "5", "flat": "true", "level": "8x8", "gravity": -9.8, "continuous": True}
+    identity = Identity(name="pole", run_id="1", created="", env_id="Pole-v1", algorithm="ppo", backend="gymnasium",
+                        device="cpu", threads=1, config={"seed": 0}, spaces={}, versions={}, env_kwargs=given)
+    words = shlex.split(command_of(identity))
+    assert parse_keywords(words[words.index("--env-set") + 1:words.index("--algo")]) == given
+    [(_, [shown]), *_] = made_of([(identity, None)]).table.rows
+    assert shown.startswith('Pole-v1 stiffness=[5] size="5" flat="true"')
 
 
 def test_a_report_opens_with_the_verdict_and_ends_with_the_command_that_makes_the_run(tmp_path):

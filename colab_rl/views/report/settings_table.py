@@ -12,7 +12,7 @@ from colab_rl.algorithms.registry import make_config, preset
 from colab_rl.checkpoints import Manifest
 from colab_rl.errors import ColabRLError
 from colab_rl.runs.identity import Identity
-from colab_rl.settings import as_text, to_json
+from colab_rl.settings import as_text, keyword_text, to_json
 from colab_rl.views.dashboards.comparison import Table
 
 OWN = " (not the preset's)"
@@ -59,7 +59,7 @@ def command_of(identity: Identity) -> str:
     words = ["python", "-m", "colab_rl", "train", identity.name]
     named = identity.env_path if identity.trains_on_function else identity.env_id
     words += ["--env", named] if named else []
-    kwargs = [f"{name}={as_text(value)}" for name, value in identity.env_kwargs.items()]
+    kwargs = [f"{name}={keyword_text(value)}" for name, value in identity.env_kwargs.items()]
     words += ["--env-set", *kwargs] if kwargs else []
     words += ["--algo", identity.algorithm, "--backend", identity.backend, "--seed", str(config.get("seed"))]
     if identity.origin and "run" in identity.origin:  # of a sweep it has the settings alone, and they follow
@@ -78,7 +78,7 @@ def _facts(identity: Identity, newest: Manifest | None) -> dict[str, str]:
              for name, value in identity.config.items()}
     versions = (newest.versions if newest else None) or identity.versions
     code = versions.get("code")
-    given = [f"{name}={as_text(value)}" for name, value in identity.env_kwargs.items()]
+    given = [f"{name}={keyword_text(value)}" for name, value in identity.env_kwargs.items()]
     return {"environment": " ".join([identity.env_id, *given]), "algorithm": identity.algorithm,
             "backend": identity.backend,
             "device": identity.device, "begun": identity.created, **facts,
