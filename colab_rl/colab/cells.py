@@ -32,6 +32,7 @@ from colab_rl.progress import Dispensable, how_far
 from colab_rl.runs.identity import TENSORBOARD
 from colab_rl.runs.places import Places
 from colab_rl.runs.survey import survey
+from colab_rl.settings import Config, one_setting
 from colab_rl.storage import Storage, open_store
 from colab_rl.views.live import LivePlot
 
@@ -286,7 +287,8 @@ def choose_run(run: str, store: str = "", root: str | os.PathLike | None = None)
     """Shows the runs there are; returns the one to look at and its store.
 
     That is the run of that name, or the one that was saved last if `run` is empty. If there is no run at all, it is the
-    trained example that comes with the package. Raises UsageError if there are runs and none of that name.
+    trained example that comes with the package. Raises UsageError if there are runs and none of that name, ColabRLError
+    if `run` is empty and no run can be read.
     """
     place = session.connect(store) or ""
     names = show_runs(place or None, root)
@@ -296,6 +298,9 @@ def choose_run(run: str, store: str = "", root: str | os.PathLike | None = None)
         unpack_example(places.root)
         print(f"so this shows {EXAMPLE}: not a run of yours but a trained example that comes with colab_rl")
         return EXAMPLE, "none"
+    if not run and not names:  # `show_runs` has said of each what is wrong
+        raise ColabRLError(f"there is no run to show: {', '.join(places.names())} cannot be read; nothing was changed; "
+                           "restore a whole copy of what is damaged, or train another run with 01_train.ipynb")
     run = run or (own or names)[0]
     places.require(run)
     print(f"shown below: {run}")
@@ -316,8 +321,9 @@ def train_live(run: str, store: str = "", root: str | os.PathLike | None = None,
     settings = settings or {}
     algo = register_algorithm(algo) if isinstance(algo, type) else algo
     run = run_to_train(run, Places(root, store or None, make_store=True), env, algo, seed)
-    goal = settings.get("target_score") or score_threshold(env or DEFAULT_ENVIRONMENT)
-    plot = Dispensable(LivePlot(run, goal=float(goal) if goal is not None else None), "the live plot")
+    target = one_setting(Config, "target_score", settings.get("target_score"))
+    goal = score_threshold(env or DEFAULT_ENVIRONMENT) if target is None else target
+    plot = Dispensable(LivePlot(run, goal=goal), "the live plot")
     try:
         result = train(run, store=store or None, root=root, watcher=plot, env=env, algo=algo, seed=seed,
                        settings=settings, **options)

@@ -57,9 +57,9 @@ def change_one_thing(run: str, change: str, checkpoint: str | int = "middle", st
                      root: str | os.PathLike | None = None, episodes: int = 100) -> Change:
     """Trains a branch of a finished run with another setting to its end; prints and returns the difference.
 
-    change: `setting=value`. checkpoint: where the branch begins, a generation, or `middle` for the one that is nearest
-    to half of the training. Raises ColabRLError if the run is not finished: two runs that were trained for different
-    times differ in more than one thing. Raises UsageError for a setting that the run has already.
+    change: `setting=value`. checkpoint: where the branch begins, `best`, `latest`, a generation, or `middle` for the
+    one that is nearest to half of the training. Raises ColabRLError if the run is not finished: two runs that were
+    trained for different times differ in more than one thing. Raises UsageError for a setting that the run has already.
     """
     settings = parse_settings([change])
     place = store or None
@@ -69,7 +69,11 @@ def change_one_thing(run: str, change: str, checkpoint: str | int = "middle", st
     newest = history.newest
     if newest is None or not newest.finished:
         raise ColabRLError(f"{run} is not finished: train it to its end first, then change one thing")
-    generation = _middle(history.checkpoints).generation if checkpoint == "middle" else int(checkpoint)
+    which = str(checkpoint).strip()
+    if which == "middle":
+        which = str(_middle(history.checkpoints).generation)
+    elif not re.fullmatch("best|latest|[0-9]+", which):
+        raise UsageError(f"checkpoint is middle, best, latest or a generation's number, not {checkpoint!r}")
     (name, value), = settings.items()
     kind = algorithm_class(identity.algorithm).config_class
     if name in identity.config and one_setting(kind, name, value) == one_setting(kind, name, identity.config[name]):
@@ -79,7 +83,7 @@ def change_one_thing(run: str, change: str, checkpoint: str | int = "middle", st
     points = [(step, value) for step, value in zip(curves.column("step"), curves.column("episode/return"), strict=True)
               if np.isfinite(value)]
     plot = Dispensable(LivePlot(branch, goal=score_threshold(identity.env_id), beside=(run, points)), "the live plot")
-    origin = None if places.find(branch) else f"{run}:{generation}"
+    origin = None if places.find(branch) else f"{run}:{which}"
     trained = colab_rl.train(branch, origin=origin, settings=settings, total_steps=newest.total_steps, store=place,
                              root=root, watcher=plot)
     plot.close()

@@ -149,7 +149,8 @@ def score_of(identity: Identity, checkpoint: Checkpoint, confirmed: Confirmation
         return None
     table = next(data for name, data in checkpoint.contents.items() if name.startswith(METRICS))
     row = [{}, *csv.DictReader(io.StringIO(table.decode()))][-1]
-    usual = None if identity.config.get("target_score") else identity.config.get("eval_episodes")
+    has_target = identity.config.get("target_score") is not None
+    usual = None if has_target else identity.config.get("eval_episodes")
     return {"mean": manifest.score, "std": float(row["evaluation/std"]) if "evaluation/std" in row else None,
             "episodes": int(row["evaluation/episodes"]) if "evaluation/episodes" in row else usual,
             "seed": EVALUATION_SEED, "low": None, "high": None}

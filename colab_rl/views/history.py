@@ -75,9 +75,10 @@ class History:
         self.checkpoints = manifests_in(self._tiers, self.missing.append)
         if not self.checkpoints:
             self.missing.append(f"{identity.name} has no checkpoint yet.")
+        target = identity.config.get("target_score")
         self.curves = Curves(identity.name, table_of(self._rows()), [
             Mark(manifest.generation, manifest.iteration, manifest.step, manifest.seconds, manifest.score)
-            for manifest in self.checkpoints], identity.config.get("target_score") or score_threshold(identity.env_id),
+            for manifest in self.checkpoints], score_threshold(identity.env_id) if target is None else target,
             identity.config.get("seed"))
         if self.checkpoints and not self.curves.has("evaluation/score"):
             self.missing.append(f"{identity.name} was not evaluated yet: evaluations come every "

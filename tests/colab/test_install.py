@@ -203,6 +203,16 @@ def test_who_has_runs_is_not_shown_the_example(tmp_path, capsys):
         choose_run("walker", "none", root)
 
 
+def test_if_no_run_can_be_read_a_line_says_so(tmp_path):
+    (tmp_path / "torn").mkdir()
+    (tmp_path / "torn" / "run.json").write_bytes(b"{")
+    with pytest.raises(ColabRLError, match="no run to show: torn cannot be read; nothing was changed; restore a whole"):
+        choose_run("", "none", tmp_path)
+    choose_run("walker", "none", tmp_path / "other")
+    (tmp_path / "torn").rename(tmp_path / "other" / "torn")
+    assert choose_run("", "none", tmp_path / "other")[0] == "example-walker"
+
+
 def test_a_run_goes_on_from_the_example(tmp_path, capsys):
     places = ["--root", str(tmp_path), "--store", "none"]
     choose_run("walker", "none", tmp_path)

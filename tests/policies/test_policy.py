@@ -4,6 +4,8 @@ import html.parser
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import gymnasium
 import numpy as np
@@ -12,6 +14,7 @@ from policy_kinds import KINDS
 
 from colab_rl import ColabRLError, UsageError, evaluate, load_policy, status, train
 from colab_rl.evaluation.intervals import bootstrap_interval
+from colab_rl.policies.load import score_of
 from colab_rl.policies.policy import Score, as_sampled
 
 OLD = Path(__file__).parents[1] / "data" / "runs-0.1.0"
@@ -107,6 +110,11 @@ def test_a_score_whose_episodes_chose_the_checkpoint_says_that_it_is_not_confirm
 
 def test_the_score_of_an_old_run_with_a_target_leaves_out_what_was_not_kept():
     assert str(Score(1.5, 0.25)) == "1.50 +- 0.25"
+    old = {"metrics/1.csv": b"evaluation/std\n0.25\n"}  # no column of how many episodes there were
+    for target, episodes in ((None, 20), (0.0, None), (300.0, None)):
+        identity: Any = SimpleNamespace(config={"target_score": target, "eval_episodes": 20})
+        checkpoint: Any = SimpleNamespace(manifest=SimpleNamespace(score=1.5), contents=old)
+        assert score_of(identity, checkpoint, None)["episodes"] == episodes
 
 
 @pytest.mark.parametrize(("obs", "said"), [

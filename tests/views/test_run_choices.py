@@ -164,6 +164,14 @@ def test_the_history_is_a_table(places, monkeypatch):
     assert len(table["step"]) == len(table["loss/policy"]) > 2 and (np.diff(table["step"]) > 0).all()
 
 
+@pytest.mark.parametrize(("target", "goal"), [(0.0, 0.0), (None, 475.0)])
+def test_the_goal_is_the_target_even_if_it_is_zero(tmp_path, target, goal):
+    colab_rl.train("zero", env="CartPole-v1", total_steps=64, settings={**SETTINGS, "target_score": target},
+                   root=tmp_path, store="none")
+    places = Places(tmp_path, "none")
+    assert History(places.require("zero"), places).curves.goal == goal
+
+
 def test_of_many_checkpoints_the_first_the_best_the_newest_and_the_shown_are_among_the_few(tmp_path):
     settings = {**SETTINGS, "checkpoint_every": 1, "eval_every": 1, "eval_episodes": 1, "keep_last": 12}
     colab_rl.train("many", env="CartPole-v1", total_steps=700, settings=settings, root=tmp_path, store="none")
