@@ -104,6 +104,8 @@ def sweep(sweep: str, *, env: EnvironmentSource | None = None, env_kwargs: Mappi
         record = Record(plan, lines)
         record.forget_unfinished(_folders(places))
         if (standing := record.result()).finished:
+            if standing.best_trial is not None:  # a kill may have come between the journal's last line and this
+                folder.write_best(record.best_content(standing.best_trial))
             return standing
         table: SweepWatcher = Dispensable(watcher, "the watcher") if watcher else TerminalTable(plan)
         with contextlib.closing(make_runner()) as runner, contextlib.closing(table):

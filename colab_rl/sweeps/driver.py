@@ -306,4 +306,4 @@ class Driver:
         score = self.record.iqm_of(trial)
         if score is not None and (self._best is None or score > self._best):
             self._best = score
-            self.folder.write_best(self.record.best_content(trial, score))
+            self.folder.write_best(self.record.best_content(trial))

@@ -102,16 +102,17 @@ class SweepFolder:
         return [line for line in lines.values() if isinstance(line, dict)]
 
     def begin_journal(self, lines: Iterable[Line]) -> None:
-        """Makes this machine's journal hold exactly these lines, so that more can follow."""
+        """Makes this machine's journal hold exactly these lines, so that more can follow. The store gets them too."""
         self.root.mkdir(parents=True, exist_ok=True)
         data = "".join(json.dumps(line) + "\n" for line in lines).encode()
         try:
-            if self.local.get(JOURNAL) == data:
-                return
+            before = self.local.get(JOURNAL)
         except NotFound:
-            if not data:
-                return
-        self.local.put(JOURNAL, data)
+            before = b""
+        if data != before:
+            self.local.put(JOURNAL, data)
+        if data:
+            self._send(JOURNAL)
 
     def add(self, line: Line) -> None:
         """Appends a line, durably here, and soon in the store. Raises StorageError."""

@@ -199,11 +199,11 @@ class Record:
             f"python -m colab_rl train NAME --from {self.plan.sweep} begins a run with its settings" if best else "",
             self._preset_line(best) if best else "", problems=problems)
 
-    def best_content(self, trial: int, score: float) -> Line:
+    def best_content(self, trial: int) -> Line:
         """best.json, if a trial is the best one (runs/best_settings.py)."""
         plan = self.plan
         algorithm, settings = plan.training_of(self.settings_of(trial) or {})
-        return {"sweep": plan.sweep, "trial": trial, "score": score, "env_id": plan.env_id,
+        return {"sweep": plan.sweep, "trial": trial, "score": self.iqm_of(trial), "env_id": plan.env_id,
                 "env_is_function": plan.env_is_function, "env_kwargs": plan.env_kwargs,
                 "algorithm": algorithm, "settings": settings}
 

@@ -5,7 +5,7 @@ import json
 import pytest
 from formula_runner import TOTAL, FormulaRunner, Killed, drive
 
-from colab_rl import ColabRLError, UsageError
+from colab_rl import ColabRLError, UsageError, sweep
 from colab_rl.runs.best_settings import best_settings
 from colab_rl.runs.places import Places
 from colab_rl.sweeps.driver import MOST_DEATHS, MOST_REFUSALS
@@ -169,3 +169,25 @@ def test_the_journal_and_the_plan_travel_to_the_store(tmp_path):
     assert result.finished and not {line["run"] for line in here.journal() if "run" in line} - {
         run for trial in result.trials for run in trial.runs}
     assert len(runner.submitted) < 6
+
+
+@pytest.mark.parametrize("left", [None, b'{"trial": 0}'], ids=["none", "of another trial"])
+def test_a_sweep_killed_after_its_last_run_gets_its_best_json_and_its_journal(tmp_path, left):
+    """The kill came before best.json was written, and before the store had the last line."""
+    root, store = tmp_path / "runs", tmp_path / "store"
+    store.mkdir()
+    folder = SweepFolder(Places(root, store), "walk")
+    result = drive(plan_of(), folder, FormulaRunner(score))
+    folder.close()
+    for trial in result.trials:
+        for run in trial.runs:
+            (root / run).mkdir()
+    journal, best = (folder.local.get(name) for name in ("journal.jsonl", "best.json"))
+    for storage in (folder.local, folder.remote):
+        storage.delete("best.json")
+        if left:
+            storage.put("best.json", left)
+    folder.remote.put("journal.jsonl", journal[:journal.index(b"\n") + 1])
+    assert sweep("walk", root=root, store=store).finished
+    for storage in (folder.local, folder.remote):
+        assert storage.get("best.json") == best and storage.get("journal.jsonl") == journal
