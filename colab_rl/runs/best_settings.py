@@ -8,11 +8,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from colab_rl.errors import StorageError
+from colab_rl.runs.identity import SWEEPS
 from colab_rl.runs.places import Places
 from colab_rl.storage import NotFound
 
-SWEEPS = "sweeps"        # the folder of all sweeps, in the root and in the store
-BEST_JSON = "best.json"  # of each
+BEST_JSON = "best.json"  # of each sweep
 
 
 @dataclass(frozen=True, kw_only=True)

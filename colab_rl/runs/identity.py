@@ -5,6 +5,7 @@
       run.json                  identity and config; written once
       checkpoints/  metrics/    each checkpoint's files; manifests are written last
     root/tensorboard/walker/    a view, rebuilt at will
+    root/sweeps/                plans and journals of sweeps; in the store too
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ from colab_rl.settings import Config
 from colab_rl.storage import FolderStorage, NotFound, Storage
 
 FORMAT = 2  # 1, of version 0.1.0, had no env_is_function
-TENSORBOARD = "tensorboard"
+TENSORBOARD, SWEEPS = OWN_FOLDERS = "tensorboard", "sweeps"  # no run can have these names
 # What follows `custom:` in the name of a function. An id such as `custom:Ant-v4` has a hyphen.
 QUALIFIED_NAME = re.compile(r"custom:(\w+|<\w+>)(\.(\w+|<\w+>))*")
 RUN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}")
@@ -152,7 +153,10 @@ def write_identity(identity: Identity, local: FolderStorage, remote: Storage | N
 
 def check_run_name(name: str) -> None:
     """Raises UsageError for what cannot be the name of a run's folder everywhere."""
-    if not RUN_NAME.fullmatch(name) or name == TENSORBOARD:
+    if name in OWN_FOLDERS:
+        raise UsageError(f"{name!r} cannot name a run: colab_rl keeps its own files in a folder of that name; choose "
+                         "another name")
+    if not RUN_NAME.fullmatch(name):
         run, colon, which = str(name).partition(":")
         hint = (f"; for checkpoint {which} of {run}, evaluate, render and export take --checkpoint {which}, and a new "
                 f"run takes --from {name}") if colon and RUN_NAME.fullmatch(run) else ""

@@ -39,3 +39,14 @@ def test_what_is_no_name_is_refused_with_the_rule(tmp_path, capsys, name):
     assert main(["train", "--env", "CartPole-v1", "--root", str(tmp_path), "--store", "none", "--", name]) == 2
     assert "at most 100 letters, digits, '-', '_' and '.', a letter or digit first" in capsys.readouterr().err
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("name", ["sweeps", "tensorboard"])
+def test_the_folders_beside_the_runs_name_no_run_and_are_not_deleted(tmp_path, capsys, name):
+    (tmp_path / name / "walk").mkdir(parents=True)
+    (tmp_path / name / "walk" / "plan.json").write_bytes(b"{}")
+    for arguments in (["train", name, "--env", "CartPole-v1"], ["delete", name, "--yes"]):
+        assert main([*arguments, "--root", str(tmp_path), "--store", "none"]) == 2
+        assert f"'{name}' cannot name a run: colab_rl keeps its own files in a folder of that name" \
+            in capsys.readouterr().err
+    assert [path.name for path in tmp_path.rglob("*")] == [name, "walk", "plan.json"]

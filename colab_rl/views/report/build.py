@@ -20,7 +20,7 @@ from colab_rl.errors import ColabRLError, StorageError, UsageError
 from colab_rl.evaluation.episode import Episode
 from colab_rl.policies.load import evaluate_checkpoint, find_checkpoint
 from colab_rl.progress import say
-from colab_rl.runs.best_settings import SWEEPS
+from colab_rl.runs.identity import SWEEPS
 from colab_rl.runs.places import Location, Places
 from colab_rl.storage import absolute_path
 from colab_rl.sweeps.trials import Record, record_of
