@@ -268,8 +268,7 @@ def _folders(places: Places) -> set[str]:
 
 def _say_how_long(plan: Plan, runs: int, source: EnvironmentSource, backend: str, slots: int, yes: bool) -> None:
     """Says how long the sweep will take. Raises UsageError if it has very many runs and nobody said yes."""
-    own = plan.settings_of(0) if not plan.searches else {
-        name: one.low if isinstance(one, Range) else one[0] for name, one in plan.space.items()}
+    own = plan.middle() if plan.searches else plan.settings_of(0)
     words = _counted(runs, "run")
     try:
         config = plan.config_of(own)

@@ -24,6 +24,12 @@ class Range:
     high: float
     log: bool = False
 
+    @property
+    def middle(self) -> float:
+        """The mean of low and high, of their logarithms if `log`. A whole number between whole numbers."""
+        middle = math.sqrt(self.low) * math.sqrt(self.high) if self.log else (self.low + self.high) / 2
+        return round(middle) if isinstance(self.low, int) and isinstance(self.high, int) else middle
+
     def __str__(self) -> str:
         return f"{self.low:g}:{self.high:g}{':log' if self.log else ''}"
 

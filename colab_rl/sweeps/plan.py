@@ -85,6 +85,10 @@ class Plan:
             found[name] = values[position]
         return dict(reversed(found.items()))
 
+    def middle(self) -> dict[str, Any]:
+        """Of a search: the middle of every range, and the first value of every list."""
+        return {name: one.middle if isinstance(one, Range) else one[0] for name, one in self.space.items()}
+
     def training_of(self, own: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
         """The algorithm and all settings that `train` is given for a trial, but for the seed. own: `settings_of`."""
         varied = dict(own)
@@ -138,7 +142,7 @@ def check(plan: Plan, spaces_in: Callable[[tuple[str, ...]], Spaces]) -> None:
     """Raises UsageError if a trial's settings cannot be trained, before anything starts.
 
     spaces_in: the environment's spaces in the wrappers of a config. It tries the environment out.
-    Of a search, the ends of every range and every value are tried, each with the middle of the others.
+    Of a search, the ends of every range and every value are tried, each with `Plan.middle` of the others.
     """
     check_run_name(max(plan.runs_of(plan.trials - 1), key=len))
     shapes: set[tuple[Any, ...]] = set()
@@ -180,14 +184,10 @@ def _all_settings(plan: Plan) -> Iterator[tuple[int, dict[str, Any]]]:
     if not plan.searches:
         yield from ((number, plan.settings_of(number)) for number in range(plan.trials))
         return
-    middle = {name: _middle(one) for name, one in plan.space.items()}
+    middle = plan.middle()
     for name, one in plan.space.items():
         for value in (one.low, one.high) if isinstance(one, Range) else one:
             yield 0, normalized(plan.algorithms, {**middle, name: value})
-
-
-def _middle(one: Range | list[Any]) -> Any:
-    return one.low if isinstance(one, Range) else one[0]
 
 
 def _shape_of(config: Config) -> tuple[Any, ...]:

@@ -39,6 +39,12 @@ def test_a_search_has_ranges_and_values():
         "learning_rate": Range(1e-4, 3e-3, True), "num_steps": [128, 256], "gamma": Range(0.9, 1.0)}
 
 
+@pytest.mark.parametrize("one, middle", [(Range(64, 4096), 2080), (Range(1, 100, True), 10), (Range(0.9, 1.0), 0.95),
+                                         (Range(1e-4, 1e-2, True), 1e-3), (Range(-1, 2), 0)])
+def test_the_middle_of_a_range(one, middle):
+    assert one.middle == pytest.approx(middle) and type(one.middle) is type(one.low)
+
+
 @pytest.mark.parametrize("said", ["1:0.1", "0:1:log", "1:1", "1:2:3", "1:x", "0.1:inf"])
 def test_what_is_no_range(said):
     with pytest.raises(UsageError, match="search"):

@@ -6,11 +6,13 @@ import pytest
 from formula_runner import TOTAL, FormulaRunner, Killed, drive
 
 from colab_rl import ColabRLError, UsageError, sweep
+from colab_rl.environments import describe
 from colab_rl.runs.best_settings import best_settings
 from colab_rl.runs.places import Places
+from colab_rl.sweeps.choices import Range
 from colab_rl.sweeps.driver import MOST_DEATHS, MOST_REFUSALS
 from colab_rl.sweeps.folder import SweepFolder, sweeps_in
-from colab_rl.sweeps.plan import DamagedPlan, Plan, agreed
+from colab_rl.sweeps.plan import DamagedPlan, Plan, agreed, check
 from colab_rl.sweeps.runners import Ended
 
 
@@ -144,6 +146,16 @@ def test_more_seeds_extend_a_plan_and_what_differs_is_named():
         agreed(plan, {"env_id": "Pendulum-v1", "grid": {"gamma": [0.9]}, "seeds": (0,)})
     with pytest.raises(UsageError, match="trials is 3"):
         agreed(plan, {"trials": 4})
+
+
+def test_the_end_of_a_range_is_tried_with_the_middle_of_the_others():
+    def checked(**space):
+        check(plan_of(env_id="Pendulum-v1", algorithms=("sac",), settings={"total_steps": 100_000}, grid={},
+                      space=space), lambda wrappers: describe("Pendulum-v1"))
+
+    checked(minibatch_size=Range(64, 4096), buffer_size=Range(4000, 100_000))  # the largest fits no smallest buffer
+    with pytest.raises(UsageError, match=r"minibatch_size = 60000 is more than the buffer holds .*= 52000.*nothing"):
+        checked(minibatch_size=Range(64, 60_000), buffer_size=Range(4000, 100_000))
 
 
 def test_a_grid_is_every_combination_the_last_setting_fastest():
