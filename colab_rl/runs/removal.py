@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import datetime
+import shutil
 from dataclasses import dataclass
 
 from colab_rl.arguments import checked
@@ -51,7 +52,7 @@ def delete(run: str, *, root: Location = None, store: Location = None) -> Remova
             if storage and above and storage.list(""):
                 _move(storage, above.subfolder(name))
                 moved.append(f"{above.place}/{name}")
-    (here.root / ".lock").unlink(missing_ok=True)
+        shutil.rmtree(places.tensorboard(run), ignore_errors=True)  # a view: training rebuilds it
     _remove_empty_folders(here)
     if isinstance(there, FolderStorage):
         _remove_empty_folders(there)
@@ -73,6 +74,7 @@ def remove_if_untrained(identity: Identity, places: Places) -> bool:
                 _clear(tier.storage)
     except StorageError:
         return False
+    shutil.rmtree(places.tensorboard(identity.name), ignore_errors=True)
     _remove_empty_folders(places.local(identity.name))
     return True
 

@@ -68,6 +68,7 @@ def test_a_run_that_failed_at_once_is_no_run(command, here, monkeypatch, store):
     code, _, errors = command("status", "own", "--store", here / "store")
     assert code == 2 and "no run 'own'" in errors
     assert not (here / "runs" / "own").exists() and not list((here / "store").glob("own/*.*"))
+    assert not (here / "runs" / "tensorboard" / "own").exists()
     assert {name: data for name, data in snapshot(here).items() if name in before} == before
 
 
@@ -81,6 +82,7 @@ def test_delete_asks_and_moves_a_run_to_the_trash_here_and_in_the_store(command,
     code, output, _ = command("delete", "walker", "--store", here / "store")
     assert code == 0 and output.count(".trash/walker-") == 2
     assert not (here / "runs" / "walker").exists() and not (here / "store" / "walker").exists()
+    assert [path.name for path in (here / "runs" / "tensorboard").iterdir()] == ["pole"]
     assert "pole" in command("status", "--store", here / "store")[1]
     trash, = (here / "runs" / ".trash").iterdir()
     assert {k: v for k, v in snapshot(trash).items() if ".lock" not in str(k)} == \
