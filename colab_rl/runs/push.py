@@ -78,9 +78,9 @@ def replicating(identity: Identity, places: Places, content: bytes) -> Iterator[
         return
     config = identity.make_config()
     replicator = Replicator(local, remote, content, config.keep_last, config.keep_every)
-    for manifest in reversed(local.whole()):
-        replicator.submit(manifest)
     with contextlib.closing(replicator):
+        for manifest in reversed(local.whole()):
+            replicator.submit(manifest)
         yield replicator
 
 

@@ -6,6 +6,7 @@ import contextlib
 import os
 import shutil
 import stat
+import threading
 
 import pytest
 import torch
@@ -16,7 +17,10 @@ from stored_runs import IDENTITY, killed, manifests, session
 from colab_rl import UsageError, push, status, verify
 from colab_rl.checkpoints import Replicator, Tier, replication
 from colab_rl.checkpoints.recovery import Checkpoint
+from colab_rl.errors import StorageError
+from colab_rl.runs.identity import Identity
 from colab_rl.runs.places import Places
+from colab_rl.runs.push import replicating
 from colab_rl.storage.drive import login
 from colab_rl.training.metrics import Row
 
@@ -250,3 +254,18 @@ def test_a_run_keeps_the_threads_that_it_began_with(tmp_path, monkeypatch):
     session(tmp_path / "second", str(store), watcher=threads)
     assert threads.seen == {2}
     assert status("cart", root=tmp_path / "second", store=str(store))[0]["exact"] is True
+
+
+@pytest.mark.parametrize("trouble", [StorageError, KeyboardInterrupt])
+def test_the_thread_that_fills_the_store_ends_if_what_it_lacks_cannot_be_found_out(tmp_path, monkeypatch, trouble):
+    def fail(tier):
+        raise trouble
+
+    (tmp_path / "store").mkdir()
+    identity = Identity(name="walker", run_id="1", created="", env_id="CartPole-v1", algorithm="ppo", device="cpu",
+                        backend="gymnasium", threads=1, config={}, spaces={}, versions={})
+    before = set(threading.enumerate())
+    monkeypatch.setattr(Tier, "whole", fail)
+    with pytest.raises(trouble), replicating(identity, Places(tmp_path / "runs", tmp_path / "store"), b""):
+        pass
+    assert set(threading.enumerate()) <= before
