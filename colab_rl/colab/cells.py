@@ -248,7 +248,7 @@ def keep_package(storage: Storage) -> None:
     """Keeps the package's wheel in a store, where the notebooks' first cell finds it on a bare machine; says so."""
     try:
         name, content = install.build_wheel()
-        if name not in storage.list("") or not install.same_wheel(storage.get(name), content):
+        if not storage.stats([name]) or not install.same_wheel(storage.get(name), content):
             storage.put(name, content)
         print(f"{name} is kept in {storage.place}: what trained a run is there wherever the run is")
     except ColabRLError as error:

@@ -145,9 +145,11 @@ def write_identity(identity: Identity, local: FolderStorage, remote: Storage | N
                 break
     else:
         data = identity.to_bytes()
-    if RUN_JSON not in local.list("") or local.get(RUN_JSON) != data:
-        local.set_aside(RUN_JSON)
-        local.put(RUN_JSON, data)
+    with contextlib.suppress(NotFound):
+        if local.get(RUN_JSON) == data:
+            return data
+    local.set_aside(RUN_JSON)
+    local.put(RUN_JSON, data)
     return data
 
 

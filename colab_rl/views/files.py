@@ -67,7 +67,7 @@ def copy_to_store(places: Places, identity: Identity, name: str, data: bytes) ->
         return None
     # What no storage takes: control characters, and bytes that are no text.
     name = "".join("_" if unicodedata.category(character) in ("Cc", "Cs") else character for character in name)
-    if RUN_JSON not in remote.storage.list(""):
+    if not remote.storage.stats([RUN_JSON]):
         run_json = local.storage.get(RUN_JSON)
         remote.write(RUN_JSON, run_json, FileRecord.of(run_json))
     remote.write(name, data, FileRecord.of(data))

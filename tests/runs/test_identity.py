@@ -17,8 +17,11 @@ from colab_rl import evaluate, record, status, train
 from colab_rl.checkpoints.manifest import checksum
 from colab_rl.cli import main
 from colab_rl.errors import UsageError
-from colab_rl.runs.identity import FORMAT, Identity
+from colab_rl.runs.identity import FORMAT, Identity, write_identity
+from colab_rl.runs.places import Places
 from colab_rl.settings import parse_settings
+from colab_rl.storage import FolderStorage
+from colab_rl.views.files import copy_to_store
 
 cloudpickle.register_pickle_by_value(sys.modules[__name__])
 SETTINGS = parse_settings(TINY)
@@ -107,3 +110,19 @@ def test_run_json_says_whether_a_function_makes_the_environment(is_function):
     identity = dataclasses.replace(IDENTITY, env_id="custom:make", env_is_function=is_function)
     assert json.loads(identity.to_bytes())["format"] == FORMAT == 2
     assert Identity.from_bytes(identity.to_bytes(), "here").trains_on_function is is_function
+
+
+def test_run_json_is_asked_for_by_its_name(tmp_path, monkeypatch):
+    """A listing walks through the whole folder of a run, on a mount with a call over the network for each file."""
+    (tmp_path / "store").mkdir()
+    places = Places(tmp_path / "runs", tmp_path / "store")
+    here = places.local("walker")
+    monkeypatch.setattr(FolderStorage, "list", None)
+    assert write_identity(IDENTITY, here, places.remote("walker")) == here.get("run.json") == IDENTITY.to_bytes()
+    here.put("run.json", b"damaged")
+    for _ in range(2):
+        assert write_identity(IDENTITY, here, None) == here.get("run.json") == IDENTITY.to_bytes()
+    assert here.get("run.json.bad") == b"damaged" and len(list(here.root.iterdir())) == 2
+    for name in ("reports/one.html", "reports/two.html"):
+        assert copy_to_store(places, IDENTITY, name, b"page").storage.get(name) == b"page"
+    assert places.remote("walker").get("run.json") == IDENTITY.to_bytes()
