@@ -1,4 +1,4 @@
-"""What the public functions do to the warnings of whoever calls them."""
+"""What the public functions do to the warnings of a program that calls them."""
 
 from __future__ import annotations
 
