@@ -26,7 +26,7 @@ from typing import Any
 from colab_rl.errors import ColabRLError, StorageError
 from colab_rl.progress import say
 from colab_rl.runs.best_settings import BEST_JSON
-from colab_rl.runs.identity import RUN_NAME, SWEEPS
+from colab_rl.runs.identity import SWEEPS
 from colab_rl.runs.places import Places
 from colab_rl.storage import FolderStorage, NotFound, Storage
 from colab_rl.sweeps.plan import DamagedPlan, Plan
@@ -198,17 +198,6 @@ class _Courier:
                 return
             with self._changed:
                 self._changed.wait_for(lambda: self._closing, STORE_EVERY)
-
-
-def sweeps_in(places: Places) -> list[str]:
-    """The names of all sweeps, here and in the store."""
-    found: set[str] = set()
-    for folder in (FolderStorage(places.root / SWEEPS), places.store.subfolder(SWEEPS) if places.store else None):
-        if folder is None:
-            continue
-        names = [name for name in folder.folders() if RUN_NAME.fullmatch(name)]
-        found |= {path.partition("/")[0] for path in folder.list_files(names) if path.endswith(f"/{PLAN_JSON}")}
-    return sorted(found)
 
 
 def _extends(larger: Plan, smaller: Plan) -> bool:

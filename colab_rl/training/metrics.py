@@ -1,8 +1,7 @@
-"""Metrics: rows that travel with the checkpoints, and a TensorBoard view of them.
+"""Metrics: rows that travel with the checkpoints, as text and back.
 
-A row is an iteration. `metrics/*.csv` in the run folder are the truth; TensorBoard's
-event files are rebuilt from them whenever a run is opened, so that they show the whole
-history and nothing twice. docs/reference/metrics.md says what each column means.
+A row is an iteration. `metrics/*.csv` in the run folder are the truth; tensorboard.py makes a view of them.
+docs/reference/metrics.md says what each column means.
 """
 
 from __future__ import annotations
