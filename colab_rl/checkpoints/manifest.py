@@ -72,8 +72,8 @@ class Manifest:
     earlier: what the manifests of the checkpoints before say, so that a list of many runs reads one manifest of each
         (`earlier_of`). A file of theirs that this manifest names too stands there as None.
     confirmed: the score that the run ended with (confirmation.py). It is empty while a finished run's score is still to
-        be measured, and None if there is nothing to measure: of an unfinished run, of one
-        whose score_episodes is 0, or one that version 0.1.0 finished.
+        be measured, and None if there is nothing to measure: of an unfinished run, of one whose score_episodes is 0, or
+        of one that version 0.1.0 finished.
     score, criterion: of an evaluation at this step, if there was one: its mean, and what `best_by` makes of it.
     seconds: wall time of training up to here, over all sessions.
     exact, inexact: whether the run came here exactly, and if not, why.

@@ -25,7 +25,7 @@ from colab_rl.colab import install, session
 from colab_rl.colab.names import run_to_train
 from colab_rl.colab.shown import framed, offer
 from colab_rl.environments import EnvironmentSource
-from colab_rl.environments.threshold import score_threshold
+from colab_rl.environments.threshold import goal_of
 from colab_rl.errors import ColabRLError, StorageError
 from colab_rl.example import EXAMPLE, unpack_example
 from colab_rl.progress import Dispensable, how_far
@@ -322,8 +322,7 @@ def train_live(run: str, store: str = "", root: str | os.PathLike | None = None,
     algo = register_algorithm(algo) if isinstance(algo, type) else algo
     run = run_to_train(run, Places(root, store or None, make_store=True), env, algo, seed)
     target = one_setting(Config, "target_score", settings.get("target_score"))
-    goal = score_threshold(env or DEFAULT_ENVIRONMENT) if target is None else target
-    plot = Dispensable(LivePlot(run, goal=goal), "the live plot")
+    plot = Dispensable(LivePlot(run, goal=goal_of(env or DEFAULT_ENVIRONMENT, target)), "the live plot")
     try:
         result = train(run, store=store or None, root=root, watcher=plot, env=env, algo=algo, seed=seed,
                        settings=settings, **options)

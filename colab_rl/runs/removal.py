@@ -60,7 +60,7 @@ def delete(run: str, *, root: Location = None, store: Location = None) -> Remova
 
 
 def remove_if_untrained(identity: Identity, places: Places) -> bool:
-    """Removes a run that has completed no iteration, and says whether it did: its one checkpoint is its beginning.
+    """Removes a run that has saved no trained state, and says whether it did: its one checkpoint is its beginning.
 
     A folder that another run has taken meanwhile is left alone.
     """

@@ -19,7 +19,7 @@ from colab_rl.checkpoints.layout import METRICS, TELEMETRY
 from colab_rl.checkpoints.recovery import load_from_any, manifests_in, read_whole
 from colab_rl.checkpoints.retention import best
 from colab_rl.environments import EnvironmentSource
-from colab_rl.environments.threshold import score_threshold
+from colab_rl.environments.threshold import goal_of
 from colab_rl.errors import ColabRLError, StorageError
 from colab_rl.evaluation.episode import Episode, from_npz
 from colab_rl.evaluation.evaluator import EVALUATION_SEED
@@ -75,10 +75,9 @@ class History:
         self.checkpoints = manifests_in(self._tiers, self.missing.append)
         if not self.checkpoints:
             self.missing.append(f"{identity.name} has no checkpoint yet.")
-        target = identity.config.get("target_score")
         self.curves = Curves(identity.name, table_of(self._rows()), [
             Mark(manifest.generation, manifest.iteration, manifest.step, manifest.seconds, manifest.score)
-            for manifest in self.checkpoints], score_threshold(identity.env_id) if target is None else target,
+            for manifest in self.checkpoints], goal_of(identity.env_id, identity.config.get("target_score")),
             identity.config.get("seed"))
         if self.checkpoints and not self.curves.has("evaluation/score"):
             self.missing.append(f"{identity.name} was not evaluated yet: evaluations come every "
