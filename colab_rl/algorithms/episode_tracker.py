@@ -21,8 +21,8 @@ class EpisodeTracker:
         self.recent_returns = np.zeros(0)
         self.recent_lengths = np.zeros(0)
 
-    def update(self, rewards: np.ndarray, valid: np.ndarray, done: np.ndarray) -> int:
-        """Adds (T, N) rewards, validity and episode ends; returns how many episodes ended."""
+    def update(self, rewards: np.ndarray, valid: np.ndarray, done: np.ndarray) -> None:
+        """Adds (T, N) rewards, validity and episode ends."""
         for t in range(len(rewards)):
             self.returns += rewards[t]
             self.lengths += valid[t]
@@ -32,7 +32,6 @@ class EpisodeTracker:
                 self.recent_lengths = np.append(self.recent_lengths, self.lengths[ended])[-self.window:]
                 self.returns[ended] = 0
                 self.lengths[ended] = 0
-        return int(done.sum())
 
     def cut(self) -> None:
         """Forgets the episodes that run."""

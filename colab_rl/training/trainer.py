@@ -176,6 +176,20 @@ class Trainer:
     def save(self) -> None:
         """Commits a checkpoint here, hands it to the store, and makes room. Raises StorageError."""
         started = time.perf_counter()
+        manifest, contents = self._checkpoint()
+        if self.finished and self.config.score_episodes:
+            manifest = dataclasses.replace(manifest, confirmed=self._confirmed(manifest))
+        self.recorder.local.commit(manifest, contents)
+        self.manifest = manifest
+        self._rows = []
+        self._verified[manifest.stem] = manifest
+        prune(self.recorder.local, self._verified, self.config.keep_last, self.config.keep_every)
+        if self._pace:
+            self._pace.submit(manifest)
+        self._checkpoint_seconds += time.perf_counter() - started
+
+    def _checkpoint(self) -> tuple[Manifest, dict[str, bytes]]:
+        """The state as it stands: its manifest, and the new files that it names."""
         parent, recorder = self.manifest, self.recorder
         state = self.state_dict()
         data, table = serialize(state), to_csv(self._rows)
@@ -199,27 +213,16 @@ class Trainer:
                    if name.startswith(METRICS)}
         files = {**segments, **{name: FileRecord.of(content) for name, content in contents.items()}}
         history = {**(parent.history if parent else {}), **history}
-        digest, before = state_sha256(state), self._known()
-        criterion = result.criterion(self.config.best_by) if result else None
-        manifest = Manifest(
+        return Manifest(
             run_id=recorder.run_id, generation=generation, parent=parent.stem if parent else None,
             iteration=self.iteration, step=self.step, total_steps=self.total_steps, finished=self.finished,
             score=float(result.returns.mean()) if result else None,
-            criterion=criterion, state_sha256=digest, seconds=self.seconds,
+            criterion=result.criterion(self.config.best_by) if result else None,
+            state_sha256=state_sha256(state), seconds=self.seconds,
             created=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
             versions=recorder.versions, exact=not self.inexact, inexact=self.inexact,
             files=files, history=history,
-            earlier=earlier_of(parent, {**files, **history}, self.config.keep_last, self.config.keep_every))
-        if self.finished and self.config.score_episodes:
-            manifest = dataclasses.replace(manifest, confirmed=self._confirmed(manifest, before))
-        recorder.local.commit(manifest, contents)
-        self.manifest = manifest
-        self._rows = []
-        self._verified[manifest.stem] = manifest
-        prune(recorder.local, self._verified, self.config.keep_last, self.config.keep_every)
-        if self._pace:
-            self._pace.submit(manifest)
-        self._checkpoint_seconds += time.perf_counter() - started
+            earlier=earlier_of(parent, {**files, **history}, self.config.keep_last, self.config.keep_every)), contents
 
     def _known(self) -> list[Manifest]:
         """The run's checkpoints, here or in the store, as far as this machine and the newest one tell."""
@@ -227,13 +230,13 @@ class Trainer:
         told = [manifest for _, manifest in newest.earlier_manifests.values()] if newest else []
         return [*told, *self._verified.values()]
 
-    def _confirmed(self, last: Manifest, before: list[Manifest]) -> dict[str, Any]:
+    def _confirmed(self, last: Manifest) -> dict[str, Any]:
         """The score that the run ends with, as a manifest keeps it; empty if it is still to be measured.
 
-        last: of the state as it stands. If that reached the target score, it is the only candidate.
+        last: of the state as it stands, not yet committed. If that reached the target score, it is the only candidate.
         """
         lent = self.envs.snapshot() if self.evaluator.lent is self.envs else None
-        ranked = [last] if self.target_reached else candidates([*before, last]) or [last]
+        ranked = [last] if self.target_reached else candidates([*self._known(), last]) or [last]
         own = {last.state_sha256: self.algorithm.on_cpu()}
         try:
             return self.scorer.score(ranked, own, lambda: self._stopping or self._overtaken).to_json()
@@ -261,10 +264,7 @@ class Trainer:
         self.step += steps
         row: Row = {"iteration": self.iteration, "step": self.step, **self.algorithm.episodes.metrics(), **metrics}
         may_be_best = False
-        if (target := self.target) and not target.follows_evaluations and self._is_near(target):
-            self._look(target, self.algorithm.on_cpu())
-        if self._evaluation_is_due():
-            result = self._evaluate()
+        if result := self._judge():
             criterion = result.criterion(config.best_by)
             best_ones = [one.criterion for one in candidates(self._known()) if one.criterion is not None]
             may_be_best = len(best_ones) < CANDIDATES or criterion >= min(best_ones)
@@ -289,11 +289,26 @@ class Trainer:
             self.save()
         return row
 
-    def _evaluation_is_due(self) -> bool:
-        """Every `eval_every` iterations and at the end, and before each look that follows an evaluation."""
+    def _judge(self) -> EvaluationResult | None:
+        """The evaluation, and the look at the target score, if they are due.
+
+        An evaluation is due every `eval_every` iterations, at the end, and before each look that follows one.
+        """
         target = self.target
-        return (self.finished or self.iteration % self.config.eval_every == 0
-                or (target is not None and target.follows_evaluations and self._is_near(target)))
+        follows = target is not None and target.follows_evaluations
+        near = target is not None and self._is_near(target)
+        if target and near and not follows:
+            self._look(target)
+        if not (self.finished or self.iteration % self.config.eval_every == 0 or (near and follows)):
+            return None
+        lent = self.envs.snapshot() if self.evaluator.lent is self.envs else None
+        result = self._evaluate()
+        if target and follows and result.returns.mean() >= target.score:
+            self._look(target)
+        if lent is not None:
+            self._began_others(self.envs.restore(lent))
+        self._evaluated = self.iteration, result
+        return result
 
     def _is_near(self, target: Target) -> bool:
         """Whether the target score is so near that a look at it is due: four times as often as evaluations, and at the
@@ -307,31 +322,22 @@ class Trainer:
                       -math.inf if self.score is None else self.score)
         return target.is_near(nearest)
 
-    def _look(self, target: Target, algorithm: Algorithm) -> None:
+    def _look(self, target: Target) -> None:
         """Finds out whether the target score is reached."""
         looks = math.ceil(self.total_steps / self.step * self.iteration / self._between_looks)
-        self.target_reached = target.is_reached(algorithm, self.iteration, looks)
+        self.target_reached = target.is_reached(self.algorithm.on_cpu(), self.iteration, looks)
 
     def _evaluate(self) -> EvaluationResult:
-        judged = self.algorithm.on_cpu()
-
+        judged, episodes = self.algorithm.on_cpu(), self.config.eval_episodes
         evaluate = partial(self.evaluator.evaluate, judged.acting(), memory=judged.memory)
-
-        lent = self.envs.snapshot() if self.evaluator.lent is self.envs else None
-        episodes = self.config.eval_episodes
         try:
-            result = evaluate(episodes, EVALUATION_SEED, record=self._recorded, values=judged.values)
+            return evaluate(episodes, EVALUATION_SEED, record=self._recorded, values=judged.values)
         except Exception as error:
             if not self._recorded:
                 raise
             result = evaluate(episodes, EVALUATION_SEED)  # if it fails again, recording does not
             self._record_no_more(error)
-        if (target := self.target) and target.follows_evaluations and result.returns.mean() >= target.score:
-            self._look(target, judged)
-        if lent is not None:
-            self._began_others(self.envs.restore(lent))
-        self._evaluated = self.iteration, result
-        return result
+            return result
 
     @property
     def _between_looks(self) -> int:

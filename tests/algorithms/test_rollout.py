@@ -124,11 +124,11 @@ def test_the_tracker_reports_returns_and_lengths_of_the_episodes_that_ended():
     rewards = np.array([[1.0, 10], [2, 20], [3, 0], [4, 30]])
     valid = np.array([[True, True], [True, True], [True, False], [True, True]])
     done = np.array([[False, False], [False, True], [False, False], [True, False]])
-    assert tracker.update(rewards, valid, done) == 2
+    tracker.update(rewards, valid, done)
     assert tracker.recent_returns.tolist() == [30, 10]  # oldest first
     assert tracker.recent_lengths.tolist() == [2, 4]
     assert tracker.metrics() == {"episode/return": 20.0, "episode/length": 3.0}
-    assert tracker.update(np.array([[5.0, 1.0]]), np.ones((1, 2), bool), np.array([[False, True]])) == 1
+    tracker.update(np.array([[5.0, 1.0]]), np.ones((1, 2), bool), np.array([[False, True]]))
     assert tracker.recent_returns.tolist() == [30, 10, 31]
     assert tracker.recent_lengths.tolist() == [2, 4, 2]
 
