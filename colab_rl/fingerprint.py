@@ -15,7 +15,7 @@ from typing import Any
 
 # Fields of a syntax tree that are annotations, or that say how something was written and not what it does.
 IGNORED = {"annotation", "returns", "type_comment", "type_params", "ctx", "kind", "msg"}
-FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
+FUNCTION_NODES = (ast.FunctionDef, ast.AsyncFunctionDef)
 
 
 def fingerprint(*definitions: Callable | type) -> str:
@@ -67,7 +67,7 @@ def _essence(node: ast.AST) -> ast.AST | None:
             return ast.Call(node.func, [default], node.keywords)
         case ast.ClassDef():  # its methods in any order; fields of a dataclass in theirs, those without a default too
             fields = [ast.Expr(one.target) if isinstance(one, ast.AnnAssign) and not one.value else one
-                      for one in node.body if not isinstance(one, FUNCTIONS)]
-            methods = sorted((one for one in node.body if isinstance(one, FUNCTIONS)), key=lambda one: one.name)
+                      for one in node.body if not isinstance(one, FUNCTION_NODES)]
+            methods = sorted((one for one in node.body if isinstance(one, FUNCTION_NODES)), key=lambda one: one.name)
             return ast.ClassDef(node.name, node.bases, node.keywords, [*fields, *methods], node.decorator_list)
     return node

@@ -20,7 +20,7 @@ from typing import Any
 
 from colab_rl.errors import UsageError
 
-ACTIVATIONS = ("relu", "tanh", "elu", "gelu", "silu", "leaky_relu", "selu", "softplus")
+ACTIVATION_NAMES = ("relu", "tanh", "elu", "gelu", "silu", "leaky_relu", "selu", "softplus")
 SCHEDULES = ("constant", "linear")
 
 
@@ -56,7 +56,7 @@ class Config:
                            "module:Class", shapes_state=True)
     hidden_sizes: tuple[int, ...] = setting((64, 64), "units of each hidden layer of every network", low=1, high=8192,
                                             shapes_state=True)
-    activation: str = setting("tanh", "activation of the hidden layers", choices=ACTIVATIONS, shapes_state=True)
+    activation: str = setting("tanh", "activation of the hidden layers", choices=ACTIVATION_NAMES, shapes_state=True)
     layer_norm: bool = setting(False, "normalise each hidden layer", shapes_state=True)
     cnn_size: str = setting("nature", "convolutions of images", choices=("nature", "impala"), shapes_state=True)
     learning_rate: float = setting(3e-4, "Adam's step size at the start", above=0, high=1)

@@ -16,7 +16,7 @@ from colab_rl.errors import OwnCodeFault, UsageError, nearest
 # Files whose lines say nothing of what a person's algorithm or network did wrong.
 LIBRARIES = ("<frozen ", *(os.path.join(folder, "") for folder in (
     os.path.dirname(__file__), *(sysconfig.get_path(kind) for kind in ("stdlib", "purelib", "platlib")))))
-PACKAGES = re.compile(r"[/\\](site|dist)-packages[/\\]")
+INSTALLED = re.compile(r"[/\\](site|dist)-packages[/\\]")
 
 
 def in_one_line(error: BaseException, not_its_own: tuple[str, ...]) -> str:
@@ -35,7 +35,7 @@ def theirs(error: BaseException, part: Any = None) -> str:
     """
     if is_theirs(error):
         places = [frame.filename for frame in traceback.extract_tb(error.__traceback__)]
-        return with_cells(in_one_line(error, (*LIBRARIES, *filter(PACKAGES.search, places))))
+        return with_cells(in_one_line(error, (*LIBRARIES, *filter(INSTALLED.search, places))))
     raised = traceback.extract_tb(error.__traceback__)[-1]
     return f"{_what(error)}, at line {raised.lineno} of {os.path.basename(raised.filename)}{place_of(part)}"
 
@@ -53,7 +53,7 @@ def place_of(part: Any) -> str:
 def is_theirs(error: BaseException) -> bool:
     """Whether a line of the person's own code was on the way to what was raised."""
     return isinstance(error, SyntaxError) or any(
-        not frame.filename.startswith(LIBRARIES) and not PACKAGES.search(frame.filename)
+        not frame.filename.startswith(LIBRARIES) and not INSTALLED.search(frame.filename)
         for frame in traceback.extract_tb(error.__traceback__))
 
 

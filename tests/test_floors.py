@@ -69,6 +69,25 @@ def test_who_keeps_the_files_is_known_to_storage_alone():
             assert not re.search(r"\bDrive\b|drive:", path.read_text()), path
 
 
+# One question that each folder of an algorithm, or each file of an environment, answers in its own way.
+ANSWERED_BY_EACH = ("algorithms/ppo/", "algorithms/sac/", "algorithms/tqc/", "environments/known/")
+
+
+def test_a_name_means_one_thing():
+    """No two public classes, types or functions of different files have one name."""
+    owners = {}
+    for path in sorted(PACKAGE.rglob("*.py")):
+        place = str(path.relative_to(PACKAGE))
+        for node in ast.parse(path.read_text()).body:
+            named = [node.name] if isinstance(node, ast.ClassDef | ast.FunctionDef) else [
+                target.id for target in getattr(node, "targets", ()) if isinstance(target, ast.Name)
+                and re.fullmatch("[A-Z][a-z]\\w+", target.id)]
+            for name in named:
+                if not name.startswith("_") and not place.startswith(ANSWERED_BY_EACH) and name != "main":
+                    owners.setdefault(name, []).append(place)
+    assert {name: places for name, places in owners.items() if len(places) > 1} == {}
+
+
 def test_every_part_has_its_floor():
     parts = {path.name.removesuffix(".py") for path in PACKAGE.iterdir() if path.suffix == ".py" or path.is_dir()}
     assert parts - {"__pycache__"} == set(FLOOR_OF)

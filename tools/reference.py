@@ -24,7 +24,7 @@ HOME = Path(__file__).parents[1]
 sys.path.insert(0, str(HOME))
 
 import colab_rl  # noqa: E402
-from colab_rl.algorithms.registry import ALGORITHMS, OURS  # noqa: E402
+from colab_rl.algorithms.registry import ALGORITHMS, OUR_ALGORITHMS  # noqa: E402
 from colab_rl.cli import parser  # noqa: E402
 from colab_rl.settings import Config, as_text  # noqa: E402
 
@@ -48,13 +48,13 @@ def settings() -> str:
              "A setting marked `fixed` shapes the training state. A run that starts from another run keeps it.", "",
              "## Every algorithm", *settings_table(dataclasses.fields(Config))]
     common = {field.name: (field.default, field.metadata["help"]) for field in dataclasses.fields(Config)}
-    for name in OURS:
+    for name in OUR_ALGORITHMS:
         config = ALGORITHMS[name].config_class
         fields = [field for field in dataclasses.fields(config)
                   if common.get(field.name) != (field.default, field.metadata["help"])]
         lines += ["", f"## {name}", paragraphs(inspect.getdoc(config) or ""), "", *settings_table(fields)]
     lines += ["", "## Presets"]
-    for name in OURS:
+    for name in OUR_ALGORITHMS:
         for env_id, values in ALGORITHMS[name].presets.items():
             lines += [f"- {env_id}, {name}: " + ", ".join(f"`{key}={as_text(value)}`" for key, value in values.items())]
     return "\n".join(lines) + "\n"

@@ -12,13 +12,13 @@ import numpy as np
 import torch
 from torch import nn
 
-from colab_rl.algorithms.base import Algorithm
+from colab_rl.algorithms.base import Act, Algorithm
 from colab_rl.algorithms.episode_tracker import EpisodeTracker
 from colab_rl.algorithms.normalization import ObservationNormalizer
 from colab_rl.algorithms.optimizer import ClippedAdam, scheduled
 from colab_rl.environments.spaces import ObservationSpec, Spaces
 from colab_rl.errors import Divergence, UsageError
-from colab_rl.networks.base import Function, Network, Remembered
+from colab_rl.networks.base import Network, Remembered
 from colab_rl.networks.layers import Gain
 from colab_rl.networks.registry import acts_in_numpy, make_network
 from colab_rl.settings import Config
@@ -33,7 +33,7 @@ class ActingPolicy(Protocol):
     def sampler(self) -> Any:
         """Gives (B, ...) actions for observations and noise, with the parameters of now."""
 
-    def mode(self) -> Function:
+    def mode(self) -> Act:
         """Gives (B, ...) deterministic actions for observations, with the parameters of now."""
 
     def to_environment(self, actions: np.ndarray) -> np.ndarray:
@@ -112,11 +112,11 @@ class ActorCritic(Algorithm):
         noise = policy.noise((len(rows),), self.generator)
         return policy.to_environment(policy.sampler()(rows if memory is None else Remembered(rows, memory), noise))
 
-    def acting(self) -> Function:
+    def acting(self) -> Act:
         """See Algorithm."""
         return self._deterministic() if type(self).act is ActorCritic.act else super().acting()
 
-    def _deterministic(self) -> Function:
+    def _deterministic(self) -> Act:
         policy = self.evaluated_policy
         normalize, mode, to_environment = self.observation_normalizer, policy.mode(), policy.to_environment
 

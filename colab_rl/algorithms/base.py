@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any, ClassVar
 
@@ -14,8 +14,9 @@ from colab_rl.algorithms.episode_tracker import EpisodeTracker
 from colab_rl.algorithms.replay import ReplayBuffer
 from colab_rl.environments import VectorEnvironment
 from colab_rl.environments.spaces import Spaces
-from colab_rl.networks.base import Function
 from colab_rl.settings import Config
+
+Act = Callable[..., np.ndarray]  # (B, ...) actions for (B, *obs_shape) observations; `memory` too if the policy has any
 
 
 class Algorithm(ABC):
@@ -82,7 +83,7 @@ class Algorithm(ABC):
             Given if the policy has memory.
         """
 
-    def acting(self) -> Function:
+    def acting(self) -> Act:
         """`act`, deterministic, with the parameters of now: the same actions, to the last bit, in less time a call."""
         return partial(self.act, deterministic=True)
 

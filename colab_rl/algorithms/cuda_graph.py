@@ -18,7 +18,7 @@ from colab_rl.algorithms.optimizer import ClippedAdam
 STEPS = 16  # of one graph: what is copied in and out costs little then, and recording takes a few tenths of a second
 
 
-class Recording(NamedTuple):
+class CudaRecording(NamedTuple):
     """A graph, the tensors that it reads, and those that it writes: traces by name, and each optimizer's norms."""
 
     graph: torch.cuda.CUDAGraph
@@ -27,7 +27,7 @@ class Recording(NamedTuple):
     norms: list[Tensor]
 
 
-class Graph:
+class CudaGraph:
     """Does what `take` does, to the last bit, with one launch for up to 16 gradient steps.
 
     take: gets tensors of G gradient steps, (G, ...) each, takes the steps and returns tensors by name, (G, ...) each.
@@ -39,7 +39,7 @@ class Graph:
         self._take = take
         self._optimizers = optimizers
         self._others = others
-        self._recordings: dict[int, Recording] = {}  # by their number of gradient steps
+        self._recordings: dict[int, CudaRecording] = {}  # by their number of gradient steps
 
     def __call__(self, *columns: Tensor) -> dict[str, Tensor]:
         """As `take`."""
@@ -54,7 +54,7 @@ class Graph:
                 optimizer.norms.extend(norms.clone().unbind())
         return {name: torch.cat([traces[name] for traces in found]) for name in found[0]}
 
-    def _record(self, parts: Sequence[Tensor]) -> Recording:
+    def _record(self, parts: Sequence[Tensor]) -> CudaRecording:
         inputs = [part.clone() for part in parts]
         norms_before = [optimizer.norms for optimizer in self._optimizers]
         self._warm_up(inputs)
@@ -66,7 +66,7 @@ class Graph:
             norms = [torch.stack(optimizer.norms) for optimizer in self._optimizers]
         for optimizer, before in zip(self._optimizers, norms_before, strict=True):
             optimizer.norms = before
-        self._recordings[len(parts[0])] = recording = Recording(graph, inputs, traces, norms)
+        self._recordings[len(parts[0])] = recording = CudaRecording(graph, inputs, traces, norms)
         return recording
 
     def _warm_up(self, inputs: Sequence[Tensor]) -> None:

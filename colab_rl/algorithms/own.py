@@ -14,7 +14,7 @@ import torch
 from colab_rl.algorithms.actor_critic import ActorCritic
 from colab_rl.algorithms.base import Algorithm
 from colab_rl.algorithms.on_policy import OnPolicyAlgorithm
-from colab_rl.algorithms.registry import OURS, algorithm_class
+from colab_rl.algorithms.registry import OUR_ALGORITHMS, algorithm_class
 from colab_rl.environments.spaces import Spaces
 from colab_rl.errors import ColabRLError, OwnCodeFault
 from colab_rl.networks.registry import own_network
@@ -24,13 +24,15 @@ from colab_rl.user_code import is_theirs, place_of, theirs
 
 def own_parts(algorithm: str, network: str) -> dict[str, Any]:
     """The classes and functions of a run that are a person's own, by what people call them."""
-    parts: dict[str, Any] = {} if algorithm in OURS else {f"algorithm {algorithm}": algorithm_class(algorithm)}
+    parts: dict[str, Any] = {}
+    if algorithm not in OUR_ALGORITHMS:
+        parts[f"algorithm {algorithm}"] = algorithm_class(algorithm)
     make = own_network(network)
     return parts | ({f"network {network}": make} if make else {})
 
 
 @contextlib.contextmanager
-def guarded(algorithm: str, network: str, then: str = "") -> Iterator[None]:
+def own_code_guarded(algorithm: str, network: str, then: str = "") -> Iterator[None]:
     """While entered, what a person's own algorithm or network raises becomes an OwnCodeFault.
 
     then: what the line says in the end.
@@ -49,17 +51,17 @@ def guarded(algorithm: str, network: str, then: str = "") -> Iterator[None]:
         raise OwnCodeFault(f"{' with '.join(parts)} failed: {what}{then}") from error
 
 
-def check(algorithm: str, config: Config, spaces: Spaces, then: str = "; nothing was written") -> None:
-    """Raises UsageError or OwnCodeFault if the algorithm cannot learn in these spaces. then: see `guarded`."""
-    with guarded(algorithm, config.network, then):
+def check_algorithm(algorithm: str, config: Config, spaces: Spaces, then: str = "; nothing was written") -> None:
+    """Raises UsageError or OwnCodeFault if the algorithm cannot learn in these spaces. then: see `own_code_guarded`."""
+    with own_code_guarded(algorithm, config.network, then):
         algorithm_class(algorithm).check(config, spaces)
 
 
 def make_algorithm(name: str, config: Config, spaces: Spaces, device: torch.device, then: str = "") -> Algorithm:
     """An algorithm as it begins. Raises OwnCodeFault if it is a person's own and fails, or does not set what its base
-    class needs. then: see `guarded`.
+    class needs. then: see `own_code_guarded`.
     """
-    with guarded(name, config.network, then):
+    with own_code_guarded(name, config.network, then):
         algorithm = algorithm_class(name)(config, spaces, device)
         needed = ["episodes"] + ["policy", "networks", "optimizers"] * isinstance(algorithm, ActorCritic)
         needed += ["value"] * isinstance(algorithm, OnPolicyAlgorithm)
@@ -84,7 +86,7 @@ def loading(algorithm: Algorithm, name: str, network: str, saved: Callable[[], M
         parts, why = own_parts(name, network), ""
         if parts:
             with contextlib.suppress(Exception):
-                why = difference(algorithm.state_dict(), saved())
+                why = state_difference(algorithm.state_dict(), saved())
             why = why or (theirs(error) if is_theirs(error) else "")
         if why:
             raise ColabRLError(f"{what} is whole but does not fit {' with '.join(parts)}, whose code has changed: "
@@ -96,14 +98,14 @@ def loading(algorithm: Algorithm, name: str, network: str, saved: Callable[[], M
                            ) from error
 
 
-def difference(now: Mapping[str, Any], then: Mapping[str, Any], within: str = "") -> str:
+def state_difference(now: Mapping[str, Any], then: Mapping[str, Any], within: str = "") -> str:
     """The first part whose shape, or whose presence, differs between two states; empty if none does."""
     for name in dict.fromkeys((*now, *then)):
         part, (one, other) = f"{within}{name}", (state.get(name) for state in (now, then))
         if name not in now or name not in then:
             return f"{part} is {'not ' if name not in now else ''}there now, and {'not ' if name in now else ''}in it"
         if isinstance(one, Mapping) and isinstance(other, Mapping):
-            if found := difference(one, other, f"{part}."):
+            if found := state_difference(one, other, f"{part}."):
                 return found
         elif (shapes := [getattr(value, "shape", None) for value in (one, other)]) and shapes[0] != shapes[1]:
             has, had = (tuple(shape) if shape is not None else "none" for shape in shapes)

@@ -18,7 +18,7 @@ from colab_rl.settings import Config
 from colab_rl.user_code import import_path, imported, theirs
 
 ALGORITHMS: dict[str, type[Algorithm]] = {algorithm.name: algorithm for algorithm in (PPO, SAC, TQC)}
-OURS = tuple(ALGORITHMS)
+OUR_ALGORITHMS = tuple(ALGORITHMS)
 DEFAULT_ALGORITHM = "ppo"
 # Environments that another one learns more surely than PPO, seed by seed (docs/results.md).
 SURER = dict.fromkeys(("BipedalWalker-v3", "BipedalWalkerHardcore-v3", "Pendulum-v1"), SAC.name)
@@ -49,10 +49,10 @@ def register_algorithm(algorithm: type[Algorithm]) -> str:
     if bare:
         raise UsageError(f"algorithm {algorithm.__name__} has a config with {', '.join(bare)} that no setting(...) of "
                          "colab_rl.settings describes")
-    if algorithm.name in OURS and ALGORITHMS[algorithm.name] is not algorithm:
+    if algorithm.name in OUR_ALGORITHMS and ALGORITHMS[algorithm.name] is not algorithm:
         raise UsageError(f"an algorithm of your own cannot be called {algorithm.name!r}: give {algorithm.__name__} "
                          "another name")
-    name = algorithm.name if algorithm.name in OURS else import_path(algorithm) or algorithm.name
+    name = algorithm.name if algorithm.name in OUR_ALGORITHMS else import_path(algorithm) or algorithm.name
     ALGORITHMS[name] = algorithm
     return name
 
@@ -62,9 +62,10 @@ def algorithm_class(name: str) -> type[Algorithm]:
     if name not in ALGORITHMS and ":" in name:
         ALGORITHMS[name] = ALGORITHMS[register_algorithm(imported(name, "algorithm"))]  # a package may hold it too
     if name not in ALGORITHMS:
-        raise UsageError(f"unknown algorithm {name!r}{nearest(name, ALGORITHMS)} (choose from {', '.join(OURS)}); if "
-                         "it is one of your own, name it as module:Class, or give its class first in this process, by "
-                         "train(..., algo=MyAlgorithm) or register_algorithm of colab_rl.algorithms.registry")
+        raise UsageError(f"unknown algorithm {name!r}{nearest(name, ALGORITHMS)} (choose from "
+                         f"{', '.join(OUR_ALGORITHMS)}); if it is one of your own, name it as module:Class, or give "
+                         "its class first in this process, by train(..., algo=MyAlgorithm) or register_algorithm of "
+                         "colab_rl.algorithms.registry")
     return ALGORITHMS[name]
 
 
@@ -79,7 +80,7 @@ def check_names(algorithm: str, settings: Iterable[str]) -> None:
     for name in settings:
         if name not in names:
             ours = next((one for one in OTHER_NAMES.get(str(name).lower(), ()) if one in names), None)
-            theirs = next((one for one in OURS if name in settings_of(one)), None)
+            theirs = next((one for one in OUR_ALGORITHMS if name in settings_of(one)), None)
             hint = (f"; did you mean {ours!r}?" if ours else f"; it is one of {theirs}" if theirs
                     else nearest(name, names))
             raise UsageError(f"unknown setting {name!r} of {algorithm}{hint} (all of them: python -m colab_rl presets; "
@@ -97,7 +98,7 @@ def make_config(algorithm: str, settings: Mapping[str, Any]) -> Config:
     except ColabRLError:
         raise
     except Exception as error:
-        if algorithm in OURS:
+        if algorithm in OUR_ALGORITHMS:
             raise
         raise OwnCodeFault(f"the config of algorithm {algorithm} failed: {theirs(error, kind)}; nothing was changed"
                            ) from error

@@ -115,7 +115,7 @@ def prune(tier: Tier, verified: dict[str, Manifest], keep_last: int, keep_every:
         del verified[manifest.stem]
 
 
-def sweep(tier: Tier, newest: Manifest) -> None:
+def clear_leftovers(tier: Tier, newest: Manifest) -> None:
     """Deletes what a killed save or prune left. Called only while no other session writes."""
     for name in orphans(tier, newest):
         tier.storage.delete(name)

@@ -4,7 +4,7 @@
 
 Rows are numbered from the run's beginning and never change, so a save writes only those that are new, and its
 manifest names every segment of which the buffer still holds a row. If saves come often, the newest segment
-is replaced by a longer one until it has SMALLEST bytes, which bounds how many there are.
+is replaced by a longer one until it has SMALLEST_SEGMENT bytes, which bounds how many there are.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from colab_rl.checkpoints.layout import REPLAY
 from colab_rl.checkpoints.manifest import FileRecord
 
 NAME = re.compile(rf"{REPLAY}(?P<first>\d{{10,}})-(?P<last>\d{{10,}})-[0-9a-f]{{8}}\.safetensors", re.ASCII)
-SMALLEST, LARGEST = 2**18, 2**22  # bytes; a longer one is written in parts
+SMALLEST_SEGMENT, LARGEST_SEGMENT = 2**18, 2**22  # bytes; a longer one is written in parts
 
 Rows = tuple[int, Mapping[str, np.ndarray]]  # number of the first row, and (rows, ...) each array
 
@@ -65,10 +65,10 @@ def extend_segments(before: Mapping[str, FileRecord],
     """
     kept = [segment for segment in segments_in(before) if segment.last >= buffer.first]
     start = kept[-1].last + 1 if kept else buffer.first
-    if kept and start < buffer.end and before[kept[-1].name].size < SMALLEST:
+    if kept and start < buffer.end and before[kept[-1].name].size < SMALLEST_SEGMENT:
         start = max(buffer.first, kept.pop().first)
     records, contents = {segment.name: before[segment.name] for segment in kept}, {}
-    length = max(1, LARGEST // buffer.row_bytes)
+    length = max(1, LARGEST_SEGMENT // buffer.row_bytes)
     for first in range(start, buffer.end, length):
         end = min(first + length, buffer.end)
         data = safetensors.numpy.save(dict(buffer.rows(first, end)))

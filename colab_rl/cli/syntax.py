@@ -10,9 +10,9 @@ from typing import Any, NoReturn
 from colab_rl.cli.streams import tell
 from colab_rl.errors import near, nearest
 
-Function = Callable[[argparse.Namespace], int]
+Handler = Callable[[argparse.Namespace], int]
 Argument = tuple[tuple[str, ...], dict[str, Any]]
-COMMANDS: dict[str, tuple[Function, str, tuple[Argument, ...]]] = {}
+COMMANDS: dict[str, tuple[Handler, str, tuple[Argument, ...]]] = {}
 
 
 def argument(*names: str, **options: Any) -> Argument:
@@ -20,9 +20,9 @@ def argument(*names: str, **options: Any) -> Argument:
     return names, options
 
 
-def command(help: str, *arguments: Argument) -> Callable[[Function], Function]:
+def command(help: str, *arguments: Argument) -> Callable[[Handler], Handler]:
     """Makes a function the command of its name."""
-    def added(function: Function) -> Function:
+    def added(function: Handler) -> Handler:
         COMMANDS[function.__name__.strip("_")] = function, help, arguments
         return function
 
@@ -85,12 +85,12 @@ def refuse(options: argparse.Namespace, unknown: Sequence[str]) -> NoReturn:
 
 def _hint(name: str, option: str, *values: str) -> str:
     """What may have been meant by an option that a command does not have: a setting, or an option like it."""
-    from colab_rl.algorithms.registry import OTHER_NAMES, OURS, settings_of
+    from colab_rl.algorithms.registry import OTHER_NAMES, OUR_ALGORITHMS, settings_of
 
     word, _, value = option.removeprefix("--").partition("=")
     setting = word.replace("-", "_")
     takes_settings = any("--set" in names for names, _ in COMMANDS[name][2])
-    is_setting = any(setting in settings_of(algorithm) for algorithm in OURS)
+    is_setting = any(setting in settings_of(algorithm) for algorithm in OUR_ALGORITHMS)
     options = [one[2:] for names, _ in COMMANDS[name][2] for one in names if one.startswith("--")]
     meant = ["env-set"] if "kwargs" in word and "env-set" in options else near(word, [*options, "root", "store"])
     if meant and not (takes_settings and is_setting):

@@ -14,8 +14,7 @@ import torch
 
 from colab_rl.algorithms import Algorithm
 from colab_rl.algorithms.off_policy import OffPolicyConfig
-from colab_rl.algorithms.own import check as check_algorithm
-from colab_rl.algorithms.own import guarded, make_algorithm
+from colab_rl.algorithms.own import check_algorithm, make_algorithm, own_code_guarded
 from colab_rl.algorithms.registry import algorithm_class, default_algorithm, register_algorithm
 from colab_rl.arguments import checked
 from colab_rl.commands.sweep_table import TerminalTable
@@ -36,7 +35,7 @@ from colab_rl.storage import FolderStorage
 from colab_rl.sweeps.choices import Range, parse_search, parse_seeds, parse_vary
 from colab_rl.sweeps.driver import Driver, SweepWatcher
 from colab_rl.sweeps.folder import LOGS, SweepFolder
-from colab_rl.sweeps.plan import Plan, agreed, check, grid_size, normalized
+from colab_rl.sweeps.plan import Plan, agreed, check_plan, grid_size, normalized
 from colab_rl.sweeps.runners import Runner
 from colab_rl.sweeps.search import optuna
 from colab_rl.sweeps.trials import Record, SweepResult
@@ -94,7 +93,7 @@ def sweep(sweep: str, *, env: EnvironmentSource | None = None, env_kwargs: Mappi
         with plain_torch(THREADS):
             runs = plan.total_runs - (before.total_runs if before else 0)
             _say_how_long(plan, runs, source, backend, workers or cores(), yes)
-            check(plan, functools.cache(
+            check_plan(plan, functools.cache(
                 lambda wrappers: describe(configured(source, plan.env_kwargs, wrappers), try_new)))
         _check_names(plan, before, places)
     with locked(folder.local), StopRequest() as stop, contextlib.closing(folder):
@@ -273,7 +272,7 @@ def _say_how_long(plan: Plan, runs: int, source: EnvironmentSource, backend: str
     try:
         config = plan.config_of(own)
         speed = _speed(plan.training_of(own)[0], config, configured(source, plan.env_kwargs, config.wrappers), backend)
-    except ColabRLError:  # `check` says it
+    except ColabRLError:  # `check_plan` says it
         speed = None
     else:
         words += f" of {config.total_steps:,} steps"
@@ -293,7 +292,7 @@ def _speed(algorithm: str, config: Config, source: EnvironmentSource, backend: s
         config = dataclasses.replace(config, learning_starts=0)  # the first steps would learn nothing
     backend = choose_backend(backend, source, spaces)
     with (plain_torch(THREADS), make_vector_environment(backend, source, spaces, config.num_envs, 0) as envs,
-          guarded(algorithm, config.network)):
+          own_code_guarded(algorithm, config.network)):
         learner, done = make_algorithm(algorithm, config, spaces, torch.device("cpu")), 0
         envs.reset()
         began = time.perf_counter()

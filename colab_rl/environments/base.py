@@ -10,7 +10,7 @@ import numpy as np
 
 from colab_rl.environments.spaces import Spaces
 
-LARGEST = float(np.finfo(np.float32).max)
+LARGEST_REWARD = float(np.finfo(np.float32).max)
 
 
 def unusable(observations: np.ndarray, rewards: np.ndarray) -> tuple[int, str] | None:
@@ -18,12 +18,12 @@ def unusable(observations: np.ndarray, rewards: np.ndarray) -> tuple[int, str] |
     row, and words such as `nan in a reward`. None if there is none.
     """
     # One sum finds every NaN and infinity in a fraction of the time of isfinite().all().
-    if math.isfinite(observations.sum(dtype=np.float64)) and np.abs(rewards).max() <= LARGEST:
+    if math.isfinite(observations.sum(dtype=np.float64)) and np.abs(rewards).max() <= LARGEST_REWARD:
         return None
     numbers = np.column_stack([observations.reshape(len(rewards), -1), rewards])
-    row, column = np.argwhere(~(np.abs(numbers) <= LARGEST))[0]
+    row, column = np.argwhere(~(np.abs(numbers) <= LARGEST_REWARD))[0]
     what = "an observation" if column < numbers.shape[1] - 1 else "a reward"
-    beyond = f", beyond the {LARGEST:.1e} of a float32" if np.isfinite(numbers[row, column]) else ""
+    beyond = f", beyond the {LARGEST_REWARD:.1e} of a float32" if np.isfinite(numbers[row, column]) else ""
     return int(row), f"{numbers[row, column]} in {what}{beyond}"
 
 

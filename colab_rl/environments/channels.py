@@ -25,7 +25,7 @@ import numpy as np
 
 from colab_rl.errors import UsageError, nearest
 
-OURS = ("reward", "value", "terrain", "first_pose", "other_poses")  # what a recording has beside the channels
+OUR_COLUMNS = ("reward", "value", "terrain", "first_pose", "other_poses")  # what a recording has beside the channels
 OUR_BEGINNINGS = ("action_", "reward_")
 
 
@@ -123,9 +123,10 @@ class Channels(Shown):
         if twice := next((name for name in names if names.count(name) > 1), None):
             raise UsageError(f"two actions are called {twice!r}: give each a name of its own")
         for name in self.units:
-            if name in OURS or name.startswith(OUR_BEGINNINGS):
-                raise UsageError(f"no channel can be called {name!r}: recordings keep {', '.join(OURS)} and names that "
-                                 f"begin with {' or '.join(OUR_BEGINNINGS)} for themselves; give it another name")
+            if name in OUR_COLUMNS or name.startswith(OUR_BEGINNINGS):
+                raise UsageError(f"no channel can be called {name!r}: recordings keep {', '.join(OUR_COLUMNS)} and "
+                                 f"names that begin with {' or '.join(OUR_BEGINNINGS)} for themselves; give it another "
+                                 "name")
         for name in sorted(self.names - set(self.units)):
             raise UsageError(f"what is to be shown names {name!r}, and no channel is called that"
                              f"{nearest(name, self.units)}")

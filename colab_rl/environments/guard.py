@@ -25,7 +25,7 @@ NOT_ITS_OWN = ("<frozen ", *(os.path.join(os.path.dirname(file), "") for file in
     gymnasium.__file__, np.__file__, importlib.__file__, os.path.dirname(__file__))))
 
 
-class _Aside:
+class _OutputAside:
     """Standard output, Python's and its file descriptor, which is standard error while any thread has it so."""
 
     def __init__(self) -> None:
@@ -72,7 +72,7 @@ class _Aside:
             ctypes.pythonapi.fflush(self._c_stream)
 
 
-_ASIDE = _Aside()
+_OUTPUT_ASIDE = _OutputAside()
 
 
 @contextlib.contextmanager
@@ -96,12 +96,12 @@ def prints_aside() -> Iterator[None]:
 
     So does what C code and child processes print, as in the worker processes. Handlers of signals are put back.
     """
-    with _ASIDE, _signals_kept():
+    with _OUTPUT_ASIDE, _signals_kept():
         yield
 
 
 @contextlib.contextmanager
-def guarded(name: str) -> Iterator[None]:
+def environment_guarded(name: str) -> Iterator[None]:
     """While entered, what an environment raises becomes an EnvironmentFault, as if a worker process stepped it, and
     what it prints goes to standard error.
 
@@ -113,7 +113,7 @@ def guarded(name: str) -> Iterator[None]:
     except ColabRLError:
         raise
     except (Exception, SystemExit) as error:  # an environment may leave; this process is not its own
-        raise EnvironmentFault(f"{name} failed: {user_code.with_cells(in_one_line(error))}") from error
+        raise EnvironmentFault(f"{name} failed: {user_code.with_cells(fault_in_one_line(error))}") from error
 
 
 class WrongReturn(Exception):
@@ -126,6 +126,6 @@ class WrongReturn(Exception):
         super().__init__(what + (f" ({code.co_filename}, line {code.co_firstlineno})" if code else ""))
 
 
-def in_one_line(error: Exception | SystemExit) -> str:
+def fault_in_one_line(error: Exception | SystemExit) -> str:
     """What was raised, and the last line of the environment's own code on the way there."""
     return str(error) if isinstance(error, WrongReturn) else user_code.in_one_line(error, NOT_ITS_OWN)

@@ -28,7 +28,7 @@ from colab_rl.environments.base import StepResult, VectorEnvironment, unusable
 from colab_rl.environments.channels import Channels
 from colab_rl.environments.journal import Journal
 from colab_rl.environments.likeness import packed
-from colab_rl.environments.loaded_code import difference
+from colab_rl.environments.loaded_code import code_difference
 from colab_rl.environments.make import EnvironmentSource, environment_name
 from colab_rl.environments.repeats import unrepeatable
 from colab_rl.environments.seeds import episode_seed
@@ -115,7 +115,7 @@ class GymnasiumVectorEnvironment(VectorEnvironment):
         answers = [self._received(worker) for worker in self._workers]
         if failed := next((answer for answer in answers if answer[:1] != b"d"), None):
             return f"other processes cannot make them ({with_cells(failed[1:].decode())})"
-        changed = difference(self.spaces.code, pickle.loads(answers[0][1:])[0])
+        changed = code_difference(self.spaces.code, pickle.loads(answers[0][1:])[0])
         return changed and f"{changed}; give a function that makes this change too, and worker processes step them"
 
     def _say_why(self, reason: str) -> None:

@@ -1,9 +1,9 @@
 """What makes a worker process look to an environment like the process that started it.
 
-A worker inherits the working folder, environment variables, umask, priority and resource limits. `command` gives it the
-interpreter's options (`-O`, `-W`, `-X`, ...), `packed` and `unpacked` bring it the rest: `sys.path` and `sys.argv`,
-warnings filters, locale, NumPy's error state, limits of the interpreter, gymnasium's registry, and `__main__` with the
-functions and classes of it that the environment uses.
+A worker inherits the working folder, environment variables, umask, priority and resource limits. `python_command` gives
+it the interpreter's options (`-O`, `-W`, `-X`, ...), `packed` and `unpacked` bring it the rest: `sys.path` and
+`sys.argv`, warnings filters, locale, NumPy's error state, limits of the interpreter, gymnasium's registry, and
+`__main__` with the functions and classes of it that the environment uses.
 
 What differs all the same:
 
@@ -52,7 +52,7 @@ STATE: dict[str, tuple[Callable[[], Any], Callable[[Any], object]]] = {
 }
 
 
-def command(program: str) -> list[str]:
+def python_command(program: str) -> list[str]:
     """The command of a Python like this one, that runs `program`."""
     options = subprocess._args_from_interpreter_flags()  # type: ignore[attr-defined]  # as multiprocessing does
     options += [f"-X{name}" if value is True else f"-X{name}={value}" for name, value in sys._xoptions.items()]

@@ -48,7 +48,7 @@ def loaded_code(environment: gymnasium.Env, source: str | Callable) -> dict[str,
     return {name: text for name, text in reach.found.items() if name not in state}
 
 
-def difference(here: Mapping[str, str], there: Mapping[str, str]) -> str:
+def code_difference(here: Mapping[str, str], there: Mapping[str, str]) -> str:
     """What `loaded_code` found that differs in another process, in words; empty if nothing does.
 
     A name that only one of them has is no difference: of a notebook a worker process has only what it uses.

@@ -20,7 +20,7 @@ from typing import Any
 import gymnasium
 import numpy as np
 
-from colab_rl.environments.guard import in_one_line, prints_aside
+from colab_rl.environments.guard import fault_in_one_line, prints_aside
 from colab_rl.environments.loaded_code import loaded_code
 from colab_rl.environments.nested import NotFlat, Observed, choices_of, count, in_line, leaves, outline
 from colab_rl.environments.spaces import Spaces
@@ -29,7 +29,7 @@ from colab_rl.errors import EnvironmentFault, UsageError, near, nearest
 
 EnvironmentSource = str | Callable[..., gymnasium.Env]
 OF_MAKE = ("max_episode_steps",)  # what gymnasium.make takes itself and a run leaves to a person
-OURS = ("render_mode", "disable_env_checker", "vectorization_mode")  # and what colab_rl sets
+OUR_KEYWORDS = ("render_mode", "disable_env_checker", "vectorization_mode")  # and what colab_rl sets
 # By wrapper the setting that takes its place.
 RUNNING_STATISTICS: dict[type[gymnasium.Wrapper], str] = {
     gymnasium.wrappers.NormalizeObservation: "normalize_observations",
@@ -67,7 +67,7 @@ def make_environment(source: EnvironmentSource, render_mode: str | None = None) 
     except (UsageError, EnvironmentFault):
         raise
     except (Exception, SystemExit) as error:  # a module may leave when it is imported
-        raise EnvironmentFault(f"{environment_name(source)} could not be made: {in_one_line(error)}") from error
+        raise EnvironmentFault(f"{environment_name(source)} could not be made: {fault_in_one_line(error)}") from error
 
 
 def _made(source: EnvironmentSource, render_mode: str | None, keywords: Mapping[str, Any]) -> gymnasium.Env:
@@ -124,10 +124,10 @@ def _check_keywords(name: str, made_by: Any, keywords: Mapping[str, Any], more: 
     parameters = inspect.signature(made_by).parameters
     known = [*parameters, *more]
     for given in keywords:
-        if given in OURS:
+        if given in OUR_KEYWORDS:
             raise UsageError(f"colab_rl sets {given} itself: leave it out of env_kwargs (--env-set)")
         if given not in known and not takes_any(parameters):
-            taken = ", ".join(one for one in known if one not in OURS) or "none"
+            taken = ", ".join(one for one in known if one not in OUR_KEYWORDS) or "none"
             raise UsageError(f"{name} takes no keyword argument {given!r}{nearest(given, known)} (it takes: {taken})")
 
 

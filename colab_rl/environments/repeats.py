@@ -13,7 +13,7 @@ from collections.abc import Iterator
 import gymnasium
 
 from colab_rl.environments.guard import prints_aside
-from colab_rl.environments.known.registry import prepare
+from colab_rl.environments.known.registry import prepare_environment
 from colab_rl.environments.make import EnvironmentSource, close_environment, environment_name, make_environment
 from colab_rl.environments.nested import Observed
 from colab_rl.environments.stepper import Stepper
@@ -36,7 +36,7 @@ def repeats(environment: gymnasium.Env, beside: gymnasium.Env | None = None) -> 
 
     beside: another instance in this process, which plays at the same time as the last of them.
     """
-    if not prepare(environment):
+    if not prepare_environment(environment):
         return False
     first = list(_play(environment, SEED, STEPS, SECONDS))
     steps = len(first) - 1

@@ -7,7 +7,7 @@ from typing import Any
 import gymnasium
 import numpy as np
 
-from colab_rl.environments.known.registry import prepare
+from colab_rl.environments.known.registry import prepare_environment
 
 
 def episode_seed(seed: int, slot: int, episode: int) -> int:
@@ -17,5 +17,5 @@ def episode_seed(seed: int, slot: int, episode: int) -> int:
 
 def begin_episode(environment: gymnasium.Env, seed: int) -> Any:
     """Begins the episode that `seed` names; returns what `reset` returned."""
-    prepare(environment)
+    prepare_environment(environment)
     return environment.reset(seed=seed)

@@ -13,7 +13,7 @@ from typing import Any
 import gymnasium
 from gymnasium.utils.env_checker import check_env
 
-from colab_rl.environments.guard import guarded, prints_aside
+from colab_rl.environments.guard import environment_guarded, prints_aside
 from colab_rl.environments.nested import NotFlat, Observed
 from colab_rl.environments.own_reward import own_reward_of
 from colab_rl.environments.repeat import IGNORES_OBSERVATIONS
@@ -48,7 +48,7 @@ def try_out(environment: gymnasium.Env, name: str, new: bool = False) -> None:
         observation = None
         with contextlib.suppress(NotFlat):  # a wrapper makes something of it
             observation = Observed(observations).spec.zeros()
-        with guarded(name):
+        with environment_guarded(name):
             stepper = Stepper(layer, observation, strict=new and (layer is environment or _in_ours_alone(environment)))
             stepper.begin(SEED)
             stepper.step(actions.sample(), sampled=True)

@@ -33,7 +33,7 @@ import gymnasium
 import numpy as np
 
 from colab_rl.environments.channels_of import channels_of
-from colab_rl.environments.guard import in_one_line
+from colab_rl.environments.guard import fault_in_one_line
 from colab_rl.environments.likeness import unpacked
 from colab_rl.environments.loaded_code import loaded_code
 from colab_rl.environments.make import EnvironmentSource, bare, close_environment, make_environment, registered_as
@@ -161,7 +161,7 @@ def attempt(work: Callable[..., Any], *arguments: Any) -> bytes:
     except ColabRLError as error:
         return b"?" + str(error).encode(errors="replace")
     except (Exception, SystemExit) as error:
-        return b"!" + in_one_line(error).encode(errors="replace")
+        return b"!" + fault_in_one_line(error).encode(errors="replace")
     if result is False:
         return b"n"
     return b"d" + (b"" if result is None or result is True else pickle.dumps(result))

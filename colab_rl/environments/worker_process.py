@@ -21,8 +21,8 @@ from typing import Any
 import numpy as np
 
 from colab_rl.environments.guard import prints_aside
-from colab_rl.environments.likeness import MAIN, command, packed
-from colab_rl.environments.loaded_code import difference
+from colab_rl.environments.likeness import MAIN, packed, python_command
+from colab_rl.environments.loaded_code import code_difference
 from colab_rl.environments.make import EnvironmentSource, registered_as
 from colab_rl.environments.shared import Layout, anonymous_file
 from colab_rl.environments.spaces import Spaces
@@ -43,7 +43,7 @@ class WorkerProcess:
         with theirs:
             try:
                 self.process = subprocess.Popen(
-                    command(f"from colab_rl.environments.worker import main; main({theirs.fileno()}, {memory})"),
+                    python_command(f"from colab_rl.environments.worker import main; main({theirs.fileno()}, {memory})"),
                     pass_fds=(theirs.fileno(), memory), stdin=subprocess.DEVNULL,
                     stdout=prints, stderr=prints,  # what an environment prints is no result
                     start_new_session=True,  # a signal to the terminal's process group is the trainer's to answer
@@ -150,4 +150,5 @@ def _changed_here(source: EnvironmentSource, layout: Layout, registered: str, co
     if answer[:1] != b"d":
         return f"other processes cannot make it ({answer[1:].decode()})"
     there, registered_there = pickle.loads(answer[1:])
-    return difference({**dict(code), "its registration": registered}, {**there, "its registration": registered_there})
+    return code_difference({**dict(code), "its registration": registered},
+                           {**there, "its registration": registered_there})

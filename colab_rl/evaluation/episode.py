@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 
 from colab_rl.environments.channels import Channels, Shown
-from colab_rl.environments.guard import guarded
+from colab_rl.environments.guard import environment_guarded
 from colab_rl.environments.known.registry import shown_of
 from colab_rl.environments.spaces import Spaces
 
@@ -138,7 +138,7 @@ class Recording:
         for name, column in zip(names, actions.T, strict=True):
             series[f"action_{name}"], units[f"action_{name}"] = column, channels.action_unit
         series["reward"] = np.array(self._rewards)
-        with guarded(self.environment):
+        with environment_guarded(self.environment):
             for name, part in channels.reward_parts(series).items():
                 series[f"reward_{name}"] = np.asarray(part, np.float32)
         series["value"] = np.asarray(values(np.stack(self._observations)), np.float32)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -16,8 +17,11 @@ from colab_rl.environments.channels_of import describe_channels
 from colab_rl.environments.gymnasium_vector import GymnasiumVectorEnvironment
 from colab_rl.environments.spaces import Spaces
 from colab_rl.evaluation.episode import Episode, Recording
-from colab_rl.evaluation.replay import LONGEST_EPISODE, Function, endless
+from colab_rl.evaluation.replay import LONGEST_EPISODE, endless
 from colab_rl.progress import progress_bar
+
+if TYPE_CHECKING:
+    from colab_rl.algorithms.base import Act
 
 MOST_SLOTS = 20
 
@@ -79,8 +83,8 @@ class Evaluator:
         """Why a seed may give another return another time, see VectorEnvironment; an empty list if it will not."""
         return self._opened().check_repeats()
 
-    def evaluate(self, act: Function, episodes: int, seed: int, progress: bool = False,
-                 record: int = 0, values: Function | None = None, memory: int = 0) -> EvaluationResult:
+    def evaluate(self, act: Act, episodes: int, seed: int, progress: bool = False,
+                 record: int = 0, values: Act | None = None, memory: int = 0) -> EvaluationResult:
         """Runs the episodes, several at a time.
 
         act: gives (B, ...) actions for (B, *obs_shape) observations, each row by itself. See Algorithm.act.

@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 import gymnasium
 import numpy as np
 
 from colab_rl.environments import channels_of
-from colab_rl.environments.guard import guarded
+from colab_rl.environments.guard import environment_guarded
 from colab_rl.environments.spaces import Spaces
 from colab_rl.environments.stepper import Stepper
 from colab_rl.errors import EnvironmentFault
 from colab_rl.evaluation.episode import Episode, Recording
 
+if TYPE_CHECKING:
+    from colab_rl.algorithms.base import Act
+
 LONGEST_EPISODE = 100_000  # steps
-Function = Callable[..., np.ndarray]  # of (B, *obs_shape) observations
 
 
-def record_episode(environment: gymnasium.Env, spaces: Spaces, act: Function, values: Function, seed: int,
+def record_episode(environment: gymnasium.Env, spaces: Spaces, act: Act, values: Act, seed: int,
                    name: str = "", memory: int = 0) -> Episode:
     """Runs and records one deterministic episode in this process; its return is `evaluate`'s for this seed.
 
@@ -35,13 +38,13 @@ def record_episode(environment: gymnasium.Env, spaces: Spaces, act: Function, va
     def look() -> None:
         recording.state(channels.row(environment, observation), observation)
 
-    with guarded(name):
+    with environment_guarded(name):
         stepper.begin(seed)
         look()
         terrain = channels.drawing.terrain(environment.unwrapped) if channels.drawing else []
     for _ in range(LONGEST_EPISODE):
         action = act(observation[None], **remembered)[0]
-        with guarded(name):
+        with environment_guarded(name):
             _, terminated, truncated = stepper.step(action)
             recording.step(action, stepper.own_reward)
             look()
@@ -56,11 +59,11 @@ def replay(environment: gymnasium.Env, episode: Episode) -> Iterator[int]:
     Raises EnvironmentFault if the environment gives other rewards than it gave then, or raises.
     """
     stepper = Stepper(environment, None)
-    with guarded(episode.environment):
+    with environment_guarded(episode.environment):
         stepper.begin(episode.seed)
     yield 0
     for t, action in enumerate(episode.actions):
-        with guarded(episode.environment):
+        with environment_guarded(episode.environment):
             stepper.step(action)
         reward = stepper.own_reward
         if reward != episode["reward"][t]:

@@ -37,7 +37,7 @@ import torch
 from torch import Tensor, nn
 
 Pullback = Callable[[Tensor], None]
-Function = Callable[..., Any]  # of (B, *obs_shape) observations, or of Remembered ones
+Forward = Callable[..., Any]  # of (B, *obs_shape) observations, or of Remembered ones
 
 
 class Remembered(NamedTuple):
@@ -74,7 +74,7 @@ class Network(nn.Module):
         """
         return recorded(self, obs)
 
-    def acting(self) -> Function:
+    def acting(self) -> Forward:
         """`forward` with the parameters of now, from arrays of observations to float32 arrays. A row does not depend on
         other rows.
 
@@ -117,7 +117,7 @@ class RecurrentNetwork(Network):
         """(B, outputs) of the B valid rows, those of the first step first."""
         return self.unroll(sequences)[0][sequences.valid]
 
-    def acting(self) -> Function:
+    def acting(self) -> Forward:
         """See Network; of `Remembered` observations."""
         device = next(self.parameters()).device
 

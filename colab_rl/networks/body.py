@@ -13,10 +13,10 @@ from torch import Tensor, nn
 
 from colab_rl.environments.spaces import ObservationSpec
 from colab_rl.networks.activations import ACTIVATIONS
-from colab_rl.networks.base import Function, Network, Pullback
+from colab_rl.networks.base import Forward, Network, Pullback
 from colab_rl.networks.cnn import Convolutions
 from colab_rl.networks.halves import recorded_in_halves
-from colab_rl.networks.layers import Gain, in_numpy, linear, normalized, normalized_in_numpy
+from colab_rl.networks.layers import Gain, in_numpy, layer_normalized, linear, normalized_in_numpy
 
 
 class Body(nn.Module):
@@ -43,7 +43,7 @@ class Body(nn.Module):
         """(B, width) of (B, *obs_shape)."""
         return self._hidden(obs)[-1]
 
-    def acting(self) -> Function:
+    def acting(self) -> Forward:
         """(B, 1, width) of (B, *obs_shape), from and to arrays, with the parameters of now. See Network.
 
         Of numbers it is NumPy's, as in MLP. Of images it is torch's, row by row: NumPy would share the products of so
@@ -63,7 +63,7 @@ class Body(nn.Module):
 
         return features
 
-    def _acting_in_torch(self) -> Function:
+    def _acting_in_torch(self) -> Forward:
         copied: Any = copy.deepcopy(self)
         copied.to(memory_format=torch.channels_last)
         device = next(self.parameters()).device
@@ -87,7 +87,7 @@ class Body(nn.Module):
         found = [self.encoder(obs) if self.encoder else obs]
         for layer in self.layers:
             x = layer(found[-1])
-            found.append(self._activate(normalized(x) if self._layer_norm else x))
+            found.append(self._activate(layer_normalized(x) if self._layer_norm else x))
         return found
 
 
@@ -127,7 +127,7 @@ class Layered(Network):
         """See Network."""
         return super().vjp(obs) if self.body.encoder is None or obs.is_cuda else recorded_in_halves(self, obs)
 
-    def acting(self) -> Function:
+    def acting(self) -> Forward:
         """See Network."""
         features, (weight, bias) = self.body.acting(), in_numpy(self.output)
         return lambda rows: (features(rows) @ weight + bias)[:, 0]

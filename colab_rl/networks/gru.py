@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from colab_rl.networks.base import Function, RecurrentNetwork, Remembered, Sequences
+from colab_rl.networks.base import Forward, RecurrentNetwork, Remembered, Sequences
 from colab_rl.networks.body import Body
 from colab_rl.networks.layers import Gain, in_numpy, initialised, linear
 
@@ -47,7 +47,7 @@ class GRU(RecurrentNetwork):
             found.append(part)
         return self.output(torch.cat(found)), state
 
-    def acting(self) -> Function:
+    def acting(self) -> Forward:
         """See RecurrentNetwork."""
         features, output = self.body.acting(), in_numpy(self.output)
         gru: Any = self.gru

@@ -38,7 +38,7 @@ def linear(inputs: int, outputs: int, gain: Gain, generator: torch.Generator) ->
     return layer
 
 
-def normalized(x: Tensor) -> Tensor:
+def layer_normalized(x: Tensor) -> Tensor:
     """(..., units) less the mean of its units, over their deviation (Ba et al. 2016, arXiv:1607.06450).
 
     It has no parameters: the layer before and the layer after scale and shift as well.
@@ -52,7 +52,9 @@ def in_numpy(layer: Any) -> tuple[np.ndarray, np.ndarray]:
 
 
 def normalized_in_numpy(x: np.ndarray, units: int) -> np.ndarray:
-    """`normalized` of (B, 1, units) rows. A mean is a product, which averages each row by itself, and exports draw."""
+    """`layer_normalized` of (B, 1, units) rows. A mean is a product: that averages each row alone, and exports
+    draw it.
+    """
     average = np.full((units, 1), 1 / units, np.float32)
     centred = x - x @ average
     return centred / np.sqrt((centred * centred) @ average + np.float32(LAYER_NORM_EPS))

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from colab_rl.networks.activations import ACTIVATIONS
-from colab_rl.networks.base import Function, Network, Pullback
+from colab_rl.networks.base import Forward, Network, Pullback
 from colab_rl.networks.layers import Gain, linear
 
 
@@ -43,7 +43,7 @@ class MLP(Network):
             x = self._activate(functional.linear(x, weight, bias))
         return functional.linear(x, *output)
 
-    def acting(self) -> Function:
+    def acting(self) -> Forward:
         """See Network."""
         layers = [(weight.numpy(force=True).T, bias.numpy(force=True)) for weight, bias in self._parameters_of_layers]
         (*hidden, output), activate = layers, self._activate_in_numpy

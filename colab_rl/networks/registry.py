@@ -23,7 +23,7 @@ from colab_rl.networks.own import make_own
 from colab_rl.user_code import import_path, imported
 
 MakeOwn = Callable[[ObservationSpec, int], nn.Module]  # a Network class, or a function that makes a module
-OURS = ("auto", "mlp", "cnn", "gru")
+OUR_NETWORKS = ("auto", "mlp", "cnn", "gru")
 _registered: dict[str, MakeOwn] = {}
 
 
@@ -36,7 +36,7 @@ def register_network(make: MakeOwn) -> str:
     name = getattr(make, "__name__", "")
     if not callable(make) or not name or ":" in name:
         raise UsageError(f"network takes a name, a Network class or a function that makes one, not {make!r}")
-    if name in OURS:
+    if name in OUR_NETWORKS:
         raise UsageError(f"a network of your own cannot be called {name!r}: choose another name for it")
     if path := import_path(make):
         return path
@@ -46,7 +46,7 @@ def register_network(make: MakeOwn) -> str:
 
 def own_network(name: str) -> MakeOwn | None:
     """The class or function of a network that is not ours, None for one of ours. Raises UsageError if it is unknown."""
-    if name in OURS:
+    if name in OUR_NETWORKS:
         return None
     if name in _registered:
         return _registered[name]
@@ -55,9 +55,10 @@ def own_network(name: str) -> MakeOwn | None:
         if not callable(make):
             raise UsageError(f"network {name!r} is {make!r}, not a Network class or a function that makes one")
         return make
-    raise UsageError(f"unknown network {name!r}{nearest(name, (*OURS, *_registered))} (choose from {', '.join(OURS)}); "
-                     "if it is one of your own, name it as module:Class, or give its class first in this process, by "
-                     'train(..., settings={"network": MyNetwork}) or register_network of colab_rl.networks.registry')
+    raise UsageError(f"unknown network {name!r}{nearest(name, (*OUR_NETWORKS, *_registered))} (choose from "
+                     f"{', '.join(OUR_NETWORKS)}); if it is one of your own, name it as module:Class, or give its "
+                     'class first in this process, by train(..., settings={"network": MyNetwork}) or register_network '
+                     "of colab_rl.networks.registry")
 
 
 def is_mlp(name: str, observation: ObservationSpec) -> bool:
@@ -67,7 +68,7 @@ def is_mlp(name: str, observation: ObservationSpec) -> bool:
 
 def acts_in_numpy(name: str, observation: ObservationSpec) -> bool:
     """Whether such a network acts without torch."""
-    return name in OURS and observation.dtype == "float32"
+    return name in OUR_NETWORKS and observation.dtype == "float32"
 
 
 def make_network(config: Any, observation: ObservationSpec, outputs: int, gain: Gain,

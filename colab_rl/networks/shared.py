@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from colab_rl.networks.base import Function, Network, Pullback, Sequences
+from colab_rl.networks.base import Forward, Network, Pullback, Sequences
 
 
 class OnePass:
@@ -56,7 +56,7 @@ class Head(Network):
 
         return obs.outputs[:, self.columns].detach().requires_grad_(), pullback
 
-    def acting(self) -> Function:
+    def acting(self) -> Forward:
         """See Network."""
         outputs = self.trunk.acting()
         return lambda rows: outputs(rows)[:, self.columns]

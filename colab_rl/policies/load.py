@@ -14,7 +14,7 @@ import torch
 
 import colab_rl
 from colab_rl.algorithms import Algorithm
-from colab_rl.algorithms.own import guarded, loading, make_algorithm
+from colab_rl.algorithms.own import loading, make_algorithm, own_code_guarded
 from colab_rl.algorithms.registry import make_config
 from colab_rl.checkpoints import Damaged, Manifest
 from colab_rl.checkpoints.confirmation import Confirmation, read_confirmation
@@ -46,7 +46,7 @@ def evaluate_checkpoint(identity: Identity, checkpoint: Checkpoint, episodes: in
         algorithm = load_algorithm(identity, checkpoint, spaces)
         for reason in evaluator.check_repeats():
             say(f"{reason}: the same seed may give another return another time")
-        with guarded(identity.algorithm, identity.config.get("network", "auto"), "; nothing was written"):
+        with own_code_guarded(identity.algorithm, identity.config.get("network", "auto"), "; nothing was written"):
             return evaluator.evaluate(algorithm.acting(), episodes, seed, progress=True,
                                       record=recordings, values=algorithm.values, memory=algorithm.memory)
 
@@ -62,7 +62,7 @@ def record_checkpoint(identity: Identity, checkpoint: Checkpoint, seed: int, sou
     environment = make_environment(source)
     try:
         with (plain_torch(identity.threads),
-              guarded(identity.algorithm, identity.config.get("network", "auto"), "; nothing was written")):
+              own_code_guarded(identity.algorithm, identity.config.get("network", "auto"), "; nothing was written")):
             algorithm = load_algorithm(identity, checkpoint, spaces)
             return record_episode(environment, spaces, algorithm.acting(),
                                   algorithm.values, seed, identity.env_id, algorithm.memory)

@@ -22,10 +22,8 @@ from colab_rl.policies import card
 from colab_rl.policies.folder import ONNX, is_folder, read_folder
 
 if TYPE_CHECKING:
-    from colab_rl.algorithms import Algorithm
+    from colab_rl.algorithms.base import Act, Algorithm
     from colab_rl.environments.spaces import Spaces
-
-Function = Callable[..., np.ndarray]
 
 
 class Score(float):
@@ -62,7 +60,7 @@ class Policy:
     deterministic: whether a call gives the likeliest action, or draws one; it may be set.
     """
 
-    def __init__(self, about: Mapping[str, Any], act: Function, algorithm: Callable[[], Algorithm],
+    def __init__(self, about: Mapping[str, Any], act: Act, algorithm: Callable[[], Algorithm],
                  deterministic: bool, memory: int = 0):
         self.about, self.deterministic = about, deterministic
         self.score = Score(**about["score"]) if about["score"] else None

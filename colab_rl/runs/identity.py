@@ -17,7 +17,7 @@ import re
 from dataclasses import dataclass, field
 from typing import Any
 
-from colab_rl.algorithms.registry import OURS, make_config
+from colab_rl.algorithms.registry import OUR_ALGORITHMS, make_config
 from colab_rl.checkpoints import NewerFormat
 from colab_rl.checkpoints.layout import RUN_JSON
 from colab_rl.checkpoints.manifest import checksum
@@ -123,7 +123,7 @@ class Identity:
                                   "install the newer version")
             content.setdefault("origin", content.pop("source", None))  # as 0.1.0 calls it
             identity = cls(**content)
-            if identity.algorithm in OURS:  # the user's own may not be registered yet
+            if identity.algorithm in OUR_ALGORITHMS:  # the user's own may not be registered yet
                 identity.make_config()
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError, UsageError) as error:
             raise DamagedIdentity(f"{place} has a damaged run.json ({error}); nothing was changed") from error

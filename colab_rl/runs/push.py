@@ -84,7 +84,7 @@ def replicating(identity: Identity, places: Places, content: bytes) -> Iterator[
         yield replicator
 
 
-def finish(replicator: Replicator) -> None:
+def finish_replicating(replicator: Replicator) -> None:
     """Waits, with progress, until nothing is pending, the store fails, or the time is up; says what is not verified."""
     _wait(replicator, LAST_WAIT)
     if replicator.unconfirmed:

@@ -17,7 +17,7 @@ from colab_rl.storage import FolderStorage, NotFound, Stat, Storage
 # Every checkpoint in a place, by its manifest's file name, the newest first: the manifest, None if it cannot be read,
 # and `verified`, `written` or `bad`.
 Checkpoints = dict[str, tuple[Manifest | None, str]]
-Told = tuple[FileRecord, Manifest]  # what a manifest's own file must be, and what it says
+Listed = tuple[FileRecord, Manifest]  # what a manifest's own file must be, and what it says
 
 
 class RunSurvey(NamedTuple):
@@ -93,7 +93,7 @@ class _Shelf:
                 del identities[name]
         return found
 
-    def _told_by_newest(self, name: str, run_id: str) -> dict[str, Told]:
+    def _told_by_newest(self, name: str, run_id: str) -> dict[str, Listed]:
         """The newest manifest, and what it says of those before it."""
         newest = next(iter(self._newest_first[name]), "")
         try:
@@ -102,11 +102,11 @@ class _Shelf:
             return {}
         return {**told[1].earlier_manifests, newest: told}
 
-    def _is_listed(self, name: str, file: str, earlier: Mapping[str, Told]) -> bool:
+    def _is_listed(self, name: str, file: str, earlier: Mapping[str, Listed]) -> bool:
         """Whether a manifest is still what the newest one saw, by the MD5 of a listing."""
         return file in earlier and self._stats[name][file] == (earlier[file][0].size, earlier[file][0].md5)
 
-    def _checkpoints_of(self, name: str, run_id: str, earlier: Mapping[str, Told]) -> Checkpoints:
+    def _checkpoints_of(self, name: str, run_id: str, earlier: Mapping[str, Listed]) -> Checkpoints:
         found: Checkpoints = {}
         run_json = self._contents[name, RUN_JSON]
         witnessed = self._witnessed.get(name, {})
@@ -129,7 +129,7 @@ class _Shelf:
             found[file] = manifest, state
         return found
 
-    def _manifest(self, name: str, file: str, run_id: str, earlier: Mapping[str, Told]) -> Told:
+    def _manifest(self, name: str, file: str, run_id: str, earlier: Mapping[str, Listed]) -> Listed:
         if self._is_listed(name, file, earlier):
             return earlier[file]
         record = FileRecord.of(data := self._content(name, file))

@@ -20,7 +20,7 @@ from colab_rl.storage.names import bad_name, check_name
 TEMPORARY = ".tmp-"
 MOUNT_CONCURRENCY = 16  # calls to a mount at a time: each waits for a network
 # What does not pass by itself, and what to do about it.
-ADVICE = {number: advice for advice, numbers in {
+OS_ADVICE = {number: advice for advice, numbers in {
     "free space there": (errno.ENOSPC, errno.EDQUOT),
     "make it writable, or choose another folder": (errno.EROFS, errno.EACCES, errno.EPERM),
     "a file lies where a folder should be: move it away, or choose another name": (errno.ENOTDIR,),
@@ -181,8 +181,8 @@ class FolderStorage(Storage):
             raise NotFound(f"{name} is not in {self.place}") from error
         except OSError as error:
             text = f"{name} could not be {done} in {self.place}: {error.strerror or error}"
-            if error.errno in ADVICE:
-                raise StorageRefused(f"{text}; {ADVICE[error.errno]}") from error
+            if error.errno in OS_ADVICE:
+                raise StorageRefused(f"{text}; {OS_ADVICE[error.errno]}") from error
             raise StorageError(text) from error
 
 

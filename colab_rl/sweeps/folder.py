@@ -34,7 +34,7 @@ from colab_rl.sweeps.plan import DamagedPlan, Plan
 PLAN_JSON, JOURNAL, LOGS = "plan.json", "journal.jsonl", "logs"
 STORE_EVERY = 20.0   # seconds between two copies of the journal to the store
 LAST_WAIT = 60.0     # seconds that the end waits for the last one
-Line = dict[str, Any]
+JournalLine = dict[str, Any]
 
 
 class SweepFolder:
@@ -78,13 +78,13 @@ class SweepFolder:
         data = plan.to_bytes()
         self._write(PLAN_JSON, data)
 
-    def write_best(self, content: Line) -> None:
+    def write_best(self, content: JournalLine) -> None:
         """What `train --from` reads."""
         self._write(BEST_JSON, json.dumps(content, indent=1).encode())
 
-    def journal(self) -> list[Line]:
+    def journal(self) -> list[JournalLine]:
         """What has happened, each once. A last line that a kill cut off is left out."""
-        lines: dict[str, Line] = {}
+        lines: dict[str, JournalLine] = {}
         for storage in filter(None, (self.remote, self.local)):  # the store's may come from another machine, later ones
             with contextlib.suppress(NotFound):
                 try:
@@ -101,7 +101,7 @@ class SweepFolder:
                         lines[text] = json.loads(text)
         return [line for line in lines.values() if isinstance(line, dict)]
 
-    def begin_journal(self, lines: Iterable[Line]) -> None:
+    def begin_journal(self, lines: Iterable[JournalLine]) -> None:
         """Makes this machine's journal hold exactly these lines, so that more can follow. The store gets them too."""
         self.root.mkdir(parents=True, exist_ok=True)
         data = "".join(json.dumps(line) + "\n" for line in lines).encode()
@@ -114,7 +114,7 @@ class SweepFolder:
         if data:
             self._send(JOURNAL)
 
-    def add(self, line: Line) -> None:
+    def add(self, line: JournalLine) -> None:
         """Appends a line, durably here, and soon in the store. Raises StorageError."""
         try:
             with open(self.root / JOURNAL, "ab") as file:

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from colab_rl.algorithms.own import check as check_algorithm
+from colab_rl.algorithms.own import check_algorithm
 from colab_rl.algorithms.registry import algorithm_class, check_names, make_config, preset
 from colab_rl.checkpoints import NewerFormat
 from colab_rl.checkpoints.manifest import checksum
@@ -138,7 +138,7 @@ def normalized(algorithms: tuple[str, ...], settings: Mapping[str, Any]) -> dict
     return json.loads(json.dumps(found))
 
 
-def check(plan: Plan, spaces_in: Callable[[tuple[str, ...]], Spaces]) -> None:
+def check_plan(plan: Plan, spaces_in: Callable[[tuple[str, ...]], Spaces]) -> None:
     """Raises UsageError if a trial's settings cannot be trained, before anything starts.
 
     spaces_in: the environment's spaces in the wrappers of a config. It tries the environment out.

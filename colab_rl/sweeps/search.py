@@ -21,7 +21,7 @@ from colab_rl.sweeps.plan import Plan
 
 
 @dataclass(frozen=True)
-class Told:
+class PastTrial:
     """How a trial ended. score: of a finished or a pruned one; step: at which it was pruned."""
 
     settings: Mapping[str, Any]
@@ -43,7 +43,7 @@ def optuna() -> ModuleType:
     return optuna
 
 
-def propose(plan: Plan, number: int, told: Sequence[Told]) -> dict[str, Any]:
+def propose(plan: Plan, number: int, told: Sequence[PastTrial]) -> dict[str, Any]:
     """The settings of trial `number`. told: the trials 0, 1, ... that it may depend on."""
     library = optuna()
     study = library.create_study(direction="maximize", sampler=library.samplers.TPESampler(seed=number))
@@ -67,7 +67,7 @@ def _distribution(library: ModuleType, plan: Plan, name: str) -> Any:
     return library.distributions.FloatDistribution(space.low, space.high, log=space.log)
 
 
-def _past_trial(library: ModuleType, plan: Plan, told: Told, distributions: Mapping[str, Any]) -> Any:
+def _past_trial(library: ModuleType, plan: Plan, told: PastTrial, distributions: Mapping[str, Any]) -> Any:
     states = library.trial.TrialState
     params = {name: told.settings[name] if isinstance(space, Range) else space.index(told.settings[name])
               for name, space in plan.space.items()}

@@ -12,10 +12,10 @@ import numpy as np
 from colab_rl.runs.identity import check_run_name
 from colab_rl.runs.places import Places
 from colab_rl.settings import as_text
-from colab_rl.sweeps.folder import Line, SweepFolder
+from colab_rl.sweeps.folder import JournalLine, SweepFolder
 from colab_rl.sweeps.plan import Plan
 from colab_rl.sweeps.pruning import Curve, Pruned
-from colab_rl.sweeps.search import Told
+from colab_rl.sweeps.search import PastTrial
 from colab_rl.sweeps.statistics import iqm, iqm_interval
 
 WAITING, RUNNING, FINISHED, PRUNED, FAILED = "waiting", "running", "finished", "pruned", "failed"
@@ -42,7 +42,7 @@ class RunRecord:
     reason: str = ""
     final: bool = True
 
-    def to_line(self) -> Line:
+    def to_line(self) -> JournalLine:
         """As the journal has it."""
         return dataclasses.asdict(self)
 
@@ -127,7 +127,7 @@ class SweepResult:
         return "\n".join(lines)
 
 
-KNOWN = [field.name for field in dataclasses.fields(RunRecord)]  # a later version may write more
+RECORD_FIELDS = [field.name for field in dataclasses.fields(RunRecord)]  # a later version may write more
 
 
 class Record:
@@ -136,14 +136,14 @@ class Record:
     runs: how they ended, by name. proposed: settings of a search's trials. pruned: by trial.
     """
 
-    def __init__(self, plan: Plan, lines: Iterable[Line]):
+    def __init__(self, plan: Plan, lines: Iterable[JournalLine]):
         self.plan = plan
         self.runs: dict[str, RunRecord] = {}
         self.proposed: dict[int, dict[str, Any]] = {}
         self.pruned: dict[int, Pruned] = {}
         for line in lines:
             if "run" in line:
-                self.runs[line["run"]] = RunRecord(**{name: line[name] for name in KNOWN if name in line})
+                self.runs[line["run"]] = RunRecord(**{name: line[name] for name in RECORD_FIELDS if name in line})
             elif "trial" in line:
                 self.proposed[line["trial"]] = line["settings"]
             elif "pruned" in line:
@@ -172,13 +172,13 @@ class Record:
         self.runs = {name: run for name, run in self.runs.items()
                      if run.final and (name in is_there or run.state == FAILED)}
 
-    def told(self, trial: int) -> Told:
+    def told(self, trial: int) -> PastTrial:
         """A trial that has ended, for the search."""
         settings = self.settings_of(trial) or {}
         if trial in self.pruned:
-            return Told(settings, PRUNED, self.pruned[trial].score, self.pruned[trial].step)
+            return PastTrial(settings, PRUNED, self.pruned[trial].score, self.pruned[trial].step)
         score = self.iqm_of(trial)
-        return Told(settings, FAILED if score is None else FINISHED, score)
+        return PastTrial(settings, FAILED if score is None else FINISHED, score)
 
     def iqm_of(self, trial: int) -> float | None:
         """The interquartile mean of a finished trial's scores; None of another."""
@@ -199,7 +199,7 @@ class Record:
             f"python -m colab_rl train NAME --from {self.plan.sweep} begins a run with its settings" if best else "",
             self._preset_line(best) if best else "", problems=problems)
 
-    def best_content(self, trial: int) -> Line:
+    def best_content(self, trial: int) -> JournalLine:
         """best.json, if a trial is the best one (runs/best_settings.py)."""
         plan = self.plan
         algorithm, settings = plan.training_of(self.settings_of(trial) or {})

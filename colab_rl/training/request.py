@@ -12,7 +12,7 @@ from typing import Any
 
 import gymnasium
 
-from colab_rl.algorithms.own import guarded
+from colab_rl.algorithms.own import own_code_guarded
 from colab_rl.algorithms.registry import algorithm_class, default_algorithm, make_config, preset
 from colab_rl.checkpoints.recovery import Checkpoint, check_segments, newest_whole
 from colab_rl.environments import EnvironmentSource, describe, environment_name
@@ -184,7 +184,7 @@ class Request:
 
     def _identity(self, env: EnvironmentSource, title: str, algorithm: str, config: Config, spaces: Spaces,
                   backend: str, origin: dict[str, Any] | None) -> Identity:
-        with guarded(algorithm, config.network, "; nothing was written"):
+        with own_code_guarded(algorithm, config.network, "; nothing was written"):
             worth_a_gpu = algorithm_class(algorithm).worth_a_gpu(config)
         (device, reasons), threads = choose_device(self.device, worth_a_gpu), THREADS
         for reason in reasons:

@@ -12,7 +12,7 @@ import torch
 
 from colab_rl import __version__
 from colab_rl.algorithms import Algorithm
-from colab_rl.algorithms.own import check, guarded, loading, make_algorithm
+from colab_rl.algorithms.own import check_algorithm, loading, make_algorithm, own_code_guarded
 from colab_rl.algorithms.registry import register_algorithm
 from colab_rl.arguments import checked
 from colab_rl.checkpoints import Manifest, Replicator
@@ -24,7 +24,7 @@ from colab_rl.checkpoints.recovery import (
     read_segments,
     restore_locally,
 )
-from colab_rl.checkpoints.retention import sweep
+from colab_rl.checkpoints.retention import clear_leftovers
 from colab_rl.checkpoints.segments import Rows
 from colab_rl.checkpoints.serialization import deserialize
 from colab_rl.environments import EnvironmentSource, describe
@@ -52,7 +52,7 @@ from colab_rl.progress import Dispensable, Watcher, say
 from colab_rl.runs.identity import Identity, check_run_name, write_identity
 from colab_rl.runs.lock import locked
 from colab_rl.runs.places import Places
-from colab_rl.runs.push import finish, replicating
+from colab_rl.runs.push import finish_replicating, replicating
 from colab_rl.runs.removal import remove_if_untrained
 from colab_rl.training.code import CODE, differences
 from colab_rl.training.metrics import Row, from_csv
@@ -112,7 +112,7 @@ def train(run: str, *, env: EnvironmentSource | None = None, env_kwargs: Mapping
         environment, total = identity.environment(env, "train"), identity.config["total_steps"]
     stepped_by = request.backend_of(identity, environment, spaces)
     with plain_torch(identity.threads):
-        check(identity.algorithm, identity.make_config(), spaces)
+        check_algorithm(identity.algorithm, identity.make_config(), spaces)
         with locked(places.local(run)), StopRequest() as stop:
             code = request.code(identity.algorithm, identity.make_config().network, identity.backend, environment)
             session = _Session(identity, places, environment, spaces, stepped_by, code, watcher)
@@ -169,7 +169,7 @@ class _Session:
                                  f"{checkpoint.manifest.total_steps} and can only grow, not {total_steps}; nothing was "
                                  "changed; leave the option out to continue it")
             tables = restore_locally(checkpoint, self.local, self.remote, say)
-            sweep(self.local, checkpoint.manifest)
+            clear_leftovers(self.local, checkpoint.manifest)
             total_steps = max(total_steps, checkpoint.manifest.total_steps)
         with replicating(self.identity, self.places, self.identity_bytes) as replicator:
             rows = self._shown(row for table in tables for row in from_csv(table))
@@ -182,7 +182,7 @@ class _Session:
                 else:
                     newest = self._train(total_steps, checkpoint, tensorboard, replicator, stop)
             if replicator:
-                finish(replicator)
+                finish_replicating(replicator)
                 if replicator.overtaken:
                     raise ColabRLError(f"{replicator.overtaken}; this one has stopped; kept here: generation "
                                        f"{newest.generation}, step {newest.step:,}; nothing of the other was changed")
@@ -276,7 +276,7 @@ def _load(trainer: Trainer, algorithm: str, start: Checkpoint, experience: Itera
 def _run(trainer: Trainer, algorithm: str, stop: StopRequest) -> None:
     """Trains; if something goes wrong, says what is kept and what to do."""
     try:
-        with guarded(algorithm, trainer.config.network):
+        with own_code_guarded(algorithm, trainer.config.network):
             trainer.run(stop)
     except (Divergence, EnvironmentFault, OwnCodeFault, StorageError) as error:
         manifest, advice = trainer.manifest, "the same command continues from there"

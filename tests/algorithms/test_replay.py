@@ -147,7 +147,7 @@ def saved(buffer: ReplayBuffer, before: dict[str, FileRecord]) -> tuple[dict, di
 
 
 def test_a_save_writes_only_what_is_new(monkeypatch):
-    monkeypatch.setattr(module, "SMALLEST", 3000)
+    monkeypatch.setattr(module, "SMALLEST_SEGMENT", 3000)
     buffer = ReplayBuffer(60 * N, N, SPACES)
     world, records = Counted(buffer), {}
     for i in range(12):
@@ -159,8 +159,8 @@ def test_a_save_writes_only_what_is_new(monkeypatch):
 
 
 def test_small_segments_are_replaced_by_longer_ones_and_long_ones_written_in_parts(monkeypatch):
-    monkeypatch.setattr(module, "SMALLEST", 20 * 351)
-    monkeypatch.setattr(module, "LARGEST", 50 * 351)
+    monkeypatch.setattr(module, "SMALLEST_SEGMENT", 20 * 351)
+    monkeypatch.setattr(module, "LARGEST_SEGMENT", 50 * 351)
     buffer = ReplayBuffer(1000 * N, N, SPACES)
     world, records = Counted(buffer), {}
     for _ in range(100):
@@ -173,7 +173,7 @@ def test_small_segments_are_replaced_by_longer_ones_and_long_ones_written_in_par
 
 
 def test_a_buffer_comes_back_from_its_segments(monkeypatch):
-    monkeypatch.setattr(module, "SMALLEST", 15 * 351)
+    monkeypatch.setattr(module, "SMALLEST_SEGMENT", 15 * 351)
     buffer, other = (ReplayBuffer(60 * N, N, SPACES) for _ in range(2))
     world, records, files = Counted(buffer), {}, {}
     for rows in (1, 9, 30, 2, 40, 7):

@@ -14,7 +14,7 @@ from helpers import DyingStorage, flip, generations, make_line, make_tier, resto
 
 from colab_rl.checkpoints import Tier
 from colab_rl.checkpoints.recovery import newest_whole, restore_locally
-from colab_rl.checkpoints.retention import prune, sweep
+from colab_rl.checkpoints.retention import clear_leftovers, prune
 from colab_rl.errors import StorageError
 from colab_rl.storage import FolderStorage
 
@@ -42,7 +42,7 @@ def test_at_every_call_of_a_save_the_old_or_the_new_checkpoint_is_whole(folder, 
         assert found in (line[3], line[4])
         assert {1, 2, 4} <= set(generations(fresh))
         assert restore_locally(found, fresh, None, pytest.fail) == tables(line[:found.manifest.generation])
-        sweep(fresh, found.manifest)
+        clear_leftovers(fresh, found.manifest)
         prune(fresh, {manifest.stem: manifest for manifest in fresh.whole()}, keep_last=2, keep_every=100)
         assert newest_whole(fresh, None, pytest.fail) == found
         outcomes.add(found.manifest.generation)

@@ -16,7 +16,7 @@ from colab_rl.checkpoints.claim import Claim
 from colab_rl.checkpoints.layout import manifest_generation
 from colab_rl.checkpoints.manifest import checksum
 from colab_rl.checkpoints.recovery import load, newest_whole
-from colab_rl.checkpoints.retention import earlier_of, sweep
+from colab_rl.checkpoints.retention import clear_leftovers, earlier_of
 from colab_rl.errors import StorageError
 
 
@@ -173,7 +173,7 @@ def test_names_in_other_digits_are_a_strangers_files(folder):
         (folder / name).write_bytes(b"{}")
     assert find(tier) == 2 and generations(tier) == [1, 2]
     Claim(tier.storage).take()
-    sweep(tier, line[1].manifest)
+    clear_leftovers(tier, line[1].manifest)
     assert set(snapshot(folder)) > set(before) and len(snapshot(folder)) == len(before) + 5
 
 

@@ -12,7 +12,7 @@ from helpers import WatchedStorage, flip, generations, make_checkpoint, make_lin
 
 from colab_rl.checkpoints import Manifest, Tier, recovery
 from colab_rl.checkpoints.recovery import load_generation, newest_whole, restore_locally
-from colab_rl.checkpoints.retention import sweep
+from colab_rl.checkpoints.retention import clear_leftovers
 from colab_rl.errors import ColabRLError, StorageError, UsageError
 
 
@@ -138,7 +138,7 @@ def test_an_old_file_that_cannot_be_read_stops_nothing(folder, file):
     tier = failing_tier(folder, lambda call, name: name == FILES[file](line[0]))
     assert newest_whole(tier, None, print) == line[2]
     assert restore_locally(line[2], tier, None, print)
-    sweep(tier, line[2].manifest)
+    clear_leftovers(tier, line[2].manifest)
     assert generations(tier) == [2, 3]
     assert set(snapshot(folder)) == {name for one in line for name in (one.manifest.name, *one.manifest.files)}
 

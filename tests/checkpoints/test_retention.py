@@ -14,7 +14,7 @@ from helpers import RUN_ID, WatchedStorage, flip, generations, make_checkpoint, 
 from colab_rl.checkpoints import FileRecord, Manifest, Tier
 from colab_rl.checkpoints.confirmation import confirmation_of
 from colab_rl.checkpoints.recovery import Checkpoint, load_generation, restore_locally
-from colab_rl.checkpoints.retention import best, kept, milestones, prune, sweep
+from colab_rl.checkpoints.retention import best, clear_leftovers, kept, milestones, prune
 
 
 def kept_of(line: Iterable[Checkpoint], keep_last: int, keep_every: int) -> list[int]:
@@ -150,7 +150,7 @@ def test_sweep_clears_what_a_killed_save_or_prune_left(folder):
         tier.storage.put(name, data)
     tier.storage.put("telemetry/00000002-1234abcd.npz", b"x")
     expected = set(snapshot(folder)) - set(lost.contents) - {"telemetry/00000002-1234abcd.npz"}
-    sweep(tier, line[2].manifest)
+    clear_leftovers(tier, line[2].manifest)
     assert set(snapshot(folder)) == expected
 
 
@@ -164,5 +164,5 @@ def test_sweep_leaves_everything_else(folder):
                  "checkpoints/00000004-1234abcd.safetensors"):
         tier.storage.put(name, b"x")
     before = snapshot(folder)
-    sweep(tier, line[3].manifest)
+    clear_leftovers(tier, line[3].manifest)
     assert snapshot(folder) == before

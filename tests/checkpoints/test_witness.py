@@ -8,7 +8,7 @@ import pytest
 from helpers import LONG, brought, comes, goes_wrong, make_line, table_of
 from troubled_store import files_of, first, in_store, save
 
-from colab_rl.runs.push import finish
+from colab_rl.runs.push import finish_replicating
 
 
 def test_a_witness_that_refuses_ends_no_wait_for_the_mount(local, store, start, witness, capsys):
@@ -20,7 +20,7 @@ def test_a_witness_that_refuses_ends_no_wait_for_the_mount(local, store, start, 
     store.open.clear()
     save(local, replicator, two)
     threading.Timer(0.2, store.open.set).start()
-    finish(replicator)
+    finish_replicating(replicator)
     assert replicator.pending == 0 and replicator.unconfirmed == 2  # which is not waited for
     assert "were not seen in Drive itself" in capsys.readouterr().err
     witness.refuses = False

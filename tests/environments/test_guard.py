@@ -22,10 +22,10 @@ class Broken(CartPoleEnv):
 shell.run_cell('''
 import numpy as np
 from colab_rl.environments import describe
-from colab_rl.environments.guard import guarded
+from colab_rl.environments.guard import environment_guarded
 from colab_rl.environments.gymnasium_vector import GymnasiumVectorEnvironment
 def here():
-    with guarded("Broken"):
+    with environment_guarded("Broken"):
         Broken().step(0)
 def in_a_worker():
     with GymnasiumVectorEnvironment(Broken, describe(Broken), 1) as envs:

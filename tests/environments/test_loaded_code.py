@@ -3,7 +3,7 @@
 import gymnasium
 import numpy as np
 
-from colab_rl.environments.loaded_code import difference, loaded_code
+from colab_rl.environments.loaded_code import code_difference, loaded_code
 
 TAKEN = 0
 
@@ -29,10 +29,10 @@ def test_what_its_own_functions_set_is_state_and_what_somebody_else_sets_is_code
     environment.reset()
     environment.step(0)
     assert (Counted.episodes, TAKEN) != (0, 0)
-    assert difference(loaded_code(environment, Counted), before) == ""
+    assert code_difference(loaded_code(environment, Counted), before) == ""
     monkeypatch.setattr(Counted, "length", 6)
     assert "Counted.length is not what a new process imports (6 here, 5 there)" in \
-        difference(loaded_code(environment, Counted), before)
+        code_difference(loaded_code(environment, Counted), before)
 
 
 class Physics:
@@ -69,12 +69,12 @@ def test_what_is_set_on_an_instance_or_called_by_somebody_else_is_no_state_of_th
         environment = Set(gravity)
         environment.reset()
     assert (Set.made, Set.resets) == (3, 2) and Set.begun and environment.gravity == 1.6 and environment.mass == 2.0
-    assert difference(loaded_code(environment, Set), before) == ""
+    assert code_difference(loaded_code(environment, Set), before) == ""
     for name in ("gravity", "mass", "friction"):
         monkeypatch.setattr(Set, name, 3.0)
         assert f"Set.{name} is not what a new process imports (3.0 here, " in \
-            difference(loaded_code(environment, Set), before)
+            code_difference(loaded_code(environment, Set), before)
         monkeypatch.undo()
     Set.configure(0.1)
-    assert "Set.friction is not what" in difference(loaded_code(environment, Set), before)
+    assert "Set.friction is not what" in code_difference(loaded_code(environment, Set), before)
     Set.configure(0.5)

@@ -16,7 +16,7 @@ import pytest
 from gymnasium import spaces
 
 from colab_rl.environments import describe, make_environment
-from colab_rl.environments.guard import guarded
+from colab_rl.environments.guard import environment_guarded
 from colab_rl.environments.gymnasium_vector import GymnasiumVectorEnvironment
 from colab_rl.environments.stepper import Stepper
 from colab_rl.errors import EnvironmentFault
@@ -205,7 +205,7 @@ def test_what_gymnasium_does_not_expect_is_told_in_one_line_with_its_place(words
     """And alike by what steps it in this process and by a worker."""
     source = changed(**methods)
     line = getattr(source(), words.partition(" ")[0]).__code__.co_firstlineno
-    with pytest.raises(EnvironmentFault) as here, guarded("mine"):
+    with pytest.raises(EnvironmentFault) as here, environment_guarded("mine"):
         stepper = Stepper(source(), np.zeros(2, np.float32))
         stepper.begin(0)
         stepper.step(0)
@@ -230,7 +230,7 @@ def test_an_error_is_placed_in_the_environments_own_code():
         return np.concatenate([np.zeros(2), 1])  # raises in NumPy
 
     with pytest.raises(EnvironmentFault, match=rf"\({__file__}, line {observe.__code__.co_firstlineno + 1}\)$"), \
-            guarded("mine"):
+            environment_guarded("mine"):
         Stepper(changed(observe=observe)(), np.zeros(2, np.float32)).begin(0)
 
 

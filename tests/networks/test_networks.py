@@ -17,13 +17,13 @@ from colab_rl.algorithms.ppo.policy import (
     CategoricalPolicy,
     GaussianPolicy,
     MakeNetwork,
-    Policy,
+    PPOPolicy,
     ValueNetwork,
     make_policy,
 )
 from colab_rl.environments.spaces import ObservationSpec, Spaces
 from colab_rl.networks.mlp import MLP
-from colab_rl.settings import ACTIVATIONS
+from colab_rl.settings import ACTIVATION_NAMES
 
 SIZES = (64, 128, 256)
 NONE = np.zeros(0, np.float32)
@@ -63,12 +63,12 @@ def wide_gaussian(low: list[float], high: list[float]) -> GaussianPolicy:
     return policy
 
 
-def sample(policy: Policy, obs: torch.Tensor, seed: int) -> torch.Tensor:
+def sample(policy: PPOPolicy, obs: torch.Tensor, seed: int) -> torch.Tensor:
     noise = policy.noise((len(obs),), seeded(seed))
     return torch.from_numpy(policy.sampler()(obs.numpy(), noise))
 
 
-def distribution_of(policy: Policy, obs: torch.Tensor) -> Any:
+def distribution_of(policy: PPOPolicy, obs: torch.Tensor) -> Any:
     return policy.distribution(*policy.vjp(obs)[0])
 
 
@@ -76,7 +76,7 @@ def linears(network: nn.Module) -> list[nn.Linear]:
     return [module for module in network.modules() if isinstance(module, nn.Linear)]
 
 
-@pytest.mark.parametrize("activation", ACTIVATIONS)
+@pytest.mark.parametrize("activation", ACTIVATION_NAMES)
 @pytest.mark.parametrize("hidden_sizes", [SIZES, (7,), ()], ids=str)
 def test_networks_have_the_hidden_sizes_and_shapes_asked_for(activation, hidden_sizes):
     obs = torch.randn(9, 5, generator=seeded())
@@ -107,14 +107,14 @@ def test_each_activation_is_the_one_it_is_called():
                  "silu": nn.functional.silu, "leaky_relu": nn.functional.leaky_relu, "selu": torch.selu,
                  "softplus": nn.functional.softplus}
     obs = torch.randn(20, 5, generator=seeded())
-    assert set(functions) == set(ACTIVATIONS)
+    assert set(functions) == set(ACTIVATION_NAMES)
     for name, function in functions.items():
         network = MLP([5, 6, 2], name, 1.0, seeded())
         first, last = linears(network)
         assert torch.allclose(network(obs), last(function(first(obs)))), name
 
 
-@pytest.mark.parametrize("activation", ACTIVATIONS)
+@pytest.mark.parametrize("activation", ACTIVATION_NAMES)
 @pytest.mark.parametrize("hidden_sizes", [(64, 64), (13, 7), ()], ids=str)
 def test_in_numpy_a_network_says_what_it_says_in_torch_and_of_each_row_the_same_beside_any_others(
         activation, hidden_sizes):
@@ -192,7 +192,7 @@ def gradients(network: nn.Module) -> list[torch.Tensor]:
     return [parameter.grad.clone() for parameter in network.parameters()]
 
 
-@pytest.mark.parametrize("activation", ACTIVATIONS)
+@pytest.mark.parametrize("activation", ACTIVATION_NAMES)
 @pytest.mark.parametrize("hidden_sizes", [(12, 7), ()], ids=str)
 def test_the_gradient_of_a_network_is_the_one_autograd_finds(activation, hidden_sizes):
     network, x = MLP([5, *hidden_sizes, 3], activation, 1.0, seeded()), 3 * torch.randn(20, 5, generator=seeded(1))

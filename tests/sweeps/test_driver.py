@@ -12,7 +12,7 @@ from colab_rl.runs.places import Places
 from colab_rl.sweeps.choices import Range
 from colab_rl.sweeps.driver import MOST_DEATHS, MOST_REFUSALS
 from colab_rl.sweeps.folder import SweepFolder
-from colab_rl.sweeps.plan import DamagedPlan, Plan, agreed, check
+from colab_rl.sweeps.plan import DamagedPlan, Plan, agreed, check_plan
 from colab_rl.sweeps.runners import Ended
 
 
@@ -149,7 +149,7 @@ def test_more_seeds_extend_a_plan_and_what_differs_is_named():
 
 def test_the_end_of_a_range_is_tried_with_the_middle_of_the_others():
     def checked(**space):
-        check(plan_of(env_id="Pendulum-v1", algorithms=("sac",), settings={"total_steps": 100_000}, grid={},
+        check_plan(plan_of(env_id="Pendulum-v1", algorithms=("sac",), settings={"total_steps": 100_000}, grid={},
                       space=space), lambda wrappers: describe("Pendulum-v1"))
 
     checked(minibatch_size=Range(64, 4096), buffer_size=Range(4000, 100_000))  # the largest fits no smallest buffer

@@ -13,7 +13,7 @@ from torch import nn
 
 from colab_rl import evaluate, train
 from colab_rl.algorithms.on_policy import OnPolicyAlgorithm
-from colab_rl.algorithms.own import check, guarded
+from colab_rl.algorithms.own import check_algorithm, own_code_guarded
 from colab_rl.algorithms.ppo.ppo import PPO
 from colab_rl.algorithms.registry import make_config
 from colab_rl.cli import main
@@ -173,9 +173,9 @@ def test_a_network_that_fails_in_training_is_named_by_its_place(tmp_path):
 
 
 def test_a_mistake_of_colab_rl_keeps_its_traceback():
-    with pytest.raises(ZeroDivisionError), guarded("ppo", "auto"):
+    with pytest.raises(ZeroDivisionError), own_code_guarded("ppo", "auto"):
         1 / 0  # noqa: B018
-    with pytest.raises(UsageError, match=r"^mine$"), guarded("ppo", register_network(Tired)):
+    with pytest.raises(UsageError, match=r"^mine$"), own_code_guarded("ppo", register_network(Tired)):
         raise UsageError("mine")
 
 
@@ -252,8 +252,8 @@ def test_a_network_that_cannot_be_a_q_network_is_refused_before_anything_is_writ
     spaces = Spaces(observation, False, 2, 0, -bounds, bounds)
     settings = {"network": register_network(network), "buffer_size": 1000, "num_envs": 1}
     with pytest.raises(OwnCodeFault, match=rf"^the Q networks of {algorithm} give it {said}.*; nothing was written$"):
-        check(algorithm, make_config(algorithm, settings), spaces)
-    check("ppo", make_config("ppo", {"network": settings["network"]}), spaces)
+        check_algorithm(algorithm, make_config(algorithm, settings), spaces)
+    check_algorithm("ppo", make_config("ppo", {"network": settings["network"]}), spaces)
 
 
 def test_what_a_networks_trial_finds_says_that_nothing_was_written():
@@ -263,7 +263,7 @@ def test_what_a_networks_trial_finds_says_that_nothing_was_written():
 
     spaces = Spaces(ObservationSpec((5,)), True, 2, 0, np.zeros(0, np.float32), np.zeros(0, np.float32))
     with pytest.raises(UnfitNetwork, match=r"whatever it observes; nothing was written$"):
-        check("ppo", make_config("ppo", {"network": register_network(Blind)}), spaces)
+        check_algorithm("ppo", make_config("ppo", {"network": register_network(Blind)}), spaces)
 
 
 @pytest.mark.parametrize("option", [["--algo", "own_module:Thing"], ["--set", "network=own_module:Thing"]],

@@ -31,7 +31,7 @@ STEPS = 900
 @pytest.fixture(autouse=True)
 def small_segments(monkeypatch: pytest.MonkeyPatch) -> None:
     """Several of them in a small run; one worker each for training and evaluation."""
-    monkeypatch.setattr(segments, "SMALLEST", 1000)
+    monkeypatch.setattr(segments, "SMALLEST_SEGMENT", 1000)
     monkeypatch.setattr(os, "sched_getaffinity", lambda process: {0})
 
 
@@ -53,7 +53,7 @@ def half(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """A run and its store, half-way."""
     folder = tmp_path_factory.mktemp("half")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(segments, "SMALLEST", 1000)
+        patch.setattr(segments, "SMALLEST_SEGMENT", 1000)
         (folder / "store").mkdir()
         run(folder / "runs", 600, store=folder / "store")
     yield folder

@@ -16,7 +16,17 @@ from colab_rl.views.values import text_of
 from colab_rl.views.video import choices, panels
 from colab_rl.views.video.drawing import capital_height, curve, draw_box, draw_text, font, text_width
 from colab_rl.views.video.overlay import Overlay, free_share, parse_panels
-from colab_rl.views.video.panels import BACKGROUND, LIMBS, PANELS, SINGLE, Actions, Caption, Numbers, Scene, Traces
+from colab_rl.views.video.panels import (
+    BACKGROUND,
+    LIMB_COLORS,
+    PANELS,
+    SINGLE,
+    Actions,
+    Caption,
+    Numbers,
+    Scene,
+    Traces,
+)
 
 pytestmark = pytest.mark.usefixtures("one_core")
 
@@ -93,7 +103,7 @@ def test_action_bars_reach_from_the_middle_to_the_value(walk):
     middle_row = image[29]
     for i, value in enumerate(actions[0]):
         left, width = panel.left(i), panel.bar[0]
-        filled = where(middle_row[left:left + width], LIMBS[i // 2])[0]
+        filled = where(middle_row[left:left + width], LIMB_COLORS[i // 2])[0]
         assert len(filled) == pytest.approx(abs(value) * width / 2, abs=2)
         if value:
             assert (filled.mean() > width / 2) == (value > 0)
@@ -107,7 +117,7 @@ def test_contact_lights_show_the_contacts_of_their_leg(walk):
     for t in range(episode.length + 1):
         image = drawn(panel, t)[:, panel.lights_at:]
         for leg, name in enumerate(("contact_1", "contact_2")):
-            assert bool(len(where(image, LIMBS[leg])[0])) == bool(episode[name][t])
+            assert bool(len(where(image, LIMB_COLORS[leg])[0])) == bool(episode[name][t])
 
 
 def test_traces_end_at_the_present_value_and_show_nothing_that_is_to_come(walk):

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from colab_rl.algorithms.ppo import loss
 from colab_rl.algorithms.ppo.loss import Metrics
-from colab_rl.algorithms.ppo.policy import CategoricalPolicy, GaussianPolicy, Policy
+from colab_rl.algorithms.ppo.policy import CategoricalPolicy, GaussianPolicy, PPOPolicy
 from colab_rl.algorithms.rollout import Transitions
 from colab_rl.fingerprint import fingerprint
 from colab_rl.networks.base import accumulate
@@ -65,13 +65,13 @@ def epoch(algorithm: PPO, minibatches: Sequence[Transitions], clip_range: float,
             "loss/value": torch.stack(errors).mean()}
 
 
-def log_prob(policy: Policy, obs: Tensor, actions: Tensor) -> Tensor:
+def log_prob(policy: PPOPolicy, obs: Tensor, actions: Tensor) -> Tensor:
     """(B,) as the gradient has it: ratios begin at exactly 1."""
     differentiated = categorical if isinstance(policy, CategoricalPolicy) else clipped_normal
     return differentiated(policy, obs, actions)[0]  # type: ignore[arg-type]
 
 
-def policy_gradient(policy: Policy, batch: Transitions, clip_range: float, ent_coef: float, log_ratio: Tensor,
+def policy_gradient(policy: PPOPolicy, batch: Transitions, clip_range: float, ent_coef: float, log_ratio: Tensor,
                     objective: Tensor) -> Tensor:
     """Adds the gradient of `policy_loss`; fills (B,) log_ratio and objective, and returns the mean entropy."""
     differentiated = categorical if isinstance(policy, CategoricalPolicy) else clipped_normal
@@ -95,10 +95,10 @@ def value_gradient(algorithm: PPO, batch: Transitions, vf_coef: float) -> Tensor
     return error.square().mean()
 
 
-Pullback = Callable[[Tensor, float], None]  # of a loss's gradient by (B,) log-probabilities and the mean entropy
+LossPullback = Callable[[Tensor, float], None]  # of a loss's gradient by (B,) log-probabilities and the mean entropy
 
 
-def categorical(policy: CategoricalPolicy, obs: Tensor, actions: Tensor) -> tuple[Tensor, Tensor, Pullback]:
+def categorical(policy: CategoricalPolicy, obs: Tensor, actions: Tensor) -> tuple[Tensor, Tensor, LossPullback]:
     """(B,) log-probability of the actions, () mean entropy, and the pullback of both.
 
     With probabilities p: d log p_a / d logits = onehot(a) - p, and dH / d logits = -p (log p + H).
@@ -116,7 +116,7 @@ def categorical(policy: CategoricalPolicy, obs: Tensor, actions: Tensor) -> tupl
     return log_p.gather(-1, taken).squeeze(-1), entropy.mean(), pullback
 
 
-def clipped_normal(policy: GaussianPolicy, obs: Tensor, actions: Tensor) -> tuple[Tensor, Tensor, Pullback]:
+def clipped_normal(policy: GaussianPolicy, obs: Tensor, actions: Tensor) -> tuple[Tensor, Tensor, LossPullback]:
     """(B,) log-probability of the actions, () entropy, and the pullback of both.
 
     With z = (action - mean) / std: d log p / d mean = z / std, d log p / d log std = z^2 - 1, and dH / d log std = 1.

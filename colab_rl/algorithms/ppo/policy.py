@@ -12,8 +12,9 @@ import torch
 from torch import Tensor, nn
 
 from colab_rl.algorithms.action_range import ActionRange
+from colab_rl.algorithms.base import Act
 from colab_rl.environments.spaces import Spaces
-from colab_rl.networks.base import Function, Network, Pullback, Sequences, accumulate
+from colab_rl.networks.base import Network, Pullback, Sequences, accumulate
 from colab_rl.networks.distributions import Categorical, Categoricals, ClippedNormal
 
 Sampler = Callable[[np.ndarray, np.ndarray], np.ndarray]  # actions for (B, *obs_shape) obs and noise
@@ -47,7 +48,7 @@ class CategoricalPolicy(nn.Module):
         logits = self.logits.acting()
         return lambda obs, noise: self.distribution(logits(obs)).sample(noise)
 
-    def mode(self) -> Function:
+    def mode(self) -> Act:
         """Gives (B,) int64 the likeliest choices, with the parameters of now."""
         logits = self.logits.acting()
         return lambda obs: self.distribution(logits(obs)).mode()
@@ -121,7 +122,7 @@ class GaussianPolicy(nn.Module):
         mean, std = self.mean.acting(), self.log_std.exp().numpy(force=True)
         return lambda obs, noise: ClippedNormal(mean(obs), std, self.range.limit).sample(noise)
 
-    def mode(self) -> Function:
+    def mode(self) -> Act:
         """Gives (B, A) float32 means, with the parameters of now."""
         return self.mean.acting()
 
@@ -138,10 +139,10 @@ class GaussianPolicy(nn.Module):
         return float(self.log_std.detach().exp().mean())
 
 
-Policy = CategoricalPolicy | GaussianPolicy
+PPOPolicy = CategoricalPolicy | GaussianPolicy
 
 
-def make_policy(spaces: Spaces, network: MakeNetwork, log_std_init: float) -> Policy:
+def make_policy(spaces: Spaces, network: MakeNetwork, log_std_init: float) -> PPOPolicy:
     """The policy for an action space: the one place that looks at it."""
     if spaces.choices:
         return CategoricalsPolicy(spaces, network)

@@ -22,7 +22,7 @@ from colab_rl.algorithms.optimizer import ClippedAdam, scheduled
 from colab_rl.algorithms.ppo import fused, loss
 from colab_rl.algorithms.ppo.config import PPOConfig
 from colab_rl.algorithms.ppo.loss import Distribution, Metrics
-from colab_rl.algorithms.ppo.policy import Policy, ValueNetwork, make_policy
+from colab_rl.algorithms.ppo.policy import PPOPolicy, ValueNetwork, make_policy
 from colab_rl.algorithms.ppo.presets import PRESETS
 from colab_rl.algorithms.rollout import Transitions
 from colab_rl.environments.spaces import Spaces
@@ -39,7 +39,7 @@ class PPO(OnPolicyAlgorithm):
     config_class = PPOConfig
     presets = PRESETS
     config: PPOConfig
-    policy: Policy
+    policy: PPOPolicy
     value: ValueNetwork
     ent_coef: float  # of this update
 

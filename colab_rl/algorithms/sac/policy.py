@@ -9,8 +9,9 @@ import torch
 from torch import Tensor, nn
 
 from colab_rl.algorithms.action_range import ActionRange
+from colab_rl.algorithms.base import Act
 from colab_rl.environments.spaces import Spaces
-from colab_rl.networks.base import Function, Network, Pullback
+from colab_rl.networks.base import Network, Pullback
 from colab_rl.networks.distributions import SquashedNormal
 
 LOG_STD_LOW, LOG_STD_HIGH = -10.0, 2.0  # beyond which it gets no gradient
@@ -53,7 +54,7 @@ class SquashedGaussianPolicy(nn.Module):
 
         return sample
 
-    def mode(self) -> Function:
+    def mode(self) -> Act:
         """Gives (B, A) float32 actions of the means, with the parameters of now."""
         outputs = self.mean_and_log_std.acting()
         return lambda obs: np.tanh(outputs(obs)[:, :self.action_dim])

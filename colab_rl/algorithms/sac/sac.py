@@ -27,7 +27,7 @@ from torch import Tensor, nn
 
 from colab_rl.algorithms.actor_critic import counted
 from colab_rl.algorithms.critics import check_own_critic
-from colab_rl.algorithms.cuda_graph import Graph
+from colab_rl.algorithms.cuda_graph import CudaGraph
 from colab_rl.algorithms.off_policy import OffPolicyAlgorithm
 from colab_rl.algorithms.optimizer import ClippedAdam, flattened
 from colab_rl.algorithms.replay import Minibatch
@@ -82,7 +82,7 @@ class SAC(OffPolicyAlgorithm):
             self.averaged_flat = flattened(self.averaged)
             self.networks["averaged"] = self.averaged
         self._fused = self.written_out.applies(self)
-        self._graph = Graph(partial(fused.burst, self), [*self.optimizers.values()], self.target_flat) \
+        self._graph = CudaGraph(partial(fused.burst, self), [*self.optimizers.values()], self.target_flat) \
             if self._fused and device.type == "cuda" else None
 
     @classmethod

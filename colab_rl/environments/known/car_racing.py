@@ -27,7 +27,7 @@ def renew_world(car: Any) -> bool:
     return box2d.renew_world(car, CarRacing._destroy)
 
 
-class SkippedDrawing:
+class UndrawnRacing:
     """Within it CarRacing's steps draw no observation: they give the one before. A step draws for 99 % of its time.
 
     It is no other environment: drawing changes nothing that a later step reads.
@@ -57,13 +57,13 @@ class SkippedDrawing:
         return self._racing.state
 
 
-def skip_drawing(racing: Any) -> SkippedDrawing | None:
+def skip_drawing(racing: Any) -> UndrawnRacing | None:
     """How its steps leave drawings out; None if it steps or draws in its own way, or is asked for these pictures."""
     from gymnasium.envs.box2d.car_racing import CarRacing
 
     is_original = all(name not in vars(racing) and getattr(type(racing), name) is getattr(CarRacing, name)
                       for name in ("step", "_render"))
-    return SkippedDrawing(racing) if is_original and racing.render_mode != "state_pixels" else None
+    return UndrawnRacing(racing) if is_original and racing.render_mode != "state_pixels" else None
 
 
 def _read(racing: Any, observation: np.ndarray) -> list[float]:

@@ -79,7 +79,7 @@ def shown_of(units: Mapping[str, str]) -> Shown:
         *entry.channels.units, *(f"action_{name}" for name in entry.channels.actions)}), Shown())
 
 
-def prepare(environment: gymnasium.Env) -> bool:
+def prepare_environment(environment: gymnasium.Env) -> bool:
     """To be called before each episode; whether the episode will depend on its seed and actions alone, as far as is
     known.
     """

@@ -39,7 +39,7 @@ FIRST_PAUSE, LONGEST_PAUSE = 0.5, 16.0  # seconds between tries
 DEADLINE = 60.0                         # seconds after which no further try begins
 SILENCE = 30.0                          # seconds without a byte that end a call
 CALL_LIMIT, SLOWEST = 60.0, 50_000.0    # seconds of any call, and bytes a second that a file has in addition
-SESSIONS = 4                            # uploads begun anew if Drive forgets them
+UPLOAD_SESSIONS = 4                            # uploads begun anew if Drive forgets them
 IDS_AT_ONCE = 100
 FIELDS = ("id,title,mimeType,fileSize,md5Checksum,createdDate,labels/trashed,parents/id,"
           "shortcutDetails(targetId,targetMimeType)")
@@ -239,7 +239,7 @@ class DriveClient:
 
     def _send(self, doing: str, send: Callable[[], Entry], file_id: str, needed_id: str, size: int) -> Entry:
         """An upload. A 404 says that the upload session is lost, or that what it needs is; a 409 that it is done."""
-        for _ in range(SESSIONS):
+        for _ in range(UPLOAD_SESSIONS):
             try:
                 return self._call(doing, send, size)
             except AlreadyThere:

@@ -17,10 +17,10 @@ from colab_rl.storage.base import NotFound
 ANSWERS = (HttpError, OSError, httplib2.HttpLib2Error, http.client.HTTPException, GoogleAuthError,
            ValueError, KeyError, TypeError, AttributeError)
 PASSES = {408, 425, 429}
-RATES = {"rateLimitExceeded", "userRateLimitExceeded", "backendError", "internalError"}
+RATE_REASONS = {"rateLimitExceeded", "userRateLimitExceeded", "backendError", "internalError"}
 LOG_IN = "the login to Drive has ended or was withdrawn; log in again (docs/guides/drive.md)"
 READ_ONLY = "this login may read the folder and not write to it; ask its owner to be an editor"
-ADVICE = {
+DRIVE_ADVICE = {
     "storageQuotaExceeded": "Drive is full; free space there and empty its trash (a service account has no space of "
                             "its own: give it a folder in a shared drive)",
     "quotaExceeded": "Drive is full; free space there and empty its trash",
@@ -66,9 +66,9 @@ def understand(error: BaseException, doing: str) -> tuple[StorageError, float]:
         return AlreadyThere(text), after
     if status == 401:
         return StorageRefused(f"Drive: {LOG_IN}"), after
-    if status >= 500 or status in PASSES or reason in RATES or (status == 403 and not reason):
+    if status >= 500 or status in PASSES or reason in RATE_REASONS or (status == 403 and not reason):
         return StorageError(text), after
-    advice = ADVICE.get(reason, message or f"error {status} {reason}")
+    advice = DRIVE_ADVICE.get(reason, message or f"error {status} {reason}")
     return StorageRefused(f"Drive did not let {doing}: {advice}"), 0.0
 
 

@@ -19,7 +19,7 @@ from colab_rl.errors import StorageRefused, UsageError
 
 SCOPES = ("https://www.googleapis.com/auth/drive",)
 ENDPOINT = "COLAB_RL_DRIVE_ENDPOINT"
-UNREADABLE = (OSError, ValueError, TypeError, AttributeError, RecursionError)  # JSON of whatever kind is no login
+NO_LOGIN = (OSError, ValueError, TypeError, AttributeError, RecursionError)  # JSON of whatever kind is no login
 HOW = "log in first (docs/guides/drive.md tells how), or give a folder or none as --store"
 
 
@@ -49,13 +49,13 @@ def credentials() -> Credentials:
     try:
         if path.exists():
             return google.oauth2.credentials.Credentials.from_authorized_user_info(json.loads(path.read_text()), SCOPES)
-    except UNREADABLE as error:
+    except NO_LOGIN as error:
         raise StorageRefused(f"the login saved in {path} cannot be read; {HOW}") from error
     try:
         return google.auth.default(scopes=SCOPES)[0]
     except GoogleAuthError as error:
         raise StorageRefused(f"nobody is logged in to Drive here; {HOW}") from error
-    except UNREADABLE as error:
+    except NO_LOGIN as error:
         raise StorageRefused(f"the key that GOOGLE_APPLICATION_CREDENTIALS names cannot be read; {HOW}") from error
 
 

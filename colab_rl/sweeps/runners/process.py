@@ -19,7 +19,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any, cast
 
-from colab_rl.environments.likeness import command
+from colab_rl.environments.likeness import python_command
 from colab_rl.environments.make import EnvironmentSource
 from colab_rl.environments.worker_process import cause_of_death
 from colab_rl.errors import ColabRLError
@@ -45,7 +45,8 @@ class RunProcess:
             log.parent.mkdir(parents=True, exist_ok=True)
             with theirs, open(log, "ab") as printed:
                 self.process = subprocess.Popen(
-                    command(f"{pinned}from colab_rl.sweeps.runners.process import main; main({theirs.fileno()})"),
+                    python_command(f"{pinned}from colab_rl.sweeps.runners.process import main; "
+                                   f"main({theirs.fileno()})"),
                     pass_fds=(theirs.fileno(),), stdin=subprocess.DEVNULL, stdout=printed, stderr=printed,
                     start_new_session=True,  # Ctrl-C in the terminal is the driver's to answer
                     env={**os.environ, "OMP_NUM_THREADS": "1"})

@@ -16,7 +16,7 @@ from colab_rl.fingerprint import hashes_of
 # An edit of colab_rl elsewhere cannot change a training state.
 FOLLOWED = {"algorithms", "environments", "evaluation", "fingerprint", "networks", "settings", "training"}
 # Files and folders in there that change no state either: they list what there is, or choose, tell, name and write.
-ASIDE = {"algorithms.own", "algorithms.registry", "environments.backends", "environments.channels",
+STATELESS = {"algorithms.own", "algorithms.registry", "environments.backends", "environments.channels",
          "environments.guard", "environments.loaded_code", "environments.threshold", "environments.trial",
          "evaluation.episode", "presets", "training.code", "training.metrics", "training.request", "training.result",
          "training.session", "training.stopping", "training.tensorboard"}
@@ -51,7 +51,7 @@ def reached(roots: Iterable[str]) -> dict[str, list[str]]:
             if is_followed(module):
                 raise FileNotFoundError(f"{module} has no source file")
             continue
-        found[module], imports = read_file(path, path.stat().st_mtime_ns, module)
+        found[module], imports = read_code(path, path.stat().st_mtime_ns, module)
         package = module.rpartition(".")[0]
         new = (imports | {(package, "")} if package else imports) - seen  # Python runs a package's own file too
         waiting += new
@@ -85,7 +85,7 @@ def is_ours(module: str) -> bool:
 def is_followed(module: str) -> bool:
     """Whether a module is one of colab_rl that can change a training state."""
     folder = module.removeprefix("colab_rl.").partition(".")[0]
-    return is_ours(module) and folder in FOLLOWED and not any(f".{name}." in f"{module}." for name in ASIDE)
+    return is_ours(module) and folder in FOLLOWED and not any(f".{name}." in f"{module}." for name in STATELESS)
 
 
 def is_installed(path: Path) -> bool:
@@ -95,7 +95,7 @@ def is_installed(path: Path) -> bool:
 
 
 @functools.cache
-def read_file(path: Path, changed: int, module: str) -> FileCode:
+def read_code(path: Path, changed: int, module: str) -> FileCode:
     """What a module's source file holds. `changed` is when it did, in ns: then it is read again."""
     tree = ast.parse(path.read_bytes())
     package = module.split(".") if path.name == "__init__.py" else module.split(".")[:-1]

@@ -24,9 +24,9 @@ import torch
 
 from colab_rl.training.code.files import is_installed, is_ours
 
-PLAIN = (type(None), bool, int, float, complex, str, bytes, bytearray, type(...), range, slice)
+ATOMS = (type(None), bool, int, float, complex, str, bytes, bytearray, type(...), range, slice)
 CONTAINERS = (list, tuple, set, frozenset, dict, types.MappingProxyType)
-WRAPPERS = {staticmethod: ["__func__"], classmethod: ["__func__"], property: ["fget", "fset", "fdel"],
+WRAPS = {staticmethod: ["__func__"], classmethod: ["__func__"], property: ["fget", "fset", "fdel"],
             types.MethodType: ["__func__", "__self__"], functools.cached_property: ["func"],
             functools.partial: ["func", "args", "keywords"], functools.partialmethod: ["func", "args", "keywords"]}
 # Python itself keeps these in a class: where it stands, what it is called, and in an order that may differ each time.
@@ -75,7 +75,7 @@ class _Reader:
     def read(self, value: Any) -> None:
         """Puts any value into the hash; of an object that can tell no more, its type's name."""
         kind = type(value)  # not by isinstance, which asks the value for its class: it may answer with code of its own
-        if kind in PLAIN:
+        if kind in ATOMS:
             self._put(kind.__name__, repr(value))
         elif issubclass(kind, (np.ndarray, np.generic)):
             self._put(value.dtype.str, value.shape)
@@ -100,7 +100,7 @@ class _Reader:
         while self._waiting:
             value = self._waiting.popleft()
             kind = type(value)
-            wrapped = next((names for wrapper, names in WRAPPERS.items() if issubclass(kind, wrapper)), ())
+            wrapped = next((names for wrapper, names in WRAPS.items() if issubclass(kind, wrapper)), ())
             if wrapped:
                 for name in wrapped:
                     self.read(getattr(value, name))
@@ -217,7 +217,7 @@ def _member(value: Any) -> str:
         return repr(members if kind is tuple else sorted(members))
     if issubclass(kind, (type, types.FunctionType)):
         return f"{kind.__name__} {value.__qualname__}"
-    return f"{kind.__name__} {value!r}" if kind in PLAIN else kind.__name__
+    return f"{kind.__name__} {value!r}" if kind in ATOMS else kind.__name__
 
 
 def _attribute(value: Any, name: str) -> Any:

@@ -12,7 +12,7 @@ from colab_rl.evaluation.episode import Episode
 from colab_rl.evaluation.intervals import bootstrap_interval
 from colab_rl.views.dashboards import measures
 from colab_rl.views.dashboards.curves import Curves
-from colab_rl.views.dashboards.style import PHONE, empty, figure_of, plain, rounded, text_at, wrapped
+from colab_rl.views.dashboards.style import PHONE, empty, figure_of, lines_of, plain, rounded, text_at
 from colab_rl.views.palette import COLORS, css_name
 from colab_rl.views.values import duration, text_of
 
@@ -159,7 +159,7 @@ def scores(contenders: Sequence[Contender]) -> go.Figure:
                           "marker": {"color": color, "size": 10}, "showlegend": False,
                           "hovertemplate": f"mean {text_of(mean, 2)}, 95 % interval {text_of(low, 2)} to "
                                        f"{text_of(high, 2)}<extra></extra>"})
-        figure.add_annotation(text_at(f"<b>{'<br>'.join(wrapped(contender.label, PHONE))}</b>", row + 0.52, yref="y",
+        figure.add_annotation(text_at(f"<b>{'<br>'.join(lines_of(contender.label, PHONE))}</b>", row + 0.52, yref="y",
                                       yshift=-2, font={"color": color}))
     figure.update_yaxes(visible=False, range=[-0.4, len(contenders)])
     figure.update_xaxes(title={"text": "return of an episode<br>(dot: mean, bar: its 95 % interval)"})

@@ -15,7 +15,7 @@ from colab_rl.views.dashboards.learning import with_x_buttons
 from colab_rl.views.dashboards.metric_plots import NETWORKS, RATIO, UPDATE
 from colab_rl.views.dashboards.named import Runs, curves_of
 from colab_rl.views.dashboards.plots import DASH_WORDS, DASHES, Line, Plot
-from colab_rl.views.dashboards.style import empty, wrapped
+from colab_rl.views.dashboards.style import empty, lines_of
 from colab_rl.views.palette import COLORS, GREEN, GREY, RED, YELLOW
 
 HEALTHY, FEW = "Nothing unhealthy in the last fifth of the run", "Too few rows yet to judge the optimizer's health"
@@ -73,7 +73,7 @@ def _sentences(runs: Sequence[Curves]) -> list[list[str]]:
     """What stands above the plots: of one run each symptom with its reason, of several which run has which symptom."""
     if len(runs) == 1:
         if runs[0].rows < FEWEST_ROWS:
-            return [wrapped(FEW + ".")]
+            return [lines_of(FEW + ".")]
         found = diagnose(runs[0])
         said = [_signed(RED, "<b>!</b>", symptom.sentence) for symptom in found if symptom.alarm]
         said = said or [_signed(GREEN, "✓", HEALTHY + ".")]
@@ -90,5 +90,5 @@ def _sentences(runs: Sequence[Curves]) -> list[list[str]]:
 
 def _signed(color: str, sign: str, sentence: str) -> list[str]:
     """A sentence in lines, with a coloured sign before the first."""
-    first, *rest = wrapped(sentence)
+    first, *rest = lines_of(sentence)
     return [f'<span style="color:{color}">{sign}</span> {first}', *(f"   {line}" for line in rest)]

@@ -13,7 +13,7 @@ from colab_rl.runs.places import Location
 from colab_rl.views.dashboards.named import Episodes, episodes_of
 from colab_rl.views.dashboards.plots import DASH_WORDS, suffix
 from colab_rl.views.dashboards.strides import strides_of
-from colab_rl.views.dashboards.style import checkpoint_slider, empty, figure_of, plain, rounded, text_at, wrapped
+from colab_rl.views.dashboards.style import checkpoint_slider, empty, figure_of, lines_of, plain, rounded, text_at
 from colab_rl.views.palette import COLORS, colors_of
 
 MOST = 500       # points of a portrait
@@ -21,7 +21,7 @@ HALF_PHONE = 17  # characters of a title, two of which stand beside each other
 
 MOST_PORTRAITS = 4
 # An angle or a place, and what its rate is called.
-RATES = (("angle", "angular_velocity"), ("angle", "speed"), ("position", "velocity"))
+PHASE_PAIRS = (("angle", "angular_velocity"), ("angle", "speed"), ("position", "velocity"))
 Portrait = tuple[str, list[tuple[str, str, str, str]]]  # title; (x channel, y channel, words, colour)
 
 
@@ -51,7 +51,7 @@ def phase_portraits(episodes: Episodes, overlay: bool = False, first: str | None
         else:
             words = ", ".join(f'<span style="color:{color}">{plain(word)}</span>'
                               for _, _, word, color in curves if word)
-        figure.add_annotation(text_at(f"<b>{'<br>'.join(wrapped(title, HALF_PHONE))}</b>"
+        figure.add_annotation(text_at(f"<b>{'<br>'.join(lines_of(title, HALF_PHONE))}</b>"
                                       + (f"<br>{words}" if words else ""), edge - 0.03, x=left,
                                       name=f"title{number + 1}"))
         figure.update_layout({
@@ -96,7 +96,7 @@ def _portraits(episodes: list[Episode]) -> list[Portrait]:
     series = set(episodes[0].series).intersection(*(episode.series for episode in episodes))
     chosen = episodes[0].shown.portraits or {
         f"{rate} over {name}".replace("_", " "): {"": (name, rate)} for name in episodes[0].units
-        for place, speed in RATES if place in name for rate in [name.replace(place, speed)] if rate in series}
+        for place, speed in PHASE_PAIRS if place in name for rate in [name.replace(place, speed)] if rate in series}
     found: list[Portrait] = []
     for title, curves in chosen.items():
         known = {words: pair for words, pair in curves.items() if set(pair) <= series}

@@ -86,7 +86,7 @@ def plain(text: Any) -> str:
     return html.escape(str(text)).replace("&quot;", "&#34;")  # of the two Plotly knows the number
 
 
-def wrapped(text: str, width: int = 46) -> list[str]:
+def lines_of(text: str, width: int = 46) -> list[str]:
     """Text in lines that a phone shows, escaped; a run's name is not broken at its hyphens."""
     return [plain(line) for line in textwrap.wrap(text, width, break_on_hyphens=False)]
 
@@ -95,7 +95,7 @@ def legend(labels: Sequence[str]) -> list[str]:
     """Lines that say which run or episode has which colour."""
     return [f'<span style="color:{COLORS[i % len(COLORS)]}">{" " if number else "●"} {line}</span>'
             for i, label in enumerate(labels)
-            for number, line in enumerate(wrapped(label, PHONE))]
+            for number, line in enumerate(lines_of(label, PHONE))]
 
 
 def rounded(values: Any, digits: int = 4) -> list[float | None]:

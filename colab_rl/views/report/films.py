@@ -27,7 +27,7 @@ from colab_rl.views.video.takes import Take
 
 WIDTH = 480
 LONGEST = 20.0       # seconds; a longer episode is shown faster
-PANELS = ("caption", "progress")
+FILM_PANELS = ("caption", "progress")
 STYLE = """
 .films { display: flex; flex-wrap: wrap; gap: 14px; margin-bottom: 18px; }
 .films figure { margin: 0; flex: 1 1 300px; max-width: 480px; }
@@ -81,7 +81,7 @@ def films_of(identity: Identity, checkpoint: Checkpoint, source: EnvironmentSour
         picture_fps = per_step / episode.step_seconds if episode.step_seconds else fps_told
         stride, fps = stride_and_fps(picture_fps, max(1.0, duration / LONGEST), ".gif")  # 25 frames a second do
         reel = Sequel([Take(identity.name, checkpoint.manifest, episode, confirmed)], describe(source), source,
-                      Style(PANELS, WIDTH, None, stride, fps))
+                      Style(FILM_PANELS, WIDTH, None, stride, fps))
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "film.mp4"
             with VideoWriter(path, reel.size, fps) as writer:

@@ -27,7 +27,7 @@ FAINT: Color = (72, 84, 108)       # zero lines
 MUTED: Color = (158, 172, 198)     # labels
 TEXT: Color = (243, 246, 251)
 # The first and the second of two: red and a light blue of Paul Tol's "bright" scheme, as in the dashboards.
-LIMBS: tuple[Color, Color] = (238, 102, 119), (102, 204, 238)
+LIMB_COLORS: tuple[Color, Color] = (238, 102, 119), (102, 204, 238)
 SINGLE: Color = (94, 211, 160)     # a series that belongs to neither
 SMALL, MIDDLE, LARGE = 12, 13, 19  # letters
 LEAST = 11                         # pixels, whatever the scale
@@ -159,7 +159,8 @@ class Traces(Panel):
         # Of each group its series: their numbers, colours and curves.
         self.lines = [[(scene.episode[name], color, curve(scene.episode[name], *limits, self.plot[1], self.pixels,
                                                           1.8 * scale))
-                       for name, color in zip(group.series, LIMBS if len(group.series) > 1 else [SINGLE], strict=False)]
+                       for name, color in zip(group.series, LIMB_COLORS if len(group.series) > 1 else [SINGLE],
+                                              strict=False)]
                       for group, limits in zip(self.groups, self.ranges, strict=True)]
         texts = {self._text(value) for lines in self.lines for values, _, _ in lines for value in values}
         self.number = max([self.px(42), *(text_width(text, self.small) + self.px(4) for text in texts)])
@@ -231,7 +232,7 @@ class Actions(Panel):
             left, value = self.left(i), self.scene.episode[action.series][step]
             if action.choice is None:
                 zero, end = self._along(action, 0.0), self._along(action, float(value))
-                color = LIMBS[limb(action.label) or 0] if len(self.actions) > 1 else SINGLE
+                color = LIMB_COLORS[limb(action.label) or 0] if len(self.actions) > 1 else SINGLE
                 draw_box(image, left + min(zero, end), self.px(24), abs(end - zero), height, color)
                 if text_width(self._label(action, width), self.small) + self.px(46) <= width:
                     draw_text(image, left + width, self.px(6), text_of(float(value), 2, 6, "+"), self.small, color,
@@ -244,7 +245,7 @@ class Actions(Panel):
         for i, name in enumerate(self.contacts):
             on = self.scene.episode[name][t] > 0.5
             left = self.width - self.pad - (len(self.contacts) - i) * self.px(26) + self.px(8)
-            draw_light(image, left, self.px(22), self.light, LIMBS[limb(name) or 0] if on else RAISED)
+            draw_light(image, left, self.px(22), self.light, LIMB_COLORS[limb(name) or 0] if on else RAISED)
 
     def _label(self, action: choices.Action, width: int) -> str:
         """The action's name, with its unit if there is room; its words' first letters if not: `hip 1` is `h1`."""
@@ -260,7 +261,7 @@ class Actions(Panel):
         return self.bar[0] * min(max(share, 0.0), 1.0)
 
 
-class Progress(Panel):
+class ReturnsSoFar(Panel):
     """The returns of an evolution's episodes over the steps of training, with the present one marked; else nothing."""
 
     units = 46
@@ -295,4 +296,4 @@ class Progress(Panel):
 
 # Above the picture, and below it.
 PANELS: dict[str, type[Panel]] = {"caption": Caption, "numbers": Numbers, "traces": Traces, "actions": Actions,
-                                "progress": Progress}
+                                "progress": ReturnsSoFar}

@@ -23,7 +23,7 @@ import gymnasium
 import numpy as np
 
 from colab_rl.environments import EnvironmentSource, close_environment, environment_name, make_environment
-from colab_rl.environments.guard import guarded
+from colab_rl.environments.guard import environment_guarded
 from colab_rl.environments.make import metadata_of
 from colab_rl.environments.spaces import Spaces
 from colab_rl.environments.wrappers import steps_at_once
@@ -116,7 +116,7 @@ class Camera:
 
     def frame(self) -> np.ndarray:
         """(H, W, 3) uint8 of where the environment stands."""
-        with guarded(self.name), warnings.catch_warnings():
+        with environment_guarded(self.name), warnings.catch_warnings():
             # pygame says this when the first frame imports it, and nobody who films can change it.
             warnings.filterwarnings("ignore", "pkg_resources is deprecated")
             return _checked(self.environment.render())
@@ -145,7 +145,7 @@ class Reel(ABC):
         self.source = source
         self.style = style
         with contextlib.closing(Camera(source)) as camera:
-            with guarded(camera.name):
+            with environment_guarded(camera.name):
                 camera.environment.reset(seed=0)
             height, width, _ = camera.frame().shape
             self.fps, self.per_step = camera.fps, camera.per_step

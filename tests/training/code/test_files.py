@@ -6,9 +6,9 @@ import sys
 from pathlib import Path
 
 import colab_rl
-from colab_rl.algorithms.registry import OURS, algorithm_class
+from colab_rl.algorithms.registry import OUR_ALGORITHMS, algorithm_class
 from colab_rl.environments.backends import BACKENDS
-from colab_rl.training.code.files import ASIDE, FOLLOWED, is_followed, reached
+from colab_rl.training.code.files import FOLLOWED, STATELESS, is_followed, reached
 
 PACKAGE = Path(colab_rl.__file__).parent
 
@@ -16,13 +16,13 @@ def test_every_file_is_reached_by_some_training_or_left_aside():
     """So that no file drops out, because it is imported in another way, say."""
     training = ["colab_rl.training.trainer", "colab_rl.environments.worker",
                 *(f"colab_rl.environments.{backend}_vector" for backend in BACKENDS if backend != "auto"),
-                *(algorithm_class(name).__module__ for name in OURS)]
+                *(algorithm_class(name).__module__ for name in OUR_ALGORITHMS)]
     names = {".".join(["colab_rl", *path.relative_to(PACKAGE).with_suffix("").parts]).removesuffix(".__init__")
              for path in PACKAGE.rglob("*.py")}
     there = {name for name in names - {"colab_rl"} if name.split(".")[1] in FOLLOWED}
     aside = {name for name in there if not is_followed(name)}
     assert set(reached(training)) == there - aside
-    assert all(any(f".{name}." in f"{module}." for module in aside) for name in ASIDE)
+    assert all(any(f".{name}." in f"{module}." for module in aside) for name in STATELESS)
 
 
 def test_a_users_own_files_are_reached_by_their_imports_and_installed_ones_are_not(tmp_path, monkeypatch):
