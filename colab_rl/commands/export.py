@@ -14,7 +14,7 @@ from colab_rl.checkpoints.layout import EXPORTS, VIDEOS
 from colab_rl.checkpoints.recovery import Checkpoint
 from colab_rl.commands.changed_code import say_what_changed
 from colab_rl.environments import EnvironmentSource
-from colab_rl.errors import ColabRLError, StorageError
+from colab_rl.errors import ColabRLError
 from colab_rl.policies.export import check_packages, contents_of, newest_video
 from colab_rl.policies.folder import ABOUT, check_free, read_folder, write_folder
 from colab_rl.policies.load import find_checkpoint
@@ -23,7 +23,7 @@ from colab_rl.progress import say
 from colab_rl.runs.identity import Identity
 from colab_rl.runs.places import Location, Places
 from colab_rl.storage import absolute_path
-from colab_rl.views.files import copy_to_store
+from colab_rl.views.files import keep_in_store
 
 
 @dataclass(frozen=True)
@@ -93,7 +93,7 @@ def export(run: str, *, checkpoint: str | int = "best", out: str | os.PathLike |
     about, _ = read_folder(path)  # as its user will
     return Export(path, sorted([*about["files"], ABOUT]), found.manifest.generation, Score(**about["score"]),
                   about["max_difference"], about["onnx"].get("missing"),
-                  *_stored(places, identity, path, EXPORTS + found.manifest.stem, about))
+                  *keep_in_store(places, identity, EXPORTS + found.manifest.stem, path, [*about["files"], ABOUT]))
 
 
 def _is_of(path: Path, identity: Identity, checkpoint: Checkpoint) -> bool:
@@ -104,19 +104,3 @@ def _is_of(path: Path, identity: Identity, checkpoint: Checkpoint) -> bool:
                 and about["provenance"]["state_sha256"] == checkpoint.manifest.state_sha256
                 and about["versions"]["colab_rl"] == colab_rl.__version__)
     return False
-
-
-def _stored(places: Places, identity: Identity, path: Path, name: str,
-            about: dict[str, Any]) -> tuple[str | None, str, str | None]:
-    """Copies the folder into the run's exports/ in the store, policy.json last, and reads each file back; the last
-    three fields of Export.
-    """
-    tier = None
-    try:
-        for file in [*about["files"], ABOUT]:
-            tier = copy_to_store(places, identity, f"{name}/{file}", (path / file).read_bytes())
-    except (StorageError, OSError) as error:
-        return None, "absent", str(error)
-    if tier is None:
-        return None, "absent", None
-    return f"{tier.storage.place}/{name}", "verified" if tier.storage.proves else "written", None

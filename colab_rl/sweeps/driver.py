@@ -96,6 +96,7 @@ class Driver:
 
     def run(self, stop: StopRequest) -> SweepResult:
         """Trains until all trials have ended, or until it is asked to stop: then each run saves and leaves."""
+        self._note_ended()
         waiting = self._pending()
         upcoming = next(waiting, None)
         shown, stopping = 0.0, False
@@ -147,15 +148,18 @@ class Driver:
         ended = sum(name in self.record.runs for trial in trials for name in self.plan.runs_of(trial))
         return self.plan.total_runs - len(self._ended_trials) * len(self.plan.seeds) - len(self._live) - ended
 
-    def _pending(self) -> Iterator[tuple[int, int]]:
-        """Every trial and seed, so that the seeds of a trial are trained together."""
+    def _note_ended(self) -> None:
+        """The trials that earlier sessions ended, and the best of them, before another can be called the best."""
         for trial in range(self.plan.trials):
             if self.record.state_of(trial) in ENDED:
                 self._ended_trials.add(trial)
                 self._note_best(trial)
-                continue
-            for seed in self.plan.seeds:
-                yield trial, seed
+
+    def _pending(self) -> Iterator[tuple[int, int]]:
+        """Every trial that is open, and seed, so that the seeds of a trial are trained together."""
+        for trial in range(self.plan.trials):
+            if trial not in self._ended_trials:
+                yield from ((trial, seed) for seed in self.plan.seeds)
 
     def _is_ready(self, trial: int) -> bool:
         """Whether the trial may begin. Then its settings are known: a search proposes them now."""

@@ -6,11 +6,13 @@ import hashlib
 import os
 import unicodedata
 import uuid
+from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 from colab_rl.checkpoints import FileRecord, Tier
 from colab_rl.checkpoints.layout import RUN_JSON
-from colab_rl.errors import StorageError, UsageError
+from colab_rl.errors import ColabRLError, StorageError, UsageError
 from colab_rl.runs.identity import Identity
 from colab_rl.runs.places import Places
 
@@ -53,6 +55,32 @@ def write_whole(path: Path, data: bytes) -> None:
             temporary.unlink(missing_ok=True)
     except OSError as error:
         raise StorageError(f"{path} cannot be written: {error.strerror}; give another file with --out") from error
+
+
+class StoreCopy(NamedTuple):
+    """The copy of a result in the store.
+
+    place: None if there is none. state: `verified`, `written` or `absent`. error: why it failed, None if it did not.
+    """
+
+    place: str | None
+    state: str
+    error: str | None
+
+
+def keep_in_store(places: Places, identity: Identity, name: str, path: Path, files: Sequence[str] = ()) -> StoreCopy:
+    """Copies a file, or these files of a folder in this order, to `name` in the run's folder in the store, and reads
+    each back. It raises nothing: the result is on this machine.
+    """
+    tier = None
+    try:
+        for file in files or [""]:
+            tier = copy_to_store(places, identity, f"{name}/{file}" if file else name, (path / file).read_bytes())
+    except (ColabRLError, OSError) as error:
+        return StoreCopy(None, "absent", str(error))
+    if tier is None:
+        return StoreCopy(None, "absent", None)
+    return StoreCopy(f"{tier.storage.place}/{name}", "verified" if tier.storage.proves else "written", None)
 
 
 def copy_to_store(places: Places, identity: Identity, name: str, data: bytes) -> Tier | None:

@@ -1,5 +1,6 @@
 """Trials in their order, with runs that die, diverge, fall behind and are stopped."""
 
+import contextlib
 import json
 
 import pytest
@@ -180,6 +181,17 @@ def test_the_journal_and_the_plan_travel_to_the_store(tmp_path):
     assert result.finished and not {line["run"] for line in here.journal() if "run" in line} - {
         run for trial in result.trials for run in trial.runs}
     assert len(runner.submitted) < 6
+
+
+def test_a_session_that_is_killed_does_not_leave_a_worse_trial_as_the_best(folder, tmp_path):
+    """The last trial, the best one, has ended; another machine's journal lacks those before it."""
+    drive(plan_of(), folder, FormulaRunner(score))
+    lines = [line for line in folder.journal() if line["run"].startswith("walk-t002")]
+    for evaluations in (5, 25):  # in trial 0, and in trial 1
+        folder.local.put("journal.jsonl", "".join(json.dumps(line) + "\n" for line in lines).encode())
+        with contextlib.suppress(Killed):
+            drive(plan_of(), folder, FormulaRunner(score, slots=1, kill_after=evaluations))
+        assert best_settings(Places(tmp_path / "runs", "none"), "walk").trial == 2
 
 
 @pytest.mark.parametrize("left", [None, b'{"trial": 0}'], ids=["none", "of another trial"])

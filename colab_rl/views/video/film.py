@@ -18,10 +18,9 @@ from colab_rl.environments import EnvironmentSource, describe
 from colab_rl.environments.repeats import say_unless_it_repeats
 from colab_rl.errors import ColabRLError, UsageError, nearest
 from colab_rl.progress import progress_bar, say
-from colab_rl.runs.identity import Identity
 from colab_rl.runs.places import Location, Places
 from colab_rl.storage import absolute_path
-from colab_rl.views.files import check_file_name, copy_to_store, fitting_name
+from colab_rl.views.files import check_file_name, fitting_name, keep_in_store
 from colab_rl.views.values import text_of
 from colab_rl.views.video.encoder import VideoWriter, check_encoder, check_suffix, check_writable
 from colab_rl.views.video.overlay import parse_panels
@@ -126,7 +125,8 @@ def render(run: str, *, form: str = "episode", checkpoint: str | int = "best", a
         for frame in progress_bar(len(reel), f"filming {path.name}", "frame", iterable=reel):
             writer.write(frame)
     shown = Path(named) if named is not None and Path(named).exists() else path
-    return Video(shown, form, seed, len(reel), fps, reel.size, returns, *_stored(places, identity, name, path))
+    return Video(shown, form, seed, len(reel), fps, reel.size, returns,
+                 *keep_in_store(places, identity, VIDEOS + name, path))
 
 
 def _check_options(form: str, against: Sequence[str], seed: int | None, size: int | None, speed: float,
@@ -172,17 +172,6 @@ def _check_possible(source: EnvironmentSource, out: Path | None, overwrite: bool
             raise ColabRLError(f"{out} exists already; nothing was changed; give another name, or --overwrite")
         check_writable(out.parent)
     return camera.fps
-
-
-def _stored(places: Places, identity: Identity, name: str, path: Path) -> tuple[str | None, str, str | None]:
-    """Copies the file into the run's videos/ in the store, and reads it back; the last three fields of Video."""
-    try:
-        tier = copy_to_store(places, identity, VIDEOS + name, path.read_bytes())
-    except (ColabRLError, OSError) as error:
-        return None, "absent", str(error)
-    if tier is None:
-        return None, "absent", None
-    return f"{tier.storage.place}/{VIDEOS}{name}", "verified" if tier.storage.proves else "written", None
 
 
 def _name(manifest: Manifest, words: dict, usual: bool, suffix: str) -> str:
