@@ -39,12 +39,12 @@ from colab_rl.algorithms.on_policy import OnPolicyAlgorithm
 from colab_rl.algorithms.registry import algorithm_class, make_config, preset
 from colab_rl.checkpoints.serialization import deserialize, serialize
 from colab_rl.environments import describe
-from colab_rl.environments.backends import make_vector_environment, why_not
+from colab_rl.environments.backends import make_vector_environment, reason_not_available
 from colab_rl.machine import THREADS, plain_torch, versions
 
 ENV = "BipedalWalker-v3"
 SPACES = describe(ENV)
-BACKEND = "gymnasium" if why_not("envpool", ENV, SPACES) else "envpool"
+BACKEND = "gymnasium" if reason_not_available("envpool", ENV, SPACES) else "envpool"
 NETWORKS = ((64, 64), (128, 128), (256, 256), (400, 300))  # of SAC; the second is the preset's
 CAP = 240  # seconds that `solve` takes at most
 

@@ -27,7 +27,7 @@ from colab_rl.algorithms.ppo.config import PPOConfig
 from colab_rl.algorithms.ppo.ppo import PPO
 from colab_rl.algorithms.registry import preset
 from colab_rl.environments import VectorEnvironment, describe
-from colab_rl.environments.backends import make_vector_environment, why_not
+from colab_rl.environments.backends import make_vector_environment, reason_not_available
 from colab_rl.environments.spaces import Spaces
 from colab_rl.machine import THREADS, plain_torch
 
@@ -112,7 +112,7 @@ def main() -> None:
     parser.add_argument("--json", type=pathlib.Path)
     options = parser.parse_args()
     spaces, settings = describe(ENV), preset(ENV, "ppo")
-    backends = [name for name in ("envpool", "gymnasium") if why_not(name, ENV, spaces) is None]
+    backends = [name for name in ("envpool", "gymnasium") if reason_not_available(name, ENV, spaces) is None]
     with plain_torch(THREADS):
         contestants: dict[tuple[str, int], Ours | Gymnasiums] = {}
         for num_envs in options.num_envs:

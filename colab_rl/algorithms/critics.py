@@ -145,7 +145,7 @@ class BatchedCritics(nn.Module):
         x, deviations = self._input(obs, actions), []
         for weight, bias in self._layers[:-1]:
             x = self._activate(self._normalized(torch.baddbmm(bias, weight, x))[0])
-            deviations.append(x.std(2))
+            deviations.append(x.std(2, correction=0))
         return float((torch.cat(deviations, -1) < 1e-3).float().mean()) if deviations else 0.0
 
     def _input(self, obs: Tensor, actions: Tensor) -> Tensor:

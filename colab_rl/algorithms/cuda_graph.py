@@ -56,7 +56,7 @@ class CudaGraph:
 
     def _record(self, parts: Sequence[Tensor]) -> CudaRecording:
         inputs = [part.clone() for part in parts]
-        norms_before = [optimizer.norms for optimizer in self._optimizers]
+        norms_before = [list(optimizer.norms) for optimizer in self._optimizers]  # warming up appends to them
         self._warm_up(inputs)
         for optimizer in self._optimizers:
             optimizer.norms = []

@@ -18,7 +18,7 @@ from colab_rl.errors import UsageError
 from colab_rl.machine import check_memory
 from colab_rl.settings import Config, setting, with_default
 
-BURST_ROWS = 2**15  # transitions that are sampled at once
+BURST_ROWS, BURST_BYTES = 2**15, 2**29  # transitions that are sampled at once, and what their observations take
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,6 +62,12 @@ class OffPolicyConfig(Config):
                              "gradient step")
 
 
+def minibatches_at_once(config: OffPolicyConfig, buffer: ReplayBuffer) -> int:
+    """How many minibatches are sampled in one call: of images fewer, since they take their memory once more."""
+    rows = min(BURST_ROWS, BURST_BYTES // buffer.sample_bytes)
+    return max(1, rows // config.minibatch_size)
+
+
 class OffPolicyAlgorithm(ActorCritic):
     """A subclass makes its networks, and learns from a minibatch in `gradient_step`. Actions are continuous.
 
@@ -96,8 +102,9 @@ class OffPolicyAlgorithm(ActorCritic):
         if config.minibatch_size > config.total_steps:
             raise UsageError(f"minibatch_size = {config.minibatch_size} is more than all steps (total_steps = "
                              f"{config.total_steps}): nothing would be learned")
-        needed = ReplayBuffer(config.buffer_size, config.num_envs, spaces).nbytes
-        check_memory(needed, f"buffer_size = {config.buffer_size:,}")
+        buffer = ReplayBuffer(config.buffer_size, config.num_envs, spaces)
+        burst = min(config.gradient_steps, minibatches_at_once(config, buffer)) * config.minibatch_size
+        check_memory(buffer.nbytes + burst * buffer.sample_bytes, f"buffer_size = {config.buffer_size:,}")
 
     @abstractmethod
     def gradient_step(self, batch: Minibatch) -> dict[str, Tensor]:
@@ -136,7 +143,8 @@ class OffPolicyAlgorithm(ActorCritic):
         self.episodes.update(rewards, valid, done)
         taken = int(valid.sum())
         self.steps += taken
-        self.observation_normalizer.update(replay.newest_observations(config.num_steps))
+        if self.observation_normalizer.enabled:  # or they are copied for nothing
+            self.observation_normalizer.update(replay.newest_observations(config.num_steps))
         return taken
 
     def update(self, progress: float) -> dict[str, float]:
@@ -153,7 +161,7 @@ class OffPolicyAlgorithm(ActorCritic):
         self.begin_update(progress)
         left = config.gradient_steps
         while left:
-            groups = min(left, max(1, BURST_ROWS // config.minibatch_size))
+            groups = min(left, minibatches_at_once(config, self.replay))
             batch = self._sampled(groups)
             traces = self._burst(batch)
             left -= groups

@@ -209,10 +209,15 @@ class OnPolicyAlgorithm(ActorCritic):
         numbers = torch.empty(valid.shape, dtype=torch.int64, device=self.device)
         numbers[valid] = torch.arange(len(transitions.actions), device=self.device)
         order = torch.randperm(valid.shape[1], generator=self.generator).to(self.device)
-        for envs in order.split(max(1, self.config.minibatch_size // len(valid))):
+        waiting = order[:0]
+        for more in order.split(max(1, self.config.minibatch_size // len(valid))):
+            envs = torch.cat([waiting, more])
             rows = numbers[:, envs][valid[:, envs]]
-            if len(rows) > 1:  # one row has no standard deviation
-                value_state = None if transitions.value_state is None else transitions.value_state[envs]
-                yield Transitions(Sequences(obs[:, envs], valid[:, envs], state[envs]), transitions.actions[rows],
-                                  transitions.log_probs[rows], transitions.advantages[rows], transitions.targets[rows],
-                                  value_state)
+            if len(rows) < 2:  # one row has no standard deviation: it waits for the next
+                waiting = envs
+                continue
+            waiting = order[:0]
+            value_state = None if transitions.value_state is None else transitions.value_state[envs]
+            yield Transitions(Sequences(obs[:, envs], valid[:, envs], state[envs]), transitions.actions[rows],
+                              transitions.log_probs[rows], transitions.advantages[rows], transitions.targets[rows],
+                              value_state)

@@ -60,7 +60,12 @@ class ReplayBuffer:
     @property
     def row_bytes(self) -> int:
         """Bytes of a row."""
-        return sum(int(np.prod(shape)) * np.dtype(dtype).itemsize for shape, dtype in self._shapes.values())
+        return sum(map(self._bytes_of, self._shapes))
+
+    @property
+    def sample_bytes(self) -> int:
+        """Bytes of the two observations of a transition that is sampled."""
+        return 2 * self._bytes_of("observations") // self.num_envs
 
     @property
     def nbytes(self) -> int:
@@ -142,7 +147,7 @@ class ReplayBuffer:
             for name, array in self._arrays.items():
                 array[numbers[held] % self.capacity] = part[name][held]
         self._arrays["observations"][self.end % self.capacity] = self._following
-        self.transitions = int(np.count_nonzero(self.rows(self.first, self.end)["kinds"]))
+        self.transitions = int(np.count_nonzero(self._arrays["kinds"]))  # rows that are not held are zeros
         if self._sha256() != self._expected:
             raise ValueError("its replay segments do not hold the experience that was saved")
 
@@ -150,6 +155,11 @@ class ReplayBuffer:
         # Pages of zeros take no memory until they are written.
         self._arrays = {name: np.zeros((self.capacity, *shape), dtype)
                         for name, (shape, dtype) in self._shapes.items()}
+
+    def _bytes_of(self, name: str) -> int:
+        """Of one row of an array."""
+        shape, dtype = self._shapes[name]
+        return int(np.prod(shape)) * np.dtype(dtype).itemsize
 
     def _advance(self) -> None:
         """Makes the newest row one of those held, and room for the one after it."""

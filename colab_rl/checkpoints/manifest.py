@@ -54,6 +54,10 @@ class FileRecord:
         """The record of these bytes."""
         return cls(len(data), hashlib.sha256(data).hexdigest(), hashlib.md5(data, usedforsecurity=False).hexdigest())
 
+    def to_json(self) -> dict[str, Any]:
+        """As a manifest holds it."""
+        return {"size": self.size, "sha256": self.sha256, "md5": self.md5}
+
     def check(self, name: str, data: bytes) -> None:
         """Raises Damaged unless `data` is the file."""
         if len(data) != self.size:
@@ -139,10 +143,16 @@ class Manifest:
             return {}
         return found
 
+    def to_json(self) -> dict[str, Any]:
+        """What the JSON file holds. Not `dataclasses.asdict`, which would copy all that it says of earlier ones."""
+        return {**{field.name: getattr(self, field.name) for field in dataclasses.fields(self)},
+                **{part: {name: record.to_json() for name, record in records.items()}
+                   for part, records in (("files", self.files), ("history", self.history))}}
+
     def to_bytes(self) -> bytes:
         """The JSON file. Without `earlier` and `confirmed` it is that of format 1."""
         second = bool(self.earlier) or self.confirmed is not None
-        content = {"format": FORMAT if second else 1, **dataclasses.asdict(self)}
+        content = {"format": FORMAT if second else 1, **self.to_json()}
         if not self.earlier:
             del content["earlier"]
         if self.confirmed is None:

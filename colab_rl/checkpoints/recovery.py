@@ -38,18 +38,23 @@ def newest_whole(local: Tier, remote: Tier | None, say: Say,
 
     check: raises Damaged for a checkpoint that cannot be used, for example because of its replay segments.
     Raises ColabRLError if there are checkpoints and none is whole: a run never starts again over an old one. Raises
-    StorageError if `check` does: an older checkpoint would cost work, and the newest may be readable a minute later.
+    StorageError if the store has a checkpoint and cannot give it, or if `check` does: an older one would cost work, and
+    the newest may be readable a minute later.
     """
     tiers = {id(tier): (tier, _names(tier, say, optional=tier is remote and bool(local.names())))
              for tier in (local, remote) if tier is not None}
     names = {name for _, found in tiers.values() for name in found}
     for name in sorted(names, key=lambda name: (manifest_generation(name), name), reverse=True):
+        unread: StorageError | None = None
         for tier, found in tiers.values():
             if name in found:
                 try:
                     checkpoint = load(tier, name)
                 except (Damaged, StorageError) as error:
-                    say(f"skipping a checkpoint: {error}")
+                    if isinstance(error, StorageError) and not isinstance(error, NotFound) and tier is remote:
+                        unread = error
+                    else:  # a disk that cannot read a file now will not read it later
+                        say(f"skipping a checkpoint: {error}")
                     continue
                 try:
                     _patiently(partial(check, checkpoint.manifest))
@@ -60,6 +65,10 @@ def newest_whole(local: Tier, remote: Tier | None, say: Say,
                     raise StorageError(f"generation {checkpoint.manifest.generation} was found, but not its replay "
                                        f"buffer ({error}); nothing was changed; run the same command "
                                        "again, once that is fixed") from error
+        if unread:
+            raise StorageError(f"generation {manifest_generation(name)} is in the store and could not be read "
+                               f"({unread}); nothing was changed; run the same command again, once that is fixed; to "
+                               f"continue from an older one, move {name} away") from unread
     # A state without a manifest is what a killed save leaves, but only of the first generation is it all there is.
     # Tables are looked at too: a person may have lost the one folder without the other.
     lost = {generation for tier, _ in tiers.values() for folder in (CHECKPOINTS, METRICS)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Container, Iterable
 from typing import Any
 
@@ -33,6 +32,12 @@ def candidates(manifests: Iterable[Manifest]) -> list[Manifest]:
     """The CANDIDATES checkpoints with the highest scores, the best first, and of equals the newest."""
     scored = {manifest.state_sha256: manifest for manifest in manifests if manifest.criterion is not None}
     return sorted(scored.values(), key=lambda one: (one.criterion, one.iteration), reverse=True)[:CANDIDATES]
+
+
+def may_be_candidate(criterion: float, manifests: Iterable[Manifest]) -> bool:
+    """Whether a checkpoint with that criterion, newer than these, would be one of the `candidates`."""
+    best_ones = candidates(manifests)
+    return len(best_ones) < CANDIDATES or criterion >= (best_ones[-1].criterion or 0.0)
 
 
 def milestones(manifests: list[Manifest]) -> list[Manifest]:
@@ -81,11 +86,11 @@ def earlier_of(parent: Manifest | None, known: Container[str], keep_last: int, k
     staying = kept([manifest for _, manifest in before.values()], keep_last, keep_every)
     entries = {}
     for manifest in staying:
-        content = dataclasses.asdict(manifest)
+        content = manifest.to_json()
         for field in ("history", "earlier", "versions", "confirmed"):
             del content[field]
         content["files"] = {name: None if name in known else record for name, record in content["files"].items()}
-        entries[manifest.name] = {"file": dataclasses.asdict(before[manifest.name][0]), **content}
+        entries[manifest.name] = {"file": before[manifest.name][0].to_json(), **content}
     return entries
 
 
@@ -99,7 +104,8 @@ def prune(tier: Tier, verified: dict[str, Manifest], keep_last: int, keep_every:
     others: checkpoints of the tier that are not known to be whole yet, whose files stay too.
     """
     staying = kept(list(verified.values()), keep_last, keep_every)
-    leaving = [manifest for manifest in verified.values() if manifest not in staying]
+    stems = {manifest.stem for manifest in staying}
+    leaving = [manifest for stem, manifest in verified.items() if stem not in stems]
     if not leaving:
         return
     newest = max(staying, key=lambda manifest: manifest.generation)

@@ -31,7 +31,7 @@ from colab_rl.algorithms.rollout import Rollout
 from colab_rl.arguments import checked
 from colab_rl.commands.result import Result
 from colab_rl.environments import EnvironmentSource, VectorEnvironment, describe, environment_name
-from colab_rl.environments.backends import BACKENDS, make_vector_environment, why_not
+from colab_rl.environments.backends import BACKENDS, make_vector_environment, reason_not_available
 from colab_rl.environments.make import named_source
 from colab_rl.environments.spaces import Spaces
 from colab_rl.machine import THREADS, plain_torch, versions
@@ -161,7 +161,7 @@ def bench(env: EnvironmentSource | None = None) -> Benchmark:
     env_id = environment_name(source)
     settings = preset(env_id, "ppo")
     config = PPOConfig(**settings)
-    reasons = {backend: why_not(backend, source, spaces) for backend in BACKENDS if backend != "auto"}
+    reasons = {backend: reason_not_available(backend, source, spaces) for backend in BACKENDS if backend != "auto"}
     measurements = measure(source, spaces, config, [name for name, reason in reasons.items() if reason is None],
                            SECONDS)
     device = "cuda" if torch.cuda.is_available() else "cpu"

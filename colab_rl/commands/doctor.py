@@ -134,13 +134,13 @@ def _box2d() -> Finding:
 
 
 def _envpool() -> Finding:
-    from colab_rl.environments.backends import why_not
+    from colab_rl.environments.backends import reason_not_available
     from colab_rl.environments.envpool_vector import INSTALL
     from colab_rl.environments.make import describe
     from colab_rl.training.request import DEFAULT_ENVIRONMENT
 
     try:
-        reason = why_not("envpool", DEFAULT_ENVIRONMENT, describe(DEFAULT_ENVIRONMENT))
+        reason = reason_not_available("envpool", DEFAULT_ENVIRONMENT, describe(DEFAULT_ENVIRONMENT))
     except ColabRLError as error:
         reason = str(error)
     if reason:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from colab_rl.environments.base import VectorEnvironment
 from colab_rl.environments.channels import Channels
-from colab_rl.environments.envpool_vector import EnvPoolVectorEnvironment, why_not_envpool
+from colab_rl.environments.envpool_vector import EnvPoolVectorEnvironment, reason_without_envpool
 from colab_rl.environments.gymnasium_vector import GymnasiumVectorEnvironment
 from colab_rl.environments.make import EnvironmentSource
 from colab_rl.environments.spaces import Spaces
@@ -20,9 +20,9 @@ def check_backend(name: str) -> None:
         raise UsageError(f"unknown backend {name!r}{nearest(name, BACKENDS)} (available: {', '.join(BACKENDS)})")
 
 
-def why_not(backend: str, source: EnvironmentSource, spaces: Spaces) -> str | None:
+def reason_not_available(backend: str, source: EnvironmentSource, spaces: Spaces) -> str | None:
     """Why a backend cannot step an environment on this machine, None if it can."""
-    return why_not_envpool(source, spaces) if backend == "envpool" else None
+    return reason_without_envpool(source, spaces) if backend == "envpool" else None
 
 
 def choose_backend(name: str, source: EnvironmentSource, spaces: Spaces) -> str:
@@ -31,7 +31,7 @@ def choose_backend(name: str, source: EnvironmentSource, spaces: Spaces) -> str:
 
     Raises UsageError if EnvPool is asked for and cannot step it.
     """
-    reason = why_not_envpool(source, spaces) if name != "gymnasium" else None
+    reason = reason_without_envpool(source, spaces) if name != "gymnasium" else None
     if name == "auto" and reason is None and spaces.observation.dtype == "uint8":
         reason = "it draws its pictures otherwise (--backend envpool takes it all the same)"
     if name == "envpool" and reason:

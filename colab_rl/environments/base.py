@@ -13,7 +13,7 @@ from colab_rl.environments.spaces import Spaces
 LARGEST_REWARD = float(np.finfo(np.float32).max)
 
 
-def unusable(observations: np.ndarray, rewards: np.ndarray) -> tuple[int, str] | None:
+def first_non_finite(observations: np.ndarray, rewards: np.ndarray) -> tuple[int, str] | None:
     """The first number of a step that no float32 holds, in (N, n) numbers of observations or (N,) rewards: its
     row, and words such as `nan in a reward`. None if there is none.
     """

@@ -16,7 +16,7 @@ from typing import Any
 import gymnasium
 import numpy as np
 
-from colab_rl.environments.base import StepResult, VectorEnvironment, unusable
+from colab_rl.environments.base import StepResult, VectorEnvironment, first_non_finite
 from colab_rl.environments.make import Configured, EnvironmentSource, bare, environment_name, keywords_of
 from colab_rl.environments.spaces import Spaces
 from colab_rl.environments.worker_process import changed_here
@@ -30,7 +30,7 @@ OLDEST = (1, 2)  # with gymnasium's version of Box2D; policies trained on the on
 
 
 class EnvPoolVectorEnvironment(VectorEnvironment):
-    """`num_envs` environments of one kind. `why_not_envpool` says beforehand whether there is such a pool."""
+    """`num_envs` environments of one kind. `reason_without_envpool` says beforehand whether there is such a pool."""
 
     backend = "envpool"
 
@@ -63,7 +63,7 @@ class EnvPoolVectorEnvironment(VectorEnvironment):
     def receive(self, group: slice) -> StepResult:
         """See VectorEnvironment."""
         self.observations, rewards, terminated, truncated, info = self._pool.recv()
-        if found := unusable(self.spaces.observation.numbers(self.observations), rewards):
+        if found := first_non_finite(self.spaces.observation.numbers(self.observations), rewards):
             slot, what = found
             raise EnvironmentFault(f"{self.name} returned {what} (environment {slot}, "
                                    f"step {info['elapsed_step'][slot]})")
@@ -120,7 +120,7 @@ class EnvPoolVectorEnvironment(VectorEnvironment):
         return self.observations
 
 
-def why_not_envpool(source: EnvironmentSource, spaces: Spaces) -> str | None:
+def reason_without_envpool(source: EnvironmentSource, spaces: Spaces) -> str | None:
     """Why EnvPool cannot step an environment, in words; None if it can."""
     env_id, keywords = bare(source), keywords_of(source)
     if not isinstance(env_id, str):

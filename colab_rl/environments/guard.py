@@ -120,8 +120,9 @@ class WrongReturn(Exception):
     """That a method of an environment returned what Gymnasium does not expect: in one line, with its place."""
 
     def __init__(self, environment: gymnasium.Env, method: str, what: str):
-        while isinstance(environment, gymnasium.Wrapper) and type(environment).__module__.startswith("gymnasium."):
-            environment = environment.env  # gymnasium's own wrappers pass on what they are given
+        while isinstance(environment, gymnasium.Wrapper) and type(environment).__module__.startswith(
+                ("gymnasium.", "colab_rl.")):
+            environment = environment.env  # gymnasium's own wrappers and ours pass on what they are given
         code = getattr(inspect.unwrap(getattr(environment, method)), "__code__", None)
         super().__init__(what + (f" ({code.co_filename}, line {code.co_firstlineno})" if code else ""))
 

@@ -24,7 +24,7 @@ from typing import Any
 
 import numpy as np
 
-from colab_rl.environments.base import StepResult, VectorEnvironment, unusable
+from colab_rl.environments.base import StepResult, VectorEnvironment, first_non_finite
 from colab_rl.environments.channels import Channels
 from colab_rl.environments.journal import Journal
 from colab_rl.environments.likeness import packed
@@ -154,7 +154,7 @@ class GymnasiumVectorEnvironment(VectorEnvironment):
         self._answer(self._workers[self._worker_of[group.start]])
         arrays = self._arrays
         observations, rewards = arrays.observations[group], arrays.rewards[group]
-        if found := unusable(self.spaces.observation.numbers(observations), rewards):
+        if found := first_non_finite(self.spaces.observation.numbers(observations), rewards):
             row, what = found
             slot = group.start + row
             raise EnvironmentFault(f"{self.name} returned {what} (environment {slot}, episode seed "

@@ -7,6 +7,11 @@ from typing import Any
 import gymnasium
 
 
+def as_float(reward: Any) -> float:
+    """A reward as a number: some environments give an array with one. Raises TypeError or ValueError for others."""
+    return float(reward.item() if getattr(reward, "ndim", 0) else reward)
+
+
 class OwnReward(gymnasium.Wrapper):
     """Beneath a run's wrappers: what the environment itself has given since it was last asked.
 
@@ -25,7 +30,7 @@ class OwnReward(gymnasium.Wrapper):
     def step(self, action: Any) -> Any:
         """See gymnasium.Env."""
         result = self.env.step(action)
-        self._sum += float(result[1])
+        self._sum += as_float(result[1])
         return result
 
     def take(self) -> float:

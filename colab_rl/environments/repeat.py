@@ -7,7 +7,7 @@ from typing import Any
 import gymnasium
 
 from colab_rl.environments.known.registry import skipped_drawing
-from colab_rl.environments.own_reward import OwnReward
+from colab_rl.environments.own_reward import OwnReward, as_float
 
 # What may be between, and no subclass of it: it does not look at observations, or at those of the first step alone.
 IGNORES_OBSERVATIONS = (OwnReward, gymnasium.wrappers.TimeLimit, gymnasium.wrappers.OrderEnforcing,
@@ -40,7 +40,7 @@ class RepeatAction(gymnasium.Wrapper):
                     observation, reward, terminated, truncated, info = self.env.step(action)
                 if terminated or truncated:
                     observation = self._skipped.draw()
-            total += float(reward)
+            total += as_float(reward)
             if terminated or truncated:
                 break
         return observation, total, terminated, truncated, info

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import inspect
+import math
 from typing import Any
 
 import gymnasium
@@ -15,7 +16,7 @@ import numpy as np
 from colab_rl.environments.guard import WrongReturn
 from colab_rl.environments.misfit import in_words, misfit
 from colab_rl.environments.nested import Observed, acted
-from colab_rl.environments.own_reward import own_reward_of
+from colab_rl.environments.own_reward import as_float, own_reward_of
 from colab_rl.environments.seeds import begin_episode
 
 
@@ -90,10 +91,12 @@ class Stepper:
         self._observe("step", observation)
         if type(reward) is not float:
             try:
-                reward = float(reward.item() if getattr(reward, "ndim", 0) else reward)
+                reward = as_float(reward)
             except (TypeError, ValueError, OverflowError):
                 raise self._wrong("step", reward, "a number", "a reward") from None
         self.own_reward = self._own.take() if self._own else reward
+        if self._own and not math.isfinite(self.own_reward):  # a wrapper may hide it, and the score counts it
+            raise self._wrong("step", self.own_reward, "a finite number", "a reward")
         try:
             return reward, bool(terminated), bool(truncated)
         except (TypeError, ValueError):

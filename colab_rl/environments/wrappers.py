@@ -16,14 +16,14 @@ from typing import Any
 
 import gymnasium
 
-from colab_rl.environments.own_reward import OwnReward
+from colab_rl.environments.own_reward import OwnReward, as_float
 from colab_rl.environments.repeat import RepeatAction
 from colab_rl.errors import UsageError, nearest
 
 
 def scale_reward(env: gymnasium.Env, scale: float) -> gymnasium.Env:
     """Rewards times `scale`: TransformReward takes a function, which no text can name."""
-    return gymnasium.wrappers.TransformReward(env, lambda reward: scale * float(reward))
+    return gymnasium.wrappers.TransformReward(env, lambda reward: scale * as_float(reward))
 
 
 _PICTURES = "it shows or writes pictures, and training draws none: the command render films a run"

@@ -61,7 +61,7 @@ class MLP(Network):
         x, deviations = obs, []
         for weight, bias in self._parameters_of_layers[:-1]:
             x = self._activate(functional.linear(x, weight, bias))
-            deviations.append(x.std(0))
+            deviations.append(x.std(0, correction=0))
         return float((torch.cat(deviations) < 1e-3).float().mean()) if deviations else 0.0
 
     def vjp(self, obs: Tensor) -> tuple[Tensor, Pullback]:

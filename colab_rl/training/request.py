@@ -16,7 +16,7 @@ from colab_rl.algorithms.own import own_code_guarded
 from colab_rl.algorithms.registry import algorithm_class, default_algorithm, make_config, preset
 from colab_rl.checkpoints.recovery import Checkpoint, check_segments, newest_whole
 from colab_rl.environments import EnvironmentSource, describe, environment_name
-from colab_rl.environments.backends import check_backend, choose_backend, why_not
+from colab_rl.environments.backends import check_backend, choose_backend, reason_not_available
 from colab_rl.environments.make import bare, configured, environment_title, kept_keywords, keywords_of
 from colab_rl.environments.spaces import Spaces
 from colab_rl.environments.trial import try_new
@@ -118,7 +118,7 @@ class Request:
         """Who steps a run's environments on this machine: its own backend, or gymnasium if that is asked for
         and its own is missing here. Raises UsageError or ColabRLError, and changes nothing, otherwise.
         """
-        missing = why_not(identity.backend, env, spaces)
+        missing = reason_not_available(identity.backend, env, spaces)
         if missing and self.backend != "gymnasium":
             raise ColabRLError(f"{identity.name} trains on EnvPool, and here {missing}; nothing was changed; "
                                "continue with --backend gymnasium, which is not bit-exact")
@@ -159,7 +159,7 @@ class Request:
         spaces, title = _tried_out(env)
         other.check_spaces(spaces)
         backend = self.backend
-        if backend == "auto" and not why_not(other.backend, env, spaces):
+        if backend == "auto" and not reason_not_available(other.backend, env, spaces):
             backend = other.backend
         return self._identity(env, title, other.algorithm, config, spaces, backend, {
             "run": other.name, "run_id": other.run_id, "generation": manifest.generation,

@@ -20,7 +20,7 @@ from colab_rl.algorithms import Algorithm
 from colab_rl.checkpoints import FileRecord, Manifest, Replicator, Tier
 from colab_rl.checkpoints.layout import CHECKPOINTS, METRICS, TELEMETRY, numbered_name
 from colab_rl.checkpoints.pace import StorePace
-from colab_rl.checkpoints.retention import CANDIDATES, candidates, earlier_of, prune
+from colab_rl.checkpoints.retention import candidates, earlier_of, may_be_candidate, prune
 from colab_rl.checkpoints.segments import Rows, extend_segments
 from colab_rl.checkpoints.serialization import serialize, state_sha256
 from colab_rl.environments import VectorEnvironment
@@ -36,6 +36,7 @@ from colab_rl.training.target import Target
 from colab_rl.training.tensorboard import TensorBoardView
 
 RECORDED_EPISODES = 2        # of an evaluation, its first ones
+OWN_COLUMNS = ("iteration", "step", "seconds")
 
 
 class Recorder(NamedTuple):
@@ -257,17 +258,14 @@ class Trainer:
         collected = time.perf_counter()
         metrics = self.algorithm.update(self.step / self.total_steps)
         updated = time.perf_counter()
-        if not isinstance(steps, Integral) or not isinstance(metrics, Mapping):
-            raise TypeError(f"collect returned {type(steps).__name__} and update {type(metrics).__name__}, and a "
-                            "number of steps and a dict of metrics are needed")
+        _check_returned(steps, metrics)
         self.iteration += 1
         self.step += steps
         row: Row = {"iteration": self.iteration, "step": self.step, **self.algorithm.episodes.metrics(), **metrics}
         may_be_best = False
         if result := self._judge():
             criterion = result.criterion(config.best_by)
-            best_ones = [one.criterion for one in candidates(self._known()) if one.criterion is not None]
-            may_be_best = len(best_ones) < CANDIDATES or criterion >= min(best_ones)
+            may_be_best = may_be_candidate(criterion, self._known())
             summary = result.summary()
             self.score = summary["mean"]
             row |= {"evaluation/score": summary["mean"], "evaluation/std": summary["std"],
@@ -324,7 +322,10 @@ class Trainer:
 
     def _look(self, target: Target) -> None:
         """Finds out whether the target score is reached."""
-        looks = math.ceil(self.total_steps / self.step * self.iteration / self._between_looks)
+        iterations = self.total_steps / self.step * self.iteration
+        looks = math.ceil(iterations / self._between_looks)
+        if target.follows_evaluations and self.config.eval_every % self._between_looks:
+            looks += math.ceil(iterations / self.config.eval_every)  # those that fall between
         self.target_reached = target.is_reached(self.algorithm.on_cpu(), self.iteration, looks)
 
     def _evaluate(self) -> EvaluationResult:
@@ -361,3 +362,19 @@ class Trainer:
             trouble = replicator.error or replicator.witness_error
             where += f" ({trouble})" if trouble else ""
         return f"checkpoint {self.manifest.generation}: {where}"
+
+
+def _check_returned(steps: Any, metrics: Any) -> None:
+    """Raises TypeError or ValueError for what an algorithm's `collect` or `update` must not return."""
+    if not isinstance(steps, Integral) or not isinstance(metrics, Mapping):
+        raise TypeError(f"collect returned {type(steps).__name__} and update {type(metrics).__name__}, and a "
+                        "number of steps and a dict of metrics are needed")
+    for name, value in metrics.items():
+        if name in OWN_COLUMNS:
+            raise ValueError(f"update returned a metric called {name!r}, which is a column of colab_rl's own: give it "
+                             "another name")
+        try:
+            float(value)
+        except (TypeError, ValueError):
+            raise TypeError(f"update returned {type(value).__name__} as the metric {name!r}, and a number is needed"
+                            ) from None

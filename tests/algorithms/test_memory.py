@@ -59,6 +59,32 @@ def test_the_update_sees_the_states_in_which_each_action_was_taken(shared):
             algorithm.update(0.1)
 
 
+class OneStep(gymnasium.Env):
+    """Each episode has one step, so every second row only resets."""
+
+    observation_space, action_space = gymnasium.spaces.Box(-1, 1, (2,)), gymnasium.spaces.Discrete(2)
+
+    def reset(self, *, seed: int | None = None, options: dict | None = None) -> Any:
+        super().reset(seed=seed)
+        return np.zeros(2, np.float32), {}
+
+    def step(self, action: Any) -> Any:
+        return np.ones(2, np.float32), float(action), True, False, {}
+
+
+def test_environments_with_one_transition_each_are_learned_from_together():
+    """One alone has no standard deviation."""
+    spaces = describe(OneStep)
+    config = make_config("ppo", {"num_envs": 4, "num_steps": 2, "minibatch_size": 2, "network": "gru"})
+    algorithm = algorithm_class("ppo")(config, spaces, torch.device("cpu"))
+    with GymnasiumVectorEnvironment(OneStep, spaces, 4, num_workers=1) as envs:
+        envs.reset()
+        assert algorithm.collect(envs) == 4
+        transitions, _ = algorithm.transitions()
+        assert [len(batch.actions) for batch in algorithm.shuffled(transitions)] == [2, 2]
+        assert np.isfinite(algorithm.update(0.1)["loss/policy"])
+
+
 @either_trunk
 def test_a_value_remembers_its_episode_and_a_cut_forgets(shared):
     algorithm = make(shared)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tracemalloc
+
 import numpy as np
 import pytest
 import torch
@@ -52,6 +54,22 @@ class Counted:
         self.episode += 1
         self.t[:] = 0
         self.ended[:] = False
+
+
+def test_a_buffer_is_restored_within_its_own_memory():
+    """A run that fits once must fit again when it is resumed."""
+    buffer = ReplayBuffer(30_000, N, SPACES)
+    Counted(buffer).run(10_500)  # once around
+    state, rows = buffer.state_dict(), buffer.rows(buffer.first, buffer.end)
+    again = ReplayBuffer(30_000, N, SPACES)
+    again.load_state_dict(state)
+    parts = [(first, {name: array[first - buffer.first:][:500] for name, array in rows.items()})
+             for first in range(buffer.first, buffer.end, 500)]
+    tracemalloc.start()
+    again.restore(parts)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert again.transitions == buffer.transitions and peak < 1.2 * again.nbytes
 
 
 def sampled(buffer: ReplayBuffer, groups: int = 40, size: int = 50) -> set[tuple]:

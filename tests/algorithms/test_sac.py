@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import warnings
 from functools import partial
 from typing import Any
 
@@ -13,12 +14,15 @@ import torch
 from test_algorithms import SETTINGS, describe_once, environments, iterate, make
 from torch.nn import functional
 
+from colab_rl.algorithms import off_policy
 from colab_rl.algorithms.registry import algorithm_class, make_config
+from colab_rl.algorithms.replay import ReplayBuffer
 from colab_rl.algorithms.sac import fused, loss
 from colab_rl.algorithms.sac.config import SACConfig
 from colab_rl.algorithms.sac.critic import TwinCritic
 from colab_rl.algorithms.sac.policy import SquashedGaussianPolicy
 from colab_rl.algorithms.sac.sac import SAC
+from colab_rl.environments.spaces import ObservationSpec
 from colab_rl.errors import Divergence, UsageError
 from colab_rl.networks.mlp import MLP
 
@@ -288,6 +292,27 @@ def test_an_update_in_several_bursts_makes_all_its_gradient_steps(monkeypatch):
     with environments(ENV) as envs:
         iterate(sac, envs)
     assert sac.gradient_steps == 10 == sac.optimizers["critic"].steps == sac.optimizers["policy"].steps
+
+
+def test_of_images_so_many_are_sampled_at_once_as_the_memory_check_counts(monkeypatch):
+    images = dataclasses.replace(WALKER, observation=ObservationSpec((84, 84, 4), "uint8"))
+    config = make_config("sac", {"buffer_size": 4000})
+    buffer = ReplayBuffer(4000, config.num_envs, images)
+    burst = off_policy.minibatches_at_once(config, buffer) * config.minibatch_size * buffer.sample_bytes
+    assert buffer.sample_bytes == 2 * 84 * 84 * 4 and off_policy.BURST_BYTES / 2 < burst <= off_policy.BURST_BYTES
+    assert off_policy.minibatches_at_once(config, ReplayBuffer(4000, config.num_envs, WALKER)) == 2**15 // 256
+    monkeypatch.setattr("colab_rl.machine.available_memory", lambda: buffer.nbytes + burst // 2)
+    with pytest.raises(UsageError, match="of memory, and"):
+        algorithm_class("sac").check(config, images)
+
+
+@pytest.mark.parametrize("name", ["sac", "tqc"])
+def test_a_minibatch_of_one_transition_has_metrics_that_are_numbers(name):
+    settings = {**SETTINGS[name], "minibatch_size": 1, "replay_ratio": 1 / 120, "learning_starts": 0}
+    algorithm = algorithm_class(name)(make_config(name, settings), describe_once(ENV), torch.device("cpu"))
+    with environments(ENV) as envs, warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert np.isfinite(list(iterate(algorithm, envs).values())).all()
 
 
 def test_the_learning_rate_falls_linearly_or_not_at_all():

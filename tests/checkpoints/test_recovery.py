@@ -132,6 +132,17 @@ def test_a_file_that_cannot_be_read_is_skipped(folder, said):
 
 
 @pytest.mark.parametrize("file", FILES)
+def test_what_the_store_has_and_cannot_give_for_now_is_not_passed_over(folder, tmp_path, monkeypatch, file):
+    monkeypatch.setattr(recovery, "PAUSES", ())
+    line, store = make_line(3), tmp_path / "store"
+    make_tier(store, line)
+    remote = failing_tier(store, lambda call, name: call == "get" and name == FILES[file](line[2]))
+    with pytest.raises(StorageError, match=r"generation 3 is in the store.*not connected.*run the same command again"):
+        newest_whole(make_tier(folder, line[:2]), remote, print)
+    assert newest_whole(make_tier(folder, line), remote, print) == line[2]  # it is here too
+
+
+@pytest.mark.parametrize("file", FILES)
 def test_an_old_file_that_cannot_be_read_stops_nothing(folder, file):
     line = make_line(3)
     make_tier(folder, line)

@@ -15,7 +15,7 @@ from colab_rl.checkpoints import FileRecord
 from colab_rl.checkpoints.layout import numbered_name
 from colab_rl.checkpoints.serialization import deserialize, serialize
 from colab_rl.environments import describe
-from colab_rl.environments.backends import why_not
+from colab_rl.environments.backends import reason_not_available
 from colab_rl.policies.load import find_checkpoint
 from colab_rl.runs.places import Places
 
@@ -34,7 +34,7 @@ def test_status_has_exactly_the_promised_keys(command, here):
     assert set(found) == STATUS
     assert found["checkpoints"] and all(set(row) == CHECKPOINT for row in found["checkpoints"])
     assert found["run"] == "walker" and found["env_id"] == "CartPole-v1" and found["algorithm"] == "ppo"
-    missing = why_not("envpool", "CartPole-v1", describe("CartPole-v1"))
+    missing = reason_not_available("envpool", "CartPole-v1", describe("CartPole-v1"))
     assert found["backend"] == ("gymnasium" if missing else "envpool")
     assert found["seed"] == 0 and found["total_steps"] == 400
     assert found["finished"] is True and found["exact"] is True and found["pending"] == 0

@@ -35,7 +35,7 @@ from colab_rl.commands.bench import (
     standing_still,
 )
 from colab_rl.environments import describe
-from colab_rl.environments.backends import why_not
+from colab_rl.environments.backends import reason_not_available
 from colab_rl.environments.spaces import ObservationSpec, Spaces
 from colab_rl.errors import EnvironmentFault
 from colab_rl.progress import progress_bar
@@ -48,7 +48,8 @@ PROCESSORS = [("cpu", 1), ("cpu", 2)] + [("cuda", 1)] * torch.cuda.is_available(
 
 
 def backends_here() -> list[str]:
-    return [name for name in ("gymnasium", "envpool") if why_not(name, "CartPole-v1", describe("CartPole-v1")) is None]
+    spaces = describe("CartPole-v1")
+    return [name for name in ("gymnasium", "envpool") if reason_not_available(name, "CartPole-v1", spaces) is None]
 
 
 def workers(mark: str) -> list[int]:

@@ -28,7 +28,7 @@ from colab_rl.algorithms.episode_tracker import EpisodeTracker
 from colab_rl.checkpoints.serialization import deserialize
 from colab_rl.cli import main
 from colab_rl.environments import describe
-from colab_rl.environments.envpool_vector import EnvPoolVectorEnvironment, why_not_envpool
+from colab_rl.environments.envpool_vector import EnvPoolVectorEnvironment, reason_without_envpool
 from colab_rl.errors import EnvironmentFault
 from colab_rl.settings import parse_settings
 
@@ -311,7 +311,7 @@ def test_no_warning_of_envpools_spaces_reaches_a_person(env_id):
     spaces = describe(env_id)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        assert why_not_envpool(env_id, spaces) is None
+        assert reason_without_envpool(env_id, spaces) is None
         with EnvPoolVectorEnvironment(env_id, spaces, 2) as envs:
             envs.reset()
             envs.renew(5)

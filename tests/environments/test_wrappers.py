@@ -15,7 +15,8 @@ from colab_rl import ColabRLError, UsageError, evaluate, load_policy, record, tr
 from colab_rl.checkpoints.manifest import checksum
 from colab_rl.cli import main
 from colab_rl.environments import describe, make_environment
-from colab_rl.environments.backends import choose_backend, why_not
+from colab_rl.environments.backends import choose_backend, reason_not_available
+from colab_rl.environments.guard import WrongReturn
 from colab_rl.environments.gymnasium_vector import GymnasiumVectorEnvironment
 from colab_rl.environments.make import configured
 from colab_rl.environments.stepper import Stepper
@@ -57,6 +58,29 @@ def test_training_sees_what_wrappers_make_and_a_score_counts_the_environments_ow
     with GymnasiumVectorEnvironment(source, spaces, 2, num_workers=1) as envs:
         envs.reset()
         assert np.allclose(envs.step(np.zeros(2, np.int64)).rewards, 0.3) and (envs.own_rewards == 3).all()
+
+
+class InAnArray(Rising):
+    """Gives its reward as an array with one number, infinity in the second step."""
+
+    def step(self, action: Any) -> Any:
+        observation, reward, *rest = super().step(action)
+        return observation, np.array([reward if self.n == 1 else np.inf]), *rest
+
+
+@pytest.mark.parametrize("wrapper", ["FlattenObservation", "RepeatAction(1)", "ScaleReward(1)"])
+def test_a_reward_may_be_an_array_with_one_number_within_wrappers_too(wrapper):
+    stepper = Stepper(make_environment(configured(InAnArray, {}, [wrapper])), None)
+    stepper.begin(0)
+    assert stepper.step(np.int64(0)) == (1.0, False, False) and stepper.own_reward == 1.0
+
+
+def test_an_infinite_reward_that_a_wrapper_hides_is_a_fault_all_the_same():
+    stepper = Stepper(make_environment(configured(InAnArray, {}, ["ClipReward(-1, 1)"])), None)
+    stepper.begin(0)
+    stepper.step(np.int64(0))
+    with pytest.raises(WrongReturn, match="step returned float inf as a reward.*a finite number .*test_wrappers"):
+        stepper.step(np.int64(0))
 
 
 def test_a_run_keeps_both_and_evaluates_records_and_resumes_with_them(tmp_path):
@@ -151,9 +175,9 @@ def test_every_wrapper_is_one_of_gymnasiums_and_none_begins_episodes_itself():
 def test_envpool_takes_the_keyword_arguments_that_it_has_and_no_wrappers():
     pytest.importorskip("envpool")
     hardcore = configured("BipedalWalker-v3", {"hardcore": True}, [])
-    assert why_not("envpool", hardcore, describe(hardcore)) is None
+    assert reason_not_available("envpool", hardcore, describe(hardcore)) is None
     windy = configured("LunarLander-v3", {"enable_wind": True}, [])
-    assert why_not("envpool", windy, describe(windy)) == "its LunarLander-v3 takes no enable_wind"
+    assert reason_not_available("envpool", windy, describe(windy)) == "its LunarLander-v3 takes no enable_wind"
     short = configured("CartPole-v1", {}, ["TimeLimit(9)"])
-    assert why_not("envpool", short, describe(short)) == "it takes no wrappers"
+    assert reason_not_available("envpool", short, describe(short)) == "it takes no wrappers"
     assert choose_backend("auto", "CarRacing-v3", describe("CarRacing-v3")) == "gymnasium"

@@ -112,6 +112,20 @@ def test_what_an_algorithm_raises_is_a_line_with_its_place_and_leaves_no_new_run
     assert snapshot(tmp_path / "store") == {} and not (tmp_path / "runs" / "wrong").exists()
 
 
+@pytest.mark.parametrize(("metric", "value", "said"), [
+    ("step", 7.0, "a metric called 'step', which is a column of colab_rl's own"),
+    ("loss/mine", None, "NoneType as the metric 'loss/mine', and a number is needed")])
+def test_a_metric_that_is_no_number_or_takes_a_columns_name_is_a_line(tmp_path, metric, value, said):
+    class Measures(PPO):
+        name = "measures"
+
+        def update(self, progress):
+            return {**super().update(progress), metric: value}
+
+    with pytest.raises(OwnCodeFault, match=said):
+        train("wrong", env="CartPole-v1", algo=Measures, total_steps=128, settings=SETTINGS, root=tmp_path)
+
+
 class Later(PPO):
     """Fails in its third iteration while it is `broken`."""
 

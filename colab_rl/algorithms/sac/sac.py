@@ -174,9 +174,9 @@ class SAC(OffPolicyAlgorithm):
             "loss/actor": (alpha * log_probs - own_values).mean(),
             "loss/critic": (values - targets.unsqueeze(1)).square().mean(),
             "policy/entropy": -log_probs.mean(), "entropy/temperature": alpha,
-            "q/mean": values.mean(), "q/std": values.std(), "q/max": values.max(),
+            "q/mean": values.mean(), "q/std": values.std(correction=0), "q/max": values.max(),
             "q/spread": (values.amax(1) - values.amin(1)).mean(),
-            "q/target": targets.mean(), "q/target_std": targets.std(), "q/policy": own_values.mean()}
+            "q/target": targets.mean(), "q/target_std": targets.std(correction=0), "q/policy": own_values.mean()}
 
     def network_metrics(self, batch: Minibatch) -> dict[str, float]:
         """See OffPolicyAlgorithm."""
