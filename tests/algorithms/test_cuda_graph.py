@@ -57,9 +57,10 @@ def updated(kind: type[SAC], state: Any, device: str, graphs: bool = True, progr
 
 @needs_gpu
 @both
-def test_graphs_end_where_the_same_kernels_end_one_by_one(kind):
+@pytest.mark.parametrize("progress", [(0.1,), (0.1, 0.2)], ids=["in which they are recorded", "after that"])
+def test_graphs_end_where_the_same_kernels_end_one_by_one(kind, progress):
     state = begun(kind)
-    (one, metrics), (other, expected) = updated(kind, state, "cuda"), updated(kind, state, "cuda", graphs=False)
+    (one, metrics), (other, expected) = (updated(kind, state, "cuda", graphs, progress) for graphs in (True, False))
     assert one._graph is not None and set(one._graph._recordings) == {16, 4}
     assert state_sha256(one.state_dict()) == state_sha256(other.state_dict()) and metrics == expected
 

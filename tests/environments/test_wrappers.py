@@ -79,7 +79,7 @@ def test_an_infinite_reward_that_a_wrapper_hides_is_a_fault_all_the_same():
     stepper = Stepper(make_environment(configured(InAnArray, {}, ["ClipReward(-1, 1)"])), None)
     stepper.begin(0)
     stepper.step(np.int64(0))
-    with pytest.raises(WrongReturn, match="step returned float inf as a reward.*a finite number .*test_wrappers"):
+    with pytest.raises(WrongReturn, match=r"step returned float inf as a reward.*a finite number .*test_wrappers"):
         stepper.step(np.int64(0))
 
 

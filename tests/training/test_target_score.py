@@ -86,6 +86,21 @@ def test_no_two_looks_share_an_episode_and_none_is_an_evaluations(tmp_path, monk
     assert all(seed + episodes < target.FIRST_SEED for seed, episodes in played if seed < target.FIRST_SEED)
 
 
+def test_every_look_that_there_can_be_counts(tmp_path, monkeypatch):
+    """A look follows each evaluation: every second iteration, and every ninth, which is odd."""
+    counted: list[int] = []
+
+    def says_no(self, algorithm, look, looks):
+        counted.append(looks)
+        return False
+
+    monkeypatch.setattr(target.Target, "is_reached", says_no)
+    train("run", env=Rewarded, settings={**SETTINGS, "eval_every": 9, "total_steps": 1280, "target_score": 0.001},
+          root=tmp_path)
+    assert {2, 4, 8, 9, 10, 18} <= set(evaluated(tmp_path))
+    assert min(counted) >= len(counted) == len(evaluated(tmp_path))
+
+
 def test_envpool_screens_and_a_pool_depends_on_its_seed_alone(tmp_path, monkeypatch):
     pytest.importorskip("envpool")
     pools: list[tuple[int, int, float]] = []
