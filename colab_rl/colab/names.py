@@ -7,16 +7,17 @@ import re
 from colab_rl.algorithms.registry import default_algorithm
 from colab_rl.environments import EnvironmentSource, environment_name
 from colab_rl.environments.make import named_source
+from colab_rl.runs.identity import DerivedName
 from colab_rl.runs.places import Places
 from colab_rl.training.request import DEFAULT_ENVIRONMENT
 
 
-def derived_name(env: EnvironmentSource | None, algo: str | None, seed: int | None) -> str:
+def derived_name(env: EnvironmentSource | None, algo: str | None, seed: int | None) -> DerivedName:
     """A run's name from what it trains: `bipedalwalker-sac-0`."""
     name = environment_name(env or DEFAULT_ENVIRONMENT)
     env_words = re.sub(r"-v\d+$", "", name.rpartition(":")[2].rpartition(".")[2])
     algo_words = (algo or default_algorithm(name)).rpartition(":")[2]
-    return re.sub("[^a-z0-9]+", "-", f"{env_words}-{algo_words}-{seed or 0}".lower()).strip("-")
+    return DerivedName(re.sub("[^a-z0-9]+", "-", f"{env_words}-{algo_words}-{seed or 0}".lower()).strip("-"))
 
 
 def run_to_train(run: str, places: Places, env: EnvironmentSource | None, algo: str | None, seed: int | None) -> str:
@@ -33,6 +34,6 @@ def run_to_train(run: str, places: Places, env: EnvironmentSource | None, algo: 
     identity = places.find(run)
     if identity is None or ((env in (None, identity.env_id) or callable(env)) and algo in (None, identity.algorithm)):
         return run
-    other = f"{run}-{derived}"
+    other = DerivedName(f"{run}-{derived}")
     print(f"{run} is {identity.algorithm} on {identity.env_id} and was left as it is: this run is called {other}")
     return other

@@ -154,6 +154,12 @@ def write_identity(identity: Identity, local: FolderStorage, remote: Storage | N
     return data
 
 
+class DerivedName(str):
+    """A run's name that colab_rl made: nobody typed it, so nobody mistyped it."""
+
+    __slots__ = ()
+
+
 def check_run_name(name: str) -> None:
     """Raises UsageError for what cannot be the name of a run's folder everywhere."""
     if name in OWN_FOLDERS:

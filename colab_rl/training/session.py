@@ -49,7 +49,7 @@ from colab_rl.machine import available_device, plain_torch, versions
 from colab_rl.networks.registry import register_network
 from colab_rl.policies.load import load_algorithm
 from colab_rl.progress import Dispensable, Watcher, say
-from colab_rl.runs.identity import Identity, check_run_name, write_identity
+from colab_rl.runs.identity import DerivedName, Identity, check_run_name, write_identity
 from colab_rl.runs.lock import locked
 from colab_rl.runs.places import Places
 from colab_rl.runs.push import finish_replicating, replicating
@@ -95,7 +95,7 @@ def train(run: str, *, env: EnvironmentSource | None = None, env_kwargs: Mapping
     check_run_name(run)
     env = named_source(env) if isinstance(env, str) else env
     algo = register_algorithm(algo) if isinstance(algo, type) else algo
-    request = Request(run=run, env=env, algo=algo, backend=backend, device=device, origin=origin,
+    request = Request(run=str(run), env=env, algo=algo, backend=backend, device=device, origin=origin,
                       env_kwargs=env_kwargs,
                       settings=_merged(_named(settings or {}), total_steps=total_steps, seed=seed))
     places = Places(root, store, make_store=True)
@@ -107,7 +107,8 @@ def train(run: str, *, env: EnvironmentSource | None = None, env_kwargs: Mapping
         spaces = describe(environment, try_out)
         identity.check_spaces(spaces)
     else:
-        _say_if_mistyped(run, places)
+        if not isinstance(run, DerivedName):
+            _say_if_mistyped(run, places)
         identity, spaces = request.branch(origin, places) if origin is not None else request.begin()
         environment, total = identity.environment(env, "train"), identity.config["total_steps"]
     stepped_by = request.backend_of(identity, environment, spaces)

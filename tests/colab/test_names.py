@@ -1,11 +1,16 @@
 """Which run a notebook's form means."""
 
+from functools import partial
+
+import pytest
 from helpers import TINY
 
 from colab_rl import train
+from colab_rl.colab import cells
 from colab_rl.colab.names import derived_name, run_to_train
 from colab_rl.runs.places import Places
 from colab_rl.settings import parse_settings
+from colab_rl.views.live import LivePlot
 
 
 def test_run_all_again_means_the_same_run_if_a_module_names_the_function(tmp_path, monkeypatch, capsys):
@@ -18,3 +23,22 @@ def test_run_all_again_means_the_same_run_if_a_module_names_the_function(tmp_pat
     assert run_to_train("book", places, "CartPole-v1", "ppo", 0) == "book-cartpole-ppo-0"
     assert "this run is called book-cartpole-ppo-0" in capsys.readouterr().out
     assert derived_name("the_pole:make", None, 3) == "make-ppo-3"
+
+
+@pytest.mark.parametrize(("name", "said"), [("", False), ("cart-pp", True)])
+def test_only_a_name_that_a_person_typed_may_be_mistyped(tmp_path, monkeypatch, capsys, name, said):
+    tiny = parse_settings(TINY)
+    monkeypatch.setattr(cells, "LivePlot", partial(LivePlot, show=lambda _: None))
+    monkeypatch.setattr(cells, "offer_film", lambda *_: None)
+    for run in ("cartpole-pp-0", "cart-ppo"):
+        train(run, env="CartPole-v1", settings=tiny, total_steps=64, root=tmp_path, store="none")
+    capsys.readouterr()
+    form = {"env": "CartPole-v1", "algo": "ppo", "seed": 0, "total_steps": 64, "settings": tiny}
+    result = cells.train_live(name, "none", tmp_path, **form)
+    assert result.run == (name or "cartpole-ppo-0")
+    assert ("cart-pp is a new run, and you also have cart-ppo" in (told := capsys.readouterr().err)) == said
+    assert told.count("is a new run") == said
+    if not name:  # a form whose environment was changed, and whose name was left
+        form |= {"env": "Acrobot-v1"}
+        assert cells.train_live("cart-ppo", "none", tmp_path, **form).run == "cart-ppo-acrobot-ppo-0"
+        assert "is a new run" not in capsys.readouterr().err

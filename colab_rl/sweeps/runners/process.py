@@ -128,6 +128,7 @@ def _train(task: Task, connection: Connection) -> Ended:
     from colab_rl.environments.likeness import unpacked
     from colab_rl.errors import Divergence, EnvironmentFault, UsageError
     from colab_rl.networks.registry import register_network
+    from colab_rl.runs.identity import DerivedName
     from colab_rl.training.session import train
 
     teller = _Teller(task.run, connection)
@@ -140,7 +141,7 @@ def _train(task: Task, connection: Connection) -> Ended:
         for network in networks:
             register_network(network)
         _wait_for_lock(Path(task.options["root"]) / task.run / ".lock")
-        result = train(task.run, env=env, watcher=teller, **task.options)
+        result = train(DerivedName(task.run), env=env, watcher=teller, **task.options)
     except (Divergence, EnvironmentFault, UsageError) as error:
         return Ended(task.run, "failed" if isinstance(error, Divergence) else "refused", str(error))
     except (ColabRLError, OSError, MemoryError, ImportError) as error:
