@@ -53,4 +53,5 @@ KINDS = {"discrete": ("CartPole-v1", "ppo", TINY, {}),
          "unexportable": ("CartPole-v1", "ppo", TINY, {"network": Unexportable}),
          "wrapped": ("CartPole-v1", "ppo", [*TINY, 'wrappers=["MaxAndSkipObservation(2)", "ScaleReward(0.1)", '
                                            '"FrameStackObservation(stack_size=3)"]'], {}),
+         "lake": ("FrozenLake-v1", "ppo", TINY, {}),
          "wide": ("wide_environment:Wide-v0", "ppo", TINY, {})}

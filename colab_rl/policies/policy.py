@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import contextlib
+import importlib.util
 import os
 from collections.abc import Callable, Mapping
 from functools import cached_property
@@ -24,6 +25,8 @@ from colab_rl.policies.folder import ONNX, is_folder, read_folder
 if TYPE_CHECKING:
     from colab_rl.algorithms.base import Act, Algorithm
     from colab_rl.environments.spaces import Spaces
+
+NESTED = ("observation_space", "action_space")  # of Spaces: None if what the environment has is one flat array
 
 
 class Score(float):
@@ -69,7 +72,7 @@ class Policy:
         observation, spaces = about["spaces"]["observation"], about["spaces"]
         self._shape, self._dtype = tuple(observation["shape"]), np.dtype(observation["dtype"])
         self._spaces = {name: spaces[name] for name in ("discrete", "sample_dtype", "sample_low", "sample_high")}
-        self._nested = [spaces.get(which) for which in ("observation_space", "action_space")]  # see Spaces
+        self._nested = [spaces.get(which) for which in NESTED]
 
     def __call__(self, obs: Any, deterministic: bool | None = None) -> Any:
         """The action for one observation, as the environment gives it, or actions for a batch, with a dimension in
@@ -110,7 +113,8 @@ class Policy:
 
     @cached_property
     def spaces(self) -> Spaces:
-        """The observations and the action space."""
+        """The observations and the action space. Raises ColabRLError if gymnasium is missing."""
+        check_gymnasium("policy.spaces")
         from colab_rl.environments.spaces import Spaces
 
         spaces = Spaces.from_json(self.about["spaces"])
@@ -220,6 +224,8 @@ def load_policy(run: str | os.PathLike, *, checkpoint: str | int = "best", deter
 
     try:
         card.facts(about)
+        if any(about["spaces"].get(which) is not None for which in NESTED):
+            check_gymnasium(f"the policy of {about['run']}, for its observations or actions,")
         if ONNX in files:
             outputs = session(files[ONNX])
 
@@ -237,6 +243,12 @@ def load_policy(run: str | os.PathLike, *, checkpoint: str | int = "best", deter
     except (KeyError, TypeError, ValueError, AttributeError) as error:  # whole, and not of this package's making
         raise ColabRLError(f"{folder} does not hold a policy of this format ({type(error).__name__}: {error}); export "
                            "it again") from error
+
+
+def check_gymnasium(what: str) -> None:
+    """Raises ColabRLError if gymnasium, which `what` needs, is missing."""
+    if importlib.util.find_spec("gymnasium") is None:
+        raise ColabRLError(f"{what} needs gymnasium, which is not installed: pip install gymnasium")
 
 
 def session(model: bytes) -> Callable[..., list[np.ndarray]]:

@@ -110,6 +110,16 @@ def test_a_folder_runs_with_numpy_and_onnxruntime_alone(exported):
     assert float(shown.stdout.split()[-1]) < 1
 
 
+def test_what_needs_gymnasium_says_so_if_it_is_missing(exported, monkeypatch):
+    flat, lake = exported("continuous").path, exported("lake").path
+    assert load_policy(lake)(3) in range(4) and load_policy(flat).spaces
+    monkeypatch.setitem(sys.modules, "gymnasium", None)
+    with pytest.raises(ColabRLError, match=r"the policy of lake, .* needs gymnasium, .*: pip install gymnasium"):
+        load_policy(lake)
+    with pytest.raises(ColabRLError, match=r"policy\.spaces needs gymnasium"):
+        _ = load_policy(flat).spaces
+
+
 def test_the_graph_stands_alone(exported):
     model = onnx.load(exported("own").path / "policy.onnx")
     onnx.checker.check_model(model, full_check=True)
