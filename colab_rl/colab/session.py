@@ -7,7 +7,6 @@ runs, and never while a run trains.
 from __future__ import annotations
 
 import os
-from pathlib import Path
 from typing import Any
 
 from colab_rl.arguments import checked
@@ -17,7 +16,8 @@ from colab_rl.progress import say
 from colab_rl.runs.places import Places, store_name
 from colab_rl.runs.push import push
 from colab_rl.storage.drive.mount import MOUNTED_DRIVE, MY_DRIVE
-from colab_rl.storage.registry import needs_google_login
+from colab_rl.storage.path import absolute_path
+from colab_rl.storage.registry import is_path, needs_google_login
 
 KEEP, UNMOUNT, GIVE_BACK = "keep the machine", "unmount Drive", "give the machine back"
 ENDS = (KEEP, UNMOUNT, GIVE_BACK)
@@ -42,7 +42,7 @@ def connect(store: str = "", verify: bool = False) -> str | None:
         return store or None
     if needs_google_login(store):
         log_in()
-    elif not store or Path(store).is_relative_to(MOUNTED_DRIVE):
+    elif not store or (is_path(store) and absolute_path(store, "store").is_relative_to(MOUNTED_DRIVE)):
         mount_drive()
         if verify:
             try:

@@ -45,6 +45,11 @@ def needs_google_login(place: str) -> bool:
     return scheme is not None and scheme.google_login
 
 
+def is_path(place: str) -> bool:
+    """Whether a store of that name is a folder, and not `none` or of a registered scheme."""
+    return place.lower() != "none" and _scheme_of(place) not in _SCHEMES
+
+
 def open_store(place: str | None, make: bool) -> Storage | None:
     """The store of that name, None for `none`. Without a name it is the mounted Drive's `colab_rl` folder on Colab.
 

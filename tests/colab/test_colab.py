@@ -22,6 +22,7 @@ from helpers import TINY
 
 from colab_rl import ColabRLError, train
 from colab_rl.colab import cells, session
+from colab_rl.runs.places import Places
 from colab_rl.settings import parse_settings
 from colab_rl.storage import FolderStorage
 from colab_rl.storage.drive import mount
@@ -165,6 +166,17 @@ def test_the_environments_store_is_the_notebooks_too(google_colab, monkeypatch, 
     monkeypatch.setenv("COLAB_RL_STORE", "drive:mine")
     assert session.connect(chosen) == place
     assert "mount" not in google_colab.calls
+
+
+def test_a_relative_path_into_the_mount_is_drive_too(google_colab, monkeypatch):
+    google_colab.point.parent.mkdir()
+    monkeypatch.chdir(google_colab.point.parent)
+    assert session.connect("drive/MyDrive/colab_rl") == "drive/MyDrive/colab_rl"
+    assert google_colab.calls == ["mount"] and Places(None, "drive/MyDrive/colab_rl", make_store=True).store
+    monkeypatch.chdir(google_colab.point)
+    for name in ("none", "None"):  # which is no folder of Drive
+        assert session.connect(name, verify=True) == name
+    assert google_colab.calls == ["mount"]
 
 
 def test_a_shell_on_colab_asks_nobody(monkeypatch):
