@@ -12,9 +12,10 @@ import colab_rl
 from colab_rl.algorithms.registry import algorithm_class
 from colab_rl.arguments import checked
 from colab_rl.checkpoints import Manifest
-from colab_rl.environments.threshold import score_threshold
+from colab_rl.environments.threshold import goal_of
 from colab_rl.errors import ColabRLError, UsageError
 from colab_rl.progress import Dispensable
+from colab_rl.runs.identity import DerivedName
 from colab_rl.runs.places import Places
 from colab_rl.settings import one_setting, parse_settings
 from colab_rl.views.dashboards import bootstrap_interval
@@ -58,8 +59,9 @@ def change_one_thing(run: str, change: str, checkpoint: str | int = "middle", st
     """Trains a branch of a finished run with another setting to its end; prints and returns the difference.
 
     change: `setting=value`. checkpoint: where the branch begins, `best`, `latest`, a generation, or `middle` for the
-    one that is nearest to half of the training. Raises ColabRLError if the run is not finished: two runs that were
-    trained for different times differ in more than one thing. Raises UsageError for a setting that the run has already.
+    one that is nearest to half of the training. Each checkpoint and value has a branch of its own, which the same call
+    continues. Raises ColabRLError if the run is not finished: two runs that were trained for different times differ in
+    more than one thing. Raises UsageError for a setting that the run has already.
     """
     settings = parse_settings([change])
     place = store or None
@@ -70,22 +72,23 @@ def change_one_thing(run: str, change: str, checkpoint: str | int = "middle", st
     if newest is None or not newest.finished:
         raise ColabRLError(f"{run} is not finished: train it to its end first, then change one thing")
     which = str(checkpoint).strip()
-    if which == "middle":
-        which = str(_middle(history.checkpoints).generation)
-    elif not re.fullmatch("best|latest|[0-9]+", which):
+    if not re.fullmatch("middle|best|latest|[0-9]+", which):
         raise UsageError(f"checkpoint is middle, best, latest or a generation's number, not {checkpoint!r}")
     (name, value), = settings.items()
     kind = algorithm_class(identity.algorithm).config_class
-    if name in identity.config and one_setting(kind, name, value) == one_setting(kind, name, identity.config[name]):
+    trained_with = {**identity.config, "total_steps": newest.total_steps}  # which may have grown
+    if name in trained_with and one_setting(kind, name, value) == one_setting(kind, name, trained_with[name]):
         raise UsageError(f"{run} has {change} already: change it to another value")
-    branch = re.sub("[^A-Za-z0-9_.-]+", "-", f"{run}-{name}-{value}")[:100].strip("-")
+    branch = _branch_name(run, name, value, which)
     curves = history.curves
     points = [(step, value) for step, value in zip(curves.column("step"), curves.column("episode/return"), strict=True)
               if np.isfinite(value)]
-    plot = Dispensable(LivePlot(branch, goal=score_threshold(identity.env_id), beside=(run, points)), "the live plot")
-    origin = None if places.find(branch) else f"{run}:{which}"
-    trained = colab_rl.train(branch, origin=origin, settings=settings, total_steps=newest.total_steps, store=place,
-                             root=root, watcher=plot)
+    target = one_setting(kind, "target_score", settings.get("target_score", identity.config.get("target_score")))
+    plot = Dispensable(LivePlot(branch, goal=goal_of(identity.env_id, target), beside=(run, points)), "the live plot")
+    began = which if which != "middle" else str(_middle(history.checkpoints).generation)
+    origin = None if places.find(branch) else f"{run}:{began}"
+    trained = colab_rl.train(branch, origin=origin, settings={"total_steps": newest.total_steps, **settings},
+                             store=place, root=root, watcher=plot)
     plot.close()
     if not trained.finished:
         raise ColabRLError(f"{branch} was stopped at step {trained.step:,}: run this cell again to continue from there")
@@ -96,6 +99,13 @@ def change_one_thing(run: str, change: str, checkpoint: str | int = "middle", st
                    (newest.step, trained.step), episodes, float((after - before).mean()), low, high)
     print(found.summary())
     return found
+
+
+def _branch_name(run: str, setting: str, value: str, which: str) -> DerivedName:
+    """Such as `walker-gamma-0.9`, or `walker-gamma-0.9-from-best` if the branch does not begin in the middle."""
+    begins = "" if which == "middle" else f"-from-{which.lstrip('0') or '0'}"
+    changed = re.sub("[^A-Za-z0-9_.-]+", "-", f"{run}-{setting}-{value}")[:100 - len(begins)].strip("-")
+    return DerivedName(changed + begins)
 
 
 def _middle(checkpoints: list[Manifest]) -> Manifest:
