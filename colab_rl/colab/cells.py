@@ -152,16 +152,20 @@ def show_dashboards(run: str, checkpoint: str | int = "best", compare: str = "",
         try:
             handle.update(page_of([chosen]), raw=True)
         except ColabRLError as error:  # a widget's callback would hide it in the kernel's log
-            handle.update({"text/html": f"<p>{html.escape(str(error))}</p>"}, raw=True)
+            show_error(error)
+
+    def show_error(error: ColabRLError) -> None:
+        handle.update({"text/html": f"<p>{html.escape(str(error))}</p>"}, raw=True)
 
     first = page_of(_named_runs(run, compare))
-    pickers = _pickers(run, Places(root, store), show)
+    pickers = _pickers(run, Places(root, store), show, show_error)
     if pickers is not None:
         display(pickers)
     handle = display(first, raw=True, display_id=True)
 
 
-def _pickers(run: str, places: Places, show: Callable[[str], None]) -> Any:
+def _pickers(run: str, places: Places, show: Callable[[str], None],
+             show_error: Callable[[ColabRLError], None]) -> Any:
     """Drop-down lists of runs and their checkpoints, and a button; None if there are no widgets."""
     try:
         import ipywidgets
@@ -174,7 +178,12 @@ def _pickers(run: str, places: Places, show: Callable[[str], None]) -> Any:
     button = ipywidgets.Button(description="Show")
 
     def refill(_change: object) -> None:
-        checkpoints.options = checkpoint_names(runs.value, places)
+        names: list[tuple[str, str]] = []
+        try:
+            names = checkpoint_names(runs.value, places)
+        except ColabRLError as error:  # as in `show`
+            show_error(error)
+        checkpoints.options, button.disabled = names, not names
 
     def clicked(_button: object) -> None:
         button.disabled, button.description = True, "Reading ..."

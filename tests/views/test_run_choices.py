@@ -93,13 +93,21 @@ def test_the_pickers_show_another_run_and_another_checkpoint(places, output):
 
 def test_the_pickers_say_what_is_wrong_with_a_choice(places, output):
     show_dashboards("first", **places)
-    _, checkpoints, button = output.shown[0].children
+    runs, checkpoints, button = output.shown[0].children
     checkpoints.value = checkpoints.options[-1][1]
     for place in places.values():
         shutil.rmtree(place / "first" / "checkpoints")
         (place / "first" / "run.json").write_text("{}")
     button.click()
     assert "damaged run.json" in output.shown[-1]["text/html"] and not button.disabled
+    runs.value = "second"
+    button.click()
+    assert output.title == "second"
+    runs.value = "first"
+    assert "damaged run.json" in output.shown[-1]["text/html"]
+    assert checkpoints.options == () and button.disabled  # there is nothing to choose
+    runs.value = "second"
+    assert len(checkpoints.options) > 2 and not button.disabled
     with pytest.raises(UsageError, match="did you mean 'second'"):
         show_dashboards("secnd", **places)
 
