@@ -34,6 +34,7 @@ from colab_rl.runs.places import Places
 from colab_rl.runs.survey import survey
 from colab_rl.settings import Config, one_setting
 from colab_rl.storage import Storage, open_store
+from colab_rl.user_code import import_path
 from colab_rl.views.live import LivePlot
 
 if TYPE_CHECKING:
@@ -83,8 +84,12 @@ def show_video(video: Video) -> None:
                      f'src="data:video/mp4;base64,{content}"></video>'))
 
 
-def offer_film(run: str, store: str | os.PathLike | None, root: str | os.PathLike | None) -> None:
-    """A button that films how the policy came about and shows the film below it; nothing if there are no widgets."""
+def offer_film(run: str, store: str | os.PathLike | None, root: str | os.PathLike | None,
+               env: EnvironmentSource | None = None) -> None:
+    """A button that films how the policy came about and shows the film below it; nothing if there are no widgets.
+
+    env: give it if the run trains on a function or class of yours.
+    """
     try:
         import ipywidgets
     except ImportError:
@@ -100,7 +105,7 @@ def offer_film(run: str, store: str | os.PathLike | None, root: str | os.PathLik
             below.clear_output()
             with below:
                 try:
-                    show_video(colab_rl.render(run, form="evolution", overwrite=True, store=store, root=root))
+                    show_video(colab_rl.render(run, form="evolution", overwrite=True, env=env, store=store, root=root))
                 except ColabRLError as error:  # a widget's callback would hide it in the kernel's log
                     print(f"error: {error}")
         finally:
@@ -328,6 +333,7 @@ def train_live(run: str, store: str = "", root: str | os.PathLike | None = None,
     from colab_rl.training.session import train
 
     settings = settings or {}
+    of_cells = any(callable(one) and import_path(one) is None for one in (env, algo, settings.get("network")))
     algo = register_algorithm(algo) if isinstance(algo, type) else algo
     run = run_to_train(run, Places(root, store or None, make_store=True), env, algo, seed)
     target = one_setting(Config, "target_score", settings.get("target_score"))
@@ -345,9 +351,10 @@ def train_live(run: str, store: str = "", root: str | os.PathLike | None = None,
     if result.problem:
         print(result.problem)
     if result.finished:
-        print("Next: 02_analyze.ipynb shows how it learned and how it walks, 03_render.ipynb films it; a larger "
-              "TOTAL_STEPS trains it further.")
-        offer_film(run, store or None, root)
+        shown = ("show it and film it in this notebook, since no other knows what its cells define" if of_cells else
+                 "02_analyze.ipynb shows how it learned and how it walks, 03_render.ipynb films it")
+        print(f"Next: {shown}; a larger TOTAL_STEPS trains it further.")
+        offer_film(run, store or None, root, env)
     else:
         print("Next: Run all continues from here.")
     print(f"state_sha256={result.state_sha256}")

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import types
+from functools import partial
 from typing import Any
 
+import gymnasium
 import pytest
 from helpers import TINY, changed
 
@@ -100,3 +102,24 @@ def test_the_steps_may_be_what_is_changed(tmp_path, goals):
     assert status(found.branch, root=tmp_path, store="none")[0].finished
     with pytest.raises(UsageError, match="run has total_steps=320 already"):
         change.change_one_thing("run", "total_steps=320", "middle", "none", tmp_path)
+
+
+def pole(render_mode: str | None = None) -> Any:
+    """An environment in a module, which other notebooks find."""
+    return gymnasium.make("CartPole-v1", render_mode=render_mode)
+
+
+@pytest.mark.parametrize(("own", "elsewhere"), [(False, True), (True, False)])
+def test_what_a_cell_defines_is_filmed_here_and_no_other_notebook_is_named(tmp_path, monkeypatch, capsys, own,
+                                                                            elsewhere):
+    env = (lambda render_mode=None: pole(render_mode)) if own else pole
+    shown, filmed = [], []
+    monkeypatch.setattr(cells, "LivePlot", partial(LivePlot, show=lambda _: None))
+    monkeypatch.setattr("IPython.display.display", lambda *widgets: shown.extend(widgets))
+    monkeypatch.setattr(cells, "show_video", filmed.append)
+    cells.train_live("run", "none", tmp_path, env=env, total_steps=64, settings=parse_settings(TINY))
+    assert ("03_render.ipynb films it" in (said := capsys.readouterr().out)) == elsewhere
+    assert ("film it in this notebook" in said) != elsewhere
+    monkeypatch.setattr(colab_rl, "render", lambda run, **options: (run, options["env"]), raising=False)
+    shown[0].click()
+    assert filmed == [("run", env)]
