@@ -223,10 +223,10 @@ def _push(options: argparse.Namespace) -> int:
     argument("--yes", action="store_true", help="do not ask"))
 def _delete(options: argparse.Namespace) -> int:
     from colab_rl.runs.places import Places
-    from colab_rl.runs.removal import delete
+    from colab_rl.runs.removal import check_is_run, delete
 
     if not options.yes:
-        Places(**_places(options)).require(options.run)
+        check_is_run(options.run, Places(**_places(options)))
         tell(f"move {options.run} to the trash folder, here and in the store? Type y and Enter")
         if sys.stdin is None or sys.stdin.readline().strip().lower() not in ("y", "yes"):
             tell("nothing was changed")

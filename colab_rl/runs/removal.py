@@ -13,7 +13,7 @@ from colab_rl.checkpoints.layout import RUN_JSON
 from colab_rl.errors import ColabRLError, StorageError
 from colab_rl.progress import progress_bar
 from colab_rl.runs.identity import DamagedIdentity, Identity, check_run_name
-from colab_rl.runs.lock import locked
+from colab_rl.runs.lock import LOCK, locked
 from colab_rl.runs.places import Location, Places
 from colab_rl.storage import FolderStorage, NotFound, Storage
 
@@ -37,26 +37,32 @@ class Removal:
 def delete(run: str, *, root: Location = None, store: Location = None) -> Removal:
     """Moves a run to the trash folder of this machine's runs, and in the store if it has the run too.
 
-    Raises UsageError for an unknown run, ColabRLError if a session on this machine trains it.
+    Raises UsageError for an unknown run. Raises ColabRLError for a folder without a run.json, or if a session on this
+    machine trains the run.
     """
     places = Places(root, store)
-    check_run_name(run)
+    check_is_run(run, places)
     here, there = places.local(run), places.remote(run)
-    if not here.list(""):
-        places.require(run)
     name = f"{TRASH}/{run}-{datetime.datetime.now(datetime.UTC):%Y%m%d-%H%M%S}"
     moved = []
     with locked(here):
         # The store first: what is gone here alone would come back from there.
         for storage, above in ((there, places.store), (here, FolderStorage(places.root))):
-            if storage and above and storage.list(""):
+            if storage and above and _files(storage):
                 _move(storage, above.subfolder(name))
                 moved.append(f"{above.place}/{name}")
         shutil.rmtree(places.tensorboard(run), ignore_errors=True)  # a view: training rebuilds it
-    _remove_empty_folders(here)
-    if isinstance(there, FolderStorage):
-        _remove_empty_folders(there)
+        if isinstance(there, FolderStorage):
+            _remove_empty_folders(there)
+        _remove_empty_folders(here)
     return Removal(run, moved)
+
+
+def check_is_run(run: str, places: Places) -> None:
+    """Raises UsageError or ColabRLError if a run has no run.json here or in the store. A damaged one is one."""
+    check_run_name(run)
+    if not any(_has_run_json(storage) for storage in (places.local(run), places.remote(run)) if storage):
+        places.require(run)
 
 
 def remove_if_untrained(identity: Identity, places: Places) -> bool:
@@ -79,6 +85,13 @@ def remove_if_untrained(identity: Identity, places: Places) -> bool:
     return True
 
 
+def _has_run_json(storage: Storage) -> bool:
+    with contextlib.suppress(NotFound):
+        storage.get(RUN_JSON)
+        return True
+    return False
+
+
 def _is_of(identity: Identity, storage: Storage) -> bool:
     """Whether a folder is that run's."""
     with contextlib.suppress(NotFound, DamagedIdentity, NewerFormat):
@@ -87,8 +100,8 @@ def _is_of(identity: Identity, storage: Storage) -> bool:
 
 
 def _move(storage: Storage, target: Storage) -> None:
-    """Every file, copied first: a run is never in two halves. run.json goes first, so that it is a run no more."""
-    names = sorted(storage.list(""), key=lambda name: name != RUN_JSON)
+    """Every file, copied first: a run is never in two halves."""
+    names = _files(storage)
     for name in progress_bar(len(names), f"moving {storage.place}", "file", iterable=names):
         data = storage.get(name)
         target.put(name, data)
@@ -98,15 +111,20 @@ def _move(storage: Storage, target: Storage) -> None:
 
 
 def _clear(storage: Storage) -> None:
-    for name in sorted(storage.list(""), key=lambda name: name != RUN_JSON):
+    for name in _files(storage):
         storage.delete(name)
 
 
+def _files(storage: Storage) -> list[str]:
+    """A run's files without its lock. run.json is the first: once it is gone, the rest is no run."""
+    return sorted((name for name in storage.list("") if name != LOCK), key=lambda name: name != RUN_JSON)
+
+
 def _remove_empty_folders(storage: FolderStorage) -> None:
-    """The folders of a run whose files are gone."""
-    (storage.root / ".lock").unlink(missing_ok=True)
+    """Removes the folders of a run whose files are gone, and its lock last: then another session may begin the run."""
     for folder in sorted((path for path in storage.root.rglob("*") if path.is_dir()), reverse=True):
-        if not any(folder.iterdir()):
+        with contextlib.suppress(OSError):  # it holds something
             folder.rmdir()
-    if storage.root.is_dir() and not any(storage.root.iterdir()):
+    with contextlib.suppress(OSError):  # a session has just begun the run anew
+        (storage.root / LOCK).unlink(missing_ok=True)
         storage.root.rmdir()
