@@ -32,7 +32,7 @@ from colab_rl.arguments import checked
 from colab_rl.commands.result import Result
 from colab_rl.environments import EnvironmentSource, VectorEnvironment, describe, environment_name
 from colab_rl.environments.backends import BACKENDS, make_vector_environment, reason_not_available
-from colab_rl.environments.make import named_source
+from colab_rl.environments.make import configured, named_source
 from colab_rl.environments.spaces import Spaces
 from colab_rl.machine import THREADS, plain_torch, versions
 from colab_rl.progress import progress_bar
@@ -157,10 +157,11 @@ def bench(env: EnvironmentSource | None = None) -> Benchmark:
     if the environment fails.
     """
     source = DEFAULT_ENVIRONMENT if env is None else named_source(env) if isinstance(env, str) else env
-    spaces = describe(source)
     env_id = environment_name(source)
     settings = preset(env_id, "ppo")
     config = PPOConfig(**settings)
+    source = configured(source, {}, config.wrappers)
+    spaces = describe(source)
     reasons = {backend: reason_not_available(backend, source, spaces) for backend in BACKENDS if backend != "auto"}
     measurements = measure(source, spaces, config, [name for name, reason in reasons.items() if reason is None],
                            SECONDS)

@@ -34,7 +34,7 @@ from colab_rl.commands.bench import (
     recommend,
     standing_still,
 )
-from colab_rl.environments import describe
+from colab_rl.environments import describe, environment_name
 from colab_rl.environments.backends import reason_not_available
 from colab_rl.environments.spaces import ObservationSpec, Spaces
 from colab_rl.errors import EnvironmentFault
@@ -167,6 +167,19 @@ def test_every_speed_is_there_and_positive_and_no_worker_is_left(mark, one_core)
         [(backend, "cpu") for backend in backends]
     assert all(speed.steps_per_second > 0 for speed in (*found.environments, *found.training))
     assert all(speed.transitions_per_second > 0 for speed in found.updates)
+
+
+def test_the_presets_wrappers_are_around_what_is_measured(monkeypatch):
+    measured = []
+
+    def stop(source, spaces, config, *others):
+        measured.extend([environment_name(source), spaces.observation.shape, describe(source).observation.shape])
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("colab_rl.commands.bench.measure", stop)
+    with pytest.raises(KeyboardInterrupt):
+        bench("CarRacing-v3")
+    assert measured == ["CarRacing-v3", (4, 96, 96), (4, 96, 96)]  # four grey frames, not one of 96 x 96 x 3
 
 
 def test_an_environment_that_fails_leaves_no_worker(mark, one_core):
