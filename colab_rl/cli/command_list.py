@@ -125,7 +125,8 @@ def _status(options: argparse.Namespace) -> int:
     from colab_rl.sweeps.trials import record_of
 
     places = Places(**_places(options))
-    if options.run and (record := record_of(options.run, places)):
+    # The run first: a store whose sweeps cannot be read hides no run.
+    if options.run and not places.find(options.run) and (record := record_of(options.run, places)):
         standing = record.result()
         _print_json(standing.to_json()) if options.json else print(standing.summary(), standing.table(), sep="\n")
         return 0

@@ -44,6 +44,12 @@ def test_status_has_exactly_the_promised_keys(command, here):
     assert {(row["local"], row["store"]) for row in found["checkpoints"]} == {("verified", "verified")}
 
 
+def test_sweeps_that_cannot_be_read_hide_no_run(command, here):
+    (here / "store" / "sweeps").symlink_to(here / "store" / "sweeps")
+    code, output, errors = command("status", "walker", "--store", here / "store")
+    assert (code, errors) == (0, "") and output.startswith("walker: CartPole-v1")
+
+
 def test_what_status_and_verify_return_is_what_json_prints_and_what_the_command_says(command, here):
     places = {"root": here / "runs", "store": here / "store"}
     found, = status("walker", **places)
