@@ -30,6 +30,7 @@ from colab_rl.storage import FolderStorage, NotFound, Storage
 FORMAT = 2  # 1, of version 0.1.0, had no env_is_function
 TENSORBOARD, SWEEPS = "tensorboard", "sweeps"
 OWN_FOLDERS = (TENSORBOARD, SWEEPS)  # no run can have these names
+PLAN_JSON = "plan.json"  # of each sweep
 # What follows `custom:` in the name of a function. An id such as `custom:Ant-v4` has a hyphen.
 QUALIFIED_NAME = re.compile(r"custom:(\w+|<\w+>)(\.(\w+|<\w+>))*")
 RUN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import functools
 import os
@@ -14,7 +15,9 @@ from colab_rl.checkpoints import Tier
 from colab_rl.checkpoints.layout import RUN_JSON, SESSIONS
 from colab_rl.errors import ColabRLError, StorageError, UsageError, nearest
 from colab_rl.runs.identity import (
+    PLAN_JSON,
     RUN_NAME,
+    SWEEPS,
     TENSORBOARD,
     DamagedIdentity,
     Identity,
@@ -89,6 +92,14 @@ class Places:
                 raise ColabRLError(f"{storage.place} is not a run: it has no run.json; nothing was changed; "
                                    "choose another name, or move it away")
         return None
+
+    def has_sweep(self, name: str) -> bool:
+        """Whether a sweep of that name is here, or in the store if that can be read."""
+        for storage in filter(None, (self.local(f"{SWEEPS}/{name}"), self.remote(f"{SWEEPS}/{name}"))):
+            with contextlib.suppress(StorageError):
+                storage.get(PLAN_JSON)
+                return True
+        return False
 
     def require(self, name: str) -> Identity:
         """A run's identity. Raises UsageError that names the nearest runs if there is none."""

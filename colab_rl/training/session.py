@@ -107,6 +107,8 @@ def train(run: str, *, env: EnvironmentSource | None = None, env_kwargs: Mapping
         spaces = describe(environment, try_out)
         identity.check_spaces(spaces)
     else:
+        if places.has_sweep(run):
+            raise UsageError(f"a sweep is called {run}; nothing was started; give the run another name")
         if not isinstance(run, DerivedName):
             _say_if_mistyped(run, places)
         identity, spaces = request.branch(origin, places) if origin is not None else request.begin()

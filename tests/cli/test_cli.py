@@ -58,6 +58,17 @@ def test_a_name_that_is_nearly_a_runs_name_is_told_of(command, here):
     assert "walkr is a new run, and you also have walker and walker2" in errors
 
 
+@pytest.mark.parametrize("place", ["runs", "store"])
+def test_a_new_run_takes_no_sweeps_name_and_a_run_of_that_name_continues(command, here, place):
+    for name in ("walk", "walker"):
+        (here / place / "sweeps" / name).mkdir(parents=True)
+        (here / place / "sweeps" / name / "plan.json").write_text("{}")
+    code, _, errors = command("train", "walk", "--env", "CartPole-v1", "--total-steps", "60", "--store", here / "store")
+    assert code == 2 and "a sweep is called walk; nothing was started; give the run another name" in errors
+    assert not (here / "runs" / "walk").exists() and not (here / "store" / "walk").exists()
+    assert command("train", "walker", "--store", here / "store")[0] == 0
+
+
 @pytest.mark.parametrize("store", ["none", "store"])
 def test_a_run_that_failed_at_once_is_no_run(command, here, monkeypatch, store):
     (here / "own_makers.py").write_text(POLE)
