@@ -142,7 +142,7 @@ def _checked(field: dataclasses.Field, value: Any, config: type) -> Any:
     kind = _types(config)[field.name]
     try:
         value = _converted(value, kind)
-    except (TypeError, ValueError, OverflowError, SyntaxError):
+    except (TypeError, ValueError, OverflowError, SyntaxError, MemoryError, RecursionError):
         several = isinstance(value, str) and "," in value
         hint = f"; to try several, train a sweep: sweep NAME --vary {field.name}={value}" if several else ""
         raise UsageError(f"setting {field.name} takes {_type_name(kind)}, not {value!r}{hint}") from None

@@ -35,7 +35,6 @@ class Finding(NamedTuple):
     what: str
     fix: str = ""
 
-
     def __str__(self) -> str:
         mark = {GOOD: "ok  ", NOTE: "note", BAD: "BAD "}[self.state]
         return f"{mark}  {self.what}{f'; {self.fix}' if self.fix else ''}"
@@ -180,6 +179,8 @@ def _disk(given: str | os.PathLike | None) -> Finding:
 
     root = Places(given, "none").root.absolute()
     there = next(folder for folder in (root, *root.parents) if folder.exists())
+    if not there.is_dir():
+        return Finding(BAD, f"{there} is a file, and runs need a folder", "choose another folder with --root")
     free = shutil.disk_usage(there).free
     if not os.access(there, os.W_OK):
         return Finding(BAD, f"{there} cannot be written", "choose another folder with --root")

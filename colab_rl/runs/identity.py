@@ -91,13 +91,17 @@ class Identity:
         """What makes the run's environment: its id, or the function, which has to be given each time: nothing that a
         file names is called. With its keyword arguments and wrappers.
 
-        call: the function of ours that wants it. Raises UsageError if it is not given.
+        call: the function of ours that wants it. Raises UsageError if it is not given, and for the id of another
+        environment if the run trains on an id.
         """
         if given is None and self.trains_on_function:
             path = f"give it with --env {self.env_path}, or" if self.env_path else "give it"
             raise UsageError(f"{self.name} trains on {self.title}, a function: {path} from Python with {call}(..., "
                              "env=that function)")
         source = self.env_id if given is None else named_source(given) if isinstance(given, str) else given
+        if isinstance(source, str) and source != self.env_id and not self.trains_on_function:
+            raise UsageError(f"{self.name} trains on {self.env_id}, not {source}; nothing was changed; leave the "
+                             "environment (--env) out")
         return configured(source, self.env_kwargs, self.config.get("wrappers", ()))
 
     def check_spaces(self, spaces: Spaces) -> None:

@@ -54,6 +54,7 @@ from colab_rl.runs.lock import locked
 from colab_rl.runs.places import Places
 from colab_rl.runs.push import finish_replicating, replicating
 from colab_rl.runs.removal import remove_if_untrained
+from colab_rl.settings import Config, one_setting
 from colab_rl.training.code import CODE, differences
 from colab_rl.training.metrics import Row, from_csv
 from colab_rl.training.request import Request, checkpoint_of
@@ -308,6 +309,9 @@ def _merged(settings: Mapping[str, Any], **options: Any) -> dict[str, Any]:
     """The settings and the options that are settings too. Raises UsageError if both name one, and differ."""
     merged = dict(settings)
     for name, value in options.items():
-        if value is not None and str(merged.setdefault(name, value)) != str(value):
+        if value is None:
+            continue
+        if name in merged and one_setting(Config, name, merged[name]) != one_setting(Config, name, value):
             raise UsageError(f"{name} is given twice, as {merged[name]} and as {value}")
+        merged.setdefault(name, value)
     return merged

@@ -186,6 +186,13 @@ def test_doctor_says_one_fix_a_line_and_fails_where_something_is_bad(monkeypatch
     assert f"BAD   store {tmp_path / 'gone' / 'store'} not found" in shown
 
 
+def test_doctor_says_that_a_file_is_no_folder_of_runs(capsys, tmp_path):
+    (path := tmp_path / "afile").write_text("no folder")
+    for root in (path, path / "runs"):
+        assert main(["doctor", "--store", "none", "--root", str(root)]) == 1
+        assert f"BAD   {path} is a file, and runs need a folder; choose another" in capsys.readouterr().out
+
+
 def test_who_has_runs_is_not_shown_the_example(tmp_path, capsys):
     root = tmp_path / "runs"
     assert choose_run("walker", "none", root) == ("example-walker", "none")
