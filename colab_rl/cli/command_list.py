@@ -96,7 +96,7 @@ def _train(options: argparse.Namespace) -> int:
     argument("--total-steps", metavar="N", help="environment steps of each run"),
     argument("--workers", metavar="N", type=int, help="runs at a time (default: as many as cores)"),
     argument("--on", default="local", metavar="WHERE", help="local (the default), ray, ray:ADDRESS"),
-    argument("--yes", action="store_true", help="do not ask before more than 10,000 runs"), JSON)
+    argument("--yes", action="store_true", help="begin a sweep of more than 10,000 runs"), JSON)
 def _sweep(options: argparse.Namespace) -> int:
     from colab_rl.commands.sweep import sweep
     from colab_rl.settings import parse_settings
