@@ -42,6 +42,7 @@ class Episode:
     outlines, poses, terrain: bodies by name, (K, 2) m each; (T + 1, bodies, 3); the ground's lines, (K, 2) m each.
         From a file poses are a little rounded, and their angles in [-pi, pi].
     shown: what views show of it, as its environment's channels have it.
+    first_action: the number of the first choice of a discrete action.
     """
 
     environment: str
@@ -56,6 +57,7 @@ class Episode:
     poses: np.ndarray
     terrain: list[np.ndarray]
     shown: Shown = field(default_factory=Shown)
+    first_action: int = 0
 
     def __getitem__(self, name: str) -> np.ndarray:
         return self.series[name]
@@ -146,7 +148,8 @@ class Recording:
         return Episode(self.environment, self.seed, bool(terminated), float(series["reward"].cumsum()[-1]), length,
                        channels.step_seconds, series, {name: units.get(name, "") for name in series},
                        dict(drawing.outlines) if drawing else {},
-                       rows[:, count:].reshape(length + 1, channels.body_count, 3), list(terrain), channels.shown)
+                       rows[:, count:].reshape(length + 1, channels.body_count, 3), list(terrain), channels.shown,
+                       self.spaces.first_action)
 
 
 @np.errstate(all="ignore")
@@ -240,7 +243,7 @@ def _rounded(values: np.ndarray) -> np.ndarray:
 def _description(episode: Episode) -> dict[str, Any]:
     return {"environment": episode.environment, "seed": episode.seed, "terminated": episode.terminated,
             "return": episode.total_return, "steps": episode.steps, "step_seconds": episode.step_seconds,
-            "units": dict(episode.units), "shown": asdict(episode.shown),
+            "units": dict(episode.units), "shown": asdict(episode.shown), "first_action": episode.first_action,
             "outlines": {name: np.asarray(outline).tolist() for name, outline in episode.outlines.items()}}
 
 
@@ -267,4 +270,5 @@ def _episode(description: Mapping[str, Any], file: Mapping[str, np.ndarray], num
     return Episode(str(description["environment"]), int(description["seed"]), bool(description["terminated"]),
                    float(description["return"]), int(description["steps"]), float(seconds) if seconds else None,
                    series, units, outlines, poses, terrain, shown_of(units) if shown is None else
-                   Shown(**{part.name: shown[part.name] for part in fields(Shown) if part.name in shown}))
+                   Shown(**{part.name: shown[part.name] for part in fields(Shown) if part.name in shown}),
+                   int(description.get("first_action", 0)))  # which older files lack, as `shown`

@@ -128,6 +128,24 @@ def test_the_window_follows_the_cursor(walk):
     assert ranges[100] == [0, 3] and ranges[200] == [3, 6] and ranges[400] == [6, 9]
 
 
+@pytest.mark.parametrize(("steps", "step_seconds", "last"), [
+    (150, 0.02, [0, 3]), (300, 0.02, [3, 6]), (90, 1 / 30, [0, 3]), (400, None, [0, 400]), (1, 0.02, [0, 0.02])])
+def test_the_last_state_has_the_page_that_ends_with_it(walk, steps, step_seconds, last):
+    episode = dataclasses.replace(long(walk, steps), step_seconds=step_seconds, outlines={})
+    frame = dashboards.gait(episode).frames[-1]
+    assert frame.name == str(steps) and list(frame.layout.xaxis.range) == last
+
+
+@pytest.mark.parametrize(("steps", "step_seconds", "labels"), [
+    (601, 0.02, ["11.94", "12.00", "12.02"]), (600, 0.02, ["11.92", "11.96", "12.00"]),
+    (12_000, None, ["11,920", "11,960", "12,000"]), (1501, None, ["1,494", "1,500", "1,501"])])
+def test_the_slider_of_time_ends_with_the_last_state_and_its_labels_differ(walk, steps, step_seconds, labels):
+    episode = dataclasses.replace(long(walk, steps), step_seconds=step_seconds, outlines={})
+    figure = dashboards.gait(episode)
+    assert [step.label for step in figure.layout.sliders[0].steps][-3:] == labels
+    assert [frame.name for frame in figure.frames] == [step.value for step in figure.layout.sliders[0].steps]
+
+
 def test_the_stride_cycle_is_the_mean_over_strides_of_each_leg(walk):
     steps = np.arange(601)
     on = (steps % 50) < 30  # a stride takes a second
@@ -158,6 +176,23 @@ def test_choices_are_stairs_between_their_names_and_what_is_left_out_is_said(wal
     assert push.line.shape == "hv" and list(axis.ticktext) == ["left", "right"] and list(axis.tickvals) == [0, 1]
     many = dataclasses.replace(walk, series={**walk.series, **{f"action_{i}": walk["reward"] for i in range(13)}})
     assert "the first 6 of 17" in texts(dashboards.gait(many)) and "the first" not in texts(dashboards.gait(walk))
+
+
+def test_the_names_of_choices_stand_at_the_numbers_that_are_recorded():
+    class Shifted(gymnasium.Wrapper):
+        action_space = gymnasium.spaces.Discrete(2, start=3)
+
+        def step(self, action):
+            return self.env.step(action - 3)
+
+    environment = Shifted(gymnasium.make("CartPole-v1"))
+    episode = record_episode(environment, describe(lambda: Shifted(gymnasium.make("CartPole-v1"))),
+                             lambda obs: 3 + (obs[:, 2] > 0), lambda obs: np.ones(len(obs)), 0, "CartPole-v1")
+    saved, = telemetry.from_npz(telemetry.to_npz([episode]))
+    for one in (episode, saved):
+        actions = next(plot for plot in episode_plots(one, 0.99) if plot.title == "Actions")
+        assert set(actions.lines[0].y) == {3, 4} and actions.y_range == (2.6, 4.4)
+        assert list(actions.y_ticks[0]) == [3, 4] and actions.y_ticks[1] == ("left", "right")
 
 
 def test_gait_measures():

@@ -71,7 +71,7 @@ class _Animation:
         self.timed, self.step = bool(seconds), seconds or 1
         self.longest = max(episode.length for episode in episodes.values())
         self.stride = -(-self.longest // MOST_FRAMES)
-        self.times = range(0, self.longest + 1, self.stride)
+        self.times = [*range(0, self.longest, self.stride), self.longest]  # the last state always has a frame
         self.stages = [Stage(label, episode, COLORS[i % len(COLORS)] if overlay else None, not (overlay and i))
                        for i, (label, episode) in enumerate(episodes.items())]
         if not all(stage.has_body for stage in self.stages):
@@ -100,9 +100,12 @@ class _Animation:
         return figure
 
     def _window(self, t: int) -> tuple[float, float]:
-        """The range of x at step t: the page of `WINDOW` seconds that the cursor is on, so that curves can be read."""
+        """The range of x at step t: the page of `WINDOW` seconds that the cursor is on, so that curves can be read.
+
+        The last state has the page of the step before it, since no curve goes beyond that state.
+        """
         width = min(WINDOW, self.longest * self.step) if self.timed else self.longest
-        start = width * (t * self.step // width) if width else 0.0
+        start = width * (min(t, self.longest - 1) * self.step // width) if width else 0.0
         return value_range((start, start + width), 0)
 
     def _merged(self, number: int) -> Plot:
@@ -162,7 +165,8 @@ class _Animation:
         figure.update_layout(updatemenus=[{**BUTTONS, "y": above(96 + sliders), "showactive": False,
                                            "buttons": [*buttons, _control("❚❚", [None])]}])
         time = {**SLIDER, "y": above(58 + sliders), "name": "time",
-                "steps": [_control(f"{t * self.step:.4g}", [str(t)]) | {"value": str(t)} for t in self.times],
+                "steps": [_control(f"{t * self.step:.2f}" if self.timed else f"{t:,}", [str(t)]) | {"value": str(t)}
+                          for t in self.times],
                 "currentvalue": {**CURRENT_VALUE, "prefix": "time ", "suffix": " s" if self.timed else ""}}
         checkpoints = checkpoint_slider({label: [{"visible": self._visible(figure, label)}, self._titles(label)]
                                          for label in self.episodes}, self.shown, above(58))
@@ -263,9 +267,9 @@ def _actions(episode: Episode, steps: np.ndarray) -> Plot:
              for name, color, dash in zip(names[:MOST_ACTIONS], colors, dashes, strict=False)]
     if not discrete:
         return Plot(title, episode.units.get(names[0], ""), lines, height=120)
-    words = episode.shown.choices
-    return Plot(title, "", lines, height=90, y_range=(-0.4, len(words) - 0.6) if words else None,
-                y_ticks=(range(len(words)), words) if words else None)
+    words, first = episode.shown.choices, episode.first_action
+    return Plot(title, "", lines, height=90, y_range=(first - 0.4, first + len(words) - 0.6) if words else None,
+                y_ticks=(range(first, first + len(words)), words) if words else None)
 
 
 def _dashes_of(names: Sequence[str]) -> list[str]:
