@@ -24,7 +24,7 @@ from colab_rl.checkpoints.manifest import checksum
 from colab_rl.environments.make import EnvironmentSource, configured, named_source
 from colab_rl.environments.spaces import Spaces
 from colab_rl.errors import ColabRLError, StorageError, UsageError
-from colab_rl.settings import Config
+from colab_rl.settings import Config, keyword_text
 from colab_rl.storage import FolderStorage, NotFound, Storage
 
 FORMAT = 2  # 1, of version 0.1.0, had no env_is_function
@@ -86,6 +86,11 @@ class Identity:
         """What people call its environment: the id, or the name of the function, or of what a lambda makes."""
         name = self.env_id.removeprefix("custom:").rpartition(".")[2] if self.trains_on_function else self.env_id
         return (self.env_title or "a function") if name == "<lambda>" else name
+
+    @property
+    def environment_words(self) -> str:
+        """Its environment and the keyword arguments that it is given, such as `Hopper-v5 frame_skip=2`."""
+        return " ".join([self.env_id, *(f"{name}={keyword_text(value)}" for name, value in self.env_kwargs.items())])
 
     def environment(self, given: EnvironmentSource | None, call: str) -> EnvironmentSource:
         """What makes the run's environment: its id, or the function, which has to be given each time: nothing that a

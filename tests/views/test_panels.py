@@ -27,6 +27,7 @@ from colab_rl.views.video.panels import (
     Scene,
     Traces,
 )
+from colab_rl.views.video.takes import _count
 
 pytestmark = pytest.mark.usefixtures("one_core")
 
@@ -280,3 +281,8 @@ def test_panels_can_be_chosen():
     assert parse_panels("actions, caption") == ("caption", "actions")
     with pytest.raises(UsageError, match="did you mean 'traces'"):
         parse_panels("trace")
+
+
+def test_a_number_of_steps_is_short():
+    assert [_count(steps) for steps in (950, 9_999, 12_000, 999_499, 999_600, 1_250_000)] == [
+        "950", "9,999", "12k", "999k", "1.00M", "1.25M"]

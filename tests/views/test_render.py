@@ -24,12 +24,14 @@ from colab_rl.cli import main
 from colab_rl.environments import make_environment
 from colab_rl.environments.known import classic
 from colab_rl.environments.make import configured
-from colab_rl.errors import EnvironmentFault
+from colab_rl.errors import EnvironmentFault, UsageError
 from colab_rl.evaluation.replay import replay
 from colab_rl.runs.places import Places
 from colab_rl.settings import parse_settings
 from colab_rl.training.request import checkpoint_of
+from colab_rl.views.report import films
 from colab_rl.views.report.films import films_of
+from colab_rl.views.video import film
 from colab_rl.views.video.reels import Camera, stride_and_fps
 
 pytestmark = pytest.mark.usefixtures("one_core")
@@ -118,10 +120,33 @@ def test_a_reports_film_is_as_fast_as_the_channels_say(tmp_path):
     options = {"root": tmp_path, "store": "none"}
     train("slow", env=Slow, total_steps=64, settings={**parse_settings(TINY), "eval_every": 100}, **options)
     episode = record("slow", env=Slow, seed=0, **options)
-    films = films_of(*checkpoint_of("slow", Places(tmp_path, "none")), Slow, {"one": episode}, None)
     path = tmp_path / "film.mp4"
-    path.write_bytes(films.films[0][1])
+    made = films_of(*checkpoint_of("slow", Places(tmp_path, "none")), Slow, {"one": episode}, None)
+    path.write_bytes(made.films[0][1])
     assert re.search(r" 10 fps", probe(path)[0])
+    video = render("slow", env=Slow, seed=0, seconds=0.5, **options)
+    assert (video.fps, video.frames) == (10, 6)
+
+
+def test_a_film_is_in_real_time_even_if_the_environment_names_another_pace(tmp_path):
+    """Pendulum names 30 frames a second, and its step is 0.05 s."""
+    options = {"root": tmp_path, "store": "none"}
+    train("swing", env="Pendulum-v1", algo="ppo", total_steps=64, settings={
+        **parse_settings(TINY), "eval_every": 100}, **options)
+    video = render("swing", seed=0, seconds=1, **options)
+    assert (video.fps, video.frames, video.seconds) == (20, 21, 1.05)
+    assert render("swing", seed=0, seconds=1, speed=2, **options).fps == 40
+
+
+def test_a_long_episode_is_faster_in_a_report_even_if_a_step_is_no_time(tmp_path, monkeypatch):
+    options = {"root": tmp_path, "store": "none"}
+    train("odd", env=Mystery, total_steps=64, settings={**parse_settings(TINY), "eval_every": 100}, **options)
+    episode, found = record("odd", env=Mystery, seed=0, **options), checkpoint_of("odd", Places(tmp_path, "none"))
+    path = tmp_path / "film.mp4"
+    for longest, fps in ((20.0, "15"), (0.1, "23.33")):  # of 7 pictures, which take 0.23 s
+        monkeypatch.setattr(films, "LONGEST", longest)
+        path.write_bytes(films_of(*found, Mystery, {"one": episode}, None).films[0][1])
+        assert f" {fps} fps" in probe(path)[0]
 
 
 def test_an_environment_whose_own_wrappers_step_and_render_is_filmed_as_they_render_it(tmp_path):
@@ -176,6 +201,36 @@ def test_compare_shows_one_seed_side_by_side(here):
     assert np.abs(left[-150:-60].astype(int) - right[-150:-60]).mean() < 3  # both begin alike
     four = render("pole", form="compare", against=["pole:1", "pole:2", "pole:latest"], seconds=0.1)
     assert four.size[1] > 1.5 * video.size[1] and four.frames == 6
+
+
+def test_two_comparisons_have_two_names(here):
+    names = [render("pole", form="compare", checkpoint=which, seed=0, seconds=0.1).path.name for which in (2, 3)]
+    assert names[0].startswith("pole-2-compare-seed0-") and names[1].startswith("pole-3-compare-seed0-")
+    beside = render("pole", form="compare", checkpoint=2, against=["pole:3"], seconds=0.1)
+    assert beside.path.name.startswith("pole-2-compare")
+
+
+def test_runs_are_compared_only_if_their_environments_are_made_alike(here):
+    for run, how in (("given", {"env_kwargs": {"sutton_barto_reward": True}}), ("repeats", {})):
+        train(run, env="CartPole-v1", total_steps=64, settings={
+            **parse_settings(TINY), "eval_every": 100, **({} if how else {"wrappers": ["RepeatAction(2)"]})}, **how)
+    with pytest.raises(UsageError, match="given is on CartPole-v1 sutton_barto_reward=true and pole on CartPole-v1: "):
+        render("pole", form="compare", against=["given"])
+    with pytest.raises(UsageError, match=r"repeats is on CartPole-v1 in RepeatAction\(2\) and pole on CartPole-v1: "):
+        render("pole", form="compare", against=["repeats"])
+
+
+def test_a_gif_is_cut_to_the_frames_that_it_may_have_if_nobody_gave_its_length(here, monkeypatch, capsys):
+    most, whole = 24, render("pole", form="evolution", gif=True)
+    monkeypatch.setattr(film, "MOST_GIF_FRAMES", most)
+    cut = render("pole", form="evolution", gif=True, overwrite=True)
+    count = len(cut.returns)
+    assert whole.frames > cut.frames == most // count * count
+    assert cut.path == whole.path
+    assert f"it shows {(most // count - 1) / 25:.1f} s of each episode" in capsys.readouterr().err
+    assert render("pole", form="compare", gif=True).frames == most
+    with pytest.raises(UsageError, match="as a GIF this has"):
+        render("pole", form="evolution", gif=True, seconds=6)
 
 
 def test_evolution_goes_from_the_first_checkpoint_to_the_best(here):
@@ -279,7 +334,7 @@ def test_an_environment_may_say_anything_of_its_pace(metadata, fps):
 
     Told.metadata = metadata
     with contextlib.closing(Camera(Told)) as camera:
-        assert camera.fps == fps
+        assert camera.render_fps == fps
     for speed in (0.05, 1, 50):
         stride, shown = stride_and_fps(fps, speed, ".mp4")
         assert stride >= 1 and 0.05 <= shown <= 60

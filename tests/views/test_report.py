@@ -70,6 +70,10 @@ def test_runs_and_checkpoints_are_compared(places):
     page = build_page(["first:3", "second:latest"], episodes=3, **places)
     assert len(table_in(page)["Score ± deviation"]) == 2
     assert "second:" in page and missing_in(page) == ""
+    colab_rl.train("given", env="CartPole-v1", env_kwargs={"sutton_barto_reward": True}, algo="ppo", total_steps=500,
+                   settings=SETTINGS, backend="gymnasium", **places)
+    given = build_page(["first", "given"], episodes=0, **places)
+    assert "different environments (CartPole-v1, CartPole-v1 sutton_barto_reward=true)" in missing_in(given)
     other = build_page(["first", "pendulum"], episodes=0, **places)
     assert "different environments (CartPole-v1, Pendulum-v1)" in missing_in(other)
     assert len(table_in(other)["Trained for, steps"]) == 2

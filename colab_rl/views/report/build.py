@@ -114,7 +114,7 @@ def _page_of(names: Sequence[str], places: Places, checkpoint: str | int, episod
         named.setdefault(subject.label, (name, subject))  # `walker` and `walker:best` are one checkpoint
     subjects = [subject for _, subject in named.values()]
     missing = [sentence for subject in subjects for sentence in subject.history.missing]
-    environments = list(dict.fromkeys(subject.identity.env_id for subject in subjects))
+    environments = list(dict.fromkeys(subject.identity.environment_words for subject in subjects))
     if len(environments) > 1:
         missing.append(f"These runs have different environments ({', '.join(environments)}): their scores are not of "
                        "one kind, and only channels that all of them have are compared.")

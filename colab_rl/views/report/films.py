@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import contextlib
 import html
 import tempfile
 from collections.abc import Mapping
@@ -22,7 +21,7 @@ from colab_rl.runs.identity import Identity
 from colab_rl.views.report.verdict import Judged
 from colab_rl.views.values import text_of
 from colab_rl.views.video.encoder import VideoWriter
-from colab_rl.views.video.reels import Camera, Sequel, Style, stride_and_fps
+from colab_rl.views.video.reels import Camera, Sequel, Style, pictures_per_second, stride_and_fps
 from colab_rl.views.video.takes import Take
 
 WIDTH = 480
@@ -74,14 +73,14 @@ def films_of(identity: Identity, checkpoint: Checkpoint, source: EnvironmentSour
              confirmed: Confirmation | None) -> Films:
     """Films of the episodes. Raises ColabRLError if the environment does not render, or FFmpeg is missing."""
     films = []
-    with contextlib.closing(Camera(source)) as camera:
-        per_step, fps_told = camera.per_step, camera.fps
+    camera = Camera(source)
+    camera.close()
     for words, episode in progress_bar(len(episodes), "filming episodes", "film", iterable=episodes.items()):
-        duration = episode.length * (episode.step_seconds or 0.0)
-        picture_fps = per_step / episode.step_seconds if episode.step_seconds else fps_told
+        picture_fps = pictures_per_second(camera, episode.step_seconds)
+        duration = episode.length * camera.per_step / picture_fps
         stride, fps = stride_and_fps(picture_fps, max(1.0, duration / LONGEST), ".gif")  # 25 frames a second do
         reel = Sequel([Take(identity.name, checkpoint.manifest, episode, confirmed)], describe(source), source,
-                      Style(FILM_PANELS, WIDTH, None, stride, fps))
+                      Style(FILM_PANELS, WIDTH, None, stride, picture_fps))
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "film.mp4"
             with VideoWriter(path, reel.size, fps) as writer:

@@ -78,9 +78,7 @@ def _facts(identity: Identity, newest: Manifest | None) -> dict[str, str]:
              for name, value in identity.config.items()}
     versions = (newest.versions if newest else None) or identity.versions
     code = versions.get("code")
-    given = [f"{name}={keyword_text(value)}" for name, value in identity.env_kwargs.items()]
-    return {"environment": " ".join([identity.env_id, *given]), "algorithm": identity.algorithm,
-            "backend": identity.backend,
+    return {"environment": identity.environment_words, "algorithm": identity.algorithm, "backend": identity.backend,
             "device": identity.device, "begun": identity.created, **facts,
             **{name: value for name, value in versions.items() if not name.startswith("code")},
             **({"code": code} if code else {})}

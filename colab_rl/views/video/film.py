@@ -8,7 +8,7 @@ import json
 import math
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from colab_rl.arguments import check_seed, checked
@@ -24,7 +24,7 @@ from colab_rl.views.files import check_file_name, fitting_name, keep_in_store
 from colab_rl.views.values import text_of
 from colab_rl.views.video.encoder import VideoWriter, check_encoder, check_suffix, check_writable
 from colab_rl.views.video.overlay import parse_panels
-from colab_rl.views.video.reels import Camera, Sequel, SideBySide, Style, stride_and_fps
+from colab_rl.views.video.reels import Camera, Sequel, SideBySide, Style, pictures_per_second, stride_and_fps
 from colab_rl.views.video.takes import takes_of, usual_seed
 
 FORMS = ("episode", "compare", "evolution")
@@ -85,8 +85,9 @@ def render(run: str, *, form: str = "episode", checkpoint: str | int = "best", a
         score, or 0 if the run has none yet.
     out: the file, .mp4 or .gif. By default in the run's videos/. gif: a GIF there.
     overlay: `all`, `none`, or some of caption, numbers, traces, actions, progress, with commas between.
-    size: width in pixels, even. speed: 1 is the environment's own.
-    seconds: the longest part of each episode that it shows. By default all, or 6 s for `evolution`.
+    size: width in pixels, even. speed: 1 is real time.
+    seconds: the longest part of each episode that it shows. By default all, or 6 s for `evolution`. In a GIF it is less
+        if the whole would have more than 500 frames.
     overwrite: whether it may replace an existing file.
     env: give it if the run trains on a function. It makes the environment with render_mode="rgb_array".
 
@@ -101,23 +102,30 @@ def render(run: str, *, form: str = "episode", checkpoint: str | int = "best", a
     identity = places.require(run)
     seed = usual_seed(identity, places) if seed is None else seed
     source = identity.environment(env, "render")
-    stride, fps = stride_and_fps(_check_possible(source, out, overwrite), speed, suffix)
-    if seconds is None and form == "evolution":
-        seconds = EVOLUTION_SECONDS
+    camera = _check_possible(source, out, overwrite)
+    usual_seconds = EVOLUTION_SECONDS if form == "evolution" else None
+    is_usual_length = seconds in (None, usual_seconds)
     width = size or (GIF_WIDTH if suffix == ".gif" else WIDTHS[form])
     takes = takes_of(form, identity, places, checkpoint, against, seed, source)
+    picture_fps = pictures_per_second(camera, takes[0].episode.step_seconds)
+    stride, fps = stride_and_fps(picture_fps, speed, suffix)
+    style = Style(panels, width, usual_seconds if seconds is None else seconds, stride, picture_fps)
     kind = SideBySide if form == "compare" else Sequel
-    reel = kind(takes, describe(source), source, Style(panels, width, seconds, stride, fps))
+    reel = kind(takes, describe(source), source, style)
+    if suffix == ".gif" and len(reel) > MOST_GIF_FRAMES and seconds is None:
+        frames = MOST_GIF_FRAMES // (len(takes) if reel.in_turn else 1)
+        style = replace(style, seconds=(frames - 1) * stride / picture_fps)
+        reel = kind(takes, describe(source), source, style)
+        say(f"a GIF has at most {MOST_GIF_FRAMES} frames: it shows {style.seconds:.1f} s of each episode")
     if suffix == ".gif" and len(reel) > MOST_GIF_FRAMES:
         raise UsageError(f"as a GIF this has {len(reel)} frames, and {MOST_GIF_FRAMES} are the most: give a greater "
                          f"--speed, fewer --seconds, or make an .mp4; no video was written")
 
     returns = {f"{take.run}:{take.manifest.generation}": take.episode.total_return for take in takes}
     words = {"form": form, "run": run, "seed": seed, "speed": speed, "overlay": panels, "size": width,
-             "seconds": seconds, "checkpoints": [take.manifest.stem for take in takes]}
-    usual = overlay == "all" and size is None and speed == 1 and not against and seconds == (
-        EVOLUTION_SECONDS if form == "evolution" else None)
-    name = _name(takes[-1 if form == "evolution" else 0].manifest, words, usual, suffix)
+             "seconds": style.seconds, "checkpoints": [take.manifest.stem for take in takes]}
+    usual = overlay == "all" and size is None and speed == 1 and not against and is_usual_length
+    name = _name(takes[0 if against else -1].manifest, words, usual, suffix)  # `checkpoint` of the run itself
     path = out if out is not None else places.local(run).root / VIDEOS / name
     if path.exists():
         say(f"{path} exists already, and will be replaced")
@@ -158,9 +166,9 @@ def _suffix(out: Path | None, gif: bool) -> str:
     return suffix
 
 
-def _check_possible(source: EnvironmentSource, out: Path | None, overwrite: bool) -> float:
+def _check_possible(source: EnvironmentSource, out: Path | None, overwrite: bool) -> Camera:
     """Before any work: raises ColabRLError if the environment does not render, or if a video cannot be encoded or
-    written. Says so if an episode does not repeat. Returns how many pictures a second it gives.
+    written. Says so if an episode does not repeat. Returns a camera, closed, that knows its pace.
     """
     say_unless_it_repeats(source)
     with contextlib.closing(Camera(source)) as camera:
@@ -171,7 +179,7 @@ def _check_possible(source: EnvironmentSource, out: Path | None, overwrite: bool
         if out.exists() and not overwrite:
             raise ColabRLError(f"{out} exists already; nothing was changed; give another name, or --overwrite")
         check_writable(out.parent)
-    return camera.fps
+    return camera
 
 
 def _name(manifest: Manifest, words: dict, usual: bool, suffix: str) -> str:

@@ -43,14 +43,14 @@ UNTIMED = 30.0          # pictures a second if the environment does not say
 class Style:
     """How it is shown: panels by name, width in pixels, seconds shown of each episode at most (None: all of it).
 
-    stride: pictures from one frame to the next. fps: frames a second of the video.
+    stride: pictures from one frame to the next. picture_fps: pictures in a second of the environment's time.
     """
 
     panels: Collection[str]
     width: int
     seconds: float | None
     stride: int
-    fps: float
+    picture_fps: float
 
 
 class FrameRecorder(gymnasium.Wrapper):
@@ -74,7 +74,8 @@ class FrameRecorder(gymnasium.Wrapper):
 class Camera:
     """An environment that renders.
 
-    fps: pictures a second as it means them. per_step: pictures of one step, more than 1 if wrappers repeat actions.
+    render_fps: the pictures a second that it names itself. per_step: pictures of one step, more than 1 if wrappers
+        repeat actions.
 
     Raises EnvironmentFault if it has no `rgb_array` rendering.
     """
@@ -86,9 +87,9 @@ class Camera:
         self.name = environment_name(source)
         self.environment: gymnasium.Env = make_environment(source, render_mode="rgb_array")
         fps = metadata_of(self.environment).get("render_fps")
-        self.fps = UNTIMED
+        self.render_fps = UNTIMED
         if isinstance(fps, int | float | np.number) and LEAST_FPS <= fps <= GREATEST_FPS:
-            self.fps = float(fps)
+            self.render_fps = float(fps)
         self.per_step = steps_at_once(self.environment)
         self._recorder = None
         if self.per_step > 1:
@@ -148,12 +149,12 @@ class Reel(ABC):
             with environment_guarded(camera.name):
                 camera.environment.reset(seed=0)
             height, width, _ = camera.frame().shape
-            self.fps, self.per_step = camera.fps, camera.per_step
+            self.per_step = camera.per_step
         self.columns = 1 if self.in_turn else 3 if len(takes) == 3 else 2
         together = [take.episode for take in takes]
         milestones = [(take.manifest.step, take.episode.total_return) for take in takes if len(takes) > 1]
         self.overlays = [
-            Overlay(Scene(take.episode, spaces, take.caption, together, self.per_step / self.fps,
+            Overlay(Scene(take.episode, spaces, take.caption, together, self.per_step / style.picture_fps,
                           milestones if self.in_turn else (), place),
                     (width, height), free_share(together), style.panels, style.width // self.columns,
                     style.width / UNSCALED)
@@ -166,7 +167,7 @@ class Reel(ABC):
         """The pictures of a take that have a frame; its last one always has."""
         seconds, last = self.style.seconds, take.episode.length * self.per_step
         if seconds is not None:
-            last = min(last, max(1, round(seconds * self.fps)))
+            last = min(last, max(1, round(seconds * self.style.picture_fps)))
         pictures = list(range(0, last + 1, self.style.stride))
         return pictures if pictures[-1] == last else [*pictures, last]
 
@@ -231,6 +232,15 @@ class SideBySide(Reel):
                     left, top = i % self.columns * self.cell[0], i // self.columns * self.cell[1]
                     frame[top:top + self.cell[1], left:left + self.cell[0]] = cell
             yield frame
+
+
+def pictures_per_second(camera: Camera, step_seconds: float | None) -> float:
+    """In real time: by the seconds of a step if the environment's channels know them, else as the camera names them.
+
+    Pendulum names 30 pictures a second, and a step is 0.05 s: in real time it has 20.
+    """
+    found = camera.per_step / step_seconds if step_seconds else 0.0
+    return found if LEAST_FPS <= found <= GREATEST_FPS else camera.render_fps
 
 
 def stride_and_fps(picture_fps: float, speed: float, suffix: str) -> tuple[int, float]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -81,11 +82,17 @@ def _beside(identity: Identity, main: Checkpoint, places: Places, against: Seque
     for words in against:
         name, _, which = words.partition(":")
         other = places.require(name)
-        if other.env_id != identity.env_id:
-            raise UsageError(f"{other.name} is on {other.env_id} and {identity.name} on {identity.env_id}: "
+        if _made_of(other) != _made_of(identity):
+            words = [" in ".join([one.environment_words, *_made_of(one)[2]]) for one in (other, identity)]
+            raise UsageError(f"{other.name} is on {words[0]} and {identity.name} on {words[1]}: "
                              "only runs on one environment can be compared")
         chosen.append((other, find_checkpoint(other, places, which or "best")))
     return chosen
+
+
+def _made_of(identity: Identity) -> tuple[str, dict[str, Any], list[str]]:
+    """What makes a run's environment: its id, its keyword arguments, its wrappers."""
+    return identity.env_id, identity.env_kwargs, list(identity.config.get("wrappers", ()))
 
 
 def _milestones(identity: Identity, places: Places, last: Manifest) -> list[Checkpoint]:
@@ -114,4 +121,4 @@ def _count(steps: int) -> str:
     """A number of steps, short: 950, 12k, 1.25M."""
     if steps < 10_000:
         return f"{steps:,}"
-    return f"{steps / 1e3:.0f}k" if steps < 1_000_000 else f"{steps / 1e6:.2f}M"
+    return f"{steps / 1e3:.0f}k" if steps < 999_500 else f"{steps / 1e6:.2f}M"  # which rounds to 1.00M
