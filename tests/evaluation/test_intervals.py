@@ -15,3 +15,7 @@ def test_an_interval_is_the_same_each_time_and_a_point_without_spread():
     values = np.random.default_rng(1).normal(size=30)
     assert bootstrap_interval(values) == bootstrap_interval(values)
     assert bootstrap_interval(np.full(5, 500.0)) == (500.0, 500.0)
+
+
+def test_no_values_have_no_interval():
+    assert np.isnan(bootstrap_interval(np.zeros(0))).all() and np.isnan(bootstrap_interval(np.array([np.nan, 1]))).all()

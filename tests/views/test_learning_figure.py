@@ -180,3 +180,39 @@ def test_a_healthy_optimizer_is_said_to_be_one_also_when_its_learning_rate_has_e
     rate = np.linspace(1e-3, 0, 400) ** 3
     assert dashboards.diagnose(curves(**{"optimizer/learning_rate": rate,
                                          "optimizer/policy/update_norm": rate})) == []
+
+
+@pytest.mark.parametrize("figure", [dashboards.learning, dashboards.optimizer])
+def test_a_line_of_one_number_is_seen(figure):
+    lonely = {name: np.where(np.arange(400) == 7, 1.0, np.nan) for name in (
+        "policy/entropy", "optimizer/policy/gradient_norm")}
+    for run in (curves(rows=1), curves(**lonely)):
+        for trace in figure(run).data:
+            numbers = sum(y is not None and np.isfinite(y) for y in trace.y)
+            assert trace.mode == "markers" or ("markers" in trace.mode) == (numbers == 1)
+
+
+def test_the_optimizer_is_judged_only_by_rows_in_which_it_worked():
+    """SAC collects before it learns: its first rows have no numbers of the optimizer."""
+    worked = np.arange(400) >= 398
+    waiting = {f"optimizer/{network}/{kind}": np.where(worked, value, np.nan) for network in ("policy", "value")
+               for kind, value in {"gradient_norm": 1e9, "clipped_gradient_norm": 1e9, "parameter_norm": 1.0,
+                                   "update_norm": 50.0, "adam_first_moment_norm": 0.1,
+                                   "adam_second_moment_norm": 0.1, "dead_units": 0.9}.items()}
+    said = texts(dashboards.optimizer(curves(**waiting)))
+    assert "Too few rows yet" in said and "Nothing unhealthy" not in said
+    said = texts(dashboards.optimizer([curves("early", **waiting), curves("later")]))
+    assert "Nothing unhealthy in the last fifth of the run: later" in said and "health: early" in said
+    assert "infinite" in texts(dashboards.optimizer(curves(**waiting, **{"loss/value": np.full(400, np.inf)})))
+
+
+def test_what_the_dashes_of_several_runs_mean_is_said():
+    t = np.arange(1.0, 11)
+    q = {"iteration": t, "step": t, "seconds": t, "q/mean": t, "q/target": t + 1, "q/policy": t + 2, "q/max": t + 3}
+    runs = [dashboards.Curves("one", q), dashboards.Curves("two", {**q, "q/mean": t * np.nan})]
+    figure = dashboards.learning(runs)
+    said = " ".join(re.sub("<[^>]*>", " ", texts(figure)).split())
+    assert "— Q, ··· target, - - of the policy's actions, -·- largest" in said
+    dashes = {(trace.name, trace.line.dash) for trace in figure.data if trace.legendgroup}
+    assert len(dashes) == 4  # also if a run has no numbers in the first column
+    assert "—" not in texts(dashboards.learning(runs[0]))

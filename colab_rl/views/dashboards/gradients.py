@@ -72,20 +72,24 @@ def _lines(runs: Sequence[Curves], columns: dict[str, str], dashes: dict[str, st
 def _sentences(runs: Sequence[Curves]) -> list[list[str]]:
     """What stands above the plots: of one run each symptom with its reason, of several which run has which symptom."""
     if len(runs) == 1:
-        if runs[0].rows < FEWEST_ROWS:
-            return [lines_of(FEW + ".")]
         found = diagnose(runs[0])
         said = [_signed(RED, "<b>!</b>", symptom.sentence) for symptom in found if symptom.alarm]
-        said = said or [_signed(GREEN, "✓", HEALTHY + ".")]
+        said = said or [_signed(GREEN, "✓", HEALTHY + ".") if _is_judged(runs[0]) else lines_of(FEW + ".")]
         return said + [_signed(GREY, "·", symptom.sentence) for symptom in found if not symptom.alarm]
     groups: dict[str, list[str]] = {HEALTHY: [], FEW: []}
     for run in runs:  # notes are for the report of a run alone
         briefs = [symptom.brief for symptom in diagnose(run) if symptom.alarm]
-        for words in [FEW] if run.rows < FEWEST_ROWS else dict.fromkeys(briefs) or [HEALTHY]:
+        for words in dict.fromkeys(briefs) or [HEALTHY if _is_judged(run) else FEW]:
             groups.setdefault(words, []).append(run.label)
     signs = {HEALTHY: (GREEN, "✓"), FEW: (GREY, "·")}
     return [_signed(*signs.get(words, (RED, "<b>!</b>")), f"{words}: {', '.join(labels)}")
             for words, labels in groups.items() if labels]
+
+
+def _is_judged(run: Curves) -> bool:
+    """Whether a network has enough rows with numbers: SAC has none before learning_starts."""
+    return any(np.isfinite(run.column(name)).sum() >= FEWEST_ROWS for name in run.names("optimizer/")
+               if name.count("/") == 2)
 
 
 def _signed(color: str, sign: str, sentence: str) -> list[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -12,7 +12,7 @@ from colab_rl.runs.places import Location
 from colab_rl.views.dashboards.curves import X_AXES, Curves
 from colab_rl.views.dashboards.metric_plots import FURTHER, LEARNING, NOT_SHOWN, RETURN, SPEED, TIMES, MetricPlot
 from colab_rl.views.dashboards.named import Runs, curves_of
-from colab_rl.views.dashboards.plots import DASHES, HOVER_HAS_TITLE, Line, Plot, drawn_points, stacked, suffix
+from colab_rl.views.dashboards.plots import DASHES, HOVER_HAS_TITLE, Line, Plot, drawn_points, sign_of, stacked, suffix
 from colab_rl.views.dashboards.style import BUTTONS, empty, rounded
 from colab_rl.views.palette import BLUE, COLORS, CYAN, GREEN, GREY, RED, YELLOW
 from colab_rl.views.values import LARGEST, SMALLEST, text_of, value_range
@@ -38,6 +38,7 @@ def learning(runs: Runs, *, root: Location = None, store: Location = None) -> go
             small = {"tickformat": "~e"} if 0 < _largest_in(lines) < 0.01 else {}
             positive = all((line.y[np.isfinite(line.y)] > 0).all() for line in lines)
             plots.append(Plot(about.title, about.unit, lines, log=about.log and positive,
+                              note=_key(found, about.columns, lines),
                               y_range=None if about.log else _around_a_constant(lines), axes={"y": small}))
     plots += _times(found) + _speeds(found)
     return with_x_buttons(plots, found)
@@ -152,10 +153,11 @@ def _resume_marks(run: Curves, lines: Sequence[Line]) -> list[Line]:
 
 def _lines(runs: Sequence[Curves], columns: dict[str, str]) -> list[Line]:
     lines = []
-    alone = len(runs) == 1
+    alone, there = len(runs) == 1, _columns_with_numbers(runs, columns)
     for number, run in enumerate(runs):
-        there = [column for column in columns if run.has(column)]
         for i, column in enumerate(there):
+            if not run.has(column):
+                continue
             name = columns[column] or (column.rpartition("/")[2] if len(there) > 1 else "")
             lines.append(run.line(name or run.label, column, color=COLORS[(i if alone else number) % len(COLORS)],
                                   dash="solid" if alone else DASHES[i % len(DASHES)],
@@ -163,6 +165,17 @@ def _lines(runs: Sequence[Curves], columns: dict[str, str]) -> list[Line]:
                                   kind="points" if column.startswith("evaluation/") else "line",
                                   in_title=alone and bool(name)))
     return lines
+
+
+def _columns_with_numbers(runs: Sequence[Curves], columns: Iterable[str]) -> list[str]:
+    return [column for column in columns if any(run.has(column) for run in runs)]
+
+
+def _key(runs: Sequence[Curves], columns: Iterable[str], lines: Sequence[Line]) -> str:
+    """What each dash means, if several runs have several columns in one plot: their colours tell the runs apart."""
+    if len(runs) == 1 or len(_columns_with_numbers(runs, columns)) < 2:
+        return ""
+    return ", ".join(f"{sign} {name}" for name, sign in {line.name: sign_of(line) for line in lines}.items())
 
 
 def _further_plots(runs: Sequence[Curves]) -> list[MetricPlot]:

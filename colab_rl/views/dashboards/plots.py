@@ -123,12 +123,12 @@ def _keys(plots: Sequence[Plot], groups: Sequence[str]) -> list[dict[str, str]]:
     """What a page's legend shows: a name, its colour, and the sign of its dash."""
     if groups:
         return [{"name": group, "color": COLORS[i % len(COLORS)], "sign": "●"} for i, group in enumerate(groups)]
-    found = {line.key: {"name": line.key, "color": line.color, "sign": _sign(line)}
+    found = {line.key: {"name": line.key, "color": line.color, "sign": sign_of(line)}
              for plot in plots for line in reversed(plot.lines) if line.key}
     return [found[key] for key in dict.fromkeys(line.key for plot in plots for line in plot.lines if line.key)]
 
 
-def _sign(line: Line) -> str:
+def sign_of(line: Line) -> str:
     """How a line is drawn, in a character."""
     return {"points": "◆" if line.symbol != "circle" else "●", "area": "■"}.get(line.kind, DASH_WORDS[line.dash])
 
@@ -182,6 +182,8 @@ def trace_of(line: Line, number: int, unit: str, whose: str = "") -> dict[str, A
         "line": {"color": line.color, "width": line.width, "dash": line.dash},
         "hovertemplate": f"{plain(hovered)}: %{{y:.4g}} {plain(unit)}<extra></extra>",
     }
+    if line.kind != "points" and np.isfinite(line.y).sum() == 1:  # a line of one point is nothing to be seen
+        trace |= {"mode": "lines+markers", "marker": {"color": line.color, "size": 6}}
     if line.kind == "points":
         trace["marker"] = {"color": line.color, "size": 11 if line.symbol != "circle" else 7, "symbol": line.symbol}
     elif line.kind == "steps":
