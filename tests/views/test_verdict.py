@@ -13,6 +13,7 @@ from gymnasium.envs.classic_control import CartPoleEnv
 from helpers import TINY, make_line
 
 import colab_rl
+from colab_rl.cli import main
 from colab_rl.runs.identity import Identity
 from colab_rl.runs.places import Places
 from colab_rl.settings import parse_keywords, parse_settings
@@ -31,6 +32,12 @@ def judged(returns, mishaps=()) -> Judged:
         {"generation": 2, "step": 200, "mean": 299.0, "episodes": 20, "seed": 2_000_000}])
 
 
+def identity_of(name="run", env_id="Walker", target=None, **changes) -> Identity:
+    return Identity(**{**dict(
+        name=name, run_id="1", created="", env_id=env_id, algorithm="ppo", backend="gymnasium", device="cpu", threads=1,
+        config={"seed": 0, "target_score": target}, spaces={}, versions={}), **changes})
+
+
 @pytest.mark.parametrize(("returns", "goal", "kind", "first"), [
     ([310.0, 312.0] * 50, 300, SOLVED,
      "Walker is solved: 311.0 (95 % interval 310.8 to 311.2, 100 episodes), and 300 is enough."),
@@ -40,27 +47,67 @@ def judged(returns, mishaps=()) -> Judged:
     ([310.0] * 100, None, NO_GOAL, "Score 310.0"),
 ])
 def test_it_is_solved_only_if_the_interval_says_so(returns, goal, kind, first):
-    verdict = verdict_of("run", "Walker", SHOWN, NEWEST, judged(returns), goal)
+    verdict = verdict_of(identity_of(), SHOWN, NEWEST, judged(returns), goal)
     assert verdict.kind == kind and verdict.sentences[0].startswith(first)
 
 
 def test_it_counts_what_went_wrong_and_says_where_it_stands_and_what_to_do():
     done = dataclasses.replace(NEWEST, finished=True)
-    verdict = verdict_of("run", "Walker", SHOWN, done, judged([310.0] * 90 + [-90.0] * 10, range(90, 100)), 300)
+    verdict = verdict_of(identity_of(), SHOWN, done, judged([310.0] * 90 + [-90.0] * 10, range(90, 100)), 300)
     text = " ".join(verdict.sentences)
-    assert "10 falls in 100 episodes, 10 of 100 below 300, the worst is -90.0." in text
+    assert "Falls in 10 of 100 episodes, 10 of 100 below 300, the worst is -90.0." in text
     assert "This is generation 1, saved at step 100 of 200." in text
     assert "among the 2 best generations (1 with 311.2, 2 with 299.0, over 20 other episodes each)" in text
-    assert text.endswith("`python -m colab_rl train run --total-steps 20000` trains it longer and look at the "
-                         "episodes that went wrong below.")
-    assert "has not ended" in verdict_of("run", "Walker", SHOWN, NEWEST, judged([310.0] * 9), 300).sentences[-1]
-    names = verdict_of("<b>", "<i>", SHOWN, done, judged([310.0] * 9), 300).html()
-    assert "<b>" not in names and "<i>" not in names and "<code>python -m colab_rl render &lt;b&gt;</code>" in names
+    assert text.endswith("`python -m colab_rl train run --total-steps 20000` trains it longer. Look below at an "
+                         "episode that went wrong.")
+    assert "has not ended" in verdict_of(identity_of(), SHOWN, NEWEST, judged([310.0] * 9), 300).sentences[-1]
+    names = verdict_of(identity_of("<b>", env_id="<i>"), SHOWN, done, judged([310.0] * 9), 300).html()
+    assert "<b>" not in names and "<i>" not in names
+    assert "<code>python -m colab_rl render &#x27;&lt;b&gt;&#x27;</code>" in names
+
+
+FUNCTION = {"env_id": "custom:make", "env_is_function": True}
+
+
+@pytest.mark.parametrize(("identity", "goal", "options", "sentence"), [
+    (identity_of(), 400, " --root '/tmp/my runs' --store none",
+     "`python -m colab_rl train run --total-steps 20000 --root '/tmp/my runs' --store none` trains it longer."),
+    (identity_of(), 300, " --store none", "`python -m colab_rl render run --store none` films it, and "
+     "`python -m colab_rl export run --store none` makes a folder to take away."),
+    (identity_of(**FUNCTION, env_path="mine:make"), 400, " --root r",
+     "`python -m colab_rl train run --env mine:make --total-steps 20000 --root r` trains it longer."),
+    (identity_of(**FUNCTION), 400, " --root 'my runs'",
+     "`colab_rl.train('run', env=..., total_steps=20000, root='my runs')` in Python trains it longer."),
+    (identity_of(**FUNCTION), 300, "", "`colab_rl.render('run', env=...)` in Python films it, and "
+     "`colab_rl.export('run', env=...)` in Python makes a folder to take away."),
+    (identity_of(target=250.0), 400, " --root r",
+     "`python -m colab_rl train run-longer --from run:2 --set target_score=none --total-steps 20000 --root r` trains "
+     "it longer, as a new run. run itself stops at once, since it reached its target_score of 250."),
+    (identity_of(target=250.0, **FUNCTION), 400, "",
+     "`colab_rl.train('run-longer', env=..., origin='run:2', settings={'target_score': None}, total_steps=20000)` in "
+     "Python trains it longer, as a new run. run itself stops at once, since it reached its target_score of 250."),
+])
+def test_what_to_do_next_is_a_command_that_works(identity, goal, options, sentence):
+    done = dataclasses.replace(NEWEST, finished=True)
+    verdict = verdict_of(identity, SHOWN, done, judged([310.0, 312.0] * 9), goal, options)
+    assert verdict.sentences[-1] == f"Next: {sentence}"
+
+
+def test_a_run_that_reached_its_target_trains_longer_by_the_command_that_the_report_names(tmp_path):
+    options = {"root": tmp_path, "store": "none"}
+    settings = {**parse_settings(TINY), "target_score": 9.0, "eval_every": 1}
+    first = colab_rl.train("pole", env="CartPole-v1", backend="gymnasium", total_steps=2000, settings=settings,
+                           **options)
+    page = html.unescape(build_page(["pole"], episodes=3, **options))
+    command = re.search("Next: <code>python -m colab_rl (.*?)</code>", page)[1]
+    assert main(shlex.split(command.replace("--total-steps 4000", f"--total-steps {first.step + 64}"))) == 0
+    assert Places(**options).require("pole-longer").config["target_score"] is None
 
 
 def test_the_median_and_the_first_mishap_are_filmed_or_the_worst():
     assert telling_episodes(judged([5.0, 1.0, 4.0, 3.0, 2.0], [4, 1])) == {
         "the median episode": 3, "the first of 2 falls": 1}
+    assert telling_episodes(judged([5.0, 1.0], [1])) == {"the median episode": 1, "the only episode with falls": 1}
     assert telling_episodes(judged([5.0, 1.0, 4.0, 3.0, 2.0])) == {"the median episode": 3, "the worst episode": 1}
 
 

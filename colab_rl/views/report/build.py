@@ -128,7 +128,7 @@ def _page_of(names: Sequence[str], places: Places, checkpoint: str | int, episod
     made = datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d %H:%M UTC")
     title = " and ".join(name for name, _ in named.values()) if len(named) > 1 else subjects[0].identity.name
     text = page(title, facts_of(subjects), sections, list(dict.fromkeys(missing)), f"{MARK}, {made}",
-                opening_of(subjects))
+                opening_of(subjects, places.options))
     return text, contenders
 
 

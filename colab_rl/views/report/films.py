@@ -54,7 +54,8 @@ def telling_episodes(judged: Judged) -> dict[str, int]:
     order = np.argsort(judged.returns, kind="stable")
     median, wrong = int(order[(len(order) - 1) // 2]), np.flatnonzero(judged.mishaps)
     if len(wrong):
-        return {"the median episode": median, f"the first of {len(wrong)} {judged.mishap}": int(wrong[0])}
+        which = f"first of {len(wrong)}" if len(wrong) > 1 else "only episode with"
+        return {"the median episode": median, f"the {which} {judged.mishap}": int(wrong[0])}
     return {"the median episode": median, "the worst episode": int(order[0])}
 
 

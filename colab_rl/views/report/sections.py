@@ -94,14 +94,17 @@ def _films(subject: Subject) -> list[Section]:
     return [Section("Films", "How it usually does, and how it does at its worst.", [films])]
 
 
-def opening_of(subjects: Sequence[Subject]) -> list[Verdict | Glance]:
-    """The verdict on each checkpoint that was evaluated; of one beside its curve, of several only what it comes to."""
+def opening_of(subjects: Sequence[Subject], options: str = "") -> list[Verdict | Glance]:
+    """The verdict on each checkpoint that was evaluated; of one beside its curve, of several only what it comes to.
+
+    options: those by which a command finds the runs, see Places.
+    """
     found: list[Verdict | Glance] = []
     for subject in subjects:
         if subject.manifest is not None and subject.judged is not None:
             identity, newest = subject.identity, subject.history.newest or subject.manifest
-            verdict = verdict_of(identity.name, identity.env_id, subject.manifest, newest, subject.judged,
-                                 score_threshold(identity.env_id))
+            verdict = verdict_of(identity, subject.manifest, newest, subject.judged, score_threshold(identity.env_id),
+                                 options)
             found.append(Glance(verdict, subject.history.curves) if len(subjects) == 1
                          else verdict.brief(subject.label))
     return found

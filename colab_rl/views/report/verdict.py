@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import html
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from colab_rl.checkpoints import Manifest
 from colab_rl.evaluation.intervals import bootstrap_interval
+from colab_rl.runs.identity import Identity
+from colab_rl.settings import as_text
 from colab_rl.views.values import text_of
 
 SOLVED, NOT_SURE, NOT_SOLVED, NO_GOAL = "solved", "not sure", "not solved", "no goal"
@@ -56,9 +60,10 @@ class Verdict:
         return f'<style>{STYLE}</style><div class="verdict {self.kind.replace(" ", "-")}">{lines}</div>'
 
 
-def verdict_of(run: str, env_id: str, shown: Manifest, newest: Manifest, judged: Judged, goal: float | None) -> Verdict:
-    """The verdict on a checkpoint of a run. goal: the environment's own threshold."""
-    returns, count = judged.returns, len(judged.returns)
+def verdict_of(identity: Identity, shown: Manifest, newest: Manifest, judged: Judged, goal: float | None,
+               options: str = "") -> Verdict:
+    """The verdict on a checkpoint of a run. goal: the environment's own threshold. options: those of Places."""
+    returns, count, env_id = judged.returns, len(judged.returns), identity.env_id
     mean = float(returns.mean())
     low, high = bootstrap_interval(returns) if count > 1 else (mean, mean)
     kind = NO_GOAL if goal is None else SOLVED if low >= goal else NOT_SOLVED if high < goal else NOT_SURE
@@ -73,12 +78,12 @@ def verdict_of(run: str, env_id: str, shown: Manifest, newest: Manifest, judged:
     sentences = [first, _episodes_sentence(judged, goal), _standing_sentence(shown, newest, judged),
                  f"Measured over {count} episodes, seeds {judged.seed} to {judged.seed + count - 1}, that chose no "
                  f"checkpoint: {judged.measured}."]
-    return Verdict(kind, [*filter(None, sentences), _next_sentence(run, kind, newest, judged)])
+    return Verdict(kind, [*filter(None, sentences), _next_sentence(identity, kind, newest, judged, options)])
 
 
 def _episodes_sentence(judged: Judged, goal: float | None) -> str:
     count, wrong = len(judged.returns), int(judged.mishaps.sum())
-    parts = [f"{wrong} {judged.mishap} in {count} episodes"] if judged.mishap else []
+    parts = [f"{judged.mishap} in {wrong} of {count} episodes"] if judged.mishap else []
     if goal is not None:
         parts.append(f"{int((judged.returns < goal).sum())} of {count} below {goal:g}")
     parts.append(f"the worst is {text_of(judged.returns.min())}")
@@ -95,13 +100,43 @@ def _standing_sentence(shown: Manifest, newest: Manifest, judged: Judged) -> str
             f"{judged.candidates[0]['episodes']} other episodes each).")
 
 
-def _next_sentence(run: str, kind: str, newest: Manifest, judged: Judged) -> str:
+def _next_sentence(identity: Identity, kind: str, newest: Manifest, judged: Judged, options: str) -> str:
+    run = identity.name
+
+    def call(name: str, which: str = run, **arguments: Any) -> str:
+        return _call(identity, options, name, which, **arguments)
+
     if not newest.finished:
-        return f"Next: `{COMMAND} train {run}` continues the training, which has not ended."
+        return f"Next: {call('train')} continues the training, which has not ended."
     if kind in (NOT_SOLVED, NOT_SURE):
-        look = " and look at the episodes that went wrong below" if judged.mishaps.any() else ""
-        return f"Next: `{COMMAND} train {run} --total-steps {2 * newest.total_steps}` trains it longer{look}."
-    return f"Next: `{COMMAND} render {run}` films it, and `{COMMAND} export {run}` makes a folder to take away."
+        look = " Look below at an episode that went wrong." if judged.mishaps.any() else ""
+        longer, target = 2 * newest.total_steps, identity.config.get("target_score")
+        if target is not None and newest.step < newest.total_steps:
+            branch = call("train", f"{run}-longer", origin=f"{run}:{newest.generation}",
+                          settings={"target_score": None}, total_steps=longer)
+            return (f"Next: {branch} trains it longer, as a new run. {run} itself stops at once, since it reached its "
+                    f"target_score of {target:g}.{look}")
+        return f"Next: {call('train', total_steps=longer)} trains it longer.{look}"
+    return f"Next: {call('render')} films it, and {call('export')} makes a folder to take away."
+
+
+def _call(identity: Identity, options: str, name: str, run: str, **arguments: Any) -> str:
+    """A command between `, or a call in Python if a command cannot find the function that the run trains on.
+
+    arguments: of that call.
+    """
+    if identity.trains_on_function and identity.env_path is None:
+        words = shlex.split(options)
+        places = {option.removeprefix("--"): value for option, value in zip(words[::2], words[1::2], strict=True)}
+        given = "".join(f", {key}={value!r}" for key, value in {**arguments, **places}.items())
+        return f"`colab_rl.{name}({run!r}, env=...{given})` in Python"
+    words = [name, run, *(["--env", identity.env_path] if identity.trains_on_function and identity.env_path else [])]
+    for key, value in arguments.items():
+        if key == "settings":
+            words += ["--set", *(f"{setting}={as_text(one)}" for setting, one in value.items())]
+        else:
+            words += ["--from" if key == "origin" else f"--{key.replace('_', '-')}", str(value)]
+    return f"`{COMMAND} {shlex.join(words)}{options}`"
 
 
 def _with_code(sentence: str) -> str:
