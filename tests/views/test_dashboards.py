@@ -228,6 +228,9 @@ def test_the_comparison_shows_the_numbers_of_its_returns(walk):
     early = dashboards.Contender("a:1", returns, [walk], run, int(run.column("step")[first]) - 1, 290.0)
     later = {name: columns for name, columns in dashboards.comparison([early, contender]).rows}
     assert later["Steps to 290"] == ["-", cells["Steps to 290"]] and later["Time to 290"][0] == "-"
+    branch = dict(dashboards.comparison([contender, dataclasses.replace(contender, is_branch=True)]).rows)
+    assert branch["Steps to 290"] == [cells["Steps to 290"]] * 2  # which include the origin's
+    assert branch["Time to 290, not of a branch"] == [cells["Time to 290"], "-"]
     refuted = dashboards.comparison([dataclasses.replace(contender, returns=returns - 15)])
     assert "Steps to 290" not in dict(refuted.rows)
     assert len(dashboards.scores([contender]).data) == 2

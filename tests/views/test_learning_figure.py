@@ -52,6 +52,9 @@ def test_the_first_of_several_scores_stands_on_top():
     figure = dashboards.scores([dashboards.Contender(label, np.arange(5.0)) for label in ("first", "second")])
     first, second = (note.y for note in figure.layout.annotations)
     assert first > second and min(figure.data[0].y) > max(figure.data[3].y)
+    empty, second = dashboards.Contender("first", np.zeros(0)), dashboards.Contender("second", np.ones(2))
+    without = dashboards.scores([empty, second])
+    assert without.data[0].marker.color == figure.data[2].marker.color  # the second one's, as in the table
 
 
 def test_columns_of_another_algorithm_get_plots_too():

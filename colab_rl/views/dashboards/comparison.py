@@ -37,6 +37,7 @@ class Contender:
 
     returns: (E,) of evaluation episodes. episodes: their recordings, as many as there are.
     curves: of its run; step: where the checkpoint lies on them. solved_at: the score that counts as solved.
+    is_branch: whether its run began with a checkpoint of another run, whose steps it counts, but not their time.
     """
 
     label: str
@@ -45,6 +46,7 @@ class Contender:
     curves: Curves = field(default_factory=lambda: Curves("", {}))
     step: int = 0
     solved_at: float | None = None
+    is_branch: bool = False
 
 
 @dataclass(frozen=True)
@@ -123,7 +125,8 @@ def rows_of(contenders: Sequence[Contender]) -> list[tuple[str, list[str]]]:
             each("Episodes", lambda contender: len(contender.returns) or float("nan")),
             each("Trained for, steps", lambda contender: float(contender.step)),
             each(f"Steps to {goal}", lambda contender: solved(contender)[0]),
-            each(f"Time to {goal}", lambda contender: solved(contender)[1], text=duration),
+            each(f"Time to {goal}{', not of a branch' if any(one.is_branch for one in contenders) else ''}",
+                 lambda contender: float("nan") if contender.is_branch else solved(contender)[1], text=duration),
             gait("Speed, m/s", measures.speed, 2),
             gait("Energy per metre, J/m", measures.energy_per_metre, 0),
             gait("Stride frequency, Hz", measures.stride_frequency, 2)]
@@ -139,13 +142,14 @@ def comparison(contenders: Sequence[Contender]) -> Table:
 @np.errstate(all="ignore")
 def scores(contenders: Sequence[Contender]) -> go.Figure:
     """Every episode's return as a point, and the mean with its 95 % interval over them."""
-    contenders = [contender for contender in contenders if len(contender.returns)]
-    if not contenders:
+    shown = [(contender, COLORS[number % len(COLORS)])  # as in the table, which has those without episodes too
+             for number, contender in enumerate(contenders) if len(contender.returns)]
+    if not shown:
         return empty("No episodes were evaluated.")
-    figure = figure_of(height=88 + 84 * len(contenders))
+    figure = figure_of(height=88 + 84 * len(shown))
     generator = np.random.default_rng(0)
-    for number, contender in enumerate(contenders):
-        row, color = len(contenders) - 1 - number, COLORS[number % len(COLORS)]  # the first one on top
+    for number, (contender, color) in enumerate(shown):
+        row = len(shown) - 1 - number  # the first one on top
         returns = contender.returns
         jitter = row + 0.12 + generator.uniform(0, 0.3, len(returns))
         figure.add_trace({"type": "scatter", "mode": "markers", "x": rounded(returns, 6), "y": rounded(jitter),
@@ -161,7 +165,7 @@ def scores(contenders: Sequence[Contender]) -> go.Figure:
                                        f"{text_of(high, 2)}<extra></extra>"})
         figure.add_annotation(text_at(f"<b>{'<br>'.join(lines_of(contender.label, PHONE))}</b>", row + 0.52, yref="y",
                                       yshift=-2, font={"color": color}))
-    figure.update_yaxes(visible=False, range=[-0.4, len(contenders)])
+    figure.update_yaxes(visible=False, range=[-0.4, len(shown)])
     figure.update_xaxes(title={"text": "return of an episode<br>(dot: mean, bar: its 95 % interval)"})
     figure.update_layout(margin={"t": 12, "b": 62, "l": 14, "r": 14})
     return figure

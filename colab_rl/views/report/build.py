@@ -191,7 +191,8 @@ def _contend(subject: Subject, episodes: int, missing: list[str], alone: bool) -
         except ColabRLError as error:
             missing.append(f"{subject.label} could not be evaluated: {error}")
     return subject, Contender(subject.label, returns, recordings, subject.history.curves,
-                              subject.manifest.step if subject.manifest else 0, score_threshold(identity.env_id))
+                              subject.manifest.step if subject.manifest else 0, score_threshold(identity.env_id),
+                              bool(identity.origin and "run" in identity.origin))
 
 
 def _judged(known: Confirmation) -> Judged:
