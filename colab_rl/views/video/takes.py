@@ -83,8 +83,8 @@ def _beside(identity: Identity, main: Checkpoint, places: Places, against: Seque
         name, _, which = words.partition(":")
         other = places.require(name)
         if _made_of(other) != _made_of(identity):
-            words = [" in ".join([one.environment_words, *_made_of(one)[2]]) for one in (other, identity)]
-            raise UsageError(f"{other.name} is on {words[0]} and {identity.name} on {words[1]}: "
+            made = [" in ".join([one.environment_words, *_made_of(one)[2]]) for one in (other, identity)]
+            raise UsageError(f"{other.name} is on {made[0]} and {identity.name} on {made[1]}: "
                              "only runs on one environment can be compared")
         chosen.append((other, find_checkpoint(other, places, which or "best")))
     return chosen
