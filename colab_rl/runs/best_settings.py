@@ -21,6 +21,7 @@ class BestSettings:
 
     score: the interquartile mean of its runs' scores. settings: those over the preset's, without the seed.
     env_kwargs: keyword arguments for gymnasium.make, or for the function.
+    ended_runs: how many runs had ended when this was written.
     """
 
     sweep: str
@@ -31,11 +32,16 @@ class BestSettings:
     algorithm: str
     settings: dict[str, Any]
     env_kwargs: dict[str, Any] = field(default_factory=dict)
+    ended_runs: int = 0
 
 
 def best_settings(places: Places, sweep: str) -> BestSettings | None:
-    """Of a sweep, from here or the store. None if there is no sweep of that name, or no trial of it has finished."""
+    """Of a sweep, from here or the store: of two copies the one that more runs had ended for.
+
+    None if there is no sweep of that name, or no trial of it has finished.
+    """
+    found = []
     for storage in filter(None, (places.local(f"{SWEEPS}/{sweep}"), places.remote(f"{SWEEPS}/{sweep}"))):
         with contextlib.suppress(NotFound, StorageError, ValueError, TypeError):
-            return BestSettings(**json.loads(storage.get(BEST_JSON)))
-    return None
+            found.append(BestSettings(**json.loads(storage.get(BEST_JSON))))
+    return max(found, key=lambda best: best.ended_runs, default=None)

@@ -88,7 +88,7 @@ class Driver:
         self._judged: dict[int, int] = {}         # the rungs at which a trial was judged
         self._deaths: Counter[str] = Counter()
         self._refusals = 0
-        self._best: float | None = None
+        self._best: tuple[float, int] | None = None  # the rank of the trial in best.json
         self._began = time.monotonic()
         self._steps = 0                           # trained in this session
         self._ended_trials: set[int] = set()
@@ -129,6 +129,8 @@ class Driver:
                 shown = time.monotonic() + SHOW_EVERY
         self.shower.show(self.picture())
         result = self.record.result()
+        if result.best_trial is not None:
+            self.folder.write_best(self.record.best_content(result.best_trial))
         return dataclasses.replace(result, signal_number=stop.signal_number,
                                    problems=[*result.problems, *self.problems])
 
@@ -150,10 +152,9 @@ class Driver:
 
     def _note_ended(self) -> None:
         """The trials that earlier sessions ended, and the best of them, before another can be called the best."""
-        for trial in range(self.plan.trials):
-            if self.record.state_of(trial) in ENDED:
-                self._ended_trials.add(trial)
-                self._note_best(trial)
+        self._ended_trials = {trial for trial in range(self.plan.trials) if self.record.state_of(trial) in ENDED}
+        if ranks := [rank for trial in self._ended_trials if (rank := self.record.rank_of(trial))]:
+            self._note_best(-max(ranks)[1])
 
     def _pending(self) -> Iterator[tuple[int, int]]:
         """Every trial that is open, and seed, so that the seeds of a trial are trained together."""
@@ -307,7 +308,7 @@ class Driver:
 
     def _note_best(self, trial: int) -> None:
         """Keeps best.json."""
-        score = self.record.iqm_of(trial)
-        if score is not None and (self._best is None or score > self._best):
-            self._best = score
+        rank = self.record.rank_of(trial)
+        if rank and (self._best is None or rank > self._best):
+            self._best = rank
             self.folder.write_best(self.record.best_content(trial))

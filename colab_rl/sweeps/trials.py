@@ -185,12 +185,17 @@ class Record:
         scores = self._scores_of(trial)
         return None if scores is None else float(iqm(np.array(scores)))
 
+    def rank_of(self, trial: int) -> tuple[float, int] | None:
+        """The best trial has the highest rank: of equal scores the lower number. None if it has not finished."""
+        score = self.iqm_of(trial)
+        return None if score is None else (score, -trial)
+
     def result(self, running: Iterable[str] = ()) -> SweepResult:
         """All trials."""
         running = set(running)
         trials = [self.trial(number, running) for number in range(self.plan.trials)]
-        scored = [trial for trial in trials if trial.iqm is not None]
-        best = max(scored, key=lambda trial: (trial.iqm, -trial.trial), default=None)
+        ranks = {rank: trial for trial in trials if (rank := self.rank_of(trial.trial))}
+        best = ranks[max(ranks)] if ranks else None
         failed = [run for run in self.runs.values() if run.state == FAILED]
         problems = [f"all {len(trials)} trials failed; the first with: {failed[0].reason}"] \
             if failed and all(trial.state == FAILED for trial in trials) else []
@@ -205,7 +210,7 @@ class Record:
         algorithm, settings = plan.training_of(self.settings_of(trial) or {})
         return {"sweep": plan.sweep, "trial": trial, "score": self.iqm_of(trial), "env_id": plan.env_id,
                 "env_is_function": plan.env_is_function, "env_kwargs": plan.env_kwargs,
-                "algorithm": algorithm, "settings": settings}
+                "algorithm": algorithm, "settings": settings, "ended_runs": len(self.runs)}
 
     def trial(self, number: int, running: Container[str] = ()) -> TrialResult:
         """One trial. running: the runs that train now."""

@@ -194,6 +194,42 @@ def test_a_session_that_is_killed_does_not_leave_a_worse_trial_as_the_best(folde
         assert best_settings(Places(tmp_path / "runs", "none"), "walk").trial == 2
 
 
+def test_of_equal_trials_the_lower_number_is_the_best_whichever_ended_first(folder, tmp_path):
+    class Backwards(FormulaRunner):
+        """The run that began last ends first."""
+
+        def events(self, timeout):
+            last = max(self._here)
+            self._random.choice = lambda runs: last
+            return super().events(timeout)
+
+    ended = []
+    folder.write_best = lambda content, write=folder.write_best: (ended.append(content["trial"]), write(content))
+    result = drive(plan_of(seeds=(0,)), folder, Backwards(lambda settings, share: 5.0, slots=3))
+    assert ended[0] == 2 and result.best_trial == 0
+    assert best_settings(Places(tmp_path / "runs", "none"), "walk").trial == 0
+
+
+def test_a_resumed_sweep_writes_no_worse_trial_as_the_best_on_its_way(folder):
+    drive(plan_of(), folder, FormulaRunner(score))
+    written = []
+    folder.write_best = lambda content: written.append(content["trial"])
+    drive(plan_of(grid={"gamma": [0.9, 0.95, 0.99, 0.8]}, trials=4), folder, FormulaRunner(score))
+    assert written == [2, 2]
+
+
+def test_of_two_machines_best_json_the_one_of_more_ended_runs_counts(tmp_path):
+    (tmp_path / "store").mkdir()
+    here, elsewhere = (Places(tmp_path / name, tmp_path / "store") for name in ("one", "two"))
+    for places, evaluations in ((here, 25), (elsewhere, 100)):
+        folder = SweepFolder(places, "walk")
+        with contextlib.suppress(Killed):
+            drive(plan_of(), folder, FormulaRunner(score, slots=1, kill_after=evaluations))
+        folder.close()
+    assert SweepFolder(here, "walk").local.get("best.json") != SweepFolder(elsewhere, "walk").local.get("best.json")
+    assert best_settings(here, "walk") == best_settings(elsewhere, "walk") and best_settings(here, "walk").trial == 2
+
+
 @pytest.mark.parametrize("left", [None, b'{"trial": 0}'], ids=["none", "of another trial"])
 def test_a_sweep_killed_after_its_last_run_gets_its_best_json_and_its_journal(tmp_path, left):
     """The kill came before best.json was written, and before the store had the last line."""
