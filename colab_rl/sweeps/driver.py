@@ -22,7 +22,7 @@ from colab_rl.training.stopping import StopRequest
 WAIT = 0.5          # seconds that the runner is listened to
 SHOW_EVERY = 1.0    # seconds between two pictures of how it goes
 MOST_DEATHS = 5     # of a run's processes, one after another without a new checkpoint
-MOST_REFUSALS = 10  # runs that fail one after another, for what does not lie in their training
+MOST_REFUSALS = 10  # trials that fail one after another, for what does not lie in their training
 
 
 @dataclass
@@ -81,13 +81,12 @@ class Driver:
                  own: bytes, shower: SweepWatcher):
         self.plan, self.folder, self.record, self.runner = plan, folder, record, runner
         self.options, self.own, self.shower = options, own, shower
-        self.problems: list[str] = []
         self._live: dict[str, Live] = {}
         self._again: list[tuple[int, int]] = []   # (trial, seed) whose process died
         self._reached: dict[str, int] = {}        # the step that a run had reached when its process last died
         self._judged: dict[int, int] = {}         # the rungs at which a trial was judged
         self._deaths: Counter[str] = Counter()
-        self._refusals = 0
+        self._refused_trials: set[int] = set()    # since a run finished
         self._best: tuple[float, int] | None = None  # the rank of the trial in best.json
         self._began = time.monotonic()
         self._steps = 0                           # trained in this session
@@ -131,8 +130,7 @@ class Driver:
         result = self.record.result()
         if result.best_trial is not None:
             self.folder.write_best(self.record.best_content(result.best_trial))
-        return dataclasses.replace(result, signal_number=stop.signal_number,
-                                   problems=[*result.problems, *self.problems])
+        return dataclasses.replace(result, signal_number=stop.signal_number)
 
     def picture(self) -> Picture:
         """The progress now."""
@@ -220,9 +218,7 @@ class Driver:
         self._judge(live.trial)
 
     def _finished(self, live: Live, event: Ended) -> None:
-        self._refusals = 0
-        if event.reason:
-            self.problems.append(f"{live.run}: {event.reason}")
+        self._refused_trials.clear()
         seconds = live.curve[-1][1] if live.curve else 0.0
         score = event.facts["score"]
         if score is None and live.curve:  # of a run that an earlier version finished
@@ -230,14 +226,14 @@ class Driver:
         live.step = event.facts["step"]
         self._judge(live.trial)
         self._end(RunRecord(run=live.run, state=FINISHED, score=score, step=live.step, seconds=seconds,
-                            state_sha256=event.facts["state_sha256"], curve=tuple(live.curve),
+                            state_sha256=event.facts["state_sha256"], curve=tuple(live.curve), reason=event.reason,
                             final=not event.facts["pending"]))
 
     def _refused(self, live: Live, event: Ended) -> None:
-        self._refusals += 1
+        self._refused_trials.add(live.trial)
         self._end(RunRecord(run=live.run, state=FAILED, reason=event.reason, final=False))
-        if self._refusals >= MOST_REFUSALS:
-            raise ColabRLError(f"{self._refusals} runs failed one after another, the last one with: {event.reason}; "
+        if len(self._refused_trials) >= MOST_REFUSALS:
+            raise ColabRLError(f"{MOST_REFUSALS} trials failed one after another, the last one with: {event.reason}; "
                                "what was trained is kept; fix that, then give the same command again")
 
     def _gone(self, live: Live, event: Ended, stopping: bool) -> None:

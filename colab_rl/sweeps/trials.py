@@ -28,8 +28,8 @@ class RunRecord:
 
     score: the one that the run ended with (training/scoring.py), over episodes that chose nothing.
     curve: (step, seconds of training, score) of each evaluation.
-    reason: why it failed. final: whether nothing is left to do. If not, the next session continues it: it may not fail
-        again, or its copy is not in the store yet.
+    final: whether nothing is left to do. If not, the next session continues it: it may not fail again, or its copy is
+        not in the store yet. reason: why it failed, or is not final.
     """
 
     run: str
@@ -84,6 +84,7 @@ HEAD = f"{'trial':5} {'state':9} {'IQM score':>9} {'95 % over seeds':>20}  setti
 class SweepResult:
     """A sweep, and how it stands.
 
+    finished: whether all trials have ended, and nothing is left for the next session.
     best_trial: the finished one with the highest interquartile mean, None before there is one.
     best_command: begins a run with its settings. preset_line: its settings as the command `presets` prints them.
     signal_number: of the signal that stopped this session. problems: what is left undone, and why.
@@ -196,11 +197,16 @@ class Record:
         trials = [self.trial(number, running) for number in range(self.plan.trials)]
         ranks = {rank: trial for trial in trials if (rank := self.rank_of(trial.trial))}
         best = ranks[max(ranks)] if ranks else None
-        failed = [run for run in self.runs.values() if run.state == FAILED]
-        problems = [f"all {len(trials)} trials failed; the first with: {failed[0].reason}"] \
-            if failed and all(trial.state == FAILED for trial in trials) else []
+        unfinished = [self.runs[name] for trial in trials if trial.state != PRUNED for name in trial.runs
+                      if name in self.runs and not self.runs[name].final]
+        problems = [f"{run.run}: {run.reason}" for run in unfinished]
+        finished = not unfinished and all(trial.state in ENDED for trial in trials)
+        if finished and all(trial.state == FAILED for trial in trials):
+            reason = next(run.reason for run in self.runs.values() if run.state == FAILED)
+            problems = [f"all {len(trials)} trials failed; the first with: {reason}" if len(trials) > 1
+                        else f"the only trial failed: {reason}"]
         return SweepResult(
-            self.plan.sweep, all(trial.state in ENDED for trial in trials), trials, best.trial if best else None,
+            self.plan.sweep, finished, trials, best.trial if best else None,
             f"python -m colab_rl train NAME --from {self.plan.sweep} begins a run with its settings" if best else "",
             self._preset_line(best) if best else "", problems=problems)
 

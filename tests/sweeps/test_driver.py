@@ -15,6 +15,7 @@ from colab_rl.sweeps.driver import MOST_DEATHS, MOST_REFUSALS
 from colab_rl.sweeps.folder import SweepFolder
 from colab_rl.sweeps.plan import DamagedPlan, Plan, agreed, check_plan
 from colab_rl.sweeps.runners import Ended
+from colab_rl.sweeps.trials import Record
 
 
 def plan_of(**parts):
@@ -103,13 +104,39 @@ def test_a_process_that_always_dies_is_given_up_and_tried_again_by_the_next_sess
     assert [trial.state for trial in result.trials] == ["failed", "finished", "finished"]
     lines = folder.journal()
     assert [line for line in lines if line.get("run") == "walk-t000-s1"][-1]["final"] is False
+    (problem,) = result.problems
+    assert not result.finished and problem.startswith("walk-t000-s1: its process died 5 times")
 
 
-def test_trouble_that_all_runs_have_ends_the_sweep(folder):
-    plan = plan_of(seeds=tuple(range(10)))
-    ends = {run: ("refused", "no space left") for trial in range(3) for run in plan.runs_of(trial)}
-    with pytest.raises(ColabRLError, match=f"{MOST_REFUSALS} runs failed one after another.*no space left"):
-        drive(plan, folder, Mishaps(ends))
+def test_the_only_trial_that_fails_is_called_so(folder):
+    plan = plan_of(grid={"gamma": [0.9]}, trials=1, seeds=(0,))
+    assert drive(plan, folder, Mishaps({"walk-t000-s0": ("failed", "loss is nan")})).problems == [
+        "the only trial failed: loss is nan"]
+
+
+@pytest.mark.parametrize("end", [("refused", "no space left"), ("finished", "it is not in the store yet", {
+    "step": TOTAL, "state_sha256": "", "score": 1.0, "pending": 2})], ids=["refused", "pending"])
+def test_a_sweep_is_finished_only_when_nothing_is_left_to_do(folder, end):
+    result = drive(plan_of(), folder, Mishaps({"walk-t001-s0": end}))
+    assert not result.finished and result.problems == [f"walk-t001-s0: {end[1]}"]
+    standing = Record(plan_of(), folder.journal()).result()
+    assert not standing.finished and standing.problems == result.problems
+    assert "walk: not finished, the same command continues" in standing.summary()
+
+
+def test_trouble_that_all_trials_have_ends_the_sweep(folder):
+    plan = plan_of(grid={"gamma": [0.9 + i / 1000 for i in range(30)]}, trials=30)
+    ends = {run: ("refused", "no space left") for trial in range(30) for run in plan.runs_of(trial)}
+    with pytest.raises(ColabRLError, match=f"{MOST_REFUSALS} trials failed one after another.*no space left"):
+        drive(plan, folder, runner := Mishaps(ends))
+    assert len(runner.submitted) <= 2 * MOST_REFUSALS + runner.slots
+
+
+def test_a_trial_of_many_seeds_that_all_fail_does_not_end_the_others(folder):
+    plan = plan_of(seeds=tuple(range(2 * MOST_REFUSALS)))
+    result = drive(plan, folder, Mishaps({run: ("refused", "no such file") for run in plan.runs_of(0)}))
+    assert [trial.state for trial in result.trials] == ["failed", "finished", "finished"]
+    assert not result.finished and len(result.problems) == len(plan.seeds)
 
 
 @pytest.mark.parametrize("slots", [1, 2, 5])
