@@ -219,15 +219,13 @@ class Driver:
 
     def _finished(self, live: Live, event: Ended) -> None:
         self._refused_trials.clear()
-        seconds = live.curve[-1][1] if live.curve else 0.0
         score = event.facts["score"]
         if score is None and live.curve:  # of a run that an earlier version finished
             score = live.curve[-1][2]
         live.step = event.facts["step"]
         self._judge(live.trial)
-        self._end(RunRecord(run=live.run, state=FINISHED, score=score, step=live.step, seconds=seconds,
-                            state_sha256=event.facts["state_sha256"], curve=tuple(live.curve), reason=event.reason,
-                            final=not event.facts["pending"]))
+        self._end(RunRecord(run=live.run, state=FINISHED, score=score, step=live.step,
+                            curve=tuple(live.curve), reason=event.reason, final=not event.facts["pending"]))
 
     def _refused(self, live: Live, event: Ended) -> None:
         self._refused_trials.add(live.trial)

@@ -83,23 +83,21 @@ class SweepFolder:
         self._write(BEST_JSON, json.dumps(content, indent=1).encode())
 
     def journal(self) -> list[JournalLine]:
-        """What has happened, each once. A last line that a kill cut off is left out."""
-        lines: dict[str, JournalLine] = {}
+        """What has happened, in its order, each line once. A last line that a kill cut off is left out."""
+        copies = []
         for storage in filter(None, (self.remote, self.local)):  # the store's may come from another machine, later ones
-            with contextlib.suppress(NotFound):
-                try:
-                    data = storage.get(JOURNAL)
-                except NotFound:
+            try:
+                copies.append(_lines_of(storage.get(JOURNAL)))
+            except NotFound:
+                continue
+            except StorageError as error:
+                if storage is self.local:
                     raise
-                except StorageError as error:
-                    if storage is self.local:
-                        raise
-                    say(f"{storage.place} cannot be read: {error}; this machine's journal is taken")
-                    continue
-                for text in data.decode(errors="replace").splitlines():
-                    with contextlib.suppress(ValueError):
-                        lines[text] = json.loads(text)
-        return [line for line in lines.values() if isinstance(line, dict)]
+                say(f"{storage.place} cannot be read: {error}; this machine's journal is taken")
+        merged: dict[str, JournalLine] = {}
+        for lines in sorted(copies, key=len):  # what the longer copy holds after a line has happened after it
+            merged = {**{text: line for text, line in merged.items() if text not in lines}, **lines}
+        return list(merged.values())
 
     def begin_journal(self, lines: Iterable[JournalLine]) -> None:
         """Makes this machine's journal hold exactly these lines, so that more can follow. The store gets them too."""
@@ -198,6 +196,16 @@ class _Courier:
                 return
             with self._changed:
                 self._changed.wait_for(lambda: self._closing, STORE_EVERY)
+
+
+def _lines_of(data: bytes) -> dict[str, JournalLine]:
+    """The lines of a journal by their text. If a line is written again, the last one counts."""
+    found: dict[str, JournalLine] = {}
+    for text in data.decode(errors="replace").splitlines():
+        with contextlib.suppress(ValueError):
+            found.pop(text, None)
+            found[text] = json.loads(text)
+    return {text: line for text, line in found.items() if isinstance(line, dict)}
 
 
 def _extends(larger: Plan, smaller: Plan) -> bool:

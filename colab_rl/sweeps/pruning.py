@@ -49,8 +49,8 @@ def judge(curves: Sequence[Curve], reached: int, earlier: Sequence[Sequence[Curv
           ) -> Pruned | None:
     """Whether a trial is pruned at the first rung at which it is behind.
 
-    curves: of its judging runs, all of which have reached the step `reached`. earlier: of the trials that it is
-        compared with; of a pruned one, what it had by then.
+    curves: of its judging runs, all of which have reached the step `reached`. earlier: of the finished trials
+        that it is compared with.
     """
     for step in rung_steps(total_steps):
         if step > reached:

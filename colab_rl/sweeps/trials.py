@@ -18,7 +18,7 @@ from colab_rl.sweeps.pruning import Curve, Pruned
 from colab_rl.sweeps.search import PastTrial
 from colab_rl.sweeps.statistics import iqm, iqm_interval
 
-WAITING, RUNNING, FINISHED, PRUNED, FAILED = "waiting", "running", "finished", "pruned", "failed"
+OPEN, FINISHED, PRUNED, FAILED = "open", "finished", "pruned", "failed"
 ENDED = (FINISHED, PRUNED, FAILED)
 
 
@@ -36,8 +36,6 @@ class RunRecord:
     state: str
     score: float | None = None
     step: int = 0
-    seconds: float = 0.0
-    state_sha256: str = ""
     curve: Curve = ()
     reason: str = ""
     final: bool = True
@@ -51,7 +49,8 @@ class RunRecord:
 class TrialResult:
     """A trial.
 
-    settings: what sets it apart. state: `waiting`, `running`, `finished`, `pruned` or `failed`.
+    settings: what sets it apart.
+    state: `open` (the journal lacks the end of a run), `finished`, `pruned` or `failed` (a run of it failed).
     scores: the score that each run ended with, None if it has not finished.
     iqm, low, high: the interquartile mean of the scores and its 95 % interval. None before the trial has finished;
         the interval is None with one seed.
@@ -107,7 +106,7 @@ class SweepResult:
     def counts(self) -> str:
         """How many trials there are in each state."""
         states = [trial.state for trial in self.trials]
-        return ", ".join(f"{states.count(state)} {state}" for state in (FINISHED, RUNNING, WAITING, PRUNED, FAILED)
+        return ", ".join(f"{states.count(state)} {state}" for state in (FINISHED, OPEN, PRUNED, FAILED)
                          if state in states)
 
     def summary(self) -> str:
@@ -144,7 +143,9 @@ class Record:
         self.pruned: dict[int, Pruned] = {}
         for line in lines:
             if "run" in line:
-                self.runs[line["run"]] = RunRecord(**{name: line[name] for name in RECORD_FIELDS if name in line})
+                ended = RunRecord(**{name: line[name] for name in RECORD_FIELDS if name in line})
+                if ended.final or ended.run not in self.runs or not self.runs[ended.run].final:
+                    self.runs[ended.run] = ended
             elif "trial" in line:
                 self.proposed[line["trial"]] = line["settings"]
             elif "pruned" in line:
@@ -154,15 +155,15 @@ class Record:
         """What sets a trial apart; None if the search has not proposed it yet."""
         return self.proposed.get(trial) if self.plan.searches else self.plan.settings_of(trial)
 
-    def state_of(self, trial: int, running: Container[str] = ()) -> str:
-        """See TrialResult. running: the runs that train now."""
+    def state_of(self, trial: int) -> str:
+        """See TrialResult."""
         names = self.plan.runs_of(trial)
         states = [self.runs[name].state for name in names if name in self.runs]
         if trial in self.pruned:
             return PRUNED
         if len(states) == len(names):
             return FAILED if FAILED in states else FINISHED
-        return RUNNING if states or any(name in running for name in names) else WAITING
+        return OPEN
 
     def curves_of(self, trial: int) -> list[Curve]:
         """Of the runs of a finished trial that judged it (`Plan.judges`)."""
@@ -191,10 +192,9 @@ class Record:
         score = self.iqm_of(trial)
         return None if score is None else (score, -trial)
 
-    def result(self, running: Iterable[str] = ()) -> SweepResult:
+    def result(self) -> SweepResult:
         """All trials."""
-        running = set(running)
-        trials = [self.trial(number, running) for number in range(self.plan.trials)]
+        trials = [self.trial(number) for number in range(self.plan.trials)]
         ranks = {rank: trial for trial in trials if (rank := self.rank_of(trial.trial))}
         best = ranks[max(ranks)] if ranks else None
         unfinished = [self.runs[name] for trial in trials if trial.state != PRUNED for name in trial.runs
@@ -218,15 +218,15 @@ class Record:
                 "env_is_function": plan.env_is_function, "env_kwargs": plan.env_kwargs,
                 "algorithm": algorithm, "settings": settings, "ended_runs": len(self.runs)}
 
-    def trial(self, number: int, running: Container[str] = ()) -> TrialResult:
-        """One trial. running: the runs that train now."""
+    def trial(self, number: int) -> TrialResult:
+        """One trial."""
         names, scores = self.plan.runs_of(number), self._scores_of(number)
         found: Sequence[float | None] = (None, None, None)
         if scores is not None:
             found = [None if np.isnan(one) else float(one) for one in iqm_interval(np.array(scores)[:, None])]
         # Of a pruned trial, which run had ended by then is chance.
         each = [self.runs[name].score if name in self.runs and number not in self.pruned else None for name in names]
-        return TrialResult(number, self.settings_of(number) or {}, self.state_of(number, running), names, each, *found)
+        return TrialResult(number, self.settings_of(number) or {}, self.state_of(number), names, each, *found)
 
     def _scores_of(self, trial: int) -> list[float] | None:
         """Of all runs of a finished trial; None of another."""

@@ -15,7 +15,7 @@ from colab_rl.sweeps.driver import MOST_DEATHS, MOST_REFUSALS
 from colab_rl.sweeps.folder import SweepFolder
 from colab_rl.sweeps.plan import DamagedPlan, Plan, agreed, check_plan
 from colab_rl.sweeps.runners import Ended
-from colab_rl.sweeps.trials import Record
+from colab_rl.sweeps.trials import Record, RunRecord
 
 
 def plan_of(**parts):
@@ -83,6 +83,39 @@ def test_a_line_that_a_kill_cut_off_is_left_out(folder):
     result = drive(plan_of(), folder, runner := FormulaRunner(score))
     assert len(runner.submitted) == 1 and result.finished
     assert sorted(path.read_bytes().splitlines()) == sorted(whole.splitlines())
+
+
+def test_the_last_line_of_a_run_counts_and_one_that_is_not_final_replaces_none_that_is(folder):
+    plan = plan_of(grid={"gamma": [0.9]}, trials=1, seeds=(0,))
+    pending, refused, final = (RunRecord(run="walk-t000-s0", **parts).to_line() for parts in (
+        {"state": "finished", "score": 5.0, "final": False},
+        {"state": "failed", "reason": "another session trains it", "final": False},
+        {"state": "finished", "score": 5.0}))
+    folder.begin_journal([])
+    for line in (pending, refused, pending):
+        folder.add(line)
+    assert Record(plan, folder.journal()).state_of(0) == "finished"
+    for line in (final, refused):
+        folder.add(line)
+    assert Record(plan, folder.journal()).result().finished
+
+
+def test_a_longer_copy_in_the_store_says_what_came_last(tmp_path):
+    (tmp_path / "store").mkdir()
+    folder = SweepFolder(Places(tmp_path / "runs", tmp_path / "store"), "walk")
+    lines = [{"run": "walk-t000-s0", "state": state, "final": False} for state in ("finished", "failed")]
+    text = [json.dumps(line) + "\n" for line in lines]
+    for storage, texts in ((folder.local, text[:1]), (folder.remote, text)):
+        storage.put("journal.jsonl", "".join(texts).encode())
+    assert folder.journal() == lines
+
+
+def test_a_trial_is_open_until_all_of_its_runs_have_ended(folder):
+    with pytest.raises(Killed):
+        drive(plan_of(), folder, FormulaRunner(score, slots=1, kill_after=15))
+    standing = Record(plan_of(), folder.journal()).result()
+    assert [len([one for one in trial.scores if one]) for trial in standing.trials] == [1, 0, 0]
+    assert standing.counts() == "3 open"
 
 
 def test_a_run_that_diverges_fails_its_trial_and_no_other(folder, capsys):
