@@ -209,7 +209,7 @@ class Driver:
         row, before = event.row, live.step
         live.step, live.total_steps = int(row["step"]), event.total_steps
         live.speed = row.get("time/steps_per_second", live.speed)
-        if before:
+        if not event.earlier:
             self._steps += live.step - before
         if "evaluation/score" in row:
             live.score = row["evaluation/score"]
@@ -219,12 +219,9 @@ class Driver:
 
     def _finished(self, live: Live, event: Ended) -> None:
         self._refused_trials.clear()
-        score = event.facts["score"]
-        if score is None and live.curve:  # of a run that an earlier version finished
-            score = live.curve[-1][2]
         live.step = event.facts["step"]
         self._judge(live.trial)
-        self._end(RunRecord(run=live.run, state=FINISHED, score=score, step=live.step,
+        self._end(RunRecord(run=live.run, state=FINISHED, score=event.facts["score"], step=live.step,
                             curve=tuple(live.curve), reason=event.reason, final=not event.facts["pending"]))
 
     def _refused(self, live: Live, event: Ended) -> None:

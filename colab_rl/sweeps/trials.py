@@ -26,7 +26,8 @@ ENDED = (FINISHED, PRUNED, FAILED)
 class RunRecord:
     """How a run of a sweep ended.
 
-    score: the one that the run ended with (training/scoring.py), over episodes that chose nothing.
+    score: of its best checkpoint, as `status` prints it: over fresh episodes (training/scoring.py), or if
+        score_episodes is 0, over those of its evaluation.
     curve: (step, seconds of training, score) of each evaluation.
     final: whether nothing is left to do. If not, the next session continues it: it may not fail again, or its copy is
         not in the store yet. reason: why it failed, or is not final.

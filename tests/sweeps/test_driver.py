@@ -4,17 +4,17 @@ import contextlib
 import json
 
 import pytest
-from formula_runner import TOTAL, FormulaRunner, Killed, drive
+from formula_runner import TOTAL, FormulaRunner, Killed, Silent, drive
 
 from colab_rl import ColabRLError, UsageError, sweep
 from colab_rl.environments import describe
 from colab_rl.runs.best_settings import best_settings
 from colab_rl.runs.places import Places
 from colab_rl.sweeps.choices import Range
-from colab_rl.sweeps.driver import MOST_DEATHS, MOST_REFUSALS
+from colab_rl.sweeps.driver import MOST_DEATHS, MOST_REFUSALS, Driver, Live
 from colab_rl.sweeps.folder import SweepFolder
 from colab_rl.sweeps.plan import DamagedPlan, Plan, agreed, check_plan
-from colab_rl.sweeps.runners import Ended
+from colab_rl.sweeps.runners import Ended, Progress
 from colab_rl.sweeps.trials import Record, RunRecord
 
 
@@ -116,6 +116,17 @@ def test_a_trial_is_open_until_all_of_its_runs_have_ended(folder):
     standing = Record(plan_of(), folder.journal()).result()
     assert [len([one for one in trial.scores if one]) for trial in standing.trials] == [1, 0, 0]
     assert standing.counts() == "3 open"
+
+
+def test_what_earlier_sessions_trained_is_not_counted_in_the_time_left(folder):
+    plan = plan_of(grid={"gamma": [0.9]}, trials=1, seeds=(0,))
+    driver = Driver(plan, folder, Record(plan, []), FormulaRunner(score), {}, b"", Silent())
+    driver._live["walk-t000-s0"] = Live("walk-t000-s0", 0)
+    for step in range(100, 1100, 100):
+        driver._hear(Progress("walk-t000-s0", {"step": step, "seconds": 1.0, "evaluation/score": 1.0}, 2 * TOTAL,
+                              earlier=step <= 800), False)
+    driver._began -= 10
+    assert driver.picture().left == pytest.approx(10 / 200 * 1000, rel=0.01)
 
 
 def test_a_run_that_diverges_fails_its_trial_and_no_other(folder, capsys):

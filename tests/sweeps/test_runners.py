@@ -9,11 +9,12 @@ import gymnasium
 import pytest
 from helpers import TINY, comes
 
-from colab_rl import train
+from colab_rl import status, train
 from colab_rl.environments.likeness import packed
 from colab_rl.settings import parse_settings
 from colab_rl.sweeps.runners import Ended, Progress, Runner, Task
 from colab_rl.sweeps.runners.local import LocalRunner
+from colab_rl.sweeps.runners.process import _train
 
 SETTINGS = parse_settings(TINY)
 STEPS, LONG_STEPS = 300, 1_000_000
@@ -100,6 +101,21 @@ def test_what_goes_wrong_is_told_in_a_line_and_two_runs_go_side_by_side(runner, 
     ends = {event.run: event for event in until(runner, has_ended) + until(runner, has_ended) if has_ended(event)}
     assert ends["walk-t000-s0"].kind == "refused" and "no such robot" in ends["walk-t000-s0"].reason
     assert ends["walk-t001-s0"].kind == "finished"
+
+
+def test_without_score_episodes_a_run_has_the_score_that_status_prints_and_rows_say_when_they_were_trained(tmp_path):
+    class Told(list):
+        send = list.append
+
+    task = task_of(tmp_path, num_envs=1, score_episodes=0, eval_every=1)
+    ended = _train(task, told := Told())
+    (found,) = status("walk-t000-s0", root=tmp_path / "runs", store="none")
+    assert ended.kind == "finished" and ended.facts["score"] == found.best_score is not None
+    assert told and not any(event.earlier for event in told)
+    again = Told()
+    assert _train(task, again) == ended
+    assert [event.row for event in again] == [event.row for event in told if "evaluation/score" in event.row]
+    assert all(event.earlier for event in again)
 
 
 def test_a_run_leaves_when_its_runner_closes(runner, tmp_path):

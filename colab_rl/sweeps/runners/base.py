@@ -25,12 +25,13 @@ class Task:
 class Progress:
     """A row of a run's metrics: all with a score, those of earlier sessions first, and some of the others.
 
-    total_steps: of the run.
+    total_steps: of the run. earlier: whether the row was trained before the run was submitted.
     """
 
     run: str
     row: Mapping[str, float]
     total_steps: int
+    earlier: bool = False
 
 
 @dataclass(frozen=True)
@@ -39,7 +40,8 @@ class Ended:
 
     kind: `finished`; `stopped`, with a checkpoint saved; `failed`, and would fail again; `refused`: it failed, and may
         continue if something outside is fixed; `died`: its process or its node is gone.
-    reason: why, for people. facts: of a finished run, `step`, `state_sha256`, `pending` and the `score` it ended with.
+    reason: why, for people. facts: of a finished run, `step`, `state_sha256`, `pending` and its best `score`,
+        as `status` prints it.
     """
 
     run: str

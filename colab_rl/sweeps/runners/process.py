@@ -149,7 +149,7 @@ def _train(task: Task, connection: Connection) -> Ended:
     except KeyboardInterrupt:
         return Ended(task.run, "stopped", "it was asked twice to stop")
     facts = {"step": result.step, "state_sha256": result.state_sha256,
-             "score": result.confirmed.mean if result.confirmed else None, "pending": result.pending}
+             "score": result.best_score, "pending": result.pending}
     return Ended(task.run, "finished" if result.finished else "stopped", result.problem or "", facts)
 
 
@@ -189,9 +189,9 @@ class _Teller:
         """See progress.Watcher."""
         self._total = total_steps
         for row in self._past:
-            self._tell(row)
+            self._tell(row, earlier=True)
         if self._last and "evaluation/score" not in self._last:
-            self._tell(self._last)
+            self._tell(self._last, earlier=True)
         self._past = []
 
     def row(self, row: Mapping[str, float], where: str) -> None:
@@ -199,7 +199,7 @@ class _Teller:
         if "evaluation/score" in row or time.monotonic() >= self._next:
             self._tell(row)
 
-    def _tell(self, row: Mapping[str, float]) -> None:
+    def _tell(self, row: Mapping[str, float], earlier: bool = False) -> None:
         self._next = time.monotonic() + EACH
         told: dict[str, Any] = {name: row[name] for name in TOLD if name in row}
-        self._connection.send(Progress(self.run, told, self._total))
+        self._connection.send(Progress(self.run, told, self._total, earlier))
