@@ -134,7 +134,7 @@ class _OwnCode:
     def named(self, settings: Mapping[str, Any]) -> dict[str, Any]:
         """Settings, or lists of them, with networks by their names."""
         found = dict(settings)
-        if "network" in found:
+        if "network" in found and not isinstance(found["network"], Range):  # `_values_of` refuses a range
             values = found["network"] if isinstance(found["network"], list) else [found["network"]]
             names = [one if isinstance(one, str) else self._network(one) for one in values]
             found["network"] = names if isinstance(found["network"], list) else names[0]
@@ -211,9 +211,12 @@ def _with_values(algorithms: tuple[str, ...], asked: Mapping[str, Any]) -> dict[
 
 def _values_of(algorithms: tuple[str, ...], name: str, said: Range | list[Any]) -> Range | list[Any]:
     if isinstance(said, Range):
+        values_alone = UsageError(f"search cannot take {name} from a range: give it values, {name}=v1,v2")
+        if name == "network":
+            raise values_alone
         low, high = (normalized(algorithms, {name: end})[name] for end in (said.low, said.high))
         if isinstance(low, bool) or not isinstance(low, (int, float)):
-            raise UsageError(f"search cannot take {name} from a range: give it values, {name}=v1,v2")
+            raise values_alone
         return Range(low, high, said.log)
     values = [normalized(algorithms, {name: value})[name] for value in said]
     if len({json.dumps(value) for value in values}) < len(values):
@@ -277,7 +280,7 @@ def _say_how_long(plan: Plan, runs: int, source: EnvironmentSource, backend: str
     else:
         words += f" of {config.total_steps:,} steps"
     if speed:
-        words += (f", about {duration(runs * config.total_steps / speed / min(slots, cores()))}, {slots} at a "
+        words += (f", about {duration(float(config.total_steps) * runs / speed / min(slots, cores()))}, {slots} at a "
                   f"time, at the {speed:,.0f} steps/s that this machine trains now (evaluations not counted)")
     if runs > MANY and not yes:
         raise UsageError(f"{plan.sweep}: {words}; nothing was started; give --yes to begin")

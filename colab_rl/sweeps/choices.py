@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import math
+import numbers
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -47,10 +47,11 @@ def parse_seeds(said: str | int | Sequence[int]) -> tuple[int, ...]:
                 raise UsageError(f"{last - first + 1:,} seeds are too many: give {MOST_SEEDS:,} at most")
             found += range(first, last + 1)
     else:
-        found += [said] if isinstance(said, int) else said
+        found += [said] if isinstance(said, numbers.Integral) else said
     for seed in found:
-        if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed < 2**31:
-            raise UsageError(f"a seed is a whole number between 0 and {2**31 - 1}, not {seed!r}")
+        if isinstance(seed, bool) or not isinstance(seed, numbers.Integral) or not 0 <= seed < 2**31:
+            raise UsageError(f"a seed is a whole number between 0 and {2**31 - 1}, not {seed}")
+    found = [int(seed) for seed in found]  # NumPy's too
     if not found or len(set(found)) < len(found):
         raise UsageError(f"seeds are one or more different numbers, not {said!r}")
     return tuple(found)
@@ -66,7 +67,7 @@ def parse_vary(said: Said) -> dict[str, list[Any]]:
         values = _split(value) if isinstance(value, str) else _listed(value, name)
         if not values or any(isinstance(one, str) and not one for one in values):
             raise UsageError(f"vary gives {name} no value, or an empty one: {value!r}")
-        if len({json.dumps(one, default=str) for one in values}) < len(values):
+        if len({repr(one) for one in values}) < len(values):
             raise UsageError(f"vary gives {name} the same value twice: {value!r}")
         found[name] = values
     return found
@@ -116,7 +117,14 @@ def _pairs(said: Said, option: str, form: str) -> list[tuple[str, Any]]:
 
 def _split(text: str) -> list[str]:
     """At commas, but not at those in brackets."""
-    return [part.strip() for part in re.split(r",(?![^\[(]*[\])])", text)]
+    parts, depth = [""], 0
+    for letter in text:
+        depth = max(0, depth + (letter in "([{") - (letter in ")]}"))
+        if letter == "," and not depth:
+            parts.append("")
+        else:
+            parts[-1] += letter
+    return [part.strip() for part in parts]
 
 
 def _listed(value: Any, name: str) -> list[Any]:

@@ -138,8 +138,8 @@ class Driver:
         left, live = None, list(self._live.values())
         total = next((one.total_steps for one in live if one.total_steps), 0)
         if self._steps and elapsed > 5 and total:
-            steps = sum(max(one.total_steps - one.step, 0) for one in live)
-            left = (steps + total * self._runs_to_begin()) * elapsed / self._steps
+            steps = sum(float(max(one.total_steps - one.step, 0)) for one in live)  # an int may fit no float
+            left = (steps + float(total) * self._runs_to_begin()) * elapsed / self._steps
         return Picture(self.record, live, len(self._ended_trials), left)
 
     def _runs_to_begin(self) -> int:

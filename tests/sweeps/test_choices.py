@@ -1,8 +1,9 @@
 """Seeds, grids and searches as people write them."""
 
+import numpy as np
 import pytest
 
-from colab_rl import UsageError
+from colab_rl import UsageError, sweep
 from colab_rl.sweeps.choices import Range, parse_search, parse_seeds, parse_vary
 
 
@@ -16,6 +17,28 @@ def test_seeds(said, seeds):
 def test_what_are_no_seeds(said):
     with pytest.raises(UsageError, match="seed"):
         parse_seeds(said)
+
+
+def test_numbers_of_numpy_are_seeds_too():
+    assert parse_seeds(list(np.arange(3))) == (0, 1, 2) and parse_seeds(np.int64(4)) == (4,)
+    assert {type(seed) for seed in parse_seeds([np.int64(1), 2])} == {int}
+    with pytest.raises(UsageError, match=r"a seed is a whole number .*, not 1\.5$"):
+        parse_seeds([np.float64(1.5)])
+
+
+def test_a_comma_in_brackets_belongs_to_the_value():
+    one = '["TimeAwareObservation","FrameStackObservation(stack_size=4)"]'
+    assert parse_vary([f"wrappers={one}"]) == {"wrappers": [one]}
+    assert parse_vary([f'wrappers={one}, [],TransformReward(a=(1,2), b=[3]),"x"']) == {
+        "wrappers": [one, "[]", "TransformReward(a=(1,2), b=[3])", '"x"']}
+    assert parse_search([f"wrappers=[],{one}"]) == {"wrappers": ["[]", one]}
+
+
+def test_values_that_are_no_json_are_left_to_the_setting_to_refuse():
+    odd = {(1, 2): 3}
+    assert parse_vary({"gamma": [odd, 0.9]}) == {"gamma": [odd, 0.9]}
+    with pytest.raises(UsageError, match="gamma takes a number"):
+        sweep("odd", env="CartPole-v1", vary={"gamma": [odd]}, store="none")
 
 
 def test_a_grid_from_a_command_line_and_from_python():
