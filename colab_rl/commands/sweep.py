@@ -24,7 +24,7 @@ from colab_rl.environments.likeness import packed
 from colab_rl.environments.make import configured, kept_keywords, named_source
 from colab_rl.environments.trial import try_new
 from colab_rl.errors import ColabRLError, UsageError, nearest
-from colab_rl.machine import THREADS, cores, plain_torch
+from colab_rl.machine import THREADS, plain_torch
 from colab_rl.networks.registry import register_network
 from colab_rl.progress import Dispensable, say
 from colab_rl.runs.identity import check_run_name
@@ -41,6 +41,7 @@ from colab_rl.sweeps.search import optuna
 from colab_rl.sweeps.trials import Record, SweepResult
 from colab_rl.training.request import DEFAULT_ENVIRONMENT
 from colab_rl.training.stopping import StopRequest
+from colab_rl.user_code import import_path
 from colab_rl.views.values import duration
 
 MANY = 10_000         # runs that are not begun without being asked twice
@@ -85,35 +86,35 @@ def sweep(sweep: str, *, env: EnvironmentSource | None = None, env_kwargs: Mappi
     algorithms = asked.get("algorithms") or (
         before.algorithms if before else (default_algorithm(asked.get("env_id", DEFAULT_ENVIRONMENT)),))
     asked = _with_values(algorithms, asked)
-    plan = agreed(before, asked) if before else _new_plan(sweep, algorithms, asked, workers)
-    if plan.searches:
-        optuna()
-    source = _source_of(plan, env)
-    if plan != before:
-        with plain_torch(THREADS):
-            runs = plan.total_runs - (before.total_runs if before else 0)
-            _say_how_long(plan, runs, source, backend, workers or cores(), yes)
-            check_plan(plan, functools.cache(
-                lambda wrappers: describe(configured(source, plan.env_kwargs, wrappers), try_new)))
-        _check_names(plan, before, places)
-    with locked(folder.local), StopRequest() as stop, contextlib.closing(folder):
-        lines = folder.journal()
-        folder.begin_journal(lines)
-        folder.write_plan(plan)
-        record = Record(plan, lines)
-        record.forget_unfinished(_folders(places))
-        if (standing := record.result()).finished:
-            if standing.best_trial is not None:  # a kill may have come between the journal's last line and this
-                folder.write_best(record.best_content(standing.best_trial))
-            return standing
-        table: SweepWatcher = Dispensable(watcher, "the watcher") if watcher else TerminalTable(plan)
-        with contextlib.closing(make_runner()) as runner, contextlib.closing(table):
-            for note in [f"{sweep}: {_size(plan)}, {runner.words}", *runner.notes()]:
-                say(note)
-            options = {"env_kwargs": plan.env_kwargs, "backend": backend, "root": str(places.root),
-                       "store": _store_of(places, store)}
-            driver = Driver(plan, folder, record, runner, options, packed(own.of(source)), table)
-            return driver.run(stop)
+    with contextlib.ExitStack() as stack:
+        runner = functools.cache(lambda: stack.enter_context(contextlib.closing(make_runner())))
+        plan = agreed(before, asked) if before else _new_plan(sweep, algorithms, asked, runner().slots)
+        if plan != before:
+            if plan.searches:
+                optuna()
+            _check_new(plan, before, _source_of(plan, env), backend, runner(), yes)
+            _check_names(plan, before, places)
+        with locked(folder.local), StopRequest() as stop, contextlib.closing(folder):
+            lines = folder.journal()
+            folder.begin_journal(lines)
+            folder.write_plan(plan)
+            record = Record(plan, lines, places.options)
+            record.forget_unfinished(_folders(places))
+            if (standing := record.result()).finished:
+                if standing.best_trial is not None:  # a kill may have come between the journal's last line and this
+                    folder.write_best(record.best_content(standing.best_trial))
+                return standing
+            if plan.searches:
+                optuna()
+            source = _source_of(plan, env)
+            table: SweepWatcher = Dispensable(watcher, "the watcher") if watcher else TerminalTable(plan)
+            with contextlib.closing(runner()), contextlib.closing(table):  # all runs end before the lock is free
+                for note in [f"{sweep}: {_size(plan)}, {runner().words}", *runner().notes()]:
+                    say(note)
+                options = {"env_kwargs": plan.env_kwargs, "backend": backend, "root": str(places.root),
+                           "store": _store_of(places, store)}
+                driver = Driver(plan, folder, record, runner(), options, packed(own.of(source)), table)
+                return driver.run(stop)
 
 
 class _OwnCode:
@@ -155,7 +156,7 @@ def _asked(env: Any, env_kwargs: Any, algo: Any, seeds: Any, settings: Any, vary
     """The parts of a plan that a person named."""
     found: dict[str, Any] = {}
     if env is not None:
-        found |= {"env_id": environment_name(env), "env_is_function": callable(env)}
+        found |= {"env_id": environment_name(env), "env_is_function": callable(env), "env_path": import_path(env)}
     if env_kwargs is not None:
         found["env_kwargs"] = kept_keywords(env_kwargs)
     if algo is not None:
@@ -224,16 +225,25 @@ def _values_of(algorithms: tuple[str, ...], name: str, said: Range | list[Any]) 
     return values
 
 
-def _new_plan(name: str, algorithms: tuple[str, ...], asked: Mapping[str, Any], workers: int | None) -> Plan:
-    seeds = asked.get("seeds", (0,))
-    space, at_a_time = asked.get("space", {}), workers or cores()
+def _new_plan(name: str, algorithms: tuple[str, ...], asked: Mapping[str, Any], slots: int) -> Plan:
+    """slots: how many runs are trained at a time."""
+    seeds, space = asked.get("seeds", (0,)), asked.get("space", {})
     if "trials" in asked and not space:
         raise UsageError("trials is of a search, and a grid has as many trials as its values make: give --search, or "
                          "leave --trials out")
     trials = asked.get("trials", TRIALS) if space else grid_size(algorithms, asked.get("grid", {}))
     return Plan(**{"env_id": DEFAULT_ENVIRONMENT, "env_is_function": False, **asked, "sweep": name,
                    "algorithms": algorithms, "seeds": seeds, "trials": trials,
-                   "at_once": -(-at_a_time // len(seeds)), "judges": min(len(seeds), at_a_time)})
+                   "at_once": -(-slots // len(seeds)), "judges": min(len(seeds), slots)})
+
+
+def _check_new(plan: Plan, before: Plan | None, source: EnvironmentSource, backend: str, runner: Runner,
+               yes: bool) -> None:
+    """Says how long what is new takes. Raises UsageError if it cannot be trained."""
+    with plain_torch(THREADS):
+        _say_how_long(plan, plan.total_runs - (before.total_runs if before else 0), source, backend, runner, yes)
+        check_plan(plan, functools.cache(
+            lambda wrappers: describe(configured(source, plan.env_kwargs, wrappers), try_new)))
 
 
 def _source_of(plan: Plan, env: EnvironmentSource | None) -> EnvironmentSource:
@@ -241,7 +251,8 @@ def _source_of(plan: Plan, env: EnvironmentSource | None) -> EnvironmentSource:
     if env is not None:
         return env
     if plan.env_is_function:
-        raise UsageError(f"{plan.sweep} trains on {plan.env_id.removeprefix('custom:')}, a function: give it from "
+        path = f"give it with --env {plan.env_path}, or" if plan.env_path else "give it"
+        raise UsageError(f"{plan.sweep} trains on {plan.env_id.removeprefix('custom:')}, a function: {path} from "
                          "Python with sweep(..., env=that function)")
     return plan.env_id
 
@@ -268,7 +279,7 @@ def _folders(places: Places) -> set[str]:
     return found
 
 
-def _say_how_long(plan: Plan, runs: int, source: EnvironmentSource, backend: str, slots: int, yes: bool) -> None:
+def _say_how_long(plan: Plan, runs: int, source: EnvironmentSource, backend: str, runner: Runner, yes: bool) -> None:
     """Says how long the sweep will take. Raises UsageError if it has very many runs and nobody said yes."""
     own = plan.middle() if plan.searches else plan.settings_of(0)
     words = _counted(runs, "run")
@@ -280,8 +291,9 @@ def _say_how_long(plan: Plan, runs: int, source: EnvironmentSource, backend: str
     else:
         words += f" of {config.total_steps:,} steps"
     if speed:
-        words += (f", about {duration(float(config.total_steps) * runs / speed / min(slots, cores()))}, {slots} at a "
-                  f"time, at the {speed:,.0f} steps/s that this machine trains now (evaluations not counted)")
+        seconds = float(config.total_steps) * runs / speed / min(runner.slots, runner.cores)
+        words += (f", about {duration(seconds)}, {runner.slots} at a time, at the {speed:,.0f} steps/s that this "
+                  "machine trains now (evaluations not counted)")
     if runs > MANY and not yes:
         raise UsageError(f"{plan.sweep}: {words}; nothing was started; give --yes to begin")
     say(f"{plan.sweep}: {words}")

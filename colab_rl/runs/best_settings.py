@@ -7,12 +7,12 @@ import json
 from dataclasses import dataclass, field
 from typing import Any
 
-from colab_rl.errors import StorageError
+from colab_rl.errors import StorageError, UsageError
 from colab_rl.runs.identity import SWEEPS
 from colab_rl.runs.places import Places
 from colab_rl.storage import NotFound
 
-BEST_JSON = "best.json"  # of each sweep
+PLAN_JSON, BEST_JSON = "plan.json", "best.json"  # of each sweep
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,10 +38,15 @@ class BestSettings:
 def best_settings(places: Places, sweep: str) -> BestSettings | None:
     """Of a sweep, from here or the store: of two copies the one that more runs had ended for.
 
-    None if there is no sweep of that name, or no trial of it has finished.
+    None if there is no sweep of that name. Raises UsageError if no trial of it has finished.
     """
-    found = []
+    found, exists = [], False
     for storage in filter(None, (places.local(f"{SWEEPS}/{sweep}"), places.remote(f"{SWEEPS}/{sweep}"))):
+        with contextlib.suppress(NotFound, StorageError):
+            exists = bool(storage.get(PLAN_JSON)) or exists
         with contextlib.suppress(NotFound, StorageError, ValueError, TypeError):
             found.append(BestSettings(**json.loads(storage.get(BEST_JSON))))
+    if exists and not found:
+        raise UsageError(f"no trial of sweep {sweep} has finished; nothing was started; train it first: "
+                         f"python -m colab_rl sweep {sweep}{places.options}")
     return max(found, key=lambda best: best.ended_runs, default=None)

@@ -47,7 +47,7 @@ def parse_seeds(said: str | int | Sequence[int]) -> tuple[int, ...]:
                 raise UsageError(f"{last - first + 1:,} seeds are too many: give {MOST_SEEDS:,} at most")
             found += range(first, last + 1)
     else:
-        found += [said] if isinstance(said, numbers.Integral) else said
+        found += said if isinstance(said, Sequence) else [said]
     for seed in found:
         if isinstance(seed, bool) or not isinstance(seed, numbers.Integral) or not 0 <= seed < 2**31:
             raise UsageError(f"a seed is a whole number between 0 and {2**31 - 1}, not {seed}")

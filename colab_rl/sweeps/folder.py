@@ -25,13 +25,13 @@ from typing import Any
 
 from colab_rl.errors import ColabRLError, StorageError
 from colab_rl.progress import say
-from colab_rl.runs.best_settings import BEST_JSON
+from colab_rl.runs.best_settings import BEST_JSON, PLAN_JSON
 from colab_rl.runs.identity import SWEEPS
 from colab_rl.runs.places import Places
 from colab_rl.storage import FolderStorage, NotFound, Storage
 from colab_rl.sweeps.plan import DamagedPlan, Plan
 
-PLAN_JSON, JOURNAL, LOGS = "plan.json", "journal.jsonl", "logs"
+JOURNAL, LOGS = "journal.jsonl", "logs"
 STORE_EVERY = 20.0   # seconds between two copies of the journal to the store
 LAST_WAIT = 60.0     # seconds that the end waits for the last one
 JournalLine = dict[str, Any]

@@ -36,7 +36,8 @@ class DamagedPlan(ColabRLError):
 class Plan:
     """What a sweep trains.
 
-    env_kwargs: keyword arguments for gymnasium.make, or for the function.
+    env_path: the `module:function` by which another process finds a function. env_kwargs: keyword arguments for
+        gymnasium.make, or for the function.
     settings: of every trial, over those of the preset, as plain JSON values.
     grid: the values of each varied setting. space: what a search may choose. At most one of both has settings.
     trials: how many there are, numbered from 0. at_once: how many of them a search has under way, so that what it
@@ -57,6 +58,7 @@ class Plan:
     prune: bool = False
     at_once: int = 1
     judges: int = 1
+    env_path: str | None = None
 
     @property
     def searches(self) -> bool:
@@ -165,7 +167,12 @@ def agreed(plan: Plan, asked: Mapping[str, Any]) -> Plan:
     Raises UsageError that names every other difference.
     """
     differing = [f"{_words(name)} is {_shown(getattr(plan, name))}, not {_shown(value)}"
-                 for name, value in asked.items() if name not in GROWING and value != getattr(plan, name)]
+                 for name, value in asked.items()
+                 if name not in (*GROWING, "settings", "env_path") and value != getattr(plan, name)]
+    varied = {**plan.grid, **plan.space}
+    differing += [f"{name} is {_shown(plan.settings.get(name, 'varied' if name in varied else 'left out'))}, not "
+                  f"{_shown(value)}" for name, value in asked.get("settings", {}).items()
+                  if name not in plan.settings or value != plan.settings[name]]
     if "trials" in asked and asked["trials"] != plan.trials and not plan.searches:
         differing.append(f"trials is {plan.trials}, as its settings make, not {asked['trials']}")
     if differing:

@@ -135,10 +135,11 @@ class Record:
     """What a journal says, and what has happened since.
 
     runs: how they ended, by name. proposed: settings of a search's trials. pruned: by trial.
+    options: what a command needs to find the sweep again (`Places.options`).
     """
 
-    def __init__(self, plan: Plan, lines: Iterable[JournalLine]):
-        self.plan = plan
+    def __init__(self, plan: Plan, lines: Iterable[JournalLine], options: str = ""):
+        self.plan, self.options = plan, options
         self.runs: dict[str, RunRecord] = {}
         self.proposed: dict[int, dict[str, Any]] = {}
         self.pruned: dict[int, Pruned] = {}
@@ -208,8 +209,7 @@ class Record:
                         else f"the only trial failed: {reason}"]
         return SweepResult(
             self.plan.sweep, finished, trials, best.trial if best else None,
-            f"python -m colab_rl train NAME --from {self.plan.sweep} begins a run with its settings" if best else "",
-            self._preset_line(best) if best else "", problems=problems)
+            self._best_command() if best else "", self._preset_line(best) if best else "", problems=problems)
 
     def best_content(self, trial: int) -> JournalLine:
         """best.json, if a trial is the best one (runs/best_settings.py)."""
@@ -237,6 +237,11 @@ class Record:
         known = [score for score in scores if score is not None]
         return known if len(known) == len(scores) else None
 
+    def _best_command(self) -> str:
+        env = f" --env {self.plan.env_path}" if self.plan.env_path else ""
+        return (f"python -m colab_rl train NAME --from {self.plan.sweep}{env}{self.options} begins a run with its "
+                "settings")
+
     def _preset_line(self, best: TrialResult) -> str:
         algorithm, settings = self.plan.training_of(best.settings)
         words = " ".join(f"{name}={as_text(value)}" for name, value in settings.items())
@@ -248,4 +253,4 @@ def record_of(name: str, places: Places) -> Record | None:
     check_run_name(name)
     folder = SweepFolder(places, name)
     plan = folder.plan()
-    return Record(plan, folder.journal()) if plan else None
+    return Record(plan, folder.journal(), places.options) if plan else None

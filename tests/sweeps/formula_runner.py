@@ -28,7 +28,7 @@ class FormulaRunner(Runner):
 
     def __init__(self, score: Callable[[Mapping, float], float], slots: int = 2, salt: int = 0,
                  kill_after: float = float("inf")):
-        self.slots, self.words = slots, "by a formula"
+        self.slots, self.cores, self.words = slots, slots, "by a formula"
         self._score, self._kill_after = score, kill_after
         self._random = random.Random(salt)
         self._here: dict[str, tuple[Task, int]] = {}

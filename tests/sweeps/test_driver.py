@@ -215,6 +215,11 @@ def test_more_seeds_extend_a_plan_and_what_differs_is_named():
     with pytest.raises(UsageError, match=r"exists and differs: env is CartPole-v1, not Pendulum-v1; vary is "
                                          "gamma=0.9,0.95,0.99, not gamma=0.9; nothing was changed"):
         agreed(plan, {"env_id": "Pendulum-v1", "grid": {"gamma": [0.9]}, "seeds": (0,)})
+    held = plan_of(settings={"total_steps": TOTAL, "num_envs": 4})
+    assert agreed(held, {"settings": {"num_envs": 4}}) == held
+    with pytest.raises(UsageError, match=r"differs: total_steps is 1000, not 5; gamma is varied, not 0.9; layer_norm "
+                                         "is left out, not True; nothing was changed"):
+        agreed(held, {"settings": {"num_envs": 4, "total_steps": 5, "gamma": 0.9, "layer_norm": True}})
     with pytest.raises(UsageError, match="trials is 3"):
         agreed(plan, {"trials": 4})
 

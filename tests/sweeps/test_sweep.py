@@ -10,6 +10,7 @@ from pathlib import Path
 
 import gymnasium
 import pytest
+from formula_runner import FormulaRunner
 from helpers import TINY, comes
 
 from colab_rl import UsageError, status, sweep, train
@@ -17,6 +18,9 @@ from colab_rl.cli import main
 from colab_rl.commands import sweep as command
 from colab_rl.runs.places import Places
 from colab_rl.settings import parse_settings
+from colab_rl.sweeps.folder import SweepFolder
+from colab_rl.sweeps.plan import Plan
+from colab_rl.sweeps.trials import RunRecord
 from colab_rl.views.report.settings_table import command_of
 
 SETTINGS = parse_settings(TINY)
@@ -201,6 +205,57 @@ def test_wrong_input_is_one_line_before_anything_starts(tmp_path, monkeypatch, c
     assert code == 2
     assert re.search(said, error), error
     assert not list(tmp_path.iterdir())
+
+
+def test_as_many_trials_are_under_way_as_the_runner_has_room_for(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(command, "MEASURED", 0.01)
+    runner = FormulaRunner(lambda settings, share: share * settings["gamma"], slots=24)
+    monkeypatch.setattr(command, "_runner_of", lambda *options: lambda: runner)
+    result = sweep("walk", env="CartPole-v1", vary={"gamma": [i / 100 for i in range(20)]}, seeds="0-2", prune=True,
+                   root=tmp_path, store="none")
+    plan = json.loads((tmp_path / "sweeps/walk/plan.json").read_text())
+    assert (plan["at_once"], plan["judges"]) == (8, 3) and result.finished
+    assert ", 24 at a time, at the" in capsys.readouterr().err
+
+
+def test_a_finished_sweep_needs_no_environment_and_no_optuna(tmp_path, monkeypatch):
+    monkeypatch.setattr(command, "MEASURED", 0.01)
+    monkeypatch.setattr(command, "_runner_of", lambda *options: lambda: FormulaRunner(lambda settings, share: share))
+    monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / "own_env_of_sweep.py").write_text("import gymnasium\ndef make():\n"
+                                                  "    return gymnasium.make('CartPole-v1')\n")
+    places = {"root": tmp_path / "runs", "store": "none"}
+    begun = {"env": "own_env_of_sweep:make", "settings": {"num_envs": 4, "total_steps": 500}}
+    done = sweep("own", **begun, **places)
+    for run in done.trials[0].runs:
+        (tmp_path / "runs" / run).mkdir()
+    assert sweep("own", **places).to_json() == sweep("own", env=begun["env"], total_steps=500, **places).to_json()
+    assert done.best_command == (f"python -m colab_rl train NAME --from own --env own_env_of_sweep:make --root "
+                                 f"{tmp_path / 'runs'} --store none begins a run with its settings")
+    with pytest.raises(UsageError, match=r"a function: give it with --env own_env_of_sweep:make, or from Python with"):
+        sweep("own", seeds="0-1", **places)
+
+    plan = Plan(sweep="find", env_id="CartPole-v1", env_is_function=False, algorithms=("ppo",), trials=1, seeds=(0,),
+                space={"gamma": [0.9, 0.99]})
+    folder = SweepFolder(Places(**places), "find")
+    folder.begin_journal([{"trial": 0, "settings": {"gamma": 0.9}},
+                          RunRecord(run="find-t000-s0", state="finished", score=1.0).to_line()])
+    folder.write_plan(plan)
+    monkeypatch.setitem(sys.modules, "optuna", None)
+    with pytest.raises(UsageError, match="needs the package optuna"):
+        sweep("find", **places)
+    (tmp_path / "runs" / "find-t000-s0").mkdir()
+    assert sweep("find", **places).finished
+
+
+def test_a_sweep_without_a_finished_trial_has_no_best_settings(tmp_path):
+    folder = SweepFolder(Places(tmp_path, "none"), "find")
+    folder.begin_journal([])
+    folder.write_plan(Plan(sweep="find", env_id="CartPole-v1", env_is_function=False, algorithms=("ppo",), trials=1,
+                           seeds=(0,)))
+    with pytest.raises(UsageError, match=rf"no trial of sweep find has finished; nothing was started; train it first: "
+                                         rf"python -m colab_rl sweep find --root {tmp_path} --store none"):
+        train("new", origin="find", root=tmp_path, store="none")
 
 
 def test_names_that_are_taken_are_refused(tmp_path):

@@ -56,10 +56,11 @@ Event = Progress | Ended
 class Runner(ABC):
     """Trains runs. A run that it was given ends with exactly one `Ended`.
 
-    slots: how many runs it trains at a time. words: where, for people.
+    slots: how many runs it trains at a time. cores: of the machines that it trains on. words: where, for people.
     """
 
     slots: int
+    cores: int
     words: str
 
     @abstractmethod

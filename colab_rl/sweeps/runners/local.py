@@ -16,7 +16,8 @@ class LocalRunner(Runner):
     """As many runs at a time as cores, or as `workers` says. logs: the folder of what each prints."""
 
     def __init__(self, workers: int | None, logs: Path):
-        self.slots = workers or cores()
+        self.cores = cores()
+        self.slots = workers or self.cores
         self.words = f"{self.slots} at a time on this machine"
         self._logs = logs
         self._here: dict[int, RunProcess] = {}  # by slot

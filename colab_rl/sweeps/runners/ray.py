@@ -94,7 +94,9 @@ class RayRunner(Runner):
         except (ConnectionError, RuntimeError, ValueError, TimeoutError) as error:
             raise _no_cluster(address, " ".join(str(error).split())[:200]) from None
         self._nodes = [node for node in self._ray.nodes() if node["Alive"]]
-        self.slots = workers or max(1, int(self._ray.cluster_resources().get("CPU", 1)))
+        there = max(1, int(self._ray.cluster_resources().get("CPU", 1)))
+        self.cores = cores() if self._began_here and not address else there
+        self.slots = workers or there
         self.words = f"{self.slots} at a time on Ray, {len(self._nodes)} node{'s' if len(self._nodes) > 1 else ''}"
         self._logs = logs
         here = self._ray.get_runtime_context().get_node_id()
