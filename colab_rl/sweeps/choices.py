@@ -46,8 +46,10 @@ def parse_seeds(said: str | int | Sequence[int]) -> tuple[int, ...]:
             if last - first >= MOST_SEEDS:
                 raise UsageError(f"{last - first + 1:,} seeds are too many: give {MOST_SEEDS:,} at most")
             found += range(first, last + 1)
+    elif isinstance(said, Sequence):
+        found += said  # type: ignore[arg-type]  # mypy takes it for text too
     else:
-        found += said if isinstance(said, Sequence) else [said]
+        found.append(said)
     for seed in found:
         if isinstance(seed, bool) or not isinstance(seed, numbers.Integral) or not 0 <= seed < 2**31:
             raise UsageError(f"a seed is a whole number between 0 and {2**31 - 1}, not {seed}")
