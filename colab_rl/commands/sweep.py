@@ -44,7 +44,7 @@ from colab_rl.training.stopping import StopRequest
 from colab_rl.user_code import import_path
 from colab_rl.views.values import duration
 
-MANY = 10_000         # runs that are not begun without being asked twice
+MANY = 10_000         # runs: more are begun only if that is said
 TRIALS = 20          # of a search
 MOST_WORKERS = 1024
 MEASURED = 1.0       # seconds in which the speed of a run is measured
@@ -66,7 +66,7 @@ def sweep(sweep: str, *, env: EnvironmentSource | None = None, env_kwargs: Mappi
     vary: a grid, `{"learning_rate": [3e-4, 1e-3]}`. search: what a Bayesian search may choose,
         `{"learning_rate": (1e-4, 3e-3, "log"), "num_steps": [128, 256]}`. trials: how many it tries (default 20).
     prune: stops trials that fall behind the median of those before. workers: runs at a time (default: cores).
-    on: `local`, `ray` or `ray:ADDRESS`. yes: begins more than 10,000 runs without asking.
+    on: `local`, `ray` or `ray:ADDRESS`. yes: begins a sweep of more than 10,000 runs.
     watcher: shows the progress, in place of the lines on standard error.
 
     On a sweep that exists, more seeds or trials extend it. What contradicts it raises UsageError and changes nothing.

@@ -8,11 +8,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from colab_rl.errors import StorageError, UsageError
-from colab_rl.runs.identity import SWEEPS
+from colab_rl.runs.identity import PLAN_JSON, SWEEPS
 from colab_rl.runs.places import Places
 from colab_rl.storage import NotFound
 
-PLAN_JSON, BEST_JSON = "plan.json", "best.json"  # of each sweep
+BEST_JSON = "best.json"  # of each sweep
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -25,8 +25,8 @@ from typing import Any
 
 from colab_rl.errors import ColabRLError, StorageError
 from colab_rl.progress import say
-from colab_rl.runs.best_settings import BEST_JSON, PLAN_JSON
-from colab_rl.runs.identity import SWEEPS
+from colab_rl.runs.best_settings import BEST_JSON
+from colab_rl.runs.identity import PLAN_JSON, SWEEPS
 from colab_rl.runs.places import Places
 from colab_rl.storage import FolderStorage, NotFound, Storage
 from colab_rl.sweeps.plan import DamagedPlan, Plan
