@@ -5,51 +5,51 @@
 
 PROVEN: dict[str, dict[str, str]] = {
     "ppo envpool": {
-        "code": "e2c33b2587a0287b",
+        "code": "b9aacb169090e221",
         "code of algorithms": "24df825279dead81",
         "code of algorithms/ppo": "5fc423b7d759135a",
         "code of environments": "60dd3ba56740c0d7",
         "code of environments/known": "db0b3b45bdf60c99",
-        "code of evaluation": "c59ae8bece2fb154",
+        "code of evaluation": "79e250bad492ead4",
         "code of fingerprint": "dc68f4bdf8a6440b",
         "code of networks": "9b79bcddcbd51f79",
-        "code of settings": "e66a40334388c2e8",
+        "code of settings": "6c4aa74ac7af55f1",
         "code of training": "82753be2c84f8454"
     },
     "ppo gymnasium": {
-        "code": "e2c33b2587a0287b",
+        "code": "b9aacb169090e221",
         "code of algorithms": "24df825279dead81",
         "code of algorithms/ppo": "5fc423b7d759135a",
         "code of environments": "60dd3ba56740c0d7",
         "code of environments/known": "db0b3b45bdf60c99",
-        "code of evaluation": "c59ae8bece2fb154",
+        "code of evaluation": "79e250bad492ead4",
         "code of fingerprint": "dc68f4bdf8a6440b",
         "code of networks": "9b79bcddcbd51f79",
-        "code of settings": "e66a40334388c2e8",
+        "code of settings": "6c4aa74ac7af55f1",
         "code of training": "82753be2c84f8454"
     },
     "sac envpool": {
-        "code": "2f62876fefc1c2d7",
+        "code": "72114f099d4cfbc2",
         "code of algorithms": "1f56f906fc9c4100",
         "code of algorithms/sac": "19ceae8821e3eaf6",
         "code of environments": "60dd3ba56740c0d7",
         "code of environments/known": "db0b3b45bdf60c99",
-        "code of evaluation": "c59ae8bece2fb154",
+        "code of evaluation": "79e250bad492ead4",
         "code of fingerprint": "dc68f4bdf8a6440b",
         "code of networks": "fb8e3532dfd84e98",
-        "code of settings": "e66a40334388c2e8",
+        "code of settings": "6c4aa74ac7af55f1",
         "code of training": "82753be2c84f8454"
     },
     "sac gymnasium": {
-        "code": "2f62876fefc1c2d7",
+        "code": "72114f099d4cfbc2",
         "code of algorithms": "1f56f906fc9c4100",
         "code of algorithms/sac": "19ceae8821e3eaf6",
         "code of environments": "60dd3ba56740c0d7",
         "code of environments/known": "db0b3b45bdf60c99",
-        "code of evaluation": "c59ae8bece2fb154",
+        "code of evaluation": "79e250bad492ead4",
         "code of fingerprint": "dc68f4bdf8a6440b",
         "code of networks": "fb8e3532dfd84e98",
-        "code of settings": "e66a40334388c2e8",
+        "code of settings": "6c4aa74ac7af55f1",
         "code of training": "82753be2c84f8454"
     }
 }
