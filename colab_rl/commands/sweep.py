@@ -44,7 +44,7 @@ from colab_rl.training.stopping import StopRequest
 from colab_rl.user_code import import_path
 from colab_rl.views.values import duration
 
-MANY = 10_000         # runs: more are begun only if that is said
+MANY = 10_000         # runs: a sweep of more begins only with `yes`
 TRIALS = 20          # of a search
 MOST_WORKERS = 1024
 MEASURED = 1.0       # seconds in which the speed of a run is measured
