@@ -187,7 +187,7 @@ def test_doctor_says_one_fix_a_line_and_fails_where_something_is_bad(monkeypatch
 
 
 def test_doctor_says_that_a_file_is_no_folder_of_runs(capsys, tmp_path):
-    (path := tmp_path / "afile").write_text("no folder")
+    (path := tmp_path / "taken").write_text("no folder")
     for root in (path, path / "runs"):
         assert main(["doctor", "--store", "none", "--root", str(root)]) == 1
         assert f"BAD   {path} is a file, and runs need a folder; choose another" in capsys.readouterr().out
