@@ -116,10 +116,10 @@ def test_a_click_opens_the_dashboards_of_the_trials_runs_and_another_click_those
 def test_an_unfinished_sweep_and_one_without_runs_can_be_looked_at(tmp_path):
     plan, _ = write_sweep(tmp_path / "one", left_out=[f"walk-t005-s{seed}" for seed in range(3)])
     page = report("walk", root=tmp_path / "one", store="none", out=tmp_path / "one.html").read_text()
-    assert "5 finished, 1 waiting" in page
+    assert "5 finished, 1 open" in page
     SweepFolder(Places(tmp_path / "none", "none"), "walk").write_plan(plan)
     page = report("walk", root=tmp_path / "none", store="none", out=tmp_path / "none.html").read_text()
-    assert "No run has been evaluated yet." in page and "6 waiting" in page
+    assert "No run has been evaluated yet." in page and "6 open" in page
 
 
 def test_half_of_all_runs_is_the_middle_and_those_that_never_got_there_count():

@@ -22,7 +22,7 @@ from colab_rl.views.dashboards.named import Episodes, episodes_of
 from colab_rl.views.dashboards.plots import DASHES, Line, Plot, XAxis, stacked, suffix, title_of
 from colab_rl.views.dashboards.style import BUTTONS, CURRENT_VALUE, SLIDER, checkpoint_slider, empty, rounded
 from colab_rl.views.palette import BLUE, COLORS, CYAN, GREEN, GREY, PURPLE, RED, YELLOW, colors_of, limb
-from colab_rl.views.values import value_range, words_of
+from colab_rl.views.values import text_of, value_range, words_of
 
 LONGEST_FRAME = 60_000  # ms, while an animation plays
 MOST_FRAMES = 300     # of an animation; a longer episode is shown in larger strides
@@ -165,7 +165,7 @@ class _Animation:
         figure.update_layout(updatemenus=[{**BUTTONS, "y": above(96 + sliders), "showactive": False,
                                            "buttons": [*buttons, _control("❚❚", [None])]}])
         time = {**SLIDER, "y": above(58 + sliders), "name": "time",
-                "steps": [_control(f"{t * self.step:.2f}" if self.timed else f"{t:,}", [str(t)]) | {"value": str(t)}
+                "steps": [_control(text_of(t * self.step, 2) if self.timed else f"{t:,}", [str(t)]) | {"value": str(t)}
                           for t in self.times],
                 "currentvalue": {**CURRENT_VALUE, "prefix": "time ", "suffix": " s" if self.timed else ""}}
         checkpoints = checkpoint_slider({label: [{"visible": self._visible(figure, label)}, self._titles(label)]
