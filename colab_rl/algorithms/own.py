@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterator, Mapping
+from numbers import Integral
 from typing import Any
 
 import torch
@@ -20,6 +21,8 @@ from colab_rl.errors import ColabRLError, OwnCodeFault
 from colab_rl.networks.registry import own_network
 from colab_rl.settings import Config
 from colab_rl.user_code import is_theirs, place_of, theirs
+
+TRAINERS_COLUMNS = ("iteration", "step", "seconds")  # of the table of metrics
 
 
 def own_parts(algorithm: str, network: str) -> dict[str, Any]:
@@ -96,6 +99,22 @@ def loading(algorithm: Algorithm, name: str, network: str, saved: Callable[[], M
             raise
         raise ColabRLError(f"{what} is whole but cannot be loaded by this version of colab_rl; nothing was changed"
                            ) from error
+
+
+def check_returned(steps: Any, metrics: Any) -> None:
+    """Raises TypeError or ValueError for what an algorithm's `collect` or `update` must not return."""
+    if not isinstance(steps, Integral) or not isinstance(metrics, Mapping):
+        raise TypeError(f"collect returned {type(steps).__name__} and update {type(metrics).__name__}, and a "
+                        "number of steps and a dict of metrics are needed")
+    for name, value in metrics.items():
+        if name in TRAINERS_COLUMNS:
+            raise ValueError(f"update returned a metric called {name!r}, which is a column of colab_rl's own: give it "
+                             "another name")
+        try:
+            float(value)
+        except (TypeError, ValueError):
+            raise TypeError(f"update returned {type(value).__name__} as the metric {name!r}, and a number is needed"
+                            ) from None
 
 
 def state_difference(now: Mapping[str, Any], then: Mapping[str, Any], within: str = "") -> str:

@@ -36,8 +36,8 @@ def candidates(manifests: Iterable[Manifest]) -> list[Manifest]:
 
 def may_be_candidate(criterion: float, manifests: Iterable[Manifest]) -> bool:
     """Whether a checkpoint with that criterion, newer than these, would be one of the `candidates`."""
-    best_ones = candidates(manifests)
-    return len(best_ones) < CANDIDATES or criterion >= (best_ones[-1].criterion or 0.0)
+    criteria = [one.criterion for one in candidates(manifests) if one.criterion is not None]
+    return len(criteria) < CANDIDATES or criterion >= min(criteria)
 
 
 def milestones(manifests: list[Manifest]) -> list[Manifest]:

@@ -11,12 +11,12 @@ import dataclasses
 import datetime
 import math
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from functools import partial
-from numbers import Integral
 from typing import Any, NamedTuple
 
 from colab_rl.algorithms import Algorithm
+from colab_rl.algorithms.own import check_returned
 from colab_rl.checkpoints import FileRecord, Manifest, Replicator, Tier
 from colab_rl.checkpoints.layout import CHECKPOINTS, METRICS, TELEMETRY, numbered_name
 from colab_rl.checkpoints.pace import StorePace
@@ -36,7 +36,6 @@ from colab_rl.training.target import Target
 from colab_rl.training.tensorboard import TensorBoardView
 
 RECORDED_EPISODES = 2        # of an evaluation, its first ones
-OWN_COLUMNS = ("iteration", "step", "seconds")
 
 
 class Recorder(NamedTuple):
@@ -258,7 +257,7 @@ class Trainer:
         collected = time.perf_counter()
         metrics = self.algorithm.update(self.step / self.total_steps)
         updated = time.perf_counter()
-        _check_returned(steps, metrics)
+        check_returned(steps, metrics)
         self.iteration += 1
         self.step += steps
         row: Row = {"iteration": self.iteration, "step": self.step, **self.algorithm.episodes.metrics(), **metrics}
@@ -362,19 +361,3 @@ class Trainer:
             trouble = replicator.error or replicator.witness_error
             where += f" ({trouble})" if trouble else ""
         return f"checkpoint {self.manifest.generation}: {where}"
-
-
-def _check_returned(steps: Any, metrics: Any) -> None:
-    """Raises TypeError or ValueError for what an algorithm's `collect` or `update` must not return."""
-    if not isinstance(steps, Integral) or not isinstance(metrics, Mapping):
-        raise TypeError(f"collect returned {type(steps).__name__} and update {type(metrics).__name__}, and a "
-                        "number of steps and a dict of metrics are needed")
-    for name, value in metrics.items():
-        if name in OWN_COLUMNS:
-            raise ValueError(f"update returned a metric called {name!r}, which is a column of colab_rl's own: give it "
-                             "another name")
-        try:
-            float(value)
-        except (TypeError, ValueError):
-            raise TypeError(f"update returned {type(value).__name__} as the metric {name!r}, and a number is needed"
-                            ) from None

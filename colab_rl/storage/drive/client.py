@@ -39,7 +39,7 @@ FIRST_PAUSE, LONGEST_PAUSE = 0.5, 16.0  # seconds between tries
 DEADLINE = 60.0                         # seconds after which no further try begins
 SILENCE = 30.0                          # seconds without a byte that end a call
 CALL_LIMIT, SLOWEST = 60.0, 50_000.0    # seconds of any call, and bytes a second that a file has in addition
-UPLOAD_SESSIONS = 4                            # uploads begun anew if Drive forgets them
+UPLOAD_SESSIONS = 4                     # uploads begun anew if Drive forgets them
 IDS_AT_ONCE = 100
 FIELDS = ("id,title,mimeType,fileSize,md5Checksum,createdDate,labels/trashed,parents/id,"
           "shortcutDetails(targetId,targetMimeType)")

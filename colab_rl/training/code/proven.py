@@ -5,7 +5,7 @@
 
 PROVEN: dict[str, dict[str, str]] = {
     "ppo envpool": {
-        "code": "b9aacb169090e221",
+        "code": "23145c113a496f96",
         "code of algorithms": "24df825279dead81",
         "code of algorithms/ppo": "5fc423b7d759135a",
         "code of environments": "60dd3ba56740c0d7",
@@ -14,10 +14,10 @@ PROVEN: dict[str, dict[str, str]] = {
         "code of fingerprint": "dc68f4bdf8a6440b",
         "code of networks": "9b79bcddcbd51f79",
         "code of settings": "6c4aa74ac7af55f1",
-        "code of training": "82753be2c84f8454"
+        "code of training": "4af35da4de0cf632"
     },
     "ppo gymnasium": {
-        "code": "b9aacb169090e221",
+        "code": "23145c113a496f96",
         "code of algorithms": "24df825279dead81",
         "code of algorithms/ppo": "5fc423b7d759135a",
         "code of environments": "60dd3ba56740c0d7",
@@ -26,10 +26,10 @@ PROVEN: dict[str, dict[str, str]] = {
         "code of fingerprint": "dc68f4bdf8a6440b",
         "code of networks": "9b79bcddcbd51f79",
         "code of settings": "6c4aa74ac7af55f1",
-        "code of training": "82753be2c84f8454"
+        "code of training": "4af35da4de0cf632"
     },
     "sac envpool": {
-        "code": "72114f099d4cfbc2",
+        "code": "f5a3c22183116c7b",
         "code of algorithms": "1f56f906fc9c4100",
         "code of algorithms/sac": "19ceae8821e3eaf6",
         "code of environments": "60dd3ba56740c0d7",
@@ -38,10 +38,10 @@ PROVEN: dict[str, dict[str, str]] = {
         "code of fingerprint": "dc68f4bdf8a6440b",
         "code of networks": "fb8e3532dfd84e98",
         "code of settings": "6c4aa74ac7af55f1",
-        "code of training": "82753be2c84f8454"
+        "code of training": "4af35da4de0cf632"
     },
     "sac gymnasium": {
-        "code": "72114f099d4cfbc2",
+        "code": "f5a3c22183116c7b",
         "code of algorithms": "1f56f906fc9c4100",
         "code of algorithms/sac": "19ceae8821e3eaf6",
         "code of environments": "60dd3ba56740c0d7",
@@ -50,6 +50,6 @@ PROVEN: dict[str, dict[str, str]] = {
         "code of fingerprint": "dc68f4bdf8a6440b",
         "code of networks": "fb8e3532dfd84e98",
         "code of settings": "6c4aa74ac7af55f1",
-        "code of training": "82753be2c84f8454"
+        "code of training": "4af35da4de0cf632"
     }
 }
