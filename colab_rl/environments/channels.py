@@ -52,6 +52,8 @@ class Shown:
     plots: what the gait dashboard draws, `{title: {words: channel}}`, or `{title: channel}`.
     portraits: the phase portraits, `{title: {words: (x channel, y channel)}}`, or `{title: (x channel, y channel)}`.
     If one of them is empty, the views choose by names and units.
+    picture_height: metres from the lower edge of a rendered picture, if that is always y = 0 of the `Drawing`, to the
+        upper edge. A video then lays its panels over the parts of the picture where no body ever is. 0 if unknown.
     Raises TypeError, ValueError or AttributeError for what is not of these forms.
     """
 
@@ -59,6 +61,7 @@ class Shown:
     traces: Sequence[str | Sequence[str]] = ()
     plots: Mapping[str, Any] = field(default_factory=dict)
     portraits: Mapping[str, Any] = field(default_factory=dict)
+    picture_height: float = 0.0
 
     def __post_init__(self) -> None:
         def by_words(curves: Any) -> dict[str, Any]:
@@ -71,6 +74,7 @@ class Shown:
                        for title, lines in self.plots.items()},
             "portraits": {str(title): {str(words): (str(x), str(y)) for words, (x, y) in by_words(curves).items()}
                           for title, curves in self.portraits.items()},
+            "picture_height": float(self.picture_height),
         }.items():
             object.__setattr__(self, name, value)
 
@@ -93,8 +97,9 @@ class Channels(Shown):
     reward_parts: a function of an Episode's series that gives (T,) series by name. They sum to the reward.
     mishap: what an episode that went wrong is called, in the plural, such as `falls`: one that ended of itself with a
         last reward of at most `mishap_reward`. Empty if there is no telling.
-    choices, traces, plots, portraits: what views show, such as `choices=("left", "right")`, `traces=["rope_angle"]`,
-        `plots={"Rope": {"angle": "rope_angle"}}`, `portraits={"Rope": ("rope_angle", "rope_speed")}`; see Shown.
+    choices, traces, plots, portraits, picture_height: what views show, such as `choices=("left", "right")`,
+        `traces=["rope_angle"]`, `plots={"Rope": {"angle": "rope_angle"}}`,
+        `portraits={"Rope": ("rope_angle", "rope_speed")}`; see Shown.
 
     Raises UsageError for a channel with a name that recordings use themselves, for two actions of one name, and for a
     shown name that is no channel.

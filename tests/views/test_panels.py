@@ -11,6 +11,7 @@ from PIL import Image
 
 from colab_rl import Channels, UsageError
 from colab_rl.environments import describe
+from colab_rl.evaluation.episode import from_npz, to_npz
 from colab_rl.evaluation.replay import record_episode, replay
 from colab_rl.views.values import text_of
 from colab_rl.views.video import choices, panels
@@ -250,6 +251,15 @@ def test_a_subject_that_comes_under_a_strip_makes_the_picture_give_way(walk):
     assert usual.size == (600, 400)
     assert raised.size[1] > 400 and raised._seen.start < usual._seen.start
     assert Overlay(scene_of(episode, spaces), (600, 400), free_share([episode]), (), 600, 1.0).size == (600, 400)
+
+
+@pytest.mark.parametrize("height, free", [(0, (0, 0)), (10, (0.58, 0.18))])
+def test_an_environment_of_your_own_says_how_high_its_picture_is(walk, height, free):
+    episode = dataclasses.replace(walk[2], outlines={"load": np.array([(0.0, -1), (0, 1)])},
+                                  poses=np.tile(np.float32([5, 3, 0]), (walk[2].length + 1, 1, 1)),
+                                  shown=Channels({"load": "m"}, picture_height=height).shown)
+    episode, = from_npz(to_npz([episode]))
+    assert free_share([episode]) == pytest.approx(free)
 
 
 @pytest.mark.parametrize("env_id", ["BipedalWalker-v3", "LunarLander-v3"])

@@ -12,6 +12,7 @@ from colab_rl.environments.known import box2d
 
 # As gymnasium.envs.box2d.bipedal_walker has them, which cannot be imported without Box2D.
 FPS, SCALE = 50, 30.0  # steps a second; pixels a metre
+PICTURE_HEIGHT = 400 / SCALE
 MOTORS_TORQUE = 80     # N m
 LIDAR_RANGE = 160 / SCALE
 LEG_W, LEG_H = 8 / SCALE, 34 / SCALE
@@ -86,4 +87,5 @@ CHANNELS = Channels(
     portraits={"Hip: speed over angle": _legs("hip_{}_angle", "hip_{}_speed"),
                "Knee: speed over angle": _legs("knee_{}_angle", "knee_{}_speed"),
                "Knee over hip": _legs("hip_{}_angle", "knee_{}_angle"),
-               "Hull: speed over angle": {"hull": ("hull_angle", "hull_angular_velocity")}})
+               "Hull: speed over angle": {"hull": ("hull_angle", "hull_angular_velocity")}},
+    picture_height=PICTURE_HEIGHT)

@@ -29,8 +29,6 @@ MARGIN = 0.02      # of the picture's height between the subject and a strip
 LEAST_SEEN = 0.5   # of the picture's height
 LEAST_SCALE = 3 / 4  # below it letters, which have their least size, would stand over each other
 LEAST_SHAPE = 3 / 2  # width over height: a picture that is higher is fitted by its height
-# Metres from the lower to the upper edge of a picture whose lower edge is y = 0, by the environment's name.
-METRES_HIGH = {"BipedalWalker": 400 / 30, "BipedalWalkerHardcore": 400 / 30}
 
 
 def parse_panels(overlay: str) -> tuple[str, ...]:
@@ -47,8 +45,8 @@ def parse_panels(overlay: str) -> tuple[str, ...]:
 @np.errstate(all="ignore")
 def free_share(episodes: Sequence[Episode]) -> tuple[float, float]:
     """The shares of the picture's height, from above and from below, where the subject never is; 0 if unknown."""
-    high = METRES_HIGH.get(episodes[0].environment.rpartition(":")[2].partition("-v")[0])
-    if high is None or not all(episode.outlines for episode in episodes):
+    high = episodes[0].shown.picture_height
+    if not high or not all(episode.outlines for episode in episodes):
         return 0.0, 0.0
     tops, bottoms = [], []
     for episode in episodes:
