@@ -241,10 +241,11 @@ class _Session:
             algorithm = make_algorithm(identity.algorithm, config, self.spaces, torch.device(device), kept)
             pool = Pool(self.environment, self.spaces) if self.backend == "envpool" else None
             sought = config.target_score
+            target = Target(sought, config.eval_every, total_steps, evaluator, pool) if sought is not None else None
             trainer = Trainer(identity.name, config, total_steps, algorithm, envs, evaluator,
                               Recorder(identity.run_id, self.local, replicator, tensorboard, here, self.watcher),
                               Scorer(identity.env_id, config.best_by, config.score_episodes, evaluator, self._policy,
-                                     pool), Target(sought, evaluator, pool) if sought is not None else None)
+                                     pool), target)
             start = self._start(checkpoint)
             remembers = [] if checkpoint else envs.check_repeats()
             if start:

@@ -35,32 +35,37 @@ FIRST_SEED, SEEDS_OF_A_LOOK = 10_000_000, 1_000  # apart from those of all other
 
 
 class Target:
-    """A target score, and what it takes to know that it is reached.
+    """A target score: when a look at it is due, and what a look is.
 
+    eval_every: iterations between evaluations. Near the target, looks come four times as often.
+    total_steps: of the run. There is a look at its end too.
     pool: plays episodes in EnvPool if that steps training, else None.
     """
 
-    def __init__(self, score: float, evaluator: Evaluator, pool: Pool | None):
+    def __init__(self, score: float, eval_every: int, total_steps: int, evaluator: Evaluator, pool: Pool | None):
         self.score = score
+        self._eval_every = eval_every
+        self._every = max(1, eval_every // 4)
+        self._total_steps = total_steps
         self._evaluator = evaluator
         self._pool = pool
-
-    def is_near(self, result: float) -> bool:
-        """Whether a return or a score is so near that looks come more often."""
-        return result >= self.score - NEAR * abs(self.score)
 
     @property
     def follows_evaluations(self) -> bool:
         """Whether a look costs so much that an evaluation comes first."""
         return self._pool is None
 
-    def is_reached(self, algorithm: Algorithm, look: int, looks: int) -> bool:
-        """Whether fresh episodes say so.
+    def is_due(self, iteration: int, step: int, nearest: float) -> bool:
+        """Whether a look is, if `nearest` is the highest return or score that was just seen."""
+        if iteration % self._every and step < self._total_steps:
+            return False
+        return nearest >= self.score - NEAR * abs(self.score)
 
-        look: a number that no other look of the run has. looks: how many there can be in it.
-        """
+    def is_reached(self, algorithm: Algorithm, iteration: int, step: int) -> bool:
+        """The look after an iteration: whether fresh episodes say so."""
+        level = ERROR / (2 * self._most_looks(iteration, step))
         act = algorithm.acting()
-        first, level, pool = FIRST_SEED + SEEDS_OF_A_LOOK * look, ERROR / (2 * looks), self._pool
+        first, pool = FIRST_SEED + SEEDS_OF_A_LOOK * iteration, self._pool
 
         def on_gymnasium(episodes: int, done: int) -> np.ndarray:
             return self._evaluator.evaluate(act, episodes, first + done, memory=algorithm.memory).returns
@@ -69,6 +74,14 @@ class Target:
             return self._holds(on_gymnasium, GROUPS, level)
         return self._holds(lambda episodes, done: pool.play(algorithm, episodes, first + done), POOL_GROUPS, level) \
             and bool(on_gymnasium(AGREEING, 0).mean() >= self.score)
+
+    def _most_looks(self, iteration: int, step: int) -> int:
+        """How many there can be in a run whose later iterations are as long."""
+        iterations = self._total_steps / step * iteration
+        looks = math.ceil(iterations / self._every)
+        if self.follows_evaluations and self._eval_every % self._every:
+            looks += math.ceil(iterations / self._eval_every)  # those that fall between
+        return looks
 
     def _holds(self, play: Callable[[int, int], np.ndarray], groups: tuple[int, ...], level: float) -> bool:
         returns = np.zeros(0)

@@ -291,12 +291,12 @@ class Trainer:
 
         An evaluation is due every `eval_every` iterations, at the end, and before each look that follows one.
         """
-        target = self.target
+        config, target = self.config, self.target
+        due = target is not None and target.is_due(self.iteration, self.step, self._nearest)
         follows = target is not None and target.follows_evaluations
-        near = target is not None and self._is_near(target)
-        if target and near and not follows:
+        if target and due and not follows:
             self._look(target)
-        if not (self.finished or self.iteration % self.config.eval_every == 0 or (near and follows)):
+        if not (self.finished or self.iteration % config.eval_every == 0 or (due and follows)):
             return None
         lent = self.envs.snapshot() if self.evaluator.lent is self.envs else None
         result = self._evaluate()
@@ -307,25 +307,14 @@ class Trainer:
         self._evaluated = self.iteration, result
         return result
 
-    def _is_near(self, target: Target) -> bool:
-        """Whether the target score is so near that a look at it is due: four times as often as evaluations, and at the
-        end.
-
-        Near by the score before, or by training's return: its noisy actions fall where the score's do not.
-        """
-        if self.iteration % self._between_looks and self.step < self.total_steps:
-            return False
-        nearest = max(self.algorithm.episodes.metrics().get("episode/return", -math.inf),
-                      -math.inf if self.score is None else self.score)
-        return target.is_near(nearest)
+    @property
+    def _nearest(self) -> float:
+        """The score before, or training's return if that is higher: its noisy actions fall where the score's do not."""
+        return max(self.algorithm.episodes.metrics().get("episode/return", -math.inf),
+                   -math.inf if self.score is None else self.score)
 
     def _look(self, target: Target) -> None:
-        """Finds out whether the target score is reached."""
-        iterations = self.total_steps / self.step * self.iteration
-        looks = math.ceil(iterations / self._between_looks)
-        if target.follows_evaluations and self.config.eval_every % self._between_looks:
-            looks += math.ceil(iterations / self.config.eval_every)  # those that fall between
-        self.target_reached = target.is_reached(self.algorithm.on_cpu(), self.iteration, looks)
+        self.target_reached = target.is_reached(self.algorithm.on_cpu(), self.iteration, self.step)
 
     def _evaluate(self) -> EvaluationResult:
         judged, episodes = self.algorithm.on_cpu(), self.config.eval_episodes
@@ -338,11 +327,6 @@ class Trainer:
             result = evaluate(episodes, EVALUATION_SEED)  # if it fails again, recording does not
             self._record_no_more(error)
             return result
-
-    @property
-    def _between_looks(self) -> int:
-        """Iterations between looks near a target score."""
-        return max(1, self.config.eval_every // 4)
 
     def _record_no_more(self, error: Exception) -> None:
         """Training continues without telemetry, which only shows it."""

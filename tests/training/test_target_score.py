@@ -90,8 +90,8 @@ def test_every_look_that_there_can_be_counts(tmp_path, monkeypatch):
     """A look follows each evaluation: every second iteration, and every ninth, which is odd."""
     counted: list[int] = []
 
-    def says_no(self, algorithm, look, looks):
-        counted.append(looks)
+    def says_no(self, algorithm, iteration, step):
+        counted.append(self._most_looks(iteration, step))
         return False
 
     monkeypatch.setattr(target.Target, "is_reached", says_no)
@@ -145,7 +145,7 @@ def test_the_lower_bound_is_students(level, count, t):
 def test_a_policy_below_its_target_seldom_passes_many_looks():
     """By chance 16 looks at a policy whose mean is the target let it pass in some 5 of 100 runs."""
     generator = np.random.default_rng(5)
-    sought = target.Target(0.0, None, None)  # type: ignore[arg-type]
+    sought = target.Target(0.0, 4, 64, None, None)  # type: ignore[arg-type]
     level = target.ERROR / 32
     passed = sum(any(sought._holds(lambda episodes, done: generator.normal(0, 1, episodes), target.GROUPS, level)
                      for _ in range(16)) for _ in range(200))
