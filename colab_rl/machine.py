@@ -95,6 +95,8 @@ def plain_torch(threads: int, device: str = "cpu") -> Iterator[None]:
          lambda modes: torch.use_deterministic_algorithms(modes[0], warn_only=modes[1]), (gpu, gpu)),
         (lambda: not torch.tensor(1e-40).mul(0.5).item(), torch.set_flush_denormal, False)]
     with contextlib.ExitStack() as stack:
+        if gpu:
+            stack.enter_context(torch.backends.cudnn.flags(enabled=True, deterministic=True, allow_tf32=False))
         stack.enter_context(torch.inference_mode(False))
         stack.enter_context(torch.enable_grad())
         for kind in ("cpu", "cuda"):

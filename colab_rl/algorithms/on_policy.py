@@ -161,11 +161,13 @@ class OnPolicyAlgorithm(ActorCritic):
     @torch.inference_mode()
     def values(self, obs: np.ndarray) -> np.ndarray:
         """See Algorithm. The network's unit is the deviation of the discounted return."""
-        rows: Any = torch.from_numpy(self.observation_normalizer(obs)).to(self.device)
+        rows = torch.from_numpy(self.observation_normalizer(obs)).to(self.device)
         if size := state_size_of(self.value):
-            rows = Sequences(rows.unsqueeze(1), torch.ones(len(rows), 1, dtype=torch.bool, device=self.device),
-                             torch.zeros(1, size, device=self.device))
-        return self.value(rows).numpy(force=True) * self.reward_normalizer.unit
+            parts: Any = [Sequences(rows.unsqueeze(1), torch.ones(len(rows), 1, dtype=torch.bool, device=self.device),
+                                    torch.zeros(1, size, device=self.device))]
+        else:
+            parts = self._parts(rows)
+        return torch.cat([self.value(part) for part in parts]).numpy(force=True) * self.reward_normalizer.unit
 
     def cut_episodes(self) -> None:
         """See Algorithm. Their last values were bootstrapped, as at the end of any rollout."""

@@ -106,6 +106,8 @@ def check_returned(steps: Any, metrics: Any) -> None:
     if not isinstance(steps, Integral) or not isinstance(metrics, Mapping):
         raise TypeError(f"collect returned {type(steps).__name__} and update {type(metrics).__name__}, and a "
                         "number of steps and a dict of metrics are needed")
+    if steps < 0:
+        raise ValueError(f"collect returned {steps}, and a number of steps is not negative")
     for name, value in metrics.items():
         if name in TRAINERS_COLUMNS:
             raise ValueError(f"update returned a metric called {name!r}, which is a column of colab_rl's own: give it "

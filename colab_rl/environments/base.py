@@ -87,8 +87,8 @@ class VectorEnvironment(ABC):
     def renew(self, index: int) -> bool:
         """Called at regular checkpoints, with the iteration, before `snapshot`; whether episodes were cut off.
 
-        What can save its environments in the middle of their episodes leaves them alone. What cannot
-        begins others from here, which depend on the run's seed and `index` alone.
+        What can save its environments in the middle of their episodes leaves them alone. What cannot begins others
+        now and then, which depend on the run's seed and `index` alone.
         """
         return False
 

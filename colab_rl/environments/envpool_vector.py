@@ -2,7 +2,7 @@
 
 EnvPool can save no environment and takes seeds only when a pool is made, but a pool made with the
 same seeds and given the same actions does the same again. So a snapshot is which pool it is
-and the actions since; `renew` begins another pool at regular checkpoints, to keep those few.
+and the actions since. `renew` begins another pool now and then, to keep those few.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from colab_rl.machine import cores, installed
 from colab_rl.progress import progress_bar
 from colab_rl.requirements import ENVPOOL
 
+LIFE = 4  # time limits that a pool lasts at least: its end cuts episodes off, most of all long ones
 INSTALL = f"pip install '{ENVPOOL}'"
 OLDEST = (1, 2)  # with gymnasium's version of Box2D; policies trained on the one before fell more often there
 
@@ -39,7 +40,7 @@ class EnvPoolVectorEnvironment(VectorEnvironment):
         self.num_envs = num_envs
         self.groups = [slice(0, num_envs)]  # two pools of a half each, taking turns, were no faster
         self.name = environment_name(source)
-        self._keywords = keywords_of(source)
+        self._keywords = {"max_episode_steps": gymnasium.spec(self.name).max_episode_steps, **keywords_of(source)}
         self._seed = seed
         self._segment = 0  # which pool of the run it is
         self._taken = 0    # steps in it
@@ -71,7 +72,9 @@ class EnvPoolVectorEnvironment(VectorEnvironment):
         return StepResult(self.observations, rewards.astype(np.float64), terminated, truncated)
 
     def renew(self, index: int) -> bool:
-        """Begins other episodes everywhere, in a pool with seeds of its own."""
+        """Begins other episodes everywhere, in a pool with seeds of its own, if this one has lasted long enough."""
+        if self._taken < LIFE * (self._keywords["max_episode_steps"] or 0):
+            return False
         self._begin(index)
         return True
 
@@ -112,8 +115,7 @@ class EnvPoolVectorEnvironment(VectorEnvironment):
         with _without_warnings():
             self._pool = _envpool().make(
                 self.name, env_type="gymnasium", num_envs=self.num_envs, num_threads=min(cores(), self.num_envs),
-                seed=seeds.tolist(), **{"max_episode_steps": gymnasium.spec(self.name).max_episode_steps,
-                                        **self._keywords})
+                seed=seeds.tolist(), **self._keywords)
             self.observations = self._pool.reset()[0]
         self._segment, self._taken = segment, 0
         self.ended = np.zeros(self.num_envs, bool)

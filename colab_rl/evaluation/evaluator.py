@@ -155,6 +155,7 @@ class Evaluator:
             raise
         finally:
             envs.seeds = lenders_seeds
+            envs.recorded[:] = False
         recordings = tuple(recorded[i] for i in sorted(recorded))
         return EvaluationResult(returns, lengths, recordings, channels.mishap, mishaps)
 

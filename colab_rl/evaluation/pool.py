@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from functools import partial
-
 import numpy as np
 
-from colab_rl.algorithms.base import Act, Algorithm
+from colab_rl.algorithms.base import Algorithm
 from colab_rl.environments import EnvironmentSource
 from colab_rl.environments.envpool_vector import EnvPoolVectorEnvironment
 from colab_rl.environments.spaces import Spaces
@@ -22,7 +20,7 @@ class Pool:
 
     def play(self, algorithm: Algorithm, episodes: int, seed: int) -> np.ndarray:
         """(E,) returns of episodes in a new pool: they depend on the policy, their number and the seed alone."""
-        act: Act = partial(algorithm.act, deterministic=True)
+        act = algorithm.acting()
         memory = {"memory": np.zeros((episodes, algorithm.memory), np.float32)} if algorithm.memory else {}
         with EnvPoolVectorEnvironment(self._source, self._spaces, episodes, seed) as envs:
             envs.reset()

@@ -23,7 +23,8 @@ from colab_rl.networks.own import make_own
 from colab_rl.user_code import import_path, imported
 
 MakeOwn = Callable[[ObservationSpec, int], nn.Module]  # a Network class, or a function that makes a module
-OUR_NETWORKS = ("auto", "mlp", "cnn", "gru")
+BUILT: dict[str, Callable[..., Network]] = {"auto": Layered, "mlp": Layered, "cnn": Layered, "gru": GRU}  # on a Body
+OUR_NETWORKS = tuple(BUILT)
 _registered: dict[str, MakeOwn] = {}
 
 
@@ -89,8 +90,7 @@ def make_network(config: Any, observation: ObservationSpec, outputs: int, gain: 
                          f"{_described(observation)}; nothing was written; give --set network=auto")
     if is_mlp(name, observation) and not config.layer_norm:
         return MLP([*observation.shape, *config.hidden_sizes, outputs], config.activation, gain, generator)
-    body = Body(config, observation, generator)
-    return (GRU if name == "gru" else Layered)(body, outputs, gain, generator)
+    return BUILT[name](Body(config, observation, generator), outputs, gain, generator)
 
 
 def _described(observation: ObservationSpec) -> str:

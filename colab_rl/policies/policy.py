@@ -202,8 +202,9 @@ def load_policy(run: str | os.PathLike, *, checkpoint: str | int = "best", deter
 
     run: a run's name, or the folder: a path, or one in this folder that holds policy.json.
     checkpoint: `best`, `latest` or a generation.
-    deterministic: whether a call gives the likeliest action. These are the actions of `evaluate`, bit for bit.
-        Otherwise it draws them, in the same order each time that it is loaded.
+    deterministic: whether a call gives the likeliest action. A run's are the actions of `evaluate`, bit for bit; those
+        of a folder with an ONNX file differ by its `max_difference` at most. Otherwise it draws them, in the same order
+        each time that it is loaded.
     env: give it if version 0.1.0 of colab_rl began the run, on a function.
 
     Raises UsageError for an unknown run, checkpoint or folder. Raises ColabRLError for a damaged one.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -42,6 +43,20 @@ def locked(storage: FolderStorage) -> Iterator[None]:
                 return
         finally:
             os.close(descriptor)
+
+
+def wait_until_free(run: Path, seconds: float) -> None:
+    """Waits until no session on this machine holds the run in that folder, but no longer than so many seconds."""
+    path, deadline = run / LOCK, time.monotonic() + seconds
+    while path.exists() and time.monotonic() < deadline:
+        with open(path) as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                return
+            except BlockingIOError:
+                time.sleep(0.05)
+            except OSError:  # some mounts have no locks
+                return
 
 
 def _is_at(path: Path, descriptor: int) -> bool:

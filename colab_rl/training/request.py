@@ -130,11 +130,7 @@ class Request:
     def begin(self) -> tuple[Identity, Spaces]:
         """A new run from the preset and the settings, and what its environment looks like."""
         env: EnvironmentSource = DEFAULT_ENVIRONMENT if self.env is None else self.env
-        algorithm = self.algo or default_algorithm(environment_name(env))
-        config = make_config(algorithm, {**preset(environment_name(env), algorithm), **self.settings})
-        env = configured(env, self.env_kwargs or {}, config.wrappers)
-        spaces, title = _tried_out(env)
-        return self._identity(env, title, algorithm, config, spaces, self.backend, None), spaces
+        return self._new(env, self.algo or default_algorithm(environment_name(env)), {}, {}, None)
 
     def branch(self, origin: str, places: Places) -> tuple[Identity, Spaces]:
         """The same from another run's checkpoint, or with the settings of a sweep's best trial."""
@@ -175,12 +171,16 @@ class Request:
         if self.algo not in (None, best.algorithm):
             raise UsageError(f"{best.sweep}'s best trial was trained by {best.algorithm}, not {self.algo}")
         env: EnvironmentSource = best.env_id if self.env is None else self.env
-        config = make_config(best.algorithm, {**preset(best.env_id, best.algorithm), **best.settings, **self.settings})
-        env = configured(env, best.env_kwargs if self.env_kwargs is None else self.env_kwargs, config.wrappers)
         say(f"{best.sweep}: trial {best.trial} is the best so far, with score {best.score:.1f}")
+        return self._new(env, best.algorithm, best.settings, best.env_kwargs, {"sweep": best.sweep, "trial": best.trial})
+
+    def _new(self, env: EnvironmentSource, algorithm: str, settings: Mapping[str, Any], env_kwargs: Mapping[str, Any],
+             origin: dict[str, Any] | None) -> tuple[Identity, Spaces]:
+        """A new run from the preset, with these settings and keyword arguments where nothing else was asked for."""
+        config = make_config(algorithm, {**preset(environment_name(env), algorithm), **settings, **self.settings})
+        env = configured(env, env_kwargs if self.env_kwargs is None else self.env_kwargs, config.wrappers)
         spaces, title = _tried_out(env)
-        return self._identity(env, title, best.algorithm, config, spaces, self.backend, {
-            "sweep": best.sweep, "trial": best.trial}), spaces
+        return self._identity(env, title, algorithm, config, spaces, self.backend, origin), spaces
 
     def _identity(self, env: EnvironmentSource, title: str, algorithm: str, config: Config, spaces: Spaces,
                   backend: str, origin: dict[str, Any] | None) -> Identity:

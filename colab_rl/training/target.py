@@ -77,7 +77,7 @@ class Target:
 
     def _most_looks(self, iteration: int, step: int) -> int:
         """How many there can be in a run whose later iterations are as long."""
-        iterations = self._total_steps / step * iteration
+        iterations = self._total_steps / max(step, 1) * iteration
         looks = math.ceil(iterations / self._every)
         if self.follows_evaluations and self._eval_every % self._every:
             looks += math.ceil(iterations / self._eval_every)  # those that fall between

@@ -309,9 +309,13 @@ class Trainer:
 
     @property
     def _nearest(self) -> float:
-        """The score before, or training's return if that is higher: its noisy actions fall where the score's do not."""
-        return max(self.algorithm.episodes.metrics().get("episode/return", -math.inf),
-                   -math.inf if self.score is None else self.score)
+        """The score before, or training's return if that is higher: its noisy actions fall where the score's do not.
+
+        With wrappers, whose rewards may be others than the score's, the score alone.
+        """
+        score = -math.inf if self.score is None else self.score
+        return score if self.config.wrappers else max(
+            score, self.algorithm.episodes.metrics().get("episode/return", -math.inf))
 
     def _look(self, target: Target) -> None:
         self.target_reached = target.is_reached(self.algorithm.on_cpu(), self.iteration, self.step)

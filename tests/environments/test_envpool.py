@@ -27,7 +27,7 @@ from colab_rl import TrainingResult, status, train
 from colab_rl.algorithms.episode_tracker import EpisodeTracker
 from colab_rl.checkpoints.serialization import deserialize
 from colab_rl.cli import main
-from colab_rl.environments import describe
+from colab_rl.environments import describe, envpool_vector
 from colab_rl.environments.envpool_vector import EnvPoolVectorEnvironment, reason_without_envpool
 from colab_rl.errors import EnvironmentFault
 from colab_rl.settings import parse_settings
@@ -40,11 +40,13 @@ envpool = pytest.importorskip("envpool")
 SETTINGS = changed(TINY, "checkpoint_every=5", "keep_last=20")
 ENVIRONMENTS = ["CartPole-v1", "BipedalWalker-v3"]
 STEPS = 900  # fourteen iterations or more
+SHORT = {"max_episode_steps": 5 * 32 // envpool_vector.LIFE}  # a pool lasts for five iterations
 
 
 def go(root: Path, run: str = "walker", *settings: str, **options: Any) -> TrainingResult:
     """Trains in this process, by default the run that `undisturbed` holds."""
-    options = {"env": "CartPole-v1", "algo": "ppo", "store": "none", "total_steps": STEPS, **options}
+    options = {"env": "CartPole-v1", "env_kwargs": SHORT, "algo": "ppo", "store": "none", "total_steps": STEPS,
+               **options}
     return train(run, root=root, settings=parse_settings(changed(SETTINGS, *settings)), **options)
 
 
@@ -127,6 +129,7 @@ def test_a_run_killed_at_random_moments_ends_like_one_never_killed_on_a_machine_
     settings = ["checkpoint_every=3", "eval_every=10", "eval_episodes=1"]
     expected = go(tmp_path / "other", "walker", *settings, env="BipedalWalker-v3", total_steps=steps)
     command = [sys.executable, "-m", "colab_rl", "train", "walker", "--algo", "ppo", "--backend", "envpool",
+               "--env-set", *(f"{name}={value}" for name, value in SHORT.items()),
                "--total-steps", str(steps), "--root", str(tmp_path / "runs"), "--store", str(store),
                "--set", *changed(SETTINGS, *settings)]
     for generation in (1, chance.randint(4, 7), chance.randint(11, 15)):
@@ -182,10 +185,12 @@ def test_renewed_environments_depend_on_the_seed_and_the_index_alone():
             envs.reset()
             stories[seed, "first"] = story(envs)
             for index in (5, 10):
+                envs._taken = 10**6
                 assert envs.renew(index) is True and not envs.ended.any()
                 stories[seed, index] = story(envs)
     assert len(set(stories.values())) == 6
     with EnvPoolVectorEnvironment("BipedalWalker-v3", walker, 3, seed=1) as envs:
+        envs._taken = 10**6
         envs.renew(10)
         assert story(envs) == stories[1, 10]
         assert len({row.tobytes() for row in envs.reset()}) == 3  # each environment has a seed of its own
@@ -203,11 +208,22 @@ def test_the_number_of_threads_changes_nothing(monkeypatch):
     assert stories[0] == stories[1] == stories[2]
 
 
+@pytest.mark.parametrize(("life", "renewed"), [(1, [0, 5, 10, 10]), (2, [0, 0, 10, 10])])
+def test_a_pool_lasts_for_some_time_limits_however_often_checkpoints_come(tmp_path, monkeypatch, life, renewed):
+    # 250 steps between checkpoints, and an episode takes 200.
+    monkeypatch.setattr(envpool_vector, "LIFE", life)
+    go(tmp_path, "walker", "num_steps=50", "eval_every=100", "score_episodes=0", env="Pendulum-v1", env_kwargs=None,
+       total_steps=1250)
+    assert [segment for _, segment, _ in places(tmp_path)] == renewed
+
+
 @pytest.mark.parametrize(("backend", "ended"), [("envpool", 4), ("gymnasium", 6)])
-def test_episodes_cut_off_by_a_renewal_are_in_no_statistic(tmp_path, backend, ended):
+def test_episodes_cut_off_by_a_renewal_are_in_no_statistic(tmp_path, monkeypatch, backend, ended):
     # An episode takes 200 steps and a row that only resets, and there are 650. On EnvPool only one fits into the 250
     # steps of a pool, and what runs into the next one would be 249 long; gymnasium's continue.
-    go(tmp_path, "walker", "num_steps=50", "eval_every=100", env="Pendulum-v1", total_steps=1250, backend=backend)
+    monkeypatch.setattr(envpool_vector, "LIFE", 1)
+    go(tmp_path, "walker", "num_steps=50", "eval_every=100", env="Pendulum-v1", env_kwargs=None, total_steps=1250,
+       backend=backend)
     algorithms = {state["iteration"]: state["algorithm"] for state in states(tmp_path)}
     assert list(algorithms) == [0, 5, 10, 13]
     assert algorithms[13]["episodes"]["recent_lengths"].tolist() == [200] * ended
@@ -314,5 +330,6 @@ def test_no_warning_of_envpools_spaces_reaches_a_person(env_id):
         assert reason_without_envpool(env_id, spaces) is None
         with EnvPoolVectorEnvironment(env_id, spaces, 2) as envs:
             envs.reset()
-            envs.renew(5)
+            envs._taken = 10**6
+            assert envs.renew(5)
             envs.step(np.zeros((2, *spaces.action_shape), spaces.action_dtype))

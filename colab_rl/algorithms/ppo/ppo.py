@@ -89,7 +89,8 @@ class PPO(OnPolicyAlgorithm):
             epochs.append(self._epoch(list(self.shuffled(transitions))))
             if config.target_kl is not None and float(epochs[-1]["policy/approx_kl"]) > config.target_kl:
                 break
-        self.observation_normalizer.update(self.rollout.obs[:-1][self.rollout.valid])
+        if self.observation_normalizer.enabled:  # or they are copied for nothing
+            self.observation_normalizer.update(self.rollout.obs[:-1][self.rollout.valid])
         means = torch.stack([torch.stack(list(epoch.values())) for epoch in epochs]).mean(0)
         rows = transitions.rows[::max(1, len(transitions.rows) // DEAD_UNIT_ROWS)]
         metrics = {**dict(zip(epochs[0], means.tolist(), strict=True)), **fit, **self.optimizer_metrics(),

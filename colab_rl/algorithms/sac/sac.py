@@ -185,10 +185,14 @@ class SAC(OffPolicyAlgorithm):
 
     @torch.inference_mode()
     def values(self, obs: np.ndarray) -> np.ndarray:
-        """See Algorithm: the smaller Q of the deterministic action."""
-        rows = self.observation_normalizer(obs)
-        actions = torch.from_numpy(self.evaluated_policy.mode()(rows)).to(self.device)
-        return self.judged(self.critic(torch.from_numpy(rows).to(self.device), actions)).numpy(force=True)
+        """See Algorithm: the smaller Q of the deterministic action. Of images, no more at once than in a minibatch."""
+        act, size = self.evaluated_policy.mode(), self.config.minibatch_size if obs.dtype == np.uint8 else len(obs)
+        found = []
+        for first in range(0, len(obs), size):
+            rows = self.observation_normalizer(obs[first:first + size])
+            actions = torch.from_numpy(act(rows)).to(self.device)
+            found.append(self.judged(self.critic(torch.from_numpy(rows).to(self.device), actions)).numpy(force=True))
+        return np.concatenate(found)
 
     def _noise(self, batch: Minibatch) -> Tensor:
         return torch.from_numpy(self.policy.noise(batch.rewards.shape, self.generator)).to(self.device)

@@ -129,6 +129,7 @@ def _train(task: Task, connection: Connection) -> Ended:
     from colab_rl.errors import Divergence, EnvironmentFault, UsageError
     from colab_rl.networks.registry import register_network
     from colab_rl.runs.identity import DerivedName
+    from colab_rl.runs.lock import wait_until_free
     from colab_rl.training.session import train
 
     teller = _Teller(task.run, connection)
@@ -140,7 +141,8 @@ def _train(task: Task, connection: Connection) -> Ended:
             register_algorithm(algorithm)
         for network in networks:
             register_network(network)
-        _wait_for_lock(Path(task.options["root"]) / task.run / ".lock")
+        # The process of a driver that was killed may still be in the run.
+        wait_until_free(Path(task.options["root"]) / task.run, WAIT_FOR_LOCK)
         result = train(DerivedName(task.run), env=env, watcher=teller, **task.options)
     except (Divergence, EnvironmentFault, UsageError) as error:
         return Ended(task.run, "failed" if isinstance(error, Divergence) else "refused", str(error))
@@ -151,22 +153,6 @@ def _train(task: Task, connection: Connection) -> Ended:
     facts = {"step": result.step, "state_sha256": result.state_sha256,
              "score": result.best_score, "pending": result.pending}
     return Ended(task.run, "finished" if result.finished else "stopped", result.problem or "", facts)
-
-
-def _wait_for_lock(path: Path) -> None:
-    """Waits until the process of a driver that was killed has left the run."""
-    import fcntl
-
-    deadline = time.monotonic() + WAIT_FOR_LOCK
-    while path.exists() and time.monotonic() < deadline:
-        with open(path) as file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                return
-            except BlockingIOError:
-                time.sleep(0.05)
-            except OSError:  # some mounts have no locks
-                return
 
 
 class _Teller:

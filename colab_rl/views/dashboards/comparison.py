@@ -76,7 +76,7 @@ class Table:
 
 
 def solved(contender: Contender) -> tuple[float, float]:
-    """Steps and seconds until an evaluation reached `solved_at`, and those after it stayed there.
+    """Steps and seconds until evaluations first reached `solved_at`. Later ones may be lower.
 
     An evaluation counts together with as many after it as make ENOUGH episodes: the lower end of the 95 % interval of
     their mean has to be there. That takes the episodes as independent, though a run's evaluations share their seeds.
