@@ -71,6 +71,15 @@ def test_an_image_of_uint8_is_collected_learned_from_saved_and_loaded(name):
         assert metrics["optimizer/policy/update_norm"] > 0 and "optimizer/policy/dead_units" not in metrics
         assert not algorithm.observation_normalizer.enabled
 
+        sizes: list[int] = []
+        critic = algorithm.value if name == "ppo" else algorithm.critic
+        hook = critic.register_forward_pre_hook(lambda _, given: sizes.append(len(given[0])))
+        most, rows = config.minibatch_size, np.concatenate([seen.reshape(-1, *SHAPE)] * 9)
+        values = algorithm.values(rows)  # of a long episode they do not fit into memory all at once
+        hook.remove()
+        assert len(values) == len(rows) == sum(sizes) > most >= max(sizes)
+        np.testing.assert_allclose(values[-3:], algorithm.values(rows[-3:]), rtol=1e-4)
+
         state, places = deserialize(serialize(algorithm.state_dict())), envs.snapshot()
         rows = algorithm.replay.rows(0, 40) if name != "ppo" else None
         algorithm.collect(envs)

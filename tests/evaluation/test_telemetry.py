@@ -13,6 +13,8 @@ from recordings import acting, ones, recorded, short
 import colab_rl
 from colab_rl import UsageError
 from colab_rl.environments import describe
+from colab_rl.environments.channels_of import describe_channels
+from colab_rl.environments.gymnasium_vector import GymnasiumVectorEnvironment
 from colab_rl.errors import EnvironmentFault
 from colab_rl.evaluation import episode as telemetry
 from colab_rl.evaluation.evaluator import Evaluator
@@ -128,3 +130,11 @@ def test_values_are_in_the_environments_rewards():
     before = algorithm.values(obs)
     algorithm.reward_normalizer.moments.variance = np.float64(400.0)
     assert np.allclose(algorithm.values(obs), 20 * before, rtol=1e-6) and before.shape == (4,)
+
+
+def test_a_lent_environment_records_no_more_after_the_evaluation():
+    source, spaces = short("Pendulum-v1"), describe(short("Pendulum-v1"))
+    with GymnasiumVectorEnvironment(source, spaces, 1, description=describe_channels(source)) as envs:
+        envs.reset()
+        result = Evaluator(source, spaces, 1, envs).evaluate(acting(spaces), 1, 0, record=1, values=ones)
+        assert len(result.episodes) == 1 and not envs.recorded.any()

@@ -115,6 +115,14 @@ def test_what_a_cell_has_set_changes_no_bit_and_is_left_as_it_was(tmp_path, clea
             assert torch_state() == [torch.float32, 2, True, True, False, False, False, "highest", "cpu"]
 
 
+def test_convolutions_on_a_gpu_are_float32_and_repeat():
+    flags = torch.backends.cudnn
+    with flags.flags(enabled=True, benchmark=True, deterministic=False, allow_tf32=True):
+        with plain_torch(1, "cuda"):
+            assert (flags.benchmark, flags.deterministic, flags.allow_tf32) == (False, True, False)
+        assert (flags.benchmark, flags.deterministic, flags.allow_tf32) == (True, False, True)
+
+
 # ---- who takes the signals -----------------------------------------------------------------------------------------
 
 

@@ -126,6 +126,17 @@ def test_a_metric_that_is_no_number_or_takes_a_columns_name_is_a_line(tmp_path, 
         train("wrong", env="CartPole-v1", algo=Measures, total_steps=128, settings=SETTINGS, root=tmp_path)
 
 
+def test_a_negative_number_of_steps_is_a_line(tmp_path):
+    class Back(PPO):
+        name = "back"
+
+        def collect(self, envs):
+            return -super().collect(envs)
+
+    with pytest.raises(OwnCodeFault, match="collect returned -.., and a number of steps is not negative"):
+        train("wrong", env="CartPole-v1", algo=Back, total_steps=128, settings=SETTINGS, root=tmp_path)
+
+
 class Later(PPO):
     """Fails in its third iteration while it is `broken`."""
 

@@ -171,6 +171,13 @@ def test_evaluations_come_as_often_where_the_score_is_near_the_target_after_a_re
     assert evaluated(tmp_path) == list(range(4, result.iteration + 1))
 
 
+def test_a_return_that_a_wrapper_made_says_nothing_of_the_target(tmp_path):
+    settings = {**SETTINGS, "target_score": 100, "wrappers": "ScaleReward(50)"}
+    result = train("run", env=Rewarded, settings=settings, root=tmp_path)
+    assert max(row.get("episode/return", 0) for row in rows_of(tmp_path)) > 200
+    assert set(evaluated(tmp_path)) == {*range(4, result.iteration, 4), result.iteration}
+
+
 class Punished(Rewarded):
     """Every episode earns -100."""
 
