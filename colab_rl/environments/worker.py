@@ -1,7 +1,7 @@
 """What steps some environments, in a process of its own.
 
-It is a program of its own (see likeness.python_command), not `multiprocessing`'s: a notebook, or a script without a `__main__`
-guard, is not run a second time, and torch is not loaded here.
+It is a program of its own (see likeness.python_command), not `multiprocessing`'s: a notebook, or a script without a
+`__main__` guard, is not run a second time, and torch is not loaded here.
 
 A message is one byte, the command, and its pickled arguments; the arrays travel through shared memory:
 

@@ -172,7 +172,8 @@ class Request:
             raise UsageError(f"{best.sweep}'s best trial was trained by {best.algorithm}, not {self.algo}")
         env: EnvironmentSource = best.env_id if self.env is None else self.env
         say(f"{best.sweep}: trial {best.trial} is the best so far, with score {best.score:.1f}")
-        return self._new(env, best.algorithm, best.settings, best.env_kwargs, {"sweep": best.sweep, "trial": best.trial})
+        return self._new(env, best.algorithm, best.settings, best.env_kwargs,
+                         {"sweep": best.sweep, "trial": best.trial})
 
     def _new(self, env: EnvironmentSource, algorithm: str, settings: Mapping[str, Any], env_kwargs: Mapping[str, Any],
              origin: dict[str, Any] | None) -> tuple[Identity, Spaces]:
