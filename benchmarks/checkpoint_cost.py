@@ -20,11 +20,12 @@ import torch
 from resume import measure as resume
 
 from colab_rl.algorithms.registry import algorithm_class
+from colab_rl.arithmetic import plain_torch
 from colab_rl.checkpoints import Tier
 from colab_rl.environments import describe
 from colab_rl.environments.backends import make_vector_environment
 from colab_rl.evaluation.evaluator import Evaluator
-from colab_rl.machine import plain_torch, versions
+from colab_rl.machine import versions
 from colab_rl.runs.identity import write_identity
 from colab_rl.runs.places import Places
 from colab_rl.training.request import Request

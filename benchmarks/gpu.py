@@ -37,10 +37,11 @@ from solve import shares
 
 from colab_rl.algorithms.on_policy import OnPolicyAlgorithm
 from colab_rl.algorithms.registry import algorithm_class, make_config, preset
+from colab_rl.arithmetic import THREADS, plain_torch
 from colab_rl.checkpoints.serialization import deserialize, serialize
 from colab_rl.environments import describe
 from colab_rl.environments.backends import make_vector_environment, reason_not_available
-from colab_rl.machine import THREADS, plain_torch, versions
+from colab_rl.machine import versions
 
 ENV = "BipedalWalker-v3"
 SPACES = describe(ENV)

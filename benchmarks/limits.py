@@ -26,10 +26,10 @@ import torch
 from colab_rl.algorithms.ppo.config import PPOConfig
 from colab_rl.algorithms.ppo.ppo import PPO
 from colab_rl.algorithms.registry import preset
+from colab_rl.arithmetic import THREADS, plain_torch
 from colab_rl.environments import VectorEnvironment, describe
 from colab_rl.environments.backends import make_vector_environment, reason_not_available
 from colab_rl.environments.spaces import Spaces
-from colab_rl.machine import THREADS, plain_torch
 
 ENV = "BipedalWalker-v3"
 WARM_UP = 20  # iterations: a policy that still stands up for a while, not one that falls at once

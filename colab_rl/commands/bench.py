@@ -29,12 +29,13 @@ from colab_rl.algorithms.ppo.ppo import PPO
 from colab_rl.algorithms.registry import preset
 from colab_rl.algorithms.rollout import Rollout
 from colab_rl.arguments import checked
+from colab_rl.arithmetic import THREADS, plain_torch
 from colab_rl.commands.result import Result
 from colab_rl.environments import EnvironmentSource, VectorEnvironment, describe, environment_name
 from colab_rl.environments.backends import BACKENDS, make_vector_environment, reason_not_available
 from colab_rl.environments.make import configured, named_source
 from colab_rl.environments.spaces import Spaces
-from colab_rl.machine import THREADS, plain_torch, versions
+from colab_rl.machine import versions
 from colab_rl.progress import progress_bar
 from colab_rl.training.request import DEFAULT_ENVIRONMENT
 
@@ -95,7 +96,7 @@ class Measurements:
 class Recommendation:
     """The settings that suit a machine.
 
-    threads: of torch on the CPU; a training always takes `machine.THREADS`.
+    threads: of torch on the CPU; a training always takes `arithmetic.THREADS`.
     estimated_seconds: all of the preset's steps at the preset's measured training speed with
         this backend and device; evaluations are not counted.
     """

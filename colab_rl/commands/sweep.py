@@ -16,6 +16,7 @@ from colab_rl.algorithms.off_policy import OffPolicyConfig
 from colab_rl.algorithms.own import check_algorithm, make_algorithm, own_code_guarded
 from colab_rl.algorithms.registry import default_algorithm
 from colab_rl.arguments import checked
+from colab_rl.arithmetic import THREADS, plain_torch
 from colab_rl.commands.sweep_table import TerminalTable
 from colab_rl.environments import EnvironmentSource, describe
 from colab_rl.environments.backends import check_backend, choose_backend, make_vector_environment
@@ -23,7 +24,6 @@ from colab_rl.environments.likeness import packed
 from colab_rl.environments.make import configured, named_source
 from colab_rl.environments.trial import try_new
 from colab_rl.errors import ColabRLError, UsageError, nearest
-from colab_rl.machine import THREADS, plain_torch
 from colab_rl.progress import Dispensable, say
 from colab_rl.runs.identity import check_run_name
 from colab_rl.runs.lock import locked

@@ -12,13 +12,13 @@ import gymnasium
 import numpy as np
 
 from colab_rl.algorithms import Algorithm
+from colab_rl.arithmetic import plain_torch
 from colab_rl.checkpoints.recovery import Checkpoint
 from colab_rl.checkpoints.serialization import serialize
 from colab_rl.environments import EnvironmentSource, channels_of, close_environment, describe, make_environment
 from colab_rl.environments.spaces import Spaces
 from colab_rl.errors import ColabRLError
 from colab_rl.evaluation.intervals import bootstrap_interval
-from colab_rl.machine import plain_torch
 from colab_rl.policies import card
 from colab_rl.policies.folder import CARD, EXAMPLE, ONNX, STATE
 from colab_rl.policies.load import describe_policy, evaluator_of, load_algorithm

@@ -16,6 +16,7 @@ import colab_rl
 from colab_rl.algorithms import Algorithm
 from colab_rl.algorithms.own import loading, make_algorithm, own_code_guarded
 from colab_rl.algorithms.registry import make_config
+from colab_rl.arithmetic import THREADS, plain_torch
 from colab_rl.checkpoints import Damaged, Manifest
 from colab_rl.checkpoints.confirmation import Confirmation, read_confirmation
 from colab_rl.checkpoints.layout import METRICS
@@ -28,7 +29,6 @@ from colab_rl.errors import ColabRLError, StorageError, UsageError
 from colab_rl.evaluation.episode import Episode
 from colab_rl.evaluation.evaluator import EVALUATION_SEED, EvaluationResult, Evaluator
 from colab_rl.evaluation.replay import record_episode
-from colab_rl.machine import THREADS, plain_torch
 from colab_rl.policies.folder import STATE
 from colab_rl.policies.policy import Policy
 from colab_rl.progress import say

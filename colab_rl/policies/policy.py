@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from colab_rl.arguments import checked
+from colab_rl.arithmetic import THREADS, plain_torch
 from colab_rl.errors import ColabRLError, UsageError
-from colab_rl.machine import THREADS, plain_torch
 from colab_rl.policies import card
 from colab_rl.policies.folder import ONNX, is_folder, read_folder
 

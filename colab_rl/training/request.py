@@ -14,6 +14,7 @@ import gymnasium
 
 from colab_rl.algorithms.own import own_code_guarded
 from colab_rl.algorithms.registry import algorithm_class, default_algorithm, make_config, preset
+from colab_rl.arithmetic import THREADS
 from colab_rl.checkpoints.recovery import Checkpoint, check_segments, newest_whole
 from colab_rl.environments import EnvironmentSource, describe, environment_name
 from colab_rl.environments.backends import check_backend, choose_backend, reason_not_available
@@ -21,7 +22,7 @@ from colab_rl.environments.make import bare, configured, environment_title, kept
 from colab_rl.environments.spaces import Spaces
 from colab_rl.environments.trial import try_new
 from colab_rl.errors import ColabRLError, UsageError
-from colab_rl.machine import THREADS, check_device, choose_device, versions
+from colab_rl.machine import check_device, choose_device, versions
 from colab_rl.networks.registry import own_network
 from colab_rl.policies.load import find_checkpoint
 from colab_rl.progress import say

@@ -15,6 +15,7 @@ from colab_rl.algorithms import Algorithm
 from colab_rl.algorithms.own import check_algorithm, loading, make_algorithm, own_code_guarded
 from colab_rl.algorithms.registry import register_algorithm
 from colab_rl.arguments import checked
+from colab_rl.arithmetic import plain_torch
 from colab_rl.checkpoints import Manifest, Replicator
 from colab_rl.checkpoints.recovery import (
     Checkpoint,
@@ -45,7 +46,7 @@ from colab_rl.errors import (
 )
 from colab_rl.evaluation.evaluator import Evaluator
 from colab_rl.evaluation.pool import Pool
-from colab_rl.machine import available_device, plain_torch, versions
+from colab_rl.machine import available_device, versions
 from colab_rl.networks.registry import register_network
 from colab_rl.policies.load import load_algorithm
 from colab_rl.progress import Dispensable, Watcher, say

@@ -18,8 +18,9 @@ from colab_rl.algorithms.registry import algorithm_class, make_config, preset
 from colab_rl.algorithms.sac import fused
 from colab_rl.algorithms.sac.sac import SAC
 from colab_rl.algorithms.tqc.tqc import TQC
+from colab_rl.arithmetic import THREADS, plain_torch
 from colab_rl.checkpoints.serialization import state_sha256
-from colab_rl.machine import THREADS, choose_device, plain_torch
+from colab_rl.machine import choose_device
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 needs_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA GPU here")

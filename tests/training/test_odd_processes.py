@@ -22,7 +22,7 @@ import torch
 from helpers import TINY, changed, snapshot
 
 from colab_rl import ColabRLError, TrainingResult, evaluate, load_policy, record, status, train
-from colab_rl.machine import plain_torch
+from colab_rl.arithmetic import plain_torch
 from colab_rl.settings import parse_settings
 from colab_rl.training.tensorboard import TensorBoardView
 

@@ -14,8 +14,9 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from colab_rl.arithmetic import THREADS
 from colab_rl.errors import UsageError
-from colab_rl.machine import THREADS, cores, versions
+from colab_rl.machine import cores, versions
 from colab_rl.sweeps.runners.base import Ended, Event, Runner, Task
 from colab_rl.sweeps.runners.process import RunProcess
 

@@ -21,7 +21,8 @@ from colab_rl.training.code.proven import PROVEN
 
 CODE, UNKNOWN = "code", "unknown"
 PART, OWN = "code of ", "code of the "
-LOOP = {"colab_rl.training.trainer", "colab_rl.environments.worker"}  # nothing that an algorithm imports names these
+# Nothing that an algorithm imports names these.
+LOOP = {"colab_rl.training.trainer", "colab_rl.environments.worker", "colab_rl.arithmetic"}
 UNREADABLE = (OSError, SyntaxError, ValueError, RecursionError)
 
 

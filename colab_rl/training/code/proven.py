@@ -4,52 +4,30 @@
 """
 
 PROVEN: dict[str, dict[str, str]] = {
-    "ppo envpool": {
-        "code": "23145c113a496f96",
-        "code of algorithms": "24df825279dead81",
-        "code of algorithms/ppo": "5fc423b7d759135a",
-        "code of environments": "60dd3ba56740c0d7",
-        "code of environments/known": "db0b3b45bdf60c99",
-        "code of evaluation": "79e250bad492ead4",
-        "code of fingerprint": "dc68f4bdf8a6440b",
-        "code of networks": "9b79bcddcbd51f79",
-        "code of settings": "6c4aa74ac7af55f1",
-        "code of training": "4af35da4de0cf632"
-    },
     "ppo gymnasium": {
-        "code": "23145c113a496f96",
-        "code of algorithms": "24df825279dead81",
-        "code of algorithms/ppo": "5fc423b7d759135a",
-        "code of environments": "60dd3ba56740c0d7",
-        "code of environments/known": "db0b3b45bdf60c99",
-        "code of evaluation": "79e250bad492ead4",
+        "code": "111c97a126a1428a",
+        "code of algorithms": "67e12b59a8cc8e0b",
+        "code of algorithms/ppo": "775a6ce500a364de",
+        "code of arithmetic": "1407ec16fa3d119d",
+        "code of environments": "49667cc3ad2a3a74",
+        "code of environments/known": "ad6e063ec2ab1d1c",
+        "code of evaluation": "5986d82d9bc8bb6a",
         "code of fingerprint": "dc68f4bdf8a6440b",
-        "code of networks": "9b79bcddcbd51f79",
+        "code of networks": "8074cc175400f8ef",
         "code of settings": "6c4aa74ac7af55f1",
-        "code of training": "4af35da4de0cf632"
-    },
-    "sac envpool": {
-        "code": "f5a3c22183116c7b",
-        "code of algorithms": "1f56f906fc9c4100",
-        "code of algorithms/sac": "19ceae8821e3eaf6",
-        "code of environments": "60dd3ba56740c0d7",
-        "code of environments/known": "db0b3b45bdf60c99",
-        "code of evaluation": "79e250bad492ead4",
-        "code of fingerprint": "dc68f4bdf8a6440b",
-        "code of networks": "fb8e3532dfd84e98",
-        "code of settings": "6c4aa74ac7af55f1",
-        "code of training": "4af35da4de0cf632"
+        "code of training": "201c244cf817ffcb"
     },
     "sac gymnasium": {
-        "code": "f5a3c22183116c7b",
+        "code": "03817b95dfb87bf3",
         "code of algorithms": "1f56f906fc9c4100",
-        "code of algorithms/sac": "19ceae8821e3eaf6",
-        "code of environments": "60dd3ba56740c0d7",
-        "code of environments/known": "db0b3b45bdf60c99",
-        "code of evaluation": "79e250bad492ead4",
+        "code of algorithms/sac": "c97632d65743afdd",
+        "code of arithmetic": "1407ec16fa3d119d",
+        "code of environments": "49667cc3ad2a3a74",
+        "code of environments/known": "ad6e063ec2ab1d1c",
+        "code of evaluation": "5986d82d9bc8bb6a",
         "code of fingerprint": "dc68f4bdf8a6440b",
-        "code of networks": "fb8e3532dfd84e98",
+        "code of networks": "71d027839376df24",
         "code of settings": "6c4aa74ac7af55f1",
-        "code of training": "4af35da4de0cf632"
+        "code of training": "201c244cf817ffcb"
     }
 }
