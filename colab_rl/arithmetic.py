@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import os
+import random
 from collections.abc import Callable, Iterator
 from typing import Any
+
+import numpy as np
 
 # Threads of an update. A second one gains little on networks of this size, and if anything
 # else wants a core, a browser's TensorBoard say, each of its many barriers waits for a time slice.
@@ -46,3 +49,29 @@ def plain_torch(threads: int, device: str = "cpu") -> Iterator[None]:
                 stack.callback(write, before)
                 write(value)
         yield
+
+
+@contextlib.contextmanager
+def global_generators_kept(device: str = "cpu") -> Iterator[None]:
+    """Leaves the global generators of Python, NumPy and torch as they were, for code that seeds them within."""
+    import torch
+
+    python, numpy = random.getstate(), np.random.get_state()
+    try:
+        with torch.random.fork_rng(enabled=True, devices=[torch.cuda.current_device()] if device == "cuda" else []):
+            yield
+    finally:
+        random.setstate(python)
+        np.random.set_state(numpy)
+
+
+def seed_global_generators(seed: int, iteration: int) -> None:
+    """Seeds them by an iteration of a run. Nothing of ours draws from them, but a loss or a network of a user may, and
+    a resumed run draws the same.
+    """
+    import torch
+
+    for_python, for_numpy, for_torch = np.random.SeedSequence([seed, iteration]).generate_state(3).tolist()
+    random.seed(for_python)
+    np.random.seed(for_numpy)
+    torch.manual_seed(for_torch)

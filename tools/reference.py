@@ -162,7 +162,7 @@ def described(name: str, value: Any) -> list[str]:
 
 
 def signature(value: Any, method: bool = False) -> str:
-    """The arguments with their defaults, without annotations."""
+    """The arguments with their defaults, and what a function returns."""
     kinds = inspect.Parameter
     shown, starred = [], False
     for parameter in list(inspect.signature(value).parameters.values())[1 if method else 0:]:
@@ -173,7 +173,8 @@ def signature(value: Any, method: bool = False) -> str:
         if parameter.default is not parameter.empty:
             text += f"={default_of(parameter.default)}"
         shown.append(text)
-    line = f"({', '.join(shown)})"
+    returns = inspect.signature(value).return_annotation
+    line = f"({', '.join(shown)})" + (f" -> {returns}" if isinstance(returns, str) and returns != "None" else "")
     return line if method else textwrap.fill(line, 90, subsequent_indent="    ", break_long_words=False)
 
 

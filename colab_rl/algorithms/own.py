@@ -6,6 +6,7 @@ What ours raise stays what it is: a mistake of colab_rl shows its traceback.
 from __future__ import annotations
 
 import contextlib
+import math
 from collections.abc import Callable, Iterator, Mapping
 from numbers import Integral
 from typing import Any
@@ -17,12 +18,13 @@ from colab_rl.algorithms.base import Algorithm
 from colab_rl.algorithms.on_policy import OnPolicyAlgorithm
 from colab_rl.algorithms.registry import OUR_ALGORITHMS, algorithm_class
 from colab_rl.environments.spaces import Spaces
-from colab_rl.errors import ColabRLError, OwnCodeFault
+from colab_rl.errors import ColabRLError, Divergence, OwnCodeFault
 from colab_rl.networks.registry import own_network
 from colab_rl.settings import Config
 from colab_rl.user_code import is_theirs, place_of, theirs
 
 TRAINERS_COLUMNS = ("iteration", "step", "seconds")  # of the table of metrics
+TRAINERS_BEGINNINGS = ("episode/", "evaluation/", "time/", "session/")
 
 
 def own_parts(algorithm: str, network: str) -> dict[str, Any]:
@@ -102,21 +104,25 @@ def loading(algorithm: Algorithm, name: str, network: str, saved: Callable[[], M
 
 
 def check_returned(steps: Any, metrics: Any) -> None:
-    """Raises TypeError or ValueError for what an algorithm's `collect` or `update` must not return."""
+    """Raises TypeError or ValueError for what an algorithm's `collect` or `update` must not return, and Divergence if a
+    loss or a norm is not finite.
+    """
     if not isinstance(steps, Integral) or not isinstance(metrics, Mapping):
         raise TypeError(f"collect returned {type(steps).__name__} and update {type(metrics).__name__}, and a "
                         "number of steps and a dict of metrics are needed")
     if steps < 0:
         raise ValueError(f"collect returned {steps}, and a number of steps is not negative")
     for name, value in metrics.items():
-        if name in TRAINERS_COLUMNS:
+        if name in TRAINERS_COLUMNS or str(name).startswith(TRAINERS_BEGINNINGS):
             raise ValueError(f"update returned a metric called {name!r}, which is a column of colab_rl's own: give it "
                              "another name")
         try:
-            float(value)
+            number = float(value)
         except (TypeError, ValueError):
             raise TypeError(f"update returned {type(value).__name__} as the metric {name!r}, and a number is needed"
                             ) from None
+        if name.startswith(("loss/", "optimizer/")) and not math.isfinite(number):
+            raise Divergence(f"{name} is {number}")
 
 
 def state_difference(now: Mapping[str, Any], then: Mapping[str, Any], within: str = "") -> str:

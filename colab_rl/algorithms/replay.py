@@ -84,6 +84,9 @@ class ReplayBuffer:
 
         valid: False if an environment only reset.
         """
+        if actions.shape != self._arrays["actions"].shape[1:]:
+            raise ValueError(f"the policy's sampler gives actions of shape {actions.shape}, and "
+                             f"{self._arrays['actions'].shape[1:]} is needed: (environments, numbers of an action)")
         row = self._arrays["kinds"][self.end % self.capacity]
         self._arrays["actions"][self.end % self.capacity] = actions
         self._arrays["rewards"][self.end % self.capacity] = rewards

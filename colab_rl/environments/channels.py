@@ -121,6 +121,10 @@ class Channels(Shown):
             super().__post_init__()
             names = [self.actions] if isinstance(self.actions, str) else [str(name) for name in self.actions]
             object.__setattr__(self, "units", {str(name): str(unit) for name, unit in self.units.items()})
+            if self.step_seconds is not None and not self.step_seconds > 0:
+                raise ValueError(f"step_seconds is {self.step_seconds}")
+            if not callable(self.read) or not callable(self.reward_parts):
+                raise TypeError("read and reward_parts are functions")
         except (TypeError, ValueError, AttributeError) as error:
             raise UsageError(f"channels are not of the form that help(Channels) gives ({error})") from error
         object.__setattr__(self, "actions", tuple(names))

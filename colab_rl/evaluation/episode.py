@@ -25,6 +25,7 @@ from colab_rl.environments.channels import Channels, Shown
 from colab_rl.environments.guard import environment_guarded
 from colab_rl.environments.known.registry import shown_of
 from colab_rl.environments.spaces import Spaces
+from colab_rl.errors import UsageError
 
 FORMAT = 1
 LARGEST_EPISODE = 300_000  # bytes in a file; of a longer one the first part is kept
@@ -141,8 +142,12 @@ class Recording:
             series[f"action_{name}"], units[f"action_{name}"] = column, channels.action_unit
         series["reward"] = np.array(self._rewards)
         with environment_guarded(self.environment):
-            for name, part in channels.reward_parts(series).items():
-                series[f"reward_{name}"] = np.asarray(part, np.float32)
+            parts = {name: np.asarray(part, np.float32) for name, part in channels.reward_parts(series).items()}
+        for name, part in parts.items():
+            if part.shape != (length,):
+                raise UsageError(f"reward_parts of {self.environment}: {name!r} has the shape {part.shape}, and "
+                                 f"({length},) is needed, a number for each step")
+            series[f"reward_{name}"] = part
         series["value"] = np.asarray(values(np.stack(self._observations)), np.float32)
         drawing = channels.drawing
         return Episode(self.environment, self.seed, bool(terminated), float(series["reward"].cumsum()[-1]), length,

@@ -75,4 +75,5 @@ def replay(environment: gymnasium.Env, episode: Episode) -> Iterator[int]:
 def endless() -> EnvironmentFault:
     """What to raise for an episode that does not end."""
     return EnvironmentFault(f"an evaluation episode has not ended after {LONGEST_EPISODE:,} steps: give "
-                            "the environment a time limit (gymnasium.wrappers.TimeLimit)")
+                            "the environment a time limit, and begin a run of another name (such as --set "
+                            "wrappers='TimeLimit(1000)')")

@@ -112,8 +112,8 @@ def difference_of(model: bytes, scored: bytes | None, act: Callable[..., np.ndar
     """The largest difference between a graph's actions and the policy's, of the range of an action.
 
     Of a continuous action without bounds, that range is what the policy's own actions span here. Of a discrete action
-    it is how much less the policy's choice scores in the graph than the graph's own, of the range of the scores:
-    0 if the choices are the same. Rows for which the policy itself is not finite are left out.
+    it is how much less the policy's choice scores in the graph than the graph's own, of the scores' range or of the
+    largest of them: 0 if the choices are the same. Rows for which the policy itself is not finite are left out.
     memory: numbers that the policy carries through an episode. They are drawn from [-1, 1] here.
     """
     run = session(scored or model)
@@ -129,9 +129,10 @@ def difference_of(model: bytes, scored: bytes | None, act: Callable[..., np.ndar
         if scored is not None:
             finite = np.isfinite(found).all(1)
             found, chosen = found[finite], (expected[finite] - spaces.first_action).astype(np.int64)
-            best, span = found.max(1), np.ptp(found, axis=1)
-            lost = best - np.take_along_axis(found, chosen[:, None], 1)[:, 0]
-            return float((lost / np.where(span > 0, span, 1)).max(initial=0))
+            lost = found.max(1) - np.take_along_axis(found, chosen[:, None], 1)[:, 0]
+            # Two choices may score alike but for the last digits: then any of them is as good.
+            size = np.maximum(np.ptp(found, axis=1), np.abs(found).max(1))
+            return float((lost / np.where(size > 0, size, 1)).max(initial=0))
         finite = np.isfinite(expected).all(1)
         found, expected = found[finite].astype(np.float64), expected[finite].astype(np.float64)
         span = spaces.action_high.astype(np.float64) - spaces.action_low

@@ -20,6 +20,7 @@ class BestSettings:
     """The settings of a sweep's best trial.
 
     score: the interquartile mean of its runs' scores. settings: those over the preset's, without the seed.
+    env_path: where the function is that makes the environment, such as `module:name`; None if nobody knows.
     env_kwargs: keyword arguments for gymnasium.make, or for the function.
     ended_runs: how many runs had ended when this was written.
     """
@@ -31,6 +32,7 @@ class BestSettings:
     env_is_function: bool
     algorithm: str
     settings: dict[str, Any]
+    env_path: str | None = None
     env_kwargs: dict[str, Any] = field(default_factory=dict)
     ended_runs: int = 0
 

@@ -216,7 +216,7 @@ class Record:
         plan = self.plan
         algorithm, settings = plan.training_of(self.settings_of(trial) or {})
         return {"sweep": plan.sweep, "trial": trial, "score": self.iqm_of(trial), "env_id": plan.env_id,
-                "env_is_function": plan.env_is_function, "env_kwargs": plan.env_kwargs,
+                "env_is_function": plan.env_is_function, "env_path": plan.env_path, "env_kwargs": plan.env_kwargs,
                 "algorithm": algorithm, "settings": settings, "ended_runs": len(self.runs)}
 
     def trial(self, number: int) -> TrialResult:

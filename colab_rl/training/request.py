@@ -166,7 +166,8 @@ class Request:
         """A new run with a sweep's best settings, and what its environment looks like."""
         asked = environment_name(self.env) if self.env is not None else best.env_id
         if (asked, callable(self.env)) != (best.env_id, best.env_is_function):
-            given = f", a function: give it from Python with train(..., env=that function), not {asked}" \
+            path = f"give it with --env {best.env_path}, or" if best.env_path else "give it"
+            given = f", a function: {path} from Python with train(..., env=that function), not {asked}" \
                 if best.env_is_function else f", not {asked}"
             raise UsageError(f"{best.sweep} trained on {best.env_id.removeprefix('custom:')}{given}")
         if self.algo not in (None, best.algorithm):

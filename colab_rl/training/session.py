@@ -15,7 +15,7 @@ from colab_rl.algorithms import Algorithm
 from colab_rl.algorithms.own import check_algorithm, loading, make_algorithm, own_code_guarded
 from colab_rl.algorithms.registry import register_algorithm
 from colab_rl.arguments import checked
-from colab_rl.arithmetic import plain_torch
+from colab_rl.arithmetic import global_generators_kept, plain_torch
 from colab_rl.checkpoints import Manifest, Replicator
 from colab_rl.checkpoints.recovery import (
     Checkpoint,
@@ -230,6 +230,7 @@ class _Session:
         here = {**versions(device, identity.threads, self.backend), **self.code}
         with contextlib.ExitStack() as stack:
             stack.enter_context(plain_torch(identity.threads, device))
+            stack.enter_context(global_generators_kept(device))
             # A run with one environment never has a second one beside it: an evaluation steps the same.
             alone = config.num_envs == 1
             envs = stack.enter_context(make_vector_environment(

@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 
 from colab_rl.algorithms import Algorithm
 from colab_rl.algorithms.own import check_returned
+from colab_rl.arithmetic import seed_global_generators
 from colab_rl.checkpoints import FileRecord, Manifest, Replicator, Tier
 from colab_rl.checkpoints.layout import CHECKPOINTS, METRICS, TELEMETRY, numbered_name
 from colab_rl.checkpoints.pace import StorePace
@@ -253,6 +254,7 @@ class Trainer:
         """One iteration, its evaluation and its checkpoint if they are due."""
         config = self.config
         started = time.perf_counter()
+        seed_global_generators(config.seed, self.iteration)
         steps = self.algorithm.collect(self.envs)
         collected = time.perf_counter()
         metrics = self.algorithm.update(self.step / self.total_steps)

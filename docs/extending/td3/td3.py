@@ -1,12 +1,13 @@
 """TD3: SAC's replay and collecting, by `OffPolicyAlgorithm`; its own policy, losses and gradient step."""
 
 import math
+from functools import partial
 
 import torch
 
 from colab_rl.algorithms.off_policy import OffPolicyAlgorithm
 from colab_rl.algorithms.optimizer import ClippedAdam, flattened
-from colab_rl.algorithms.sac.critic import TwinCritic
+from colab_rl.algorithms.sac.critic import make_critic
 
 from . import loss
 from .config import TD3Config
@@ -24,8 +25,9 @@ class TD3(OffPolicyAlgorithm):
 
     def __init__(self, config, spaces, device):
         super().__init__(config, spaces, device)
-        twins = [TwinCritic(spaces, config.hidden_sizes, config.activation, False, self.generator) for _ in range(2)]
-        self.policy, self.policy_target = (DeterministicPolicy(spaces, self.make_network).to(device) for _ in range(2))
+        twins = [make_critic(config, spaces, self.make_network, self.generator) for _ in range(2)]
+        network = partial(self.make_network, layer_norm=False)  # the setting is of the Q networks
+        self.policy, self.policy_target = (DeterministicPolicy(spaces, network).to(device) for _ in range(2))
         self.critic, self.critic_target = (twin.to(device) for twin in twins)
         self.policy_target.load_state_dict(self.policy.state_dict())
         self.critic_target.load_state_dict(self.critic.state_dict())
