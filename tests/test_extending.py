@@ -10,9 +10,14 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
+import torch
 
 from colab_rl import evaluate, status
+from colab_rl.algorithms.sac.critic import PairOfCritics
+from colab_rl.environments.spaces import ObservationSpec, Spaces
+from colab_rl.networks.mlp import MLP
 
 SKELETONS = Path(__file__).parents[1] / "docs" / "extending"
 SMALL = {"eval_every": 1000, "eval_episodes": 1, "checkpoint_every": 2, "hidden_sizes": "16,16"}
@@ -65,6 +70,20 @@ def test_the_td3_of_the_skeleton_learns_pendulum(tmp_path, monkeypatch):
     first = evaluate("own", checkpoint=1, episodes=10, **places).summary()
     best = evaluate("own", episodes=20, **places).summary()
     assert first["mean"] < -700 < -250 < best["mean"]
+
+
+def test_the_td3_of_the_skeleton_takes_the_settings_of_networks(monkeypatch):
+    monkeypatch.syspath_prepend(str(SKELETONS))
+    from td3.config import TD3Config
+    from td3.td3 import TD3
+
+    bounds = np.ones(1, np.float32)
+    vector, image = ObservationSpec((3,)), ObservationSpec((36, 36, 3), "uint8")
+    made = [TD3(TD3Config(layer_norm=True, hidden_sizes=(16,), network=network),
+                Spaces(spec, False, 1, 0, -bounds, bounds), torch.device("cpu"))
+            for spec, network in ((vector, "auto"), (vector, "network:LayerNormNetwork"), (image, "auto"))]
+    assert type(made[0].policy.network) is MLP and made[0].critic._layer_norm
+    assert [type(one.critic) for one in made[1:]] == [PairOfCritics] * 2
 
 
 def test_a_class_of_a_module_is_found_by_every_command_in_its_folder(tmp_path, run_cli):

@@ -98,8 +98,6 @@ class Stepper:
         if self._own and not math.isfinite(self.own_reward):  # a wrapper may hide it, and the score counts it
             raise self._wrong("step", self.own_reward, "a finite number", "a reward")
         try:
-            if terminated is None or truncated is None:
-                raise TypeError
             return reward, bool(terminated), bool(truncated)
         except (TypeError, ValueError):
             raise self._wrong("step", [terminated, truncated], "True or False", "terminated and truncated") from None

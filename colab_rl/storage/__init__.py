@@ -7,5 +7,5 @@ from colab_rl.storage.names import check_name
 from colab_rl.storage.path import absolute_path
 from colab_rl.storage.registry import open_store, register_storage
 
-__all__ = ["FolderStorage", "NotFound", "Stat", "Storage", "StorageError", "StorageRefused", "absolute_path", "check_name", "open_store",
-           "register_storage", "retry_until"]
+__all__ = ["FolderStorage", "NotFound", "Stat", "Storage", "StorageError", "StorageRefused", "absolute_path",
+           "check_name", "open_store", "register_storage", "retry_until"]

@@ -56,6 +56,14 @@ class Counted:
         self.ended[:] = False
 
 
+def test_actions_of_another_shape_are_not_spread_over_the_environments():
+    buffer = ReplayBuffer(100, N, SPACES)
+    buffer.begin(np.zeros((N, 24), np.float32))
+    with pytest.raises(ValueError, match=r"sampler gives actions of shape \(4,\), and \(3, 4\) is needed"):
+        buffer.append(np.zeros(4, np.float32), np.zeros(N), np.zeros(N, bool), np.ones(N, bool),
+                      np.zeros((N, 24), np.float32))
+
+
 def test_a_buffer_is_restored_within_its_own_memory():
     """A run that fits once must fit again when it is resumed."""
     buffer = ReplayBuffer(30_000, N, SPACES)

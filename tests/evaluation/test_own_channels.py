@@ -53,6 +53,22 @@ def test_a_channel_of_a_name_that_recordings_need_is_refused(name):
     assert Channels({"rewarded": "", "action": "", "values": ""}).width == 3
 
 
+@pytest.mark.parametrize("wrong", [{"step_seconds": "0.1"}, {"step_seconds": 0}, {"read": 3}, {"reward_parts": {}}],
+                         ids=str)
+def test_an_argument_of_another_kind_is_refused(wrong):
+    with pytest.raises(UsageError, match=r"^channels are not of the form"):
+        Channels({"rope_angle": "rad"}, **wrong)
+
+
+def test_a_part_of_the_reward_has_a_number_for_each_step():
+    class Parts(Crane):
+        channels = Channels({"a": "m", "b": "m", "c": "m"}, reward_parts=lambda series: {"pull": series["a"]})
+
+    spaces = describe(Parts)
+    with pytest.raises(UsageError, match=r"reward_parts of crane: 'pull' has the shape \(7,\), and \(6,\) is needed"):
+        record_episode(Parts(), spaces, acting(spaces), ones, 0, "crane")
+
+
 def broken(moment):
     """A crane that raises, or returns an observation of another shape."""
     def fail(*_arguments, **_options):

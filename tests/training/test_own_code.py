@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import random
 import re
 
 import numpy as np
@@ -18,7 +19,7 @@ from colab_rl.algorithms.ppo.ppo import PPO
 from colab_rl.algorithms.registry import make_config
 from colab_rl.cli import main
 from colab_rl.environments.spaces import ObservationSpec, Spaces
-from colab_rl.errors import ColabRLError, OwnCodeFault, UnfitNetwork, UsageError
+from colab_rl.errors import ColabRLError, Divergence, OwnCodeFault, UnfitNetwork, UsageError
 from colab_rl.networks.base import Network
 from colab_rl.networks.registry import own_network, register_network
 
@@ -114,6 +115,7 @@ def test_what_an_algorithm_raises_is_a_line_with_its_place_and_leaves_no_new_run
 
 @pytest.mark.parametrize(("metric", "value", "said"), [
     ("step", 7.0, "a metric called 'step', which is a column of colab_rl's own"),
+    ("episode/return", 7.0, "a metric called 'episode/return', which is a column of colab_rl's own"),
     ("loss/mine", None, "NoneType as the metric 'loss/mine', and a number is needed")])
 def test_a_metric_that_is_no_number_or_takes_a_columns_name_is_a_line(tmp_path, metric, value, said):
     class Measures(PPO):
@@ -135,6 +137,42 @@ def test_a_negative_number_of_steps_is_a_line(tmp_path):
 
     with pytest.raises(OwnCodeFault, match=r"collect returned -\d+, and a number of steps is not negative"):
         train("wrong", env="CartPole-v1", algo=Back, total_steps=128, settings=SETTINGS, root=tmp_path)
+
+
+def test_a_loss_that_is_not_finite_ends_a_run_of_an_own_algorithm(tmp_path):
+    class Diverges(PPO):
+        name = "diverges"
+
+        def update(self, progress):
+            return {**super().update(progress), "loss/mine": float("inf")}
+
+    with pytest.raises(Divergence, match=r"^loss/mine is inf"):
+        train("wrong", env="CartPole-v1", algo=Diverges, total_steps=128, settings=SETTINGS, root=tmp_path)
+
+
+class Draws(PPO):
+    """Its loss draws from the global generators."""
+
+    name = "draws"
+
+    def policy_loss(self, distribution, batch):
+        loss, metrics = super().policy_loss(distribution, batch)
+        drawn = float(torch.randn(()) + np.random.normal() + random.random())
+        return loss * (1 + 0.1 * drawn), {**metrics, "loss/drawn": drawn}
+
+
+def test_a_loss_that_draws_from_global_generators_resumes_exactly_and_leaves_them(tmp_path):
+    before = torch.get_rng_state(), np.random.get_state()[1], random.getstate()
+    settings = {**SETTINGS, "checkpoint_every": 2, "learning_rate_schedule": "constant"}
+    ends = []
+    for steps in ([512], [200, 512]):
+        for total in steps:
+            root = tmp_path / str(len(steps))
+            result = train("run", env="CartPole-v1", algo=Draws, settings=settings, total_steps=total, root=root)
+        ends.append(result.state_sha256)
+    assert ends[0] == ends[1]
+    after = torch.get_rng_state(), np.random.get_state()[1], random.getstate()
+    assert torch.equal(before[0], after[0]) and np.array_equal(before[1], after[1]) and before[2] == after[2]
 
 
 class Later(PPO):

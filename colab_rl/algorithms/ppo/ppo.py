@@ -125,4 +125,4 @@ class PPO(OnPolicyAlgorithm):
                 trunk.pullback()
             self.optimizers["policy" if trunk else "value"].step()
             found.append({**metrics, **more})
-        return {name: torch.stack([torch.as_tensor(metrics[name]).detach() for metrics in found]).mean() for name in found[0]}
+        return {name: torch.stack([torch.as_tensor(each[name]).detach() for each in found]).mean() for name in found[0]}
