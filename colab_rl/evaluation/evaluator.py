@@ -18,7 +18,6 @@ from colab_rl.environments.gymnasium_vector import GymnasiumVectorEnvironment
 from colab_rl.environments.spaces import Spaces
 from colab_rl.evaluation.episode import Episode, Recording
 from colab_rl.evaluation.replay import LONGEST_EPISODE, endless
-from colab_rl.progress import progress_bar
 
 if TYPE_CHECKING:
     from colab_rl.algorithms.base import Act
@@ -83,11 +82,12 @@ class Evaluator:
         """Why a seed may give another return another time, see VectorEnvironment; an empty list if it will not."""
         return self._opened().check_repeats()
 
-    def evaluate(self, act: Act, episodes: int, seed: int, progress: bool = False,
+    def evaluate(self, act: Act, episodes: int, seed: int, ended: Callable[[int], object] = lambda episodes: None,
                  record: int = 0, values: Act | None = None, memory: int = 0) -> EvaluationResult:
         """Runs the episodes, several at a time.
 
         act: gives (B, ...) actions for (B, *obs_shape) observations, each row by itself. See Algorithm.act.
+        ended: is told how many more episodes have ended, for a progress bar.
         memory: how many numbers the policy carries through an episode, if any: `act` takes them, too.
         record: the first so many episodes are recorded; values: gives (B,) value estimates for them.
         """
@@ -142,14 +142,13 @@ class Evaluator:
         lenders_seeds, envs.seeds = envs.seeds, self._next_seed
         try:
             envs.reset()
-            with progress_bar(episodes, "evaluating", "episode", disable=not progress) as bar:
-                steps = [(group, send(group)) for group in envs.groups]
-                while steps:
-                    group, live = steps.pop(0)
-                    if live is not None:
-                        receive(group, live)
-                        bar.update(int(envs.ended[live].sum()))
-                        steps.append((group, send(group)))  # while the other groups step
+            steps = [(group, send(group)) for group in envs.groups]
+            while steps:
+                group, live = steps.pop(0)
+                if live is not None:
+                    receive(group, live)
+                    ended(int(envs.ended[live].sum()))
+                    steps.append((group, send(group)))  # while the other groups step
         except BaseException:
             self.close()  # whose workers may be in the middle of a step; the next evaluation starts others
             raise

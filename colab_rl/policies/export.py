@@ -81,8 +81,9 @@ def evaluated(algorithm: Algorithm, identity: Identity, source: EnvironmentSourc
             room -= len(seen[-1])
         return acting(obs, **memory)
 
-    with contextlib.closing(evaluator_of(identity, source, spaces, EPISODES)) as evaluator:
-        result = evaluator.evaluate(act, EPISODES, SEED, progress=True, memory=algorithm.memory)
+    with (contextlib.closing(evaluator_of(identity, source, spaces, EPISODES)) as evaluator,
+          progress_bar(EPISODES, "evaluating", "episode") as bar):
+        result = evaluator.evaluate(act, EPISODES, SEED, ended=bar.update, memory=algorithm.memory)
     summary, (low, high) = result.summary(), bootstrap_interval(result.returns)
     return ({"mean": summary["mean"], "std": summary["std"], "episodes": summary["episodes"], "seed": SEED,
              "low": low, "high": high}, np.concatenate(seen))

@@ -31,7 +31,7 @@ from colab_rl.evaluation.evaluator import EVALUATION_SEED, EvaluationResult, Eva
 from colab_rl.evaluation.replay import record_episode
 from colab_rl.policies.folder import STATE
 from colab_rl.policies.policy import Policy
-from colab_rl.progress import say
+from colab_rl.progress import progress_bar, say
 from colab_rl.runs.identity import Identity
 from colab_rl.runs.places import Location, Places
 from colab_rl.settings import Config
@@ -46,9 +46,10 @@ def evaluate_checkpoint(identity: Identity, checkpoint: Checkpoint, episodes: in
         algorithm = load_algorithm(identity, checkpoint, spaces)
         for reason in evaluator.check_repeats():
             say(f"{reason}: the same seed may give another return another time")
-        with own_code_guarded(identity.algorithm, identity.config.get("network", "auto"), "; nothing was written"):
-            return evaluator.evaluate(algorithm.acting(), episodes, seed, progress=True,
-                                      record=recordings, values=algorithm.values, memory=algorithm.memory)
+        with (own_code_guarded(identity.algorithm, identity.config.get("network", "auto"), "; nothing was written"),
+              progress_bar(episodes, "evaluating", "episode") as bar):
+            return evaluator.evaluate(algorithm.acting(), episodes, seed, ended=bar.update, record=recordings,
+                                      values=algorithm.values, memory=algorithm.memory)
 
 
 def evaluator_of(identity: Identity, source: EnvironmentSource, spaces: Spaces, episodes: int) -> Evaluator:

@@ -26,7 +26,7 @@ from colab_rl.errors import ColabRLError
 from colab_rl.evaluation.evaluator import EvaluationResult, Evaluator
 from colab_rl.evaluation.intervals import bootstrap_interval
 from colab_rl.evaluation.pool import Pool
-from colab_rl.progress import say
+from colab_rl.progress import progress_bar, say
 
 CHOOSING_EPISODES = 20
 CHOOSING_SEED, SCORING_SEED = 2_000_000, 0  # apart from EVALUATION_SEED and from each other
@@ -73,16 +73,18 @@ class Scorer:
         few, many = self._episodes
         others = f"the best of {len(candidates)} checkpoints" if len(candidates) > 1 else "the run's best checkpoint"
         say(f"scoring {others} on {many} new episodes")
-        chosen, table = candidates[0], []
-        if len(candidates) > 1:
-            results = [self._chosen_by(algorithms[candidate.state_sha256], few, is_stopping)
-                       for candidate in candidates]
-            criteria = [result.criterion(self._best_by) for result in results]
-            chosen = candidates[criteria.index(max(criteria))]
-            table = [{"generation": candidate.generation, "step": candidate.step, "mean": float(result.returns.mean()),
-                      "episodes": few, "seed": CHOOSING_SEED, "backend": "envpool" if self._pool else "gymnasium"}
-                     for candidate, result in zip(candidates, results, strict=True)]
-        result = self._play(algorithms[chosen.state_sha256], many, SCORING_SEED, is_stopping)
+        chosen, table, choosing = candidates[0], [], few * len(candidates) if len(candidates) > 1 else 0
+        with progress_bar(choosing + many, "scoring", "episode") as bar:
+            if choosing:
+                results = [self._chosen_by(algorithms[candidate.state_sha256], few, is_stopping, bar.update)
+                           for candidate in candidates]
+                criteria = [result.criterion(self._best_by) for result in results]
+                chosen = candidates[criteria.index(max(criteria))]
+                table = [{"generation": candidate.generation, "step": candidate.step,
+                          "mean": float(result.returns.mean()), "episodes": few, "seed": CHOOSING_SEED,
+                          "backend": "envpool" if self._pool else "gymnasium"}
+                         for candidate, result in zip(candidates, results, strict=True)]
+            result = self._play(algorithms[chosen.state_sha256], many, SCORING_SEED, is_stopping, bar.update)
         summary: dict[str, Any] = result.summary()
         low, high = bootstrap_interval(result.returns)
         return Confirmation(
@@ -92,22 +94,24 @@ class Scorer:
             created=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"), mishap=result.mishap,
             mishaps=result.mishaps.nonzero()[0].tolist(), returns=result.returns.tolist(), candidates=table)
 
-    def _chosen_by(self, algorithm: Algorithm, episodes: int, is_stopping: Callable[[], bool]) -> EvaluationResult:
+    def _chosen_by(self, algorithm: Algorithm, episodes: int, is_stopping: Callable[[], bool],
+                   ended: Callable[[int], object]) -> EvaluationResult:
         if self._pool is None:
-            return self._play(algorithm, episodes, CHOOSING_SEED, is_stopping)
+            return self._play(algorithm, episodes, CHOOSING_SEED, is_stopping, ended)
         if is_stopping():
             raise Stopped
         returns = self._pool.play(algorithm, episodes, CHOOSING_SEED)
+        ended(episodes)
         return EvaluationResult(returns, np.zeros(episodes, np.int64))
 
-    def _play(self, algorithm: Algorithm, episodes: int, seed: int, is_stopping: Callable[[], bool]
-              ) -> EvaluationResult:
+    def _play(self, algorithm: Algorithm, episodes: int, seed: int, is_stopping: Callable[[], bool],
+              ended: Callable[[int], object]) -> EvaluationResult:
         result: EvaluationResult | None = None
         for done in range(0, episodes, AT_ONCE):
             if is_stopping():
                 raise Stopped
-            part = self._evaluator.evaluate(algorithm.acting(), min(AT_ONCE, episodes - done),
-                                            seed + done, progress=True, memory=algorithm.memory)
+            part = self._evaluator.evaluate(algorithm.acting(), min(AT_ONCE, episodes - done), seed + done, ended=ended,
+                                            memory=algorithm.memory)
             result = result.and_then(part) if result else part
         assert result is not None
         return result
