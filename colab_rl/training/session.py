@@ -164,8 +164,7 @@ class _Session:
         checkpoint = newest_whole(self.local, self.remote, say,
                                   check=lambda manifest: bring_segments(manifest, self.local, self.remote))
         if checkpoint is None:
-            say(f"{self.identity.name} has no checkpoint yet: it begins from nothing"
-                f"{'' if self.places.store else ', and without a store it stays on this machine'}")
+            say(f"{self.identity.name} has no checkpoint yet: it begins from nothing{self._where_it_stays()}")
         tables: list[bytes] = []
         if checkpoint:
             # The command that began a run continues its extension; other steps than both are a contradiction.
@@ -193,6 +192,10 @@ class _Session:
                                        f"{newest.generation}, step {newest.step:,}; nothing of the other was changed")
             return result_of(self.identity, self.places, newest, self.local, self.remote, replicator,
                              stop.signal_number)
+
+    def _where_it_stays(self) -> str:
+        """The end of a line that says how a session begins; empty if there is a store."""
+        return "" if self.places.store else ", and without a store it stays on this machine"
 
     def _policy(self, manifest: Manifest) -> Algorithm:
         """The algorithm of an earlier checkpoint, on the CPU, from whichever place has it whole."""
@@ -259,6 +262,8 @@ class _Session:
                 if checkpoint and sought is not None and CODE not in then:  # as 0.1.0 wrote it
                     changes.append("the rule that stops at target_score changed")
                 _load(trainer, identity.algorithm, *start, checkpoint is not None, changes)
+                say(f"continuing from generation {manifest.generation} (iteration {manifest.iteration:,}, step "
+                    f"{manifest.step:,}){self._where_it_stays() if checkpoint else ''}")
             else:
                 trainer.inexact = remembers
                 envs.reset()
@@ -276,8 +281,6 @@ def _load(trainer: Trainer, algorithm: str, start: Checkpoint, experience: Itera
     with loading(trainer.algorithm, algorithm, trainer.config.network, lambda: deserialize(start.state)["algorithm"],
                  f"generation {manifest.generation}"):
         trainer.load(deserialize(start.state), experience, manifest if own else None, changes)
-    say(f"continuing from generation {manifest.generation} "
-        f"(iteration {manifest.iteration:,}, step {manifest.step:,})")
 
 
 def _run(trainer: Trainer, algorithm: str, stop: StopRequest) -> None:
