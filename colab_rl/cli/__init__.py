@@ -34,9 +34,11 @@ def program() -> int:
         return main()
     finally:
         # Else Python's end searches all that torch made for cycles, several times: a quarter of a second. One search
-        # is left: it ends environments that are part of a cycle.
+        # is left: it ends environments that are part of a cycle. Another Ctrl-C does not interrupt it.
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
         gc.collect()
         gc.freeze()
+        signal.signal(signal.SIGINT, signal.SIG_DFL)  # Python may wait for threads now
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

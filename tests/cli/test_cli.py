@@ -70,6 +70,16 @@ def test_a_new_run_takes_no_sweeps_name_and_a_run_of_that_name_continues(command
 
 
 @pytest.mark.parametrize("store", ["none", "store"])
+def test_a_session_without_a_store_says_so(command, here, store):
+    place = here / store if store != "none" else store
+    for name in ("walker", "new"):
+        code, _, errors = command("train", name, "--env", "CartPole-v1", "--total-steps", "500", "--store", place,
+                                  "--set", *TINY)
+        assert code == 0 and ("continuing from generation" in errors) == (name == "walker")
+        assert errors.count(", and without a store it stays on this machine\n") == (store == "none")
+
+
+@pytest.mark.parametrize("store", ["none", "store"])
 def test_a_run_that_failed_at_once_is_no_run(command, here, monkeypatch, store):
     (here / "own_makers.py").write_text(POLE)
     monkeypatch.syspath_prepend(here)
@@ -195,3 +205,26 @@ def test_what_only_the_collector_ends_is_ended_with_the_program(tmp_path):
     done = subprocess.run([sys.executable, "-c", CYCLE, "status", "--root", tmp_path, "--store", "none"],
                           capture_output=True, text=True)
     assert done.returncode == 0 and "ended" in done.stdout
+
+
+IMPATIENT = """
+import gc, os, signal, sys
+from colab_rl.cli import program
+
+class Cycle:
+    def __init__(self):
+        self.itself = self
+
+    def __del__(self):
+        os.kill(os.getpid(), signal.SIGINT)
+
+gc.disable()  # until the end
+Cycle()
+sys.exit(program())
+"""
+
+
+def test_another_ctrl_c_at_the_very_end_changes_neither_code_nor_output(tmp_path):
+    done = subprocess.run([sys.executable, "-c", IMPATIENT, "status", "nobody", "--root", tmp_path, "--store", "none"],
+                          capture_output=True, text=True)
+    assert done.returncode == 2 and done.stderr.startswith("error: no run") and done.stderr.count("\n") == 1
