@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import functools
+import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -89,8 +90,8 @@ def sweep(sweep: str, *, env: EnvironmentSource | None = None, env_kwargs: Mappi
         if plan != before:
             if plan.searches:
                 optuna()
-            _check_new(plan, before, _source_of(plan, env), backend, runner(), yes)
             _check_names(plan, before, places)
+            _check_new(plan, before, _source_of(plan, env), backend, runner(), yes)
         with locked(folder.local), StopRequest() as stop, contextlib.closing(folder):
             lines = folder.journal()
             folder.begin_journal(lines)
@@ -180,8 +181,9 @@ def _say_how_long(plan: Plan, runs: int, source: EnvironmentSource, backend: str
     else:
         words += f" of {config.total_steps:,} steps"
     if speed:
-        seconds = float(config.total_steps) * runs / speed / min(runner.slots, runner.cores)
-        words += (f", about {duration(seconds)}, {runner.slots} at a time, at the {speed:,.0f} steps/s that this "
+        at_once = min(runner.slots, runner.cores, runs)
+        seconds = float(config.total_steps) * math.ceil(runs / at_once) / speed
+        words += (f", about {duration(seconds)}, {at_once} at a time, at the {speed:,.0f} steps/s that this "
                   "machine trains now (evaluations not counted)")
     if runs > MANY and not yes:
         raise UsageError(f"{plan.sweep}: {words}; nothing was started; give --yes to begin")

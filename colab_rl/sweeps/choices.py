@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import math
 import numbers
 import re
@@ -57,6 +58,15 @@ def parse_seeds(said: str | int | Sequence[int]) -> tuple[int, ...]:
     if not found or len(set(found)) < len(found):
         raise UsageError(f"seeds are one or more different numbers, not {said!r}")
     return tuple(found)
+
+
+def seeds_to_text(seeds: Sequence[int]) -> str:
+    """Seeds as `parse_seeds` reads them: `0-4,7`."""
+    found = []
+    for _, part in itertools.groupby(enumerate(seeds), lambda place_and_seed: place_and_seed[1] - place_and_seed[0]):
+        inner = [seed for _, seed in part]
+        found.append(f"{inner[0]}-{inner[-1]}" if len(inner) > 1 else str(inner[0]))
+    return ",".join(found)
 
 
 def parse_vary(said: Said) -> dict[str, list[Any]]:

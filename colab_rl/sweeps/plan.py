@@ -19,9 +19,10 @@ from colab_rl.checkpoints import NewerFormat
 from colab_rl.checkpoints.manifest import checksum
 from colab_rl.environments.spaces import Spaces
 from colab_rl.errors import ColabRLError, OwnCodeFault, UsageError
+from colab_rl.progress import say
 from colab_rl.runs.identity import check_run_name
 from colab_rl.settings import Config, one_setting
-from colab_rl.sweeps.choices import Range, space_from_json, space_to_json
+from colab_rl.sweeps.choices import Range, seeds_to_text, space_from_json, space_to_json
 
 FORMAT = 1
 MOST_SHAPES = 100  # of trials that would be trained in networks or buffers of different sizes, so many are tried
@@ -164,7 +165,7 @@ def agreed(plan: Plan, asked: Mapping[str, Any]) -> Plan:
     """A plan that exists, extended by more seeds or trials if these are asked for.
 
     asked: parts of a plan that a person named. Those that the plan holds already ask for nothing new.
-    Raises UsageError that names every other difference.
+    Says if these are fewer. Raises UsageError that names every other difference.
     """
     differing = [f"{_words(name)} is {_shown(getattr(plan, name))}, not {_shown(value)}"
                  for name, value in asked.items()
@@ -178,6 +179,10 @@ def agreed(plan: Plan, asked: Mapping[str, Any]) -> Plan:
     if differing:
         raise UsageError(f"sweep {plan.sweep} exists and differs: {'; '.join(differing)}; nothing was changed; leave "
                          "the options out to continue it, or give a new name")
+    if set(asked.get("seeds", plan.seeds)) < set(plan.seeds):
+        say(f"{plan.sweep} keeps its seeds {seeds_to_text(plan.seeds)}: fewer change nothing")
+    if asked.get("trials", plan.trials) < plan.trials:
+        say(f"{plan.sweep} keeps its {plan.trials:,} trials: fewer change nothing")
     seeds = (*plan.seeds, *(seed for seed in asked.get("seeds", ()) if seed not in plan.seeds))
     return dataclasses.replace(plan, seeds=seeds, trials=max(plan.trials, asked.get("trials", 0)))
 

@@ -224,6 +224,16 @@ def test_more_seeds_extend_a_plan_and_what_differs_is_named():
         agreed(plan, {"trials": 4})
 
 
+def test_fewer_seeds_or_trials_change_nothing_and_a_line_says_so(capsys):
+    plan = plan_of(seeds=(0, 1, 2, 7), trials=40, grid={}, space={"gamma": [0.9, 0.99]})
+    for asked, said in (({"seeds": (0, 1)}, "keeps its seeds 0-2,7: fewer change nothing"),
+                        ({"trials": 30}, "keeps its 40 trials: fewer change nothing"),
+                        ({"seeds": (7, 2, 1, 0), "trials": 40}, "")):
+        assert agreed(plan, asked) == plan
+        assert capsys.readouterr().err == (f"{plan.sweep} {said}\n" if said else "")
+    assert agreed(plan, {"seeds": (0, 8)}).seeds == (0, 1, 2, 7, 8) and not capsys.readouterr().err
+
+
 def test_the_end_of_a_range_is_tried_with_the_middle_of_the_others():
     def checked(**space):
         check_plan(plan_of(env_id="Pendulum-v1", algorithms=("sac",), settings={"total_steps": 100_000}, grid={},

@@ -218,6 +218,15 @@ def test_as_many_trials_are_under_way_as_the_runner_has_room_for(tmp_path, monke
     assert ", 24 at a time, at the" in capsys.readouterr().err
 
 
+def test_as_many_runs_as_there_are_share_the_time(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(command, "_speed", lambda *_: 1000.0)  # steps/s
+    monkeypatch.setattr(command, "_runner_of", lambda *options: lambda: FormulaRunner(lambda settings, share: share))
+    for name, seeds, said in (("one", "0", "1 run of 120,000 steps, about 2 min, 1 at a time"),
+                              ("three", "0-2", "3 runs of 120,000 steps, about 4 min, 2 at a time")):
+        sweep(name, env="CartPole-v1", seeds=seeds, total_steps=120_000, root=tmp_path, store="none")
+        assert said in capsys.readouterr().err
+
+
 def test_a_finished_sweep_needs_no_environment_and_no_optuna(tmp_path, monkeypatch):
     monkeypatch.setattr(command, "MEASURED", 0.01)
     monkeypatch.setattr(command, "_runner_of", lambda *options: lambda: FormulaRunner(lambda settings, share: share))
@@ -258,13 +267,14 @@ def test_a_sweep_without_a_finished_trial_has_no_best_settings(tmp_path):
         train("new", origin="find", root=tmp_path, store="none")
 
 
-def test_names_that_are_taken_are_refused(tmp_path):
+def test_names_that_are_taken_are_refused_before_the_speed_is_measured(tmp_path, capsys):
     places = {"root": tmp_path, "store": "none"}
     train("walk-t000-s0", env="CartPole-v1", total_steps=64, settings=SETTINGS, **places)
     with pytest.raises(UsageError, match="a run walk-t000-s0 is there and is not of this sweep"):
         sweep("walk", env="CartPole-v1", **places)
     with pytest.raises(UsageError, match="a run is called walk-t000-s0"):
         sweep("walk-t000-s0", env="CartPole-v1", **places)
+    assert "steps/s that this machine trains" not in capsys.readouterr().err
     assert not (tmp_path / "sweeps").exists()
 
 
