@@ -6,6 +6,7 @@ import contextlib
 import dataclasses
 import functools
 import os
+import re
 import shlex
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -102,10 +103,12 @@ class Places:
         return False
 
     def require(self, name: str) -> Identity:
-        """A run's identity. Raises UsageError that names the nearest runs if there is none."""
+        """A run's identity. Raises UsageError if there is none: it names the nearest runs, or those of a sweep."""
         identity = self.find(name)
         if identity is None:
             names = self.names()
+            if self.has_sweep(name):
+                raise UsageError(f"{name} is a sweep{_runs_of(name, names)}")
             where = f"{self.root}" + (f" or {self.store.place}" if self.store else "")
             more = f" and {len(names) - 10} more" if len(names) > 10 else ""
             listed = f" (available: {', '.join(names[:10])}{more})" if names else ""
@@ -117,6 +120,16 @@ class Places:
         remote = self.remote(identity.name)
         return (Tier(self.local(identity.name), identity.run_id),
                 Tier(remote, identity.run_id) if remote else None)
+
+
+def _runs_of(sweep: str, names: Iterable[str]) -> str:
+    """Which of the runs a sweep has trained, as the end of a line."""
+    runs = {(int(found[1]), int(found[2])): found[0] for found in (
+        re.fullmatch(rf"{re.escape(sweep)}-t(\d+)-s(\d+)", name) for name in names) if found}
+    if not runs:
+        return " that has no runs yet"
+    first, last = runs[min(runs)], runs[max(runs)]
+    return f"; its run is {first}" if first == last else f"; its runs are {first} to {last}: give one of them"
 
 
 def runs_in(storage: Storage) -> dict[str, dict[str, Stat]]:

@@ -8,6 +8,8 @@ import pytest
 from helpers import TINY
 
 from colab_rl.cli import main
+from colab_rl.errors import UsageError
+from colab_rl.runs.places import Places
 
 CLEANRL = "CartPole-v1__ppo__lr0.0003__gamma0.99__gae0.95__clip0.2__ent0.01__n_envs16__2026-11-26__seed"
 
@@ -50,3 +52,18 @@ def test_the_folders_beside_the_runs_name_no_run_and_are_not_deleted(tmp_path, c
         assert f"'{name}' cannot name a run: colab_rl keeps its own files in a folder of that name" \
             in capsys.readouterr().err
     assert [path.name for path in tmp_path.rglob("*")] == [name, "walk", "plan.json"]
+
+
+@pytest.mark.parametrize(("runs", "said"), [
+    ([], "five is a sweep that has no runs yet"),
+    (["five-t000-s3"], "five is a sweep; its run is five-t000-s3"),
+    (["five-t000-s0", "five-t001-s10", "five-t001-s9", "five-t1-s9-copy", "high-five-t002-s0"],
+     "five is a sweep; its runs are five-t000-s0 to five-t001-s10: give one of them")])
+def test_a_command_for_a_run_knows_a_sweeps_name(tmp_path, runs, said):
+    for file in ("sweeps/five/plan.json", *(f"{run}/run.json" for run in runs)):
+        (tmp_path / file).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / file).write_text("{}")
+    with pytest.raises(UsageError, match=f"^{said}$"):
+        Places(tmp_path, "none").require("five")
+    with pytest.raises(UsageError, match="^no run 'fife'"):
+        Places(tmp_path, "none").require("fife")
