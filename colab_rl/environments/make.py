@@ -232,7 +232,8 @@ def import_module_of(env_id: str) -> str:
     try:
         importlib.import_module(module)
     except ModuleNotFoundError as error:
-        raise UsageError(f"environment {env_id!r}: no module named {error.name!r} is found") from error
+        raise UsageError(f"environment {env_id!r}: no module named {error.name!r} is found; give the command in its "
+                         "folder, or put that folder into PYTHONPATH") from error
     return name
 
 
