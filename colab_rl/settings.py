@@ -143,9 +143,8 @@ def _checked(field: dataclasses.Field, value: Any, config: type) -> Any:
     try:
         value = _converted(value, kind)
     except (TypeError, ValueError, OverflowError, SyntaxError, MemoryError, RecursionError):
-        several = isinstance(value, str) and "," in value
-        hint = f"; to try several, train a sweep: sweep NAME --vary {field.name}={value}" if several else ""
-        raise UsageError(f"setting {field.name} takes {_type_name(kind)}, not {value!r}{hint}") from None
+        raise UsageError(f"setting {field.name} takes {_type_name(kind)}, not {value!r}"
+                         f"{_hint_of_several(field.name, value, kind)}") from None
     limits = field.metadata
     if limits["choices"]:
         value = value.lower()
@@ -156,6 +155,19 @@ def _checked(field: dataclasses.Field, value: Any, config: type) -> Any:
             if not (limits["low"] <= number <= limits["high"] and number > limits["above"]):
                 raise UsageError(f"setting {field.name} = {number} is out of range ({_range_name(limits)})")
     return value
+
+
+def _hint_of_several(name: str, value: Any, kind: Any) -> str:
+    """What to do with several values, or several settings, in one text; empty if it is neither."""
+    if not isinstance(value, str) or "," not in value:
+        return ""
+    parts = [part.strip() for part in value.split(",")]
+    try:
+        for part in parts:
+            _converted(part, kind)
+    except (TypeError, ValueError, OverflowError, SyntaxError, MemoryError, RecursionError):
+        return "; on the command line, spaces separate settings" if "=" in value else ""
+    return f"; to try several, train a sweep: sweep NAME --vary {name}={','.join(parts)}"
 
 
 def _converted(value: Any, kind: Any) -> Any:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
+import re
 import shlex
 
 import pytest
@@ -68,6 +69,15 @@ def test_a_wrong_type_is_said(assignment, says):
 def test_a_wrong_type_from_python_is_said(name, value):
     with pytest.raises(UsageError, match=f"setting {name} "):
         make_config("ppo", {name: value})
+
+
+@pytest.mark.parametrize(("assignment", "hint"), [
+    ("gamma=.9, .99", "; to try several, train a sweep: sweep NAME --vary gamma=.9,.99"),
+    ("learning_rate=1e-3, gamma=.9", "; on the command line, spaces separate settings"),
+    ("num_envs=8,fast", ""), ("num_envs=8,", ""), ("gamma=high", "")])
+def test_a_text_of_several_values_says_what_to_do_only_if_that_works(assignment, hint):
+    with pytest.raises(UsageError, match=rf"^setting \w+ takes a (whole )?number, not '.*'{re.escape(hint)}$"):
+        read(assignment)
 
 
 @pytest.mark.parametrize(("assignment", "limits"), [

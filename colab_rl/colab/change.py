@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import re
 from dataclasses import dataclass
@@ -76,6 +77,9 @@ def change_one_thing(run: str, change: str, checkpoint: str | int = "middle", st
         raise UsageError(f"checkpoint is middle, best, latest or a generation's number, not {checkpoint!r}")
     (name, value), = settings.items()
     kind = algorithm_class(identity.algorithm).config_class
+    names = "|".join(field.name for field in dataclasses.fields(kind))
+    if second := re.search(rf"[,\s]({names})\s*=", value):
+        raise UsageError(f"CHANGE takes one setting, and {change!r} has a second one, {second[1]}: leave one out")
     trained_with = {**identity.config, "total_steps": newest.total_steps}  # which may have grown
     if name in trained_with and one_setting(kind, name, value) == one_setting(kind, name, trained_with[name]):
         raise UsageError(f"{run} has {change} already: change it to another value")
