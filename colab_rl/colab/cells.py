@@ -22,7 +22,7 @@ from colab_rl.arguments import checked
 from colab_rl.checkpoints.confirmation import confirmation_of
 from colab_rl.checkpoints.retention import best
 from colab_rl.colab import install, session
-from colab_rl.colab.names import run_to_train
+from colab_rl.colab.names import run_to_train, stripped
 from colab_rl.colab.shown import framed, offer
 from colab_rl.environments import EnvironmentSource
 from colab_rl.environments.threshold import goal_of
@@ -126,14 +126,14 @@ def show_report(run: str, checkpoint: str | int = "best", compare: str = "", sto
 
     from colab_rl.views.report import write_report
 
-    written = write_report(_named_runs(run, compare), checkpoint=checkpoint, env=env, store=store, root=root)
+    written = write_report(_named_runs(run, compare), checkpoint=stripped(checkpoint), env=env, store=store, root=root)
     display(HTML(written.scores.html()))
     offer(written.path)
 
 
 def _named_runs(run: str, compare: str) -> list[str]:
     """A run, and those of a list separated by commas."""
-    return [run, *(name.strip() for name in compare.split(",") if name.strip())]
+    return [run.strip(), *(name.strip() for name in compare.split(",") if name.strip())]
 
 
 @checked
@@ -149,6 +149,9 @@ def show_dashboards(run: str, checkpoint: str | int = "best", compare: str = "",
 
     from colab_rl.views.report import build_page
 
+    run, checkpoint, places = run.strip(), stripped(checkpoint), Places(root, store)
+    places.require(run.partition(":")[0])  # a sweep has a page and no checkpoints to pick from
+
     def page_of(names: list[str]) -> dict[str, str]:
         own = env if names[0].partition(":")[0] == run else None
         return framed(build_page(names, checkpoint=checkpoint, episodes=0, env=own, root=root, store=store))
@@ -163,7 +166,7 @@ def show_dashboards(run: str, checkpoint: str | int = "best", compare: str = "",
         handle.update({"text/html": f"<p>{html.escape(str(error))}</p>"}, raw=True)
 
     first = page_of(_named_runs(run, compare))
-    pickers = _pickers(run, Places(root, store), show, show_error)
+    pickers = _pickers(run, places, show, show_error)
     if pickers is not None:
         display(pickers)
     handle = display(first, raw=True, display_id=True)
@@ -209,7 +212,7 @@ def show_export(run: str, checkpoint: str | int = "best", store: str | os.PathLi
     from IPython.display import display
 
     install.complete_export()
-    exported = colab_rl.export(run, checkpoint=checkpoint, store=store, root=root)
+    exported = colab_rl.export(run.strip(), checkpoint=stripped(checkpoint), store=store, root=root)
     print(exported.summary())
     if exported.store_error:
         print(f"its copy did not reach the store: {exported.store_error}; run this cell again")
@@ -304,7 +307,7 @@ def choose_run(run: str, store: str = "", root: str | os.PathLike | None = None)
     trained example that comes with the package. Raises UsageError if there are runs and none of that name, ColabRLError
     if `run` is empty and no run can be read.
     """
-    place = session.connect(store) or ""
+    run, place = run.strip(), session.connect(store) or ""
     names = show_runs(place or None, root)
     places = Places(root, place or None)
     own = [name for name in names if name != EXAMPLE]
@@ -332,7 +335,7 @@ def train_live(run: str, store: str = "", root: str | os.PathLike | None = None,
     from colab_rl.training.request import DEFAULT_ENVIRONMENT
     from colab_rl.training.session import train
 
-    settings = settings or {}
+    run, env, settings = run.strip(), stripped(env), settings or {}
     of_cells = any(callable(one) and import_path(one) is None for one in (env, algo, settings.get("network")))
     algo = register_algorithm(algo) if isinstance(algo, type) else algo
     run = run_to_train(run, Places(root, store or None, make_store=True), env, algo, seed)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from typing import TypeVar, cast
 
 from colab_rl.algorithms.registry import default_algorithm
 from colab_rl.environments import EnvironmentSource, environment_name
@@ -10,6 +11,14 @@ from colab_rl.environments.make import named_source
 from colab_rl.runs.identity import DerivedName
 from colab_rl.runs.places import Places
 from colab_rl.training.request import DEFAULT_ENVIRONMENT
+
+
+T = TypeVar("T")
+
+
+def stripped(value: T) -> T:
+    """What a form holds, without the spaces that are pasted around a text."""
+    return cast(T, value.strip()) if isinstance(value, str) else value
 
 
 def derived_name(env: EnvironmentSource | None, algo: str | None, seed: int | None) -> DerivedName:

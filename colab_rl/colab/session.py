@@ -37,7 +37,7 @@ def connect(store: str = "", verify: bool = False) -> str | None:
     verify: logs in for a mounted Drive too, so that checkpoints are verified in Drive itself.
     Raises NotConnected, with the reason and the alternatives, if a person declines or it fails.
     """
-    store = store_name(store)
+    store = store_name(store.strip())
     if not on_colab():
         return store or None
     if needs_google_login(store):

@@ -8,6 +8,7 @@ from typing import Any
 
 from colab_rl.arguments import checked
 from colab_rl.colab import install
+from colab_rl.colab.names import stripped
 from colab_rl.colab.shown import framed, offer
 from colab_rl.environments import EnvironmentSource
 from colab_rl.sweeps.trials import SweepResult
@@ -26,8 +27,8 @@ def sweep_live(sweep: str, store: str = "", root: str | os.PathLike | None = Non
 
     if search:
         install.complete_search()
-    result = train_all(sweep, store=store or None, root=root, env=env, seeds=seeds or seed, search=search,
-                       watcher=LiveSweep(), **options)
+    result = train_all(sweep.strip(), store=store or None, root=root, env=stripped(env), seeds=seeds.strip() or seed,
+                       search=search, watcher=LiveSweep(), **options)
     print(result.table(), result.summary(), sep="\n")
     for problem in result.problems:
         print(problem)
@@ -43,6 +44,6 @@ def show_sweep(sweep: str, store: str = "", root: str | os.PathLike | None = Non
 
     from colab_rl.views.report import report
 
-    path = report(sweep, store=store or None, root=root)
+    path = report(sweep.strip(), store=store or None, root=root)
     offer(path)
     display(framed(path.read_text()), raw=True)
