@@ -1,7 +1,7 @@
 """The command line: `python -m colab_rl COMMAND ...`.
 
 Exit codes: 0 done; 1 failed, with one line that says what happened, what was kept and what
-to do; 2 wrong usage; 130 and 143 after Ctrl-C and SIGTERM, with a checkpoint saved.
+to do; 2 wrong usage; 130 and 143 after Ctrl-C and SIGTERM: `train` and `sweep` save first.
 """
 
 from __future__ import annotations
@@ -72,7 +72,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         tell(f"error: {error}; what was saved before is kept")
         return 1
     except KeyboardInterrupt as error:
-        tell("stopped at once, without saving; the newest checkpoint is kept")
+        trains = options.command.__name__ in ("train", "sweep")
+        tell("stopped at once, without saving; the newest checkpoint is kept" if trains else "stopped")
         return 128 + (error.signal_number if isinstance(error, StoppedAtOnce) else signal.SIGINT)
 
 

@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from helpers import snapshot
+from helpers import TINY, snapshot
 
 from colab_rl.checkpoints.manifest import checksum
 from colab_rl.cli import main
@@ -206,3 +206,22 @@ def test_the_program_itself_shows_no_traceback(run_cli, arguments):
     assert done.returncode == (1 if "/no/such/drive" in arguments else 2)
     assert "Traceback" not in done.stderr and done.stderr.count("\n") == 1
     assert done.stdout == ""
+
+
+def test_ctrl_c_in_a_command_that_trains_nothing_says_nothing_of_checkpoints(command, here, monkeypatch):
+    (here / "stopping.py").write_text(f"""
+import contextlib, os
+from gymnasium.envs.classic_control import CartPoleEnv
+
+class Stopping(CartPoleEnv):
+    def step(self, action):
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink({str(here / "stop")!r})  # one process can
+            os.kill({os.getpid()}, {int(signal.SIGINT)})
+        return super().step(action)
+""")
+    monkeypatch.syspath_prepend(here)
+    made_by = ["--env", "stopping:Stopping"]
+    assert command("train", "own", *made_by, "--total-steps", "100", "--set", *TINY)[0] == 0
+    (here / "stop").touch()
+    assert command("evaluate", "own", *made_by) == (130, "", "stopped\n")
