@@ -111,13 +111,13 @@ def train(run: str, *, env: EnvironmentSource | None = None, env_kwargs: Mapping
     else:
         if places.has_sweep(run):
             raise UsageError(f"a sweep is called {run}; nothing was started; give the run another name")
-        if not isinstance(run, DerivedName):
-            _say_if_mistyped(run, places)
         identity, spaces = request.branch(origin, places) if origin is not None else request.begin()
         environment, total = identity.environment(env, "train"), identity.config["total_steps"]
     stepped_by = request.backend_of(identity, environment, spaces)
     with plain_torch(identity.threads):
         check_algorithm(identity.algorithm, identity.make_config(), spaces)
+        if new and not isinstance(run, DerivedName):
+            _say_if_mistyped(run, places)
         with locked(places.local(run)), StopRequest() as stop:
             code = request.code(identity.algorithm, identity.make_config().network, identity.backend, environment)
             session = _Session(identity, places, environment, spaces, stepped_by, code, watcher)
@@ -131,9 +131,11 @@ def train(run: str, *, env: EnvironmentSource | None = None, env_kwargs: Mapping
 
 
 def _say_if_mistyped(run: str, places: Places) -> None:
-    """Says that a name begins a new run if it is spelt like another's; numbers tell runs apart on purpose."""
+    """Says that a name begins a new run if it is spelt like another's; numbers tell runs apart on purpose, and so does
+    one more of them at the end.
+    """
     def letters(name: str) -> str:
-        return re.sub("[0-9]+", "", name)
+        return re.sub("[-_.]?[0-9]+$|[0-9]+", "", name)
 
     others = [name for name in near(run, places.names(), cutoff=0.75) if letters(name) != letters(run)]
     if others:

@@ -52,10 +52,13 @@ def test_a_lambda_is_called_by_what_it_makes(here):
 
 
 def test_a_name_that_is_nearly_a_runs_name_is_told_of(command, here):
-    _, _, errors = command("train", "walker2", "--env", "CartPole-v1", "--total-steps", "60", "--set", *TINY)
-    assert "is a new run" not in errors
+    for name in ("walker2", "walker-2"):
+        _, _, errors = command("train", name, "--env", "CartPole-v1", "--total-steps", "60", "--set", *TINY)
+        assert "is a new run" not in errors
+    code, _, errors = command("train", "walkr", "--env", "CartPole-v1", "--algo", "sac")
+    assert code == 2 and "is a new run" not in errors
     _, _, errors = command("train", "walkr", "--env", "CartPole-v1", "--total-steps", "60", "--set", *TINY)
-    assert "walkr is a new run, and you also have walker and walker2" in errors
+    assert "walkr is a new run, and you also have walker and walker2 and walker-2" in errors
 
 
 @pytest.mark.parametrize("place", ["runs", "store"])
