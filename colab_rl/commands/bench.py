@@ -38,6 +38,7 @@ from colab_rl.environments.spaces import Spaces
 from colab_rl.machine import versions
 from colab_rl.progress import progress_bar
 from colab_rl.training.request import DEFAULT_ENVIRONMENT
+from colab_rl.user_code import import_path
 
 SECONDS = 1.0                # for which each speed is measured
 SHORT_PARTS = 10             # parts of it, if a call is short
@@ -113,12 +114,14 @@ class Recommendation:
 class Benchmark(Result):
     """How fast a machine trains an environment.
 
+    env_path: the `module:function` that names a function; None for an id, and for a function that has no such name.
     tuned: whether there is a preset for the environment, or these are the default settings.
     num_envs, num_steps, total_steps: the preset's.
     missing: why a backend was not measured, by its name. versions: of this machine.
     """
 
     env_id: str
+    env_path: str | None
     tuned: bool
     num_envs: int
     num_steps: int
@@ -140,8 +143,11 @@ class Benchmark(Result):
         best = self.recommendation
         settings = "".join(f" {name}={getattr(best, name)}" for name in ("num_envs", "num_steps")
                            if getattr(best, name) != getattr(self, name))
-        lines.append(f"Recommended: python -m colab_rl train NAME --env {self.env_id} --algo ppo "
-                     f"--backend {best.backend} --device {best.device}{' --set' if settings else ''}{settings}")
+        nameless = self.env_path is None and self.env_id.startswith("custom:")
+        begin = ("train(NAME, env=that function), from Python, with" if nameless else
+                 f"python -m colab_rl train NAME --env {self.env_path or self.env_id}")
+        lines.append(f"Recommended: {begin} --algo ppo --backend {best.backend} --device {best.device}"
+                     f"{' --set' if settings else ''}{settings}")
         if best.threads > 1:
             lines.append(f"  updates are faster on {best.threads} threads, but a training takes one")
         lines.append(f"Estimate: {best.estimated_seconds / 60:.1f} min for all {self.total_steps:,} steps of "
@@ -158,7 +164,7 @@ def bench(env: EnvironmentSource | None = None) -> Benchmark:
     if the environment fails.
     """
     source = DEFAULT_ENVIRONMENT if env is None else named_source(env) if isinstance(env, str) else env
-    env_id = environment_name(source)
+    env_id, env_path = environment_name(source), import_path(source)
     settings = preset(env_id, "ppo")
     config = PPOConfig(**settings)
     source = configured(source, {}, config.wrappers)
@@ -168,8 +174,8 @@ def bench(env: EnvironmentSource | None = None) -> Benchmark:
                            SECONDS)
     device = "cuda" if torch.cuda.is_available() else "cpu"
     return Benchmark(
-        env_id=env_id, tuned=bool(settings), num_envs=config.num_envs, num_steps=config.num_steps,
-        total_steps=config.total_steps, **vars(measurements),
+        env_id=env_id, env_path=env_path, tuned=bool(settings), num_envs=config.num_envs,
+        num_steps=config.num_steps, total_steps=config.total_steps, **vars(measurements),
         missing={name: reason for name, reason in reasons.items() if reason is not None},
         recommendation=recommend(measurements, config, tuned=bool(settings)),
         versions=versions(device, THREADS, "envpool"))

@@ -41,8 +41,8 @@ from colab_rl.errors import EnvironmentFault
 from colab_rl.progress import progress_bar
 
 CONFIG = PPOConfig(num_envs=4, num_steps=32, minibatch_size=32, update_epochs=2, hidden_sizes=(8,), total_steps=1000)
-FOUND = {"env_id", "tuned", "num_envs", "num_steps", "total_steps", "environments", "updates", "training", "missing",
-         "recommendation", "versions"}
+FOUND = {"env_id", "env_path", "tuned", "num_envs", "num_steps", "total_steps", "environments", "updates", "training",
+         "missing", "recommendation", "versions"}
 NUMBERS = [4, 8, 16, 32, 64]
 PROCESSORS = [("cpu", 1), ("cpu", 2)] + [("cuda", 1)] * torch.cuda.is_available()
 
@@ -283,6 +283,20 @@ def test_what_cannot_be_measured_leaves_with_2_and_one_line(capsys, env, named):
     output = capsys.readouterr()
     assert output.out == "" and named in output.err
     assert output.err.startswith("error: ") and output.err.count("\n") == 1
+
+
+def a_pole() -> gymnasium.Env:
+    """An environment that this module names."""
+    return gymnasium.make("CartPole-v1")
+
+
+@pytest.mark.parametrize(("env", "command"), [
+    (a_pole, f"python -m colab_rl train NAME --env {__name__}:a_pole --algo ppo"),
+    (lambda: a_pole(), "train(NAME, env=that function), from Python, with --algo ppo")], ids=["named", "lambda"])
+def test_the_recommended_command_finds_a_function(monkeypatch, one_core, env, command):
+    monkeypatch.setattr("colab_rl.commands.bench.SECONDS", 0.01)
+    monkeypatch.setattr("colab_rl.commands.bench.NUM_ENVS", (8,))
+    assert f"Recommended: {command} --backend " in bench(env).summary()
 
 
 def test_from_python_an_unknown_environment_is_a_usage_error():
