@@ -12,7 +12,6 @@ from colab_rl.runs.identity import DerivedName
 from colab_rl.runs.places import Places
 from colab_rl.training.request import DEFAULT_ENVIRONMENT
 
-
 T = TypeVar("T")
 
 

@@ -61,7 +61,7 @@ def test_a_branch_begins_at_any_checkpoint_that_a_run_has_a_word_for(tmp_path, m
     assert names == ["run-gamma-0.9", *(f"run-gamma-0.9-from-{which}" for which in ("best", "latest", 3, 3, 3))]
     with pytest.raises(UsageError, match="checkpoint is middle, best, latest or a generation's number, not 'bset'"):
         change.change_one_thing("run", "gamma=0.9", "bset", "none", tmp_path)
-    with pytest.raises(UsageError, match="CHANGE takes one setting, and .* has a second one, gamma: leave one out"):
+    with pytest.raises(UsageError, match=r"CHANGE takes one setting, and .* has a second one, gamma: leave one out"):
         change.change_one_thing("run", "learning_rate=1e-3, gamma=.9", "middle", "none", tmp_path)
 
 

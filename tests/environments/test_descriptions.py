@@ -88,7 +88,7 @@ def test_descriptions_say_what_an_environment_looks_like():
 @pytest.mark.parametrize(("env_id", "near"), [
     ("BipedalWalke-v3", "BipedalWalker-v3"), ("bipedalwalker-v3", "BipedalWalker-v3"), ("CartPol-v1", "CartPole-v1"),
     ("LunarLander-v2", "LunarLander-v3"), ("CartPole-v9", "CartPole-v1"), ("Cart Pole!", "CartPole-v1"), ("", "''"),
-    ("no_such_module_of_mine:Env-v0", "named 'no_such_module_of_mine' is found; give the command in its folder, or put"),
+    ("no_such_module_of_mine:Env-v0", "named 'no_such_module_of_mine' is found; give the command in its folder"),
     (":CartPole-v1", "':CartPole-v1' names no module before its colon"), (".mine:Env-v0", "names no module"),
 ])
 def test_an_unknown_environment_names_what_is_near(env_id, near):

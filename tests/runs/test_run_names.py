@@ -65,5 +65,5 @@ def test_a_command_for_a_run_knows_a_sweeps_name(tmp_path, runs, said):
         (tmp_path / file).write_text("{}")
     with pytest.raises(UsageError, match=f"^{said}$"):
         Places(tmp_path, "none").require("five")
-    with pytest.raises(UsageError, match="^no run 'fife'"):
+    with pytest.raises(UsageError, match=r"^no run 'fife'"):
         Places(tmp_path, "none").require("fife")
