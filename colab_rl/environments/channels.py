@@ -53,7 +53,7 @@ class Shown:
     portraits: the phase portraits, `{title: {words: (x channel, y channel)}}`, or `{title: (x channel, y channel)}`.
     If one of them is empty, the views choose by names and units.
     picture_height: metres from the lower edge of a rendered picture, if that is always y = 0 of the `Drawing`, to the
-        upper edge. A video then lays its panels over the parts of the picture where no body ever is. 0 if unknown.
+        upper edge. A video then lays its panels over what no body reaches. 0 if unknown.
     Raises TypeError, ValueError or AttributeError for what is not of these forms.
     """
 

@@ -87,7 +87,7 @@ class Evaluator:
         """Runs the episodes, several at a time.
 
         act: gives (B, ...) actions for (B, *obs_shape) observations, each row by itself. See Algorithm.act.
-        ended: is told how many more episodes have ended, for a progress bar.
+        ended: takes how many more episodes have ended, for a progress bar.
         memory: how many numbers the policy carries through an episode, if any: `act` takes them, too.
         record: the first so many episodes are recorded; values: gives (B,) value estimates for them.
         """

@@ -179,7 +179,7 @@ class Request:
 
     def _new(self, env: EnvironmentSource, algorithm: str, settings: Mapping[str, Any], env_kwargs: Mapping[str, Any],
              origin: dict[str, Any] | None) -> tuple[Identity, Spaces]:
-        """A new run from the preset, with these settings and keyword arguments where nothing else was asked for."""
+        """A new run from the preset, with these settings and keyword arguments, unless others were asked for."""
         config = make_config(algorithm, {**preset(environment_name(env), algorithm), **settings, **self.settings})
         env = configured(env, env_kwargs if self.env_kwargs is None else self.env_kwargs, config.wrappers)
         spaces, title = _tried_out(env)
