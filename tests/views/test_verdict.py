@@ -142,6 +142,23 @@ def test_a_report_opens_with_the_verdict_and_ends_with_the_command_that_makes_th
     assert again.state_sha256 == result.state_sha256
 
 
+@pytest.mark.parametrize("schedule", ["constant", "linear"])
+def test_the_command_of_an_extended_run_trains_as_far(tmp_path, schedule):
+    settings = {**parse_settings(TINY), "learning_rate_schedule": schedule}
+    colab_rl.train("pole", env="CartPole-v1", backend="gymnasium", total_steps=128, settings=settings, root=tmp_path)
+    result = colab_rl.train("pole", total_steps=256, root=tmp_path)
+    page = html.unescape(build_page(["pole"], episodes=0, root=tmp_path))
+    command, _, note = re.search('<pre class="command">(.*?)</pre>', page)[1].partition("   # ")
+    assert "total_steps=256 " in command and "total_steps</th><td>256 (not the preset's)" in page
+    words = shlex.split(command)
+    again = colab_rl.train("again", env="CartPole-v1", backend="gymnasium", root=tmp_path,
+                           settings=parse_settings(words[words.index("--set") + 1:]))
+    assert again.step == result.step
+    assert (again.state_sha256 == result.state_sha256) is (schedule == "constant")
+    assert note == ("" if schedule == "constant" else "the run began with total_steps=128 and was extended: "
+                    "one command gives other bits")
+
+
 class Generous(CartPoleEnv):
     """Each step is worth a hundred."""
 

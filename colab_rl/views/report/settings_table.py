@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from colab_rl.algorithms.registry import make_config, preset
+from colab_rl.algorithms.registry import OUR_ALGORITHMS, make_config, preset
 from colab_rl.checkpoints import Manifest
 from colab_rl.errors import ColabRLError
 from colab_rl.runs.identity import Identity
@@ -49,13 +49,13 @@ def made_of(runs: Sequence[tuple[Identity, Manifest | None]]) -> Made:
     own = sum(OWN in cell for _, cells in rows for cell in cells)
     summary = (f"What differs among these runs: {len(rows)} rows" if len(runs) > 1 else
                f"All settings, versions and the machine; {own} differ from the preset")
-    return Made([command_of(identity) for identity, _ in runs], summary,
+    return Made([command_of(identity, newest) for identity, newest in runs], summary,
                 Table([identity.name for identity, _ in runs], rows))
 
 
-def command_of(identity: Identity) -> str:
-    """The command that begins such a run."""
-    config, usual = identity.config, _usual(identity)
+def command_of(identity: Identity, newest: Manifest | None = None) -> str:
+    """The command that trains such a run as far as its newest checkpoint was to come."""
+    config, usual = _config(identity, newest), _usual(identity)
     words = ["python", "-m", "colab_rl", "train", identity.name]
     named = identity.env_path if identity.trains_on_function else identity.env_id
     words += ["--env", named] if named else []
@@ -67,15 +67,36 @@ def command_of(identity: Identity) -> str:
     changed = [f"{name}={as_text(value)}" for name, value in config.items()
                if name != "seed" and usual.get(name, NOT_THERE) != value]
     words += ["--set", *changed] if changed else []
-    line = shlex.join(words)
-    return line if named else f"{line}   # on a function: give it in Python"
+    notes = [] if named else ["on a function: give it in Python"]
+    if begun_with := _extended_to_other_bits(identity, config):
+        notes.append(f"the run began with total_steps={begun_with} and was extended: one command gives other bits")
+    return shlex.join(words) + (f"   # {'; '.join(notes)}" if notes else "")
+
+
+def _config(identity: Identity, newest: Manifest | None) -> dict[str, Any]:
+    """The settings, with the total_steps that the run was extended to."""
+    return {**identity.config, **({"total_steps": newest.total_steps} if newest else {})}
+
+
+def _extended_to_other_bits(identity: Identity, config: dict[str, Any]) -> int | None:
+    """The total_steps that an extended run began with. None if all of them at once train to the same bits.
+
+    They do if nothing follows total_steps: neither a schedule, nor the level of a target's test. Of an algorithm that
+    is not ours nobody knows.
+    """
+    begun_with = identity.config.get("total_steps")
+    if begun_with in (None, config.get("total_steps")):
+        return None
+    schedules = {value for name, value in config.items() if name.endswith("_schedule")}
+    follows = schedules - {"constant"} or config.get("target_score") is not None
+    return begun_with if follows or identity.algorithm not in OUR_ALGORITHMS else None
 
 
 def _facts(identity: Identity, newest: Manifest | None) -> dict[str, str]:
     """Settings, then versions of the newest checkpoint."""
     usual = _usual(identity)
     facts = {name: as_text(value) + ("" if name == "seed" or usual.get(name, value) == value else OWN)
-             for name, value in identity.config.items()}
+             for name, value in _config(identity, newest).items()}
     versions = (newest.versions if newest else None) or identity.versions
     code = versions.get("code")
     return {"environment": identity.environment_words, "algorithm": identity.algorithm, "backend": identity.backend,
