@@ -10,6 +10,7 @@ from colab_rl.evaluation.episode import Episode
 from colab_rl.views.values import text_of
 
 SHORTEST_SWING = 0.06  # s; a foot that lifts for less has bounced
+LEAST_DISTANCE = 1.0   # m that the body comes forward, else it did not walk
 
 
 def contact_names(episode: Episode) -> list[str]:
@@ -38,10 +39,12 @@ def touchdowns(contact: np.ndarray, step_seconds: float) -> np.ndarray:
 def stride_frequency(episode: Episode) -> float:
     """Landings of the same foot a second, in Hz, mean of the feet; NaN with fewer than two landings, without contacts
     or without joints: what has none, such as a lander, touches the ground and does not walk.
+
+    NaN too if the body came less than a metre: a foot that trembles where it stands makes no strides.
     """
     seconds = episode.step_seconds
     rates = []
-    for name in contact_names(episode) if seconds and _joints(episode) else []:
+    for name in contact_names(episode) if seconds and distance(episode) >= LEAST_DISTANCE else []:
         landings = touchdowns(episode[name], seconds or 1)
         if len(landings) > 1:
             rates.append((len(landings) - 1) / ((landings[-1] - landings[0]) * (seconds or 1)))
@@ -73,7 +76,7 @@ def energy_per_metre(episode: Episode) -> float:
     NaN without torques, or if the body came less than a metre.
     """
     far, joints = distance(episode), _joints(episode)
-    if not episode.step_seconds or not far > 1:
+    if not episode.step_seconds or not far >= LEAST_DISTANCE:
         return float("nan")
     power = sum(np.abs(episode[f"{joint}_torque"].astype(float) * episode[f"{joint}_speed"]) for joint in joints)
     return float(np.sum(power[1:]) * episode.step_seconds / far)
