@@ -380,3 +380,13 @@ def test_what_is_missing_is_named(here, missing):
                           env={**os.environ, "PYTHONPATH": path}, timeout=120)
     assert done.returncode == 1 and "Traceback" not in done.stderr and done.stdout == ""
     assert {"ffmpeg": "no FFmpeg is found", "moviepy": "pip install moviepy"}[missing] in done.stderr.splitlines()[-1]
+
+
+def test_pygame_looks_for_no_sound_card(monkeypatch):
+    """Without one, ALSA writes lines about it to standard error."""
+    monkeypatch.delenv("SDL_AUDIODRIVER", raising=False)
+    Camera("CartPole-v1").close()
+    assert os.environ["SDL_AUDIODRIVER"] == "dummy"
+    monkeypatch.setenv("SDL_AUDIODRIVER", "disk")  # what a person sets stays
+    Camera("CartPole-v1").close()
+    assert os.environ["SDL_AUDIODRIVER"] == "disk"

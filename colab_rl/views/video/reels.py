@@ -83,6 +83,7 @@ class Camera:
     def __init__(self, source: EnvironmentSource):
         if not any(name in os.environ for name in ("DISPLAY", "WAYLAND_DISPLAY")):
             os.environ.setdefault("SDL_VIDEODRIVER", "dummy")  # else pygame looks for a display, and says so
+        os.environ.setdefault("SDL_AUDIODRIVER", "dummy")      # else it looks for a sound card, and says so
         os.environ.setdefault("PYGAME_HIDE_SUPPORT_PROMPT", "1")
         self.name = environment_name(source)
         self.environment: gymnasium.Env = make_environment(source, render_mode="rgb_array")
