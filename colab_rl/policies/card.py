@@ -155,7 +155,8 @@ def model_card(about: About, video: str | None) -> str:
                                     "metrics": metrics}]}]}
     shown = {key: _plain(value) for key, value in facts(about).items()}
     table = "\n".join(f"| {key} | {value} |" for key, value in shown.items())
-    film = f'\n<video src="{video}" controls autoplay loop muted></video>\n' if video else ""
+    film = "" if not video else f'\n<img src="{video}" alt="An episode">\n' if video.endswith(".gif") else (
+        f'\n<video src="{video}" controls autoplay loop muted></video>\n')
     # JSON is YAML, too, so that no name can break out of its place.
     header = "\n".join(f"{key}: {json.dumps(value)}" for key, value in block.items())
     return f"""---

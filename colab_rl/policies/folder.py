@@ -3,7 +3,7 @@
     policy.json          what the policy is, where it comes from, and the SHA-256 of every other file
     policy.onnx          observations to actions, all in one graph (graph.py)
     policy.safetensors   the algorithm's state, for torch
-    README.md            a model card        example.py   one episode        replay.mp4   if the run has a video
+    README.md            a model card        example.py   one episode        replay.mp4   or .gif, of a run with a video
 
 Nothing in it is executed when it is read.
 """

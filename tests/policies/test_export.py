@@ -166,19 +166,20 @@ def test_the_model_card_has_the_block_that_the_hub_reads(exported):
     assert f"{score:.2f} +- {score.std:.2f} over 100 episodes, seeds 0 to 99" in text
 
 
-def test_the_newest_video_goes_along(trained, tmp_path, root):
+@pytest.mark.parametrize(("suffix", "element"), [(".mp4", "video"), (".gif", "img")])
+def test_the_newest_video_goes_along(trained, tmp_path, root, suffix, element):
     videos = root / "discrete" / "videos"
     trained("discrete")
     videos.mkdir(exist_ok=True)
-    (videos / "old.mp4").write_bytes(b"old")
-    (videos / "new.mp4").write_bytes(b"new")
-    os.utime(videos / "old.mp4", (1, 1))
+    (videos / f"old{suffix}").write_bytes(b"old")
+    (videos / f"new{suffix}").write_bytes(b"new")
+    os.utime(videos / f"old{suffix}", (1, 1))
     try:
         found = export(**trained("discrete"), checkpoint=1, out=tmp_path / "filmed")
     finally:
         shutil.rmtree(videos)
-    assert "replay.mp4" in found.files and (found.path / "replay.mp4").read_bytes() == b"new"
-    assert 'src="replay.mp4"' in (found.path / "README.md").read_text()
+    assert f"replay{suffix}" in found.files and (found.path / f"replay{suffix}").read_bytes() == b"new"
+    assert f'<{element} src="replay{suffix}"' in (found.path / "README.md").read_text()
 
 
 def test_it_lies_in_the_runs_folder_and_in_the_store_and_again_changes_nothing(trained, root, tmp_path):
