@@ -104,6 +104,13 @@ def test_a_run_that_reached_its_target_trains_longer_by_the_command_that_the_rep
     assert Places(**options).require("pole-longer").config["target_score"] is None
 
 
+def test_a_function_is_called_by_its_name():
+    own = identity_of(env_id="custom:make", env_is_function=True)
+    for goal, words in ((None, "make names no score"), (300, "make is not solved")):
+        first = verdict_of(own, SHOWN, NEWEST, judged([1.0, 2.0, 3.0]), goal).sentences[0]
+        assert words in first and "custom:" not in first
+
+
 def test_the_median_and_the_first_mishap_are_filmed_or_the_worst():
     assert telling_episodes(judged([5.0, 1.0, 4.0, 3.0, 2.0], [4, 1])) == {
         "the median episode": 3, "the first of 2 falls": 1}

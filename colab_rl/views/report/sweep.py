@@ -96,7 +96,8 @@ def _sections(record: Record, result: SweepResult, curves: list[TrialCurves], ra
 
 
 def _facts(plan: Plan, result: SweepResult) -> list[tuple[str, str]]:
-    facts = [("Environment", plan.env_id), ("Algorithm", ", ".join(plan.algorithms)),
+    environment = plan.env_id.removeprefix("custom:") if plan.env_is_function else plan.env_id
+    facts = [("Environment", environment), ("Algorithm", ", ".join(plan.algorithms)),
              ("Trials", f"{plan.trials:,}"), ("Seeds", f"{len(plan.seeds):,}"), ("State", result.counts())]
     if result.best_trial is not None:
         best = result.trials[result.best_trial]

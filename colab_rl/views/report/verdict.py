@@ -63,17 +63,17 @@ class Verdict:
 def verdict_of(identity: Identity, shown: Manifest, newest: Manifest, judged: Judged, goal: float | None,
                options: str = "") -> Verdict:
     """The verdict on a checkpoint of a run. goal: the environment's own threshold. options: those of Places."""
-    returns, count, env_id = judged.returns, len(judged.returns), identity.env_id
+    returns, count, title = judged.returns, len(judged.returns), identity.title
     mean = float(returns.mean())
     low, high = bootstrap_interval(returns) if count > 1 else (mean, mean)
     kind = NO_GOAL if goal is None else SOLVED if low >= goal else NOT_SOLVED if high < goal else NOT_SURE
     score = f"{text_of(mean)} (95 % interval {text_of(low)} to {text_of(high)}, {count} episodes)"
     if goal is None:
-        first = f"Score {score}. {env_id} names no score from which it is solved."
+        first = f"Score {score}. {title} names no score from which it is solved."
     else:
-        first = {SOLVED: f"{env_id} is solved: {score}, and {goal:g} is enough.",
-                 NOT_SOLVED: f"{env_id} is not solved: {score}, and it takes {goal:g}.",
-                 NOT_SURE: f"{env_id} may be solved, and these episodes cannot tell: {score}, and it takes {goal:g}."
+        first = {SOLVED: f"{title} is solved: {score}, and {goal:g} is enough.",
+                 NOT_SOLVED: f"{title} is not solved: {score}, and it takes {goal:g}.",
+                 NOT_SURE: f"{title} may be solved, and these episodes cannot tell: {score}, and it takes {goal:g}."
                  }[kind]
     sentences = [first, _episodes_sentence(judged, goal), _standing_sentence(shown, newest, judged),
                  f"Measured over {count} episodes, seeds {judged.seed} to {judged.seed + count - 1}, that chose no "
