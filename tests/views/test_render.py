@@ -26,6 +26,7 @@ from colab_rl.environments.known import classic
 from colab_rl.environments.make import configured
 from colab_rl.errors import EnvironmentFault, UsageError
 from colab_rl.evaluation.replay import replay
+from colab_rl.progress import progress_bar
 from colab_rl.runs.places import Places
 from colab_rl.settings import parse_settings
 from colab_rl.training.request import checkpoint_of
@@ -126,6 +127,17 @@ def test_a_reports_film_is_as_fast_as_the_channels_say(tmp_path):
     assert re.search(r" 10 fps", probe(path)[0])
     video = render("slow", env=Slow, seed=0, seconds=0.5, **options)
     assert (video.fps, video.frames) == (10, 6)
+
+
+def test_the_bar_of_a_reports_films_counts_frames(tmp_path, monkeypatch):
+    options, bars = {"root": tmp_path, "store": "none"}, []
+    monkeypatch.setattr(films, "progress_bar", lambda *words, **options: bars.append(
+        progress_bar(*words, **options)) or bars[-1])
+    train("odd", env=Mystery, total_steps=64, settings={**parse_settings(TINY), "eval_every": 100}, **options)
+    episode = record("odd", env=Mystery, seed=0, **options)
+    films_of(*checkpoint_of("odd", Places(tmp_path, "none")), Mystery, {"one": episode, "other": episode}, None)
+    [bar] = bars
+    assert bar.n == bar.total == 2 * 5 and bar.unit == "frame"  # 5 of the 8 pictures: players show 25 a second
 
 
 def test_a_film_is_in_real_time_even_if_the_environment_names_another_pace(tmp_path):

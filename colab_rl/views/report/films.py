@@ -73,19 +73,23 @@ def record_telling(identity: Identity, checkpoint: Checkpoint, source: Environme
 def films_of(identity: Identity, checkpoint: Checkpoint, source: EnvironmentSource, episodes: Mapping[str, Episode],
              confirmed: Confirmation | None) -> Films:
     """Films of the episodes. Raises ColabRLError if the environment does not render, or FFmpeg is missing."""
-    films = []
+    films, reels = [], []
     camera = Camera(source)
     camera.close()
-    for words, episode in progress_bar(len(episodes), "filming episodes", "film", iterable=episodes.items()):
+    for words, episode in episodes.items():
         picture_fps = pictures_per_second(camera, episode.step_seconds)
         duration = episode.length * camera.per_step / picture_fps
         stride, fps = stride_and_fps(picture_fps, max(1.0, duration / LONGEST), ".gif")  # 25 frames a second do
-        reel = Sequel([Take(identity.name, checkpoint.manifest, episode, confirmed)], describe(source), source,
-                      Style(FILM_PANELS, WIDTH, None, stride, picture_fps))
-        with tempfile.TemporaryDirectory() as folder:
-            path = Path(folder) / "film.mp4"
+        reels.append((words, fps, Sequel([Take(identity.name, checkpoint.manifest, episode, confirmed)],
+                                         describe(source), source,
+                                         Style(FILM_PANELS, WIDTH, None, stride, picture_fps))))
+    with progress_bar(sum(len(reel) for _, _, reel in reels), "filming episodes", "frame") as bar, \
+            tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "film.mp4"
+        for words, fps, reel in reels:
             with VideoWriter(path, reel.size, fps) as writer:
                 for frame in reel:
                     writer.write(frame)
+                    bar.update()
             films.append((words, path.read_bytes()))
     return Films(films)
