@@ -137,6 +137,13 @@ def test_a_run_that_stopped_early_counts_with_its_last_score():
     assert (line.x[0], line.y[0]) == (100, 10) and (line.x[-1], line.y[-1]) == (300, 25)
 
 
+def test_a_trial_whose_runs_have_one_evaluation_is_drawn_as_a_point():
+    once, curve = np.array([[100.0, 1, 10]]), np.array([[100.0, 1, 10], [200, 2, 20]])
+    made = [TrialCurves(0, "t000", [once, once + 1], [10, 11], 10.5), TrialCurves(1, "t001", [curve], [20], 20.0)]
+    _, point, _, line = figures.learning_with_intervals(made).data
+    assert (point.mode, len(point.x)) == ("lines+markers", 1) and line.mode == "lines"
+
+
 def test_the_setting_that_matters_explains_the_variance():
     made = [TrialCurves(trial, "", score=100.0 * (trial % 2), values={"matters": trial % 2, "not": trial // 2})
             for trial in range(8)]

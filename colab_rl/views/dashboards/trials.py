@@ -60,7 +60,8 @@ def learning_with_intervals(trials: Sequence[TrialCurves]) -> go.Figure:
                                                                                    rounded(found.value))]
         traces += [go.Scatter(x=over[0][-2][0], y=over[0][-2][1], fill="toself", fillcolor=color, opacity=0.2,
                               line={"width": 0}, hoverinfo="skip", mode="lines"),
-                   go.Scatter(x=over[0][-1][0], y=over[0][-1][1], line={"color": color, "width": 2}, mode="lines",
+                   go.Scatter(x=over[0][-1][0], y=over[0][-1][1], line={"color": color, "width": 2},
+                              mode="lines" if len(over[0][-1][0]) > 1 else "lines+markers",
                               name=plain(trial.label), customdata=[trial.trial] * len(over[0][-1][0]))]
     figure = _with_legend(trials, 360, top=44)
     figure.add_traces(traces)
