@@ -196,8 +196,8 @@ class LivePlot:
         words = [(BLUE, "—", "return of training episodes"), (RED, "●", "score of evaluations, with its 95 % interval")]
         words += [(GREY, "—", f"return of {self._other}")] if self._other else []
         words += [(GREEN, "- -", f"solved at {text_of(goal_score, 0)}") for goal_score in goal]
-        key = " &nbsp; ".join(f'<span style="color:{color}">{sign}</span> {html.escape(name)}'
-                              for color, sign, name in words) + " &nbsp; over steps"
+        key = " &nbsp; ".join(f'<span style="white-space:nowrap"><span style="color:{color}">{sign}</span> '
+                              f"{html.escape(name)}</span>" for color, sign, name in words) + " &nbsp; over steps"
         return (f'<svg viewBox="0 0 {width} {height}" width="100%" role="img" aria-label="return over steps" '
                 f'font-size="11" fill="currentColor">{"".join(parts)}</svg><div style="font-size:11px">{key}</div>')
 

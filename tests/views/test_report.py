@@ -183,6 +183,7 @@ def test_a_report_of_a_run_begins_with_its_verdict_and_its_curve(places):
     page = build_page(["first"], episodes=4, **places)
     opening = page[page.index('<div class="glance">'):page.index("<nav>")]
     assert "4 episodes)" in opening and "<polyline" in opening and "solved at 475" in opening
+    assert re.search('nowrap"><span [^>]*>- -</span> solved at 475</span>', opening)  # a key stays on one line
     assert not re.search('="#[0-9A-F]{6}"', opening)  # each colour is one of the page's, for light and for dark
     both = build_page(["first", "second"], episodes=4, **places)
     assert '<div class="glance">' not in both and "differ in their seed alone" not in both
