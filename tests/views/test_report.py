@@ -179,6 +179,13 @@ def test_a_report_shows_the_best_that_is_whole_as_evaluate_scores_it(places, cap
     assert f"first:{int(best.name[:8])} cannot be shown: " in missing_in(named) and len(figures_in(named)) >= 3
 
 
+def test_a_line_says_whether_episodes_are_played_for_the_score_or_to_be_looked_at(places, capsys):
+    build_page(["first"], episodes=1, **places)
+    assert "recording 1 episode of first:" in capsys.readouterr().err  # the run ended with its score
+    build_page(["first"], episodes=4, **places)
+    assert "evaluating 4 episodes of first:" in capsys.readouterr().err
+
+
 def test_a_report_of_a_run_begins_with_its_verdict_and_its_curve(places):
     page = build_page(["first"], episodes=4, **places)
     opening = page[page.index('<div class="glance">'):page.index("<nav>")]

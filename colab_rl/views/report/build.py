@@ -176,7 +176,8 @@ def _contend(subject: Subject, episodes: int, missing: list[str], alone: bool) -
         try:
             if source is not None:
                 count = min(RECORDINGS, episodes) if known else episodes
-                say(f"{subject.label}: {count} episodes")
+                say(f"{'recording' if known else 'evaluating'} {count} episode{'s' if count > 1 else ''} of "
+                    f"{subject.label}")
                 result = evaluate_checkpoint(identity, checkpoint, count, 0, source, min(RECORDINGS, episodes))
                 recordings, returns = list(result.episodes), result.returns
                 if not known:
