@@ -43,6 +43,17 @@ def temporary_beside(path: Path, suffix: str = "") -> Path:
     return path.absolute().with_name(f".tmp-{uuid.uuid4().hex[:8]}{suffix}")
 
 
+def check_writable(path: Path) -> None:
+    """Raises StorageError if `write_whole` could not make the file. It leaves nothing behind, and makes no folder."""
+    folder = next(parent for parent in path.absolute().parents if parent.exists())
+    probe = temporary_beside(folder / path.name)
+    try:
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        raise _cannot_be_written(path, error) from error
+
+
 def write_whole(path: Path, data: bytes) -> None:
     """Makes the file whole, or leaves the one that was there. Raises StorageError."""
     temporary = temporary_beside(path)
@@ -54,7 +65,11 @@ def write_whole(path: Path, data: bytes) -> None:
         finally:
             temporary.unlink(missing_ok=True)
     except OSError as error:
-        raise StorageError(f"{path} cannot be written: {error.strerror}; give another file with --out") from error
+        raise _cannot_be_written(path, error) from error
+
+
+def _cannot_be_written(path: Path, error: OSError) -> StorageError:
+    return StorageError(f"{path} cannot be written: {error.strerror}; give another file with --out")
 
 
 class StoreCopy(NamedTuple):

@@ -298,6 +298,16 @@ def test_a_report_that_is_cut_off_leaves_the_one_before(places, tmp_path):
     assert report("first", out=path, episodes=0, **places) == path
 
 
+def test_a_file_that_cannot_be_written_is_told_before_the_work(places, tmp_path, capsys):
+    (tmp_path / "notes.txt").write_text("precious")
+    with pytest.raises(StorageError, match=r"r\.html cannot be written: Not a directory; give another file"):
+        report("first", out=tmp_path / "notes.txt" / "new" / "r.html", episodes=4, **places)
+    assert "episodes of first" not in capsys.readouterr().err
+    with pytest.raises(UsageError, match="did you mean"):
+        report("frist", out=tmp_path / "new" / "r.html", **places)
+    assert {entry.name for entry in tmp_path.iterdir()} == {"copy", "notes.txt"}
+
+
 def test_a_store_that_cannot_be_written_leaves_the_report(places, tmp_path):
     (places["store"] / "first" / "reports").write_text("a file where a folder should be")
     with pytest.raises(StorageError, match="the report is in"):
