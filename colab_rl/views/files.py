@@ -43,7 +43,7 @@ def temporary_beside(path: Path, suffix: str = "") -> Path:
     return path.absolute().with_name(f".tmp-{uuid.uuid4().hex[:8]}{suffix}")
 
 
-def check_writable(path: Path) -> None:
+def check_out(path: Path) -> None:
     """Raises StorageError if `write_whole` could not make the file. It leaves nothing behind, and makes no folder."""
     folder = next(parent for parent in path.absolute().parents if parent.exists())
     probe = temporary_beside(folder / path.name)
