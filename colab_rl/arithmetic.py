@@ -1,4 +1,6 @@
-"""How torch computes while a run trains or acts: what decides the last bits of a sum."""
+"""What decides the bits of a training beside its own state: how torch computes, and the global generators of random
+numbers.
+"""
 
 from __future__ import annotations
 
@@ -58,7 +60,7 @@ def global_generators_kept(device: str = "cpu") -> Iterator[None]:
 
     python, numpy = random.getstate(), np.random.get_state()
     try:
-        with torch.random.fork_rng(enabled=True, devices=[torch.cuda.current_device()] if device == "cuda" else []):
+        with torch.random.fork_rng(devices=[torch.cuda.current_device()] if device == "cuda" else []):
             yield
     finally:
         random.setstate(python)

@@ -23,7 +23,7 @@ FLOORS = [
      "networks": "from observations to outputs: the seam, MLP, convolutions, GRU, distributions"},
     {"environments": "made, described, stepped together, saved and restored", "storage": "places for files"},
     {"requirements": "what the package needs"},
-    {"arguments": "their types, in sentences", "arithmetic": "how torch computes", "fingerprint": "of code",
+    {"arguments": "their types, in sentences", "arithmetic": "how torch computes; the global generators", "fingerprint": "of code",
      "machine": "its cores, memory and versions",
      "progress": "bars and lines", "settings": "one flat dataclass a run",
      "user_code": "a person's own class: found by name, and what it raises in one line"},
@@ -97,3 +97,11 @@ def test_every_part_has_its_floor():
 def test_the_document_draws_these_floors():
     text = (PACKAGE.parent / "docs" / "design" / "architecture.md").read_text()
     assert drawing() in text, f"put this into docs/design/architecture.md:\n{drawing()}"
+
+
+@pytest.mark.parametrize("path", sorted(PACKAGE.rglob("*.py")), ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_nothing_of_ours_draws_from_a_global_generator(path):
+    """A loss of the user's may, and its run resumes exactly: no thread of ours takes numbers from between."""
+    drawn = re.findall(r"(?<![\w.])(?:np\.)?random\.(\w+)\(", path.read_text())
+    assert set(drawn) <= {"Random", "default_rng", "SeedSequence", "getstate", "setstate", "get_state", "set_state",
+                          "seed"}

@@ -112,8 +112,8 @@ def check_returned(steps: Any, metrics: Any) -> None:
                         "number of steps and a dict of metrics are needed")
     if steps < 0:
         raise ValueError(f"collect returned {steps}, and a number of steps is not negative")
-    for name, value in metrics.items():
-        if name in TRAINERS_COLUMNS or str(name).startswith(TRAINERS_BEGINNINGS):
+    for name, value in ((str(key), value) for key, value in metrics.items()):
+        if name in TRAINERS_COLUMNS or name.startswith(TRAINERS_BEGINNINGS):
             raise ValueError(f"update returned a metric called {name!r}, which is a column of colab_rl's own: give it "
                              "another name")
         try:

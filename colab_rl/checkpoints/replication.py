@@ -23,6 +23,7 @@ from colab_rl.storage import NotFound
 
 FIRST_PAUSE, LONGEST_PAUSE = 0.5, 60.0  # seconds between tries
 CONFIRM_PAUSE = 10.0                    # seconds between questions whether a mount has written through
+JITTER = random.Random()                # a draw from the global generator would change a run's own
 OPTIONAL_TRIES = 3                      # of a file that a checkpoint can do without
 
 
@@ -140,7 +141,7 @@ class Replicator:
                     return
                 self._failed(error)
                 self._pause(LONGEST_PAUSE if self.refused else pause)
-                pause = min(2 * pause, LONGEST_PAUSE) * random.uniform(0.8, 1.2)
+                pause = min(2 * pause, LONGEST_PAUSE) * JITTER.uniform(0.8, 1.2)
 
     def _submitted(self) -> Iterator[Manifest]:
         """The newest pending checkpoint that did not fail yet, or the newest of all if every one did.

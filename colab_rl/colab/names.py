@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import TypeVar, cast
+from typing import Any
 
 from colab_rl.algorithms.registry import default_algorithm
 from colab_rl.environments import EnvironmentSource, environment_name
@@ -12,12 +12,9 @@ from colab_rl.runs.identity import DerivedName
 from colab_rl.runs.places import Places
 from colab_rl.training.request import DEFAULT_ENVIRONMENT
 
-T = TypeVar("T")
-
-
-def stripped(value: T) -> T:
+def stripped(value: Any) -> Any:
     """What a form holds, without the spaces that are pasted around a text."""
-    return cast(T, value.strip()) if isinstance(value, str) else value
+    return value.strip() if isinstance(value, str) else value
 
 
 def derived_name(env: EnvironmentSource | None, algo: str | None, seed: int | None) -> DerivedName:

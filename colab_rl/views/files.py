@@ -43,13 +43,18 @@ def temporary_beside(path: Path, suffix: str = "") -> Path:
     return path.absolute().with_name(f".tmp-{uuid.uuid4().hex[:8]}{suffix}")
 
 
-def check_out(path: Path) -> None:
-    """Raises StorageError if `write_whole` could not make the file. It leaves nothing behind, and makes no folder."""
-    folder = next(parent for parent in path.absolute().parents if parent.exists())
-    probe = temporary_beside(folder / path.name)
+def try_writing(folder: Path) -> None:
+    """Raises OSError if no file can be made in the folder, or in the one above it that exists. It leaves nothing."""
+    there = next(one for one in (folder.absolute(), *folder.absolute().parents) if one.exists())
+    probe = temporary_beside(there / "file")
+    probe.touch()
+    probe.unlink()
+
+
+def check_can_be_written(path: Path) -> None:
+    """Raises StorageError if `write_whole` could not make the file."""
     try:
-        probe.touch()
-        probe.unlink()
+        try_writing(path.parent)
     except OSError as error:
         raise _cannot_be_written(path, error) from error
 

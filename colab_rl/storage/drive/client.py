@@ -36,6 +36,7 @@ from colab_rl.storage.drive.errors import ANSWERS, AlreadyThere, Gone, understan
 FOLDER = "application/vnd.google-apps.folder"
 SHORTCUT = "application/vnd.google-apps.shortcut"
 FIRST_PAUSE, LONGEST_PAUSE = 0.5, 16.0  # seconds between tries
+JITTER = random.Random()                # a draw from the global generator would change a run's own
 DEADLINE = 60.0                         # seconds after which no further try begins
 SILENCE = 30.0                          # seconds without a byte that end a call
 CALL_LIMIT, SLOWEST = 60.0, 50_000.0    # seconds of any call, and bytes a second that a file has in addition
@@ -271,7 +272,7 @@ class DriveClient:
                     return function()
             except ANSWERS as error:
                 trouble, wait = understand(error, doing)
-                wait = max(wait, pause * random.uniform(0.5, 1.5))
+                wait = max(wait, pause * JITTER.uniform(0.5, 1.5))
                 if type(trouble) is not StorageError or time.monotonic() + wait > deadline:
                     raise trouble from error
             time.sleep(wait)

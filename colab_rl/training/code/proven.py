@@ -5,10 +5,10 @@
 
 PROVEN: dict[str, dict[str, str]] = {
     "ppo gymnasium": {
-        "code": "baa5611dfc8fff49",
+        "code": "63a57432f5ae77f7",
         "code of algorithms": "c7278f33b83f8740",
         "code of algorithms/ppo": "a187d0d410e8aa3f",
-        "code of arithmetic": "55c208492770dc5e",
+        "code of arithmetic": "45f619335e792fcc",
         "code of environments": "49667cc3ad2a3a74",
         "code of environments/known": "ad6e063ec2ab1d1c",
         "code of evaluation": "7bac5343d3e18168",
@@ -18,10 +18,10 @@ PROVEN: dict[str, dict[str, str]] = {
         "code of training": "86a4888faf2f9d46"
     },
     "sac gymnasium": {
-        "code": "7991511530068964",
+        "code": "1626012e773160e8",
         "code of algorithms": "bdb90f50bec09137",
         "code of algorithms/sac": "c97632d65743afdd",
-        "code of arithmetic": "55c208492770dc5e",
+        "code of arithmetic": "45f619335e792fcc",
         "code of environments": "49667cc3ad2a3a74",
         "code of environments/known": "ad6e063ec2ab1d1c",
         "code of evaluation": "7bac5343d3e18168",

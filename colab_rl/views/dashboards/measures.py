@@ -40,7 +40,7 @@ def stride_frequency(episode: Episode) -> float:
     """Landings of the same foot a second, in Hz, mean of the feet; NaN with fewer than two landings, without contacts
     or without joints: what has none, such as a lander, touches the ground and does not walk.
 
-    NaN too if the body came less than a metre: a foot that trembles where it stands makes no strides.
+    NaN too if the body came less than a metre: feet that tremble make no strides.
     """
     seconds = episode.step_seconds
     rates = []

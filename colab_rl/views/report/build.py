@@ -25,7 +25,7 @@ from colab_rl.runs.places import Location, Places
 from colab_rl.storage import absolute_path
 from colab_rl.sweeps.trials import Record, record_of
 from colab_rl.views.dashboards import Contender, Table, comparison
-from colab_rl.views.files import check_file_name, check_out, copy_to_store, fitting_name, write_whole
+from colab_rl.views.files import check_can_be_written, check_file_name, copy_to_store, fitting_name, write_whole
 from colab_rl.views.history import History
 from colab_rl.views.report.films import record_telling
 from colab_rl.views.report.page import page
@@ -214,4 +214,4 @@ def _check_target(target: Path) -> None:
             raise UsageError(f"{target} is there and is no report: it was left alone; give another file with --out")
     except OSError as error:
         raise StorageError(f"{target} cannot be read: {error.strerror}") from error
-    check_out(target)
+    check_can_be_written(target)

@@ -17,7 +17,7 @@ from typing import IO
 import numpy as np
 
 from colab_rl.errors import ColabRLError, UsageError
-from colab_rl.views.files import temporary_beside
+from colab_rl.views.files import temporary_beside, try_writing
 
 SUFFIXES = (".mp4", ".gif")
 # Even sizes and yuv420p play on phones; BT.709, and said so, gives the same colours in every player.
@@ -111,11 +111,9 @@ def check_encoder() -> None:
 
 def check_writable(folder: Path) -> None:
     """Makes the folder if it is missing. Raises ColabRLError if it cannot be written."""
-    probe = temporary_beside(folder / "video")
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        probe.touch()
-        probe.unlink()
+        try_writing(folder)
     except OSError as error:
         raise ColabRLError(f"{folder} cannot be written: {error.strerror}; no video was written; "
                            "choose another place with --out") from error
