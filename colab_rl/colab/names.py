@@ -12,6 +12,7 @@ from colab_rl.runs.identity import DerivedName
 from colab_rl.runs.places import Places
 from colab_rl.training.request import DEFAULT_ENVIRONMENT
 
+
 def stripped(value: Any) -> Any:
     """What a form holds, without the spaces that are pasted around a text."""
     return value.strip() if isinstance(value, str) else value

@@ -209,7 +209,7 @@ def test_gait_measures():
     assert np.isnan(measures.stride_frequency(episode))
     steps = {**episode.series, "contact_1": np.array([0, 1, 0, 1, 0, 1, 0, 1, 0, 1, 0], float)}
     assert measures.stride_frequency(dataclasses.replace(episode, series=steps)) == pytest.approx(5)
-    still = dataclasses.replace(episode, series={**steps, "position_x": 0.09 * t})  # its feet tremble, and it does not walk
+    still = dataclasses.replace(episode, series={**steps, "position_x": 0.09 * t})
     assert np.isnan(measures.stride_frequency(still)) and "strides" not in measures.contact_sentence(still)
     lander = dataclasses.replace(episode, series={name: values for name, values in episode.series.items()
                                                   if not name.startswith("hip")})
