@@ -72,7 +72,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         tell(f"error: {error}; what was saved before is kept")
         return 1
     except KeyboardInterrupt as error:
-        trains = options.command.__name__ in ("train", "sweep")
+        trains = options.command_name in ("train", "sweep")
         tell("stopped at once, without saving; the newest checkpoint is kept" if trains else "stopped")
         return 128 + (error.signal_number if isinstance(error, StoppedAtOnce) else signal.SIGINT)
 

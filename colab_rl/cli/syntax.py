@@ -63,7 +63,7 @@ def parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
     for name, (function, help, arguments) in COMMANDS.items():
         command = commands.add_parser(name, parents=[places], help=help, description=help, formatter_class=Help)
-        command.set_defaults(command=function)
+        command.set_defaults(command=function, command_name=name)
         for names, options in arguments:
             command.add_argument(*names, **options)
     return parser
@@ -71,7 +71,7 @@ def parser() -> argparse.ArgumentParser:
 
 def refuse(options: argparse.Namespace, unknown: Sequence[str]) -> NoReturn:
     """Says what to give in place of words that no command takes, and leaves with 2."""
-    name = options.command.__name__.strip("_")
+    name = options.command_name
     words = " ".join(unknown)
     seed = getattr(options, "seed", None)
     if name == "train" and seed is not None and all(word.isdigit() for word in unknown):
