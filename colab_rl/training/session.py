@@ -6,14 +6,16 @@ import contextlib
 import os
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from functools import partial
 from typing import Any
 
 import torch
 
 from colab_rl import __version__
 from colab_rl.algorithms import Algorithm
-from colab_rl.algorithms.own import check_algorithm, loading, make_algorithm, own_code_guarded
+from colab_rl.algorithms.own import check_algorithm, loading, make_algorithm, own_code_guarded, own_parts
 from colab_rl.algorithms.registry import register_algorithm
+from colab_rl.algorithms.unsaved import SavedStateCheck
 from colab_rl.arguments import checked
 from colab_rl.arithmetic import global_generators_kept, plain_torch
 from colab_rl.checkpoints import Manifest, Replicator
@@ -245,14 +247,17 @@ class _Session:
             evaluator = stack.enter_context(contextlib.closing(Evaluator(
                 self.environment, self.spaces, config.eval_episodes, lent)))
             kept = f"; kept: generation {checkpoint.manifest.generation}; {CORRECT}" if checkpoint else ""
-            algorithm = make_algorithm(identity.algorithm, config, self.spaces, torch.device(device), kept)
+            make = partial(make_algorithm, identity.algorithm, config, self.spaces)
+            algorithm = make(torch.device(device), kept)
+            own = " with ".join(own_parts(identity.algorithm, config.network))
             pool = Pool(self.environment, self.spaces) if self.backend == "envpool" else None
             sought = config.target_score
             target = Target(sought, config.eval_every, total_steps, evaluator, pool) if sought is not None else None
             trainer = Trainer(identity.name, config, total_steps, algorithm, envs, evaluator,
                               Recorder(identity.run_id, self.local, replicator, tensorboard, here, self.watcher),
                               Scorer(identity.env_id, config.best_by, config.score_episodes, evaluator, self._policy,
-                                     pool), target)
+                                     pool), target,
+                              SavedStateCheck(partial(make, torch.device("cpu")), own) if own else None)
             start = self._start(checkpoint)
             remembers = [] if checkpoint else envs.check_repeats()
             if start:

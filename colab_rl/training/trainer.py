@@ -17,13 +17,14 @@ from typing import Any, NamedTuple
 
 from colab_rl.algorithms import Algorithm
 from colab_rl.algorithms.own import check_returned
+from colab_rl.algorithms.unsaved import SavedStateCheck
 from colab_rl.arithmetic import seed_global_generators
 from colab_rl.checkpoints import FileRecord, Manifest, Replicator, Tier
 from colab_rl.checkpoints.layout import CHECKPOINTS, METRICS, TELEMETRY, numbered_name
 from colab_rl.checkpoints.pace import StorePace
 from colab_rl.checkpoints.retention import candidates, earlier_of, may_be_candidate, prune
 from colab_rl.checkpoints.segments import Rows, extend_segments
-from colab_rl.checkpoints.serialization import serialize, state_sha256
+from colab_rl.checkpoints.serialization import deserialize, serialize, state_sha256
 from colab_rl.environments import VectorEnvironment
 from colab_rl.errors import ColabRLError
 from colab_rl.evaluation.episode import to_npz
@@ -59,7 +60,7 @@ class Trainer:
 
     def __init__(self, name: str, config: Config, total_steps: int, algorithm: Algorithm, envs: VectorEnvironment,
                  evaluator: Evaluator, recorder: Recorder, scorer: Scorer,
-                 target: Target | None = None):
+                 target: Target | None = None, saved_state_check: SavedStateCheck | None = None):
         self.name = name
         self.config = config
         self.total_steps = total_steps
@@ -69,6 +70,7 @@ class Trainer:
         self.recorder = recorder
         self.scorer = scorer
         self.target = target
+        self.saved_state_check = saved_state_check
         self.iteration = 0
         self.step = 0
         self.target_reached = False
@@ -194,6 +196,9 @@ class Trainer:
         parent, recorder = self.manifest, self.recorder
         state = self.state_dict()
         data, table = serialize(state), to_csv(self._rows)
+        if self.saved_state_check:
+            self.inexact = self.saved_state_check.reasons(self.algorithm, lambda: deserialize(data)["algorithm"],
+                                                          self.inexact)
         generation = parent.generation + 1 if parent else 1
         data_name = numbered_name(CHECKPOINTS, generation, FileRecord.of(data).sha256, "safetensors")
         table_name = numbered_name(METRICS, generation, FileRecord.of(table).sha256, "csv")

@@ -16,10 +16,10 @@ from colab_rl.fingerprint import hashes_of
 # An edit of colab_rl elsewhere cannot change a training state.
 FOLLOWED = {"algorithms", "arithmetic", "environments", "evaluation", "fingerprint", "networks", "settings", "training"}
 # Files and folders in there that change no state either: they list what there is, or choose, tell, name and write.
-STATELESS = {"algorithms.own", "algorithms.registry", "environments.backends", "environments.channels",
-         "environments.guard", "environments.loaded_code", "environments.threshold", "environments.trial",
-         "evaluation.episode", "presets", "training.code", "training.metrics", "training.request", "training.result",
-         "training.session", "training.stopping", "training.tensorboard"}
+STATELESS = {"algorithms.own", "algorithms.registry", "algorithms.unsaved", "environments.backends",
+         "environments.channels", "environments.guard", "environments.loaded_code", "environments.threshold",
+         "environments.trial", "evaluation.episode", "presets", "training.code", "training.metrics",
+         "training.request", "training.result", "training.session", "training.stopping", "training.tensorboard"}
 
 
 class FileCode(NamedTuple):

@@ -5,7 +5,7 @@
 
 PROVEN: dict[str, dict[str, str]] = {
     "ppo gymnasium": {
-        "code": "63a57432f5ae77f7",
+        "code": "f9070d6677459ccb",
         "code of algorithms": "c7278f33b83f8740",
         "code of algorithms/ppo": "a187d0d410e8aa3f",
         "code of arithmetic": "45f619335e792fcc",
@@ -15,10 +15,10 @@ PROVEN: dict[str, dict[str, str]] = {
         "code of fingerprint": "dc68f4bdf8a6440b",
         "code of networks": "8074cc175400f8ef",
         "code of settings": "258dc4302ccafef6",
-        "code of training": "86a4888faf2f9d46"
+        "code of training": "82a4d885b5a6d27c"
     },
     "sac gymnasium": {
-        "code": "1626012e773160e8",
+        "code": "a32c16ef2d47fad8",
         "code of algorithms": "bdb90f50bec09137",
         "code of algorithms/sac": "c97632d65743afdd",
         "code of arithmetic": "45f619335e792fcc",
@@ -28,6 +28,6 @@ PROVEN: dict[str, dict[str, str]] = {
         "code of fingerprint": "dc68f4bdf8a6440b",
         "code of networks": "71d027839376df24",
         "code of settings": "258dc4302ccafef6",
-        "code of training": "86a4888faf2f9d46"
+        "code of training": "82a4d885b5a6d27c"
     }
 }
