@@ -5,6 +5,16 @@ from __future__ import annotations
 import numpy as np
 
 from colab_rl.environments.spaces import Spaces
+from colab_rl.errors import UsageError
+
+
+def check_bounded_actions(name: str, spaces: Spaces) -> None:
+    """Raises UsageError if the actions are choices, or have no bounds. name: of the algorithm."""
+    if spaces.discrete:
+        raise UsageError(f"{name} learns continuous actions, and this environment's are discrete: use --algo ppo")
+    if not np.isfinite([spaces.action_low, spaces.action_high]).all():
+        raise UsageError(f"{name} needs bounded actions, and this environment's are not bounded on both sides: use "
+                         "--algo ppo")
 
 
 class ActionRange:

@@ -69,7 +69,9 @@ def minibatches_at_once(config: OffPolicyConfig, buffer: ReplayBuffer) -> int:
 
 
 class OffPolicyAlgorithm(ActorCritic):
-    """A subclass makes its networks, and learns from a minibatch in `gradient_step`. Actions are continuous.
+    """A subclass makes its networks, and learns from a minibatch in `gradient_step`.
+
+    Its `check` says which actions it can learn: `check_bounded_actions` (action_range.py), or a check of its own.
 
     steps: transitions collected. gradient_steps: taken.
     """
@@ -82,18 +84,13 @@ class OffPolicyAlgorithm(ActorCritic):
         self.replay = ReplayBuffer(config.buffer_size, config.num_envs, spaces)
         self.steps = 0
         self.gradient_steps = 0
-        self._held = torch.zeros(config.num_envs, spaces.action_dim)  # random actions that are being held
+        # Random actions that are being held.
+        self._held = torch.from_numpy(np.zeros((config.num_envs, *spaces.action_shape), spaces.action_dtype))
 
     @classmethod
     def check(cls, config: OffPolicyConfig, spaces: Spaces) -> None:
         """See Algorithm."""
         super().check(config, spaces)
-        if spaces.discrete:
-            raise UsageError(f"{cls.name} learns continuous actions, and this environment's are discrete: "
-                             "use --algo ppo")
-        if not np.isfinite([spaces.action_low, spaces.action_high]).all():
-            raise UsageError(f"{cls.name} needs bounded actions, and this environment's are not bounded on both "
-                             "sides: use --algo ppo")
         # Here and not in the config: the message names what cannot be trained at all, if there is that.
         if config.learning_starts >= config.total_steps:
             raise UsageError(f"learning_starts = {config.learning_starts} is after the end (total_steps = "
@@ -191,11 +188,17 @@ class OffPolicyAlgorithm(ActorCritic):
         self.steps, self.gradient_steps, self._held = state["steps"], state["gradient_steps"], state["held"]
 
     def _random_actions(self, shape: tuple[int, int]) -> np.ndarray:
-        """(T, N, A) uniform actions, each held for `random_hold` steps on average."""
-        drawn = torch.rand(*shape, self.spaces.action_dim, generator=self.generator) * 2 - 1
+        """(T, N, *action_shape) uniform actions in the policy's unit, each held for `random_hold` steps on average."""
+        spaces = self.spaces
+        if spaces.discrete:
+            drawn = torch.stack([torch.randint(choices, shape, generator=self.generator)
+                                 for choices in spaces.choices or (spaces.action_dim,)], -1)
+        else:
+            drawn = torch.rand(*shape, spaces.action_dim, generator=self.generator) * 2 - 1
+        drawn = drawn.view(*shape, *spaces.action_shape)
         anew = torch.rand(shape, generator=self.generator) < 1 / self.config.random_hold
         for t in range(shape[0]):
-            self._held = torch.where(anew[t, :, None], drawn[t], self._held)
+            self._held = torch.where(anew[t].view(-1, *[1] * len(spaces.action_shape)), drawn[t], self._held)
             drawn[t] = self._held
         return drawn.numpy()
 

@@ -24,7 +24,7 @@ class Minibatch(NamedTuple):
     """B transitions; with a dimension in front, G minibatches of as many."""
 
     obs: Tensor         # (B, *obs_shape)
-    actions: Tensor     # (B, A) float32, in the policy's unit
+    actions: Tensor     # (B, A) float32, or (B,) or (B, A) int64 choices, in the policy's unit
     rewards: Tensor     # (B,) float32
     terminated: Tensor  # (B,) bool
     next_obs: Tensor    # (B, *obs_shape)
@@ -44,7 +44,7 @@ class ReplayBuffer:
         self.transitions = 0  # that are held
         self._shapes: dict[str, tuple[tuple[int, ...], Any]] = {
             "observations": ((num_envs, *spaces.observation.shape), spaces.observation.dtype),
-            "actions": ((num_envs, spaces.action_dim), np.float32),
+            "actions": ((num_envs, *spaces.action_shape), spaces.action_dtype),
             "rewards": ((num_envs,), np.float32),
             "kinds": ((num_envs,), np.uint8)}
         self._arrays: dict[str, np.ndarray] = {}
@@ -80,13 +80,14 @@ class ReplayBuffer:
 
     def append(self, actions: np.ndarray, rewards: np.ndarray, terminated: np.ndarray, valid: np.ndarray,
                observations: np.ndarray) -> None:
-        """Adds what the environments answered: (N, A), and (N,) each, and the (N, *obs_shape) observations after it.
+        """Adds the (N, *action_shape) actions and what the environments answered: (N,) each, and the (N, *obs_shape)
+        observations after it.
 
         valid: False if an environment only reset.
         """
         if actions.shape != self._arrays["actions"].shape[1:]:
             raise ValueError(f"the policy's sampler gives actions of shape {actions.shape}, and "
-                             f"{self._arrays['actions'].shape[1:]} is needed: (environments, numbers of an action)")
+                             f"{self._arrays['actions'].shape[1:]} is needed: environments, and the shape of an action")
         row = self._arrays["kinds"][self.end % self.capacity]
         self._arrays["actions"][self.end % self.capacity] = actions
         self._arrays["rewards"][self.end % self.capacity] = rewards

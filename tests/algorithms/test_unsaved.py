@@ -157,6 +157,7 @@ def test_a_run_that_saves_what_it_changes_is_exact(tmp_path, capsys):
 
 def test_a_state_that_its_own_algorithm_refuses_ends_a_run_before_it_trains(tmp_path):
     with pytest.raises(OwnCodeFault, match=r"^algorithm test_unsaved:Refuses does not take its own state over, so "
-                       r"that no run could resume: KeyError: 'mine' \(.*test_unsaved.py, line \d+\); .*no trained state was saved"):
+                       r"that no run could resume: KeyError: 'mine' \(.*test_unsaved.py, line \d+\); .*"
+                       "no trained state was saved"):
         train("run", env="CartPole-v1", algo=Refuses, total_steps=256, settings=SETTINGS, root=tmp_path)
     assert not (tmp_path / "run").exists()

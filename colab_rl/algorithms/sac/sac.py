@@ -25,6 +25,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from colab_rl.algorithms.action_range import check_bounded_actions
 from colab_rl.algorithms.actor_critic import counted
 from colab_rl.algorithms.critics import check_own_critic
 from colab_rl.algorithms.cuda_graph import CudaGraph
@@ -88,6 +89,7 @@ class SAC(OffPolicyAlgorithm):
     @classmethod
     def check(cls, config: SACConfig, spaces: Spaces) -> None:  # type: ignore[override]
         """See Algorithm."""
+        check_bounded_actions(cls.name, spaces)
         super().check(config, spaces)
         check_own_critic(cls.name, config, spaces)
 

@@ -5,8 +5,8 @@
 
 PROVEN: dict[str, dict[str, str]] = {
     "ppo gymnasium": {
-        "code": "f9070d6677459ccb",
-        "code of algorithms": "c7278f33b83f8740",
+        "code": "bba45f02ee41c82b",
+        "code of algorithms": "c1b4a1e2de42d8e6",
         "code of algorithms/ppo": "a187d0d410e8aa3f",
         "code of arithmetic": "45f619335e792fcc",
         "code of environments": "49667cc3ad2a3a74",
@@ -18,9 +18,9 @@ PROVEN: dict[str, dict[str, str]] = {
         "code of training": "82a4d885b5a6d27c"
     },
     "sac gymnasium": {
-        "code": "a32c16ef2d47fad8",
-        "code of algorithms": "bdb90f50bec09137",
-        "code of algorithms/sac": "c97632d65743afdd",
+        "code": "182ec65a940f84ea",
+        "code of algorithms": "85a9d08430e29c44",
+        "code of algorithms/sac": "6dad0151acf2010b",
         "code of arithmetic": "45f619335e792fcc",
         "code of environments": "49667cc3ad2a3a74",
         "code of environments/known": "ad6e063ec2ab1d1c",

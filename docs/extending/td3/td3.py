@@ -5,6 +5,7 @@ from functools import partial
 
 import torch
 
+from colab_rl.algorithms.action_range import check_bounded_actions
 from colab_rl.algorithms.off_policy import OffPolicyAlgorithm
 from colab_rl.algorithms.optimizer import ClippedAdam, flattened
 from colab_rl.algorithms.sac.critic import make_critic
@@ -37,6 +38,12 @@ class TD3(OffPolicyAlgorithm):
                            for name in ("policy", "critic")}
         self.followers = [(flattened(self.policy_target), self.optimizers["policy"].flat),
                           (flattened(self.critic_target), self.optimizers["critic"].flat)]
+
+    @classmethod
+    def check(cls, config, spaces):
+        """See Algorithm."""
+        check_bounded_actions(cls.name, spaces)
+        super().check(config, spaces)
 
     def gradient_step(self, batch):
         """See OffPolicyAlgorithm."""
