@@ -10,12 +10,15 @@ import sys
 import time
 from pathlib import Path
 
+import gymnasium
 import numpy as np
 import pytest
 import torch
+from gymnasium.spaces import Box, Discrete, MultiDiscrete
 
-from colab_rl import evaluate, status
+from colab_rl import UsageError, evaluate, status, train
 from colab_rl.algorithms.sac.critic import PairOfCritics
+from colab_rl.environments import describe
 from colab_rl.environments.spaces import ObservationSpec, Spaces
 from colab_rl.networks.mlp import MLP
 
@@ -26,6 +29,7 @@ CASES = {
     "network": {"num_envs": 2, "num_steps": 64, "minibatch_size": 64, "update_epochs": 2},
     "environment": {"num_envs": 2, "num_steps": 64, "minibatch_size": 64, "update_epochs": 2},
     "algorithm": {"num_envs": 1, "num_steps": 32, "minibatch_size": 32, "learning_starts": 64, "buffer_size": 1000},
+    "dqn": {"num_envs": 2, "num_steps": 32, "minibatch_size": 32, "learning_starts": 64, "buffer_size": 1000},
 }
 DRIVER = """
 import json, sys
@@ -33,6 +37,22 @@ sys.path.insert(0, sys.argv[1])
 skeleton = __import__(sys.argv[2])
 print(skeleton.main("own", **json.loads(sys.argv[3])).state_sha256)
 """
+
+
+class Still(gymnasium.Env):
+    """Nothing happens. The space of actions is given."""
+
+    observation_space = Box(-1, 1, (2,))
+
+    def __init__(self, action_space: gymnasium.Space):
+        self.action_space = action_space
+
+    def reset(self, *, seed=None, options=None):
+        super().reset(seed=seed)
+        return np.zeros(2, np.float32), {}
+
+    def step(self, action):
+        return np.zeros(2, np.float32), 0.0, False, True, {}
 
 
 def start(name: str, root: Path, total_steps: int) -> subprocess.Popen[str]:
@@ -70,6 +90,47 @@ def test_the_td3_of_the_skeleton_learns_pendulum(tmp_path, monkeypatch):
     first = evaluate("own", checkpoint=1, episodes=10, **places).summary()
     best = evaluate("own", episodes=20, **places).summary()
     assert first["mean"] < -700 < -250 < best["mean"]
+
+
+@pytest.mark.slow
+def test_the_dqn_of_the_skeleton_learns_cartpole(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(str(SKELETONS))
+    import dqn
+
+    places = {"root": tmp_path, "store": "none"}
+    assert dqn.main("own", total_steps=20_000, settings={"eval_episodes": 5}, **places).finished
+    first = evaluate("own", checkpoint=1, episodes=10, **places).summary()
+    best = evaluate("own", episodes=20, **places).summary()
+    assert first["mean"] < 50 < 100 < best["mean"]
+
+
+@pytest.mark.parametrize("algo, env, said", [
+    ("td3.td3:TD3", "CartPole-v1", "td3 learns continuous actions"),
+    ("dqn:DQN", "Pendulum-v1", "dqn learns one choice a step")])
+def test_a_skeleton_says_which_actions_it_learns(tmp_path, monkeypatch, algo, env, said):
+    monkeypatch.syspath_prepend(str(SKELETONS))
+    with pytest.raises(UsageError, match=said):
+        train("own", env=env, algo=algo, root=tmp_path)
+    assert not (tmp_path / "own").exists()
+
+
+@pytest.mark.parametrize("space", [Discrete(3, start=5), MultiDiscrete([2, 3]), Box(-2, 2, (2,))], ids=repr)
+def test_actions_by_chance_are_in_the_policys_unit_and_held(monkeypatch, space):
+    monkeypatch.syspath_prepend(str(SKELETONS))
+    from dqn import DQN, DQNConfig
+
+    spaces = describe(lambda: Still(space))
+    algorithm = DQN(DQNConfig(num_envs=4, hidden_sizes=(8,), random_hold=4.0), spaces, torch.device("cpu"))
+    actions = algorithm._random_actions((500, 4))
+    assert actions.shape == (500, 4, *spaces.action_shape) and actions.dtype == spaces.action_dtype
+    if spaces.discrete:
+        assert [sorted(set(column)) for column in actions.reshape(2000, -1).T.tolist()] == [
+            list(range(choices)) for choices in spaces.choices or (spaces.action_dim,)]
+    else:
+        assert -1 <= actions.min() < -0.9 < 0.9 < actions.max() <= 1
+    same = (actions[1:] == actions[:-1]).reshape(499, 4, -1).all(-1).mean()
+    drawn_alike = 0 if not spaces.discrete else 1 / np.prod(spaces.choices or (spaces.action_dim,))
+    assert abs(same - (0.75 + 0.25 * drawn_alike)) < 0.05
 
 
 def test_the_td3_of_the_skeleton_takes_the_settings_of_networks(monkeypatch):
