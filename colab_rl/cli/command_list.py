@@ -137,6 +137,8 @@ def _status(options: argparse.Namespace) -> int:
         print(found[0].summary(), found[0].table(), sep="\n")
     elif found:
         print("\n".join(run.summary() for run in found))
+        if sweeps := places.sweeps():
+            print(f"sweeps: {', '.join(sweeps)}; status {sweeps[0]} shows its trials")
     elif not places.names():  # one that cannot be read has been told
         print("no runs yet: python -m colab_rl train NAME begins one")
     return 0
@@ -220,15 +222,18 @@ def _push(options: argparse.Namespace) -> int:
 
 
 @command(
-    "move a run to the trash folder, here and in the store", RUN,
+    "move a run, or a sweep and its runs, to the trash folder, here and in the store",
+    argument("run", help="a run or a sweep"),
     argument("--yes", action="store_true", help="do not ask"))
 def _delete(options: argparse.Namespace) -> int:
-    from colab_rl.runs.places import Places
-    from colab_rl.runs.removal import check_is_run, delete
+    from colab_rl.runs.places import Places, runs_among
+    from colab_rl.runs.removal import delete, is_sweep
 
     if not options.yes:
-        check_is_run(options.run, Places(**_places(options)))
-        tell(f"move {options.run} to the trash folder, here and in the store? Type y and Enter")
+        places = Places(**_places(options))
+        runs = f" and its runs ({len(runs_among(places.names(), options.run))})" \
+            if is_sweep(options.run, places) else ""
+        tell(f"move {options.run}{runs} to the trash folder, here and in the store? Type y and Enter")
         if sys.stdin is None or sys.stdin.readline().strip().lower() not in ("y", "yes"):
             tell("nothing was changed")
             return 1

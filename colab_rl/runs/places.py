@@ -102,13 +102,21 @@ class Places:
                 return True
         return False
 
+    def sweeps(self) -> list[str]:
+        """Every sweep, here and in the store if that can be read."""
+        found: set[str] = set()
+        for storage in filter(None, (self.local(SWEEPS), self.remote(SWEEPS))):
+            with contextlib.suppress(StorageError):
+                found |= {*storage.folders()}
+        return sorted(filter(self.has_sweep, found))
+
     def require(self, name: str) -> Identity:
         """A run's identity. Raises UsageError if there is none: it names the nearest runs, or those of a sweep."""
         identity = self.find(name)
         if identity is None:
             names = self.names()
             if self.has_sweep(name):
-                raise UsageError(f"{name} is a sweep{_runs_of(name, names)}")
+                raise UsageError(f"{name} is a sweep{_span(runs_among(names, name))}")
             where = f"{self.root}" + (f" or {self.store.place}" if self.store else "")
             more = f" and {len(names) - 10} more" if len(names) > 10 else ""
             listed = f" (available: {', '.join(names[:10])}{more})" if names else ""
@@ -122,14 +130,17 @@ class Places:
                 Tier(remote, identity.run_id) if remote else None)
 
 
-def _runs_of(sweep: str, names: Iterable[str]) -> str:
-    """Which of the runs a sweep has trained, as the end of a line."""
-    runs = {(int(found[1]), int(found[2])): found[0] for found in (
-        re.fullmatch(rf"{re.escape(sweep)}-t(\d+)-s(\d+)", name) for name in names) if found}
+def runs_among(names: Iterable[str], sweep: str) -> list[str]:
+    """The runs that a sweep trains among these, by trial and seed."""
+    found = filter(None, (re.fullmatch(rf"{re.escape(sweep)}-t(\d+)-s(\d+)", name) for name in names))
+    return [match[0] for match in sorted(found, key=lambda match: (int(match[1]), int(match[2])))]
+
+
+def _span(runs: list[str]) -> str:
+    """Which runs a sweep has trained, as the end of a line."""
     if not runs:
         return " that has no runs yet"
-    first, last = runs[min(runs)], runs[max(runs)]
-    return f"; its run is {first}" if first == last else f"; its runs are {first} to {last}: give one of them"
+    return f"; its run is {runs[0]}" if len(runs) == 1 else f"; its runs are {runs[0]} to {runs[-1]}: give one of them"
 
 
 def runs_in(storage: Storage) -> dict[str, dict[str, Stat]]:

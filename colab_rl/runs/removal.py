@@ -1,4 +1,6 @@
-"""Taking a run away: to the trash folders of this machine and of its store, or for good if it trained nothing."""
+"""Taking a run or a sweep away: to the trash folders of this machine and of the store, or for good if a run trained
+nothing.
+"""
 
 from __future__ import annotations
 
@@ -12,9 +14,9 @@ from colab_rl.checkpoints import NewerFormat
 from colab_rl.checkpoints.layout import RUN_JSON
 from colab_rl.errors import ColabRLError, StorageError
 from colab_rl.progress import progress_bar
-from colab_rl.runs.identity import DamagedIdentity, Identity, check_run_name
+from colab_rl.runs.identity import PLAN_JSON, SWEEPS, DamagedIdentity, Identity, check_run_name
 from colab_rl.runs.lock import LOCK, locked
-from colab_rl.runs.places import Location, Places
+from colab_rl.runs.places import Location, Places, runs_among
 from colab_rl.storage import FolderStorage, NotFound, Storage
 
 TRASH = ".trash"  # no run can have that name, so that nothing lists what lies in it
@@ -22,47 +24,61 @@ TRASH = ".trash"  # no run can have that name, so that nothing lists what lies i
 
 @dataclass(frozen=True)
 class Removal:
-    """The folders to which `delete` moved the files of a run."""
+    """The folders to which `delete` moved the files of a run, or of a sweep and its runs.
+
+    runs: the run itself, or those of the sweep.
+    """
 
     run: str
     trash: list[str]
+    runs: list[str]
 
     def summary(self) -> str:
         """The trash folders, in a line."""
-        return (f"{self.run} was moved to {' and '.join(self.trash)}; to have it back, move its folder back; to free "
-                "the space, delete that folder")
+        places, folder = " and ".join(self.trash), "that folder" if len(self.trash) == 1 else "those folders"
+        if self.runs == [self.run]:
+            return (f"{self.run} was moved to {places}; to have it back, move its folder back; to free the space, "
+                    f"delete {folder}")
+        return (f"{self.run} and its runs ({len(self.runs)}) were moved to {places}; to have them back, move what lies "
+                f"in there back; to free the space, delete {folder}")
 
 
 @checked
 def delete(run: str, *, root: Location = None, store: Location = None) -> Removal:
-    """Moves a run to the trash folder of this machine's runs, and in the store if it has the run too.
+    """Moves a run to the trash folder of this machine's runs, and in the store if it has the run too. Of a sweep it
+    moves all runs.
 
     Raises UsageError for an unknown run. Raises ColabRLError for a folder without a run.json, or if a session on this
-    machine trains the run.
+    machine trains a run. Then it has moved nothing.
     """
     places = Places(root, store)
-    check_is_run(run, places)
-    here, there = places.local(run), places.remote(run)
-    name = f"{TRASH}/{run}-{datetime.datetime.now(datetime.UTC):%Y%m%d-%H%M%S}"
-    moved = []
-    with locked(here):
-        # The store first: what is gone here alone would come back from there.
-        for storage, above in ((there, places.store), (here, FolderStorage(places.root))):
-            if storage and above and _files(storage):
-                _move(storage, above.subfolder(name))
-                moved.append(f"{above.place}/{name}")
-        shutil.rmtree(places.tensorboard(run), ignore_errors=True)  # a view: training rebuilds it
-        if isinstance(there, FolderStorage):
-            _remove_empty_folders(there)
-        _remove_empty_folders(here)
-    return Removal(run, moved)
+    sweep = f"{SWEEPS}/{run}" if is_sweep(run, places) else None
+    runs = runs_among(places.names(), run) if sweep else [run]
+    trash, moved = f"{TRASH}/{run}-{datetime.datetime.now(datetime.UTC):%Y%m%d-%H%M%S}", []
+    with locked(places.local(sweep)) if sweep else contextlib.nullcontext():
+        for name in runs:
+            with locked(places.local(name)):
+                pass
+        for name in runs:
+            with locked(places.local(name)):
+                moved += _moved(places, name, f"{trash}/{name}" if sweep else trash)
+            shutil.rmtree(places.tensorboard(name), ignore_errors=True)  # a view: training rebuilds it
+        if sweep:  # last: if this stops early, there is still a sweep to delete
+            moved += _moved(places, sweep, f"{trash}/{sweep}")
+    return Removal(run, [f"{place}/{trash}" for place in dict.fromkeys(moved)], runs)
 
 
-def check_is_run(run: str, places: Places) -> None:
-    """Raises UsageError or ColabRLError if a run has no run.json here or in the store. A damaged one is one."""
+def is_sweep(run: str, places: Places) -> bool:
+    """Whether a sweep has that name, and not a run. Raises UsageError or ColabRLError if neither has it: no run.json is
+    here or in the store. A damaged one is one.
+    """
     check_run_name(run)
-    if not any(_has_run_json(storage) for storage in (places.local(run), places.remote(run)) if storage):
-        places.require(run)
+    if any(_has_run_json(storage) for storage in (places.local(run), places.remote(run)) if storage):
+        return False
+    if places.has_sweep(run):
+        return True
+    places.require(run)
+    return False
 
 
 def remove_if_untrained(identity: Identity, places: Places) -> bool:
@@ -99,6 +115,20 @@ def _is_of(identity: Identity, storage: Storage) -> bool:
     return False
 
 
+def _moved(places: Places, name: str, trash: str) -> list[str]:
+    """Moves the folder of a run or a sweep, here and in the store; returns in which of them it lay. It is locked."""
+    here, there, moved = places.local(name), places.remote(name), []
+    # The store first: what is gone here alone would come back from there.
+    for storage, above in ((there, places.store), (here, FolderStorage(places.root))):
+        if storage and above and _files(storage):
+            _move(storage, above.subfolder(trash))
+            moved.append(above.place)
+    if isinstance(there, FolderStorage):
+        _remove_empty_folders(there)
+    _remove_empty_folders(here)
+    return moved
+
+
 def _move(storage: Storage, target: Storage) -> None:
     """Every file, copied first: a run is never in two halves."""
     names = _files(storage)
@@ -116,8 +146,9 @@ def _clear(storage: Storage) -> None:
 
 
 def _files(storage: Storage) -> list[str]:
-    """A run's files without its lock. run.json is the first: once it is gone, the rest is no run."""
-    return sorted((name for name in storage.list("") if name != LOCK), key=lambda name: name != RUN_JSON)
+    """The files without the lock. run.json or plan.json is the first: once it is gone, the rest is no run or sweep."""
+    names = (name for name in storage.list("") if name != LOCK)
+    return sorted(names, key=lambda name: name not in (RUN_JSON, PLAN_JSON))
 
 
 def _remove_empty_folders(storage: FolderStorage) -> None:

@@ -10,10 +10,11 @@ from pathlib import Path
 import pytest
 from helpers import snapshot
 
-from colab_rl import ColabRLError, UsageError
+from colab_rl import ColabRLError, UsageError, train
 from colab_rl.cli import main
 from colab_rl.runs import removal
 from colab_rl.runs.lock import locked
+from colab_rl.runs.places import Places
 from colab_rl.runs.removal import delete
 from colab_rl.storage import FolderStorage
 
@@ -127,3 +128,81 @@ def test_an_unknown_run_is_named(root):
     with pytest.raises(UsageError, match="no run 'zzz'"):
         delete("zzz", root=root, store="none")
     assert not list(root.iterdir())
+
+
+@pytest.fixture
+def swept(root):
+    """A sweep of three runs, one of them in the store alone, beside a run of its own."""
+    for folder in (root / "sweeps" / "walk", root.parent / "store" / "sweeps" / "walk"):
+        folder.mkdir(parents=True)
+        (folder / "plan.json").write_text("{")
+        (folder / "journal.jsonl").write_text("")
+    (root / "sweeps" / "walk" / "logs").mkdir()
+    (root / "sweeps" / "walk" / "logs" / "walk-t000-s0.log").write_text("said")
+    for name in ("walk-t000-s0", "walk-t010-s1", "walker-t000-s0"):
+        begun(root / name)
+    begun(root.parent / "store" / "walk-t002-s0")
+    return root
+
+
+def test_a_sweep_is_moved_with_its_runs_and_comes_back_with_them(swept, capsys, monkeypatch):
+    before = [snapshot(folder) for folder in (swept, swept.parent / "store")]
+    monkeypatch.setattr(sys, "stdin", io.StringIO("y\n"))
+    assert deleted(swept, "walk") == 0
+    told = capsys.readouterr()
+    assert "move walk and its runs (3) to the trash folder" in told.err
+    assert "walk and its runs (3) were moved to" in told.out and "delete those folders" in told.out
+    assert sorted(path.name for path in swept.iterdir()) == [".trash", "sweeps", "walker-t000-s0"]
+    assert not any((swept / "sweeps").iterdir())
+    found = [snapshot(next((folder / ".trash").iterdir())) for folder in (swept, swept.parent / "store")]
+    kept = {name: content for name, content in before[0].items() if not name.startswith("walker")}
+    assert found == [kept, before[1]]
+
+
+def test_sweeps_are_listed_until_they_are_moved(swept, capsys):
+    (swept / "sweeps" / "walk" / "plan.json").unlink()  # the store has it
+    store = swept.parent / "store"
+    assert Places(swept, store).sweeps() == ["walk"] and Places(swept, "none").sweeps() == []
+    delete("walk", root=swept, store=store)
+    assert Places(swept, store).sweeps() == []
+
+
+def test_status_names_the_sweeps(swept, capsys):
+    train("one", env="CartPole-v1", total_steps=64, settings={"num_steps": 32, "num_envs": 2, "eval_episodes": 1,
+                                                              "score_episodes": 1}, root=swept)
+    capsys.readouterr()
+    assert main(["status", "--root", str(swept), "--store", str(swept.parent / "store")]) == 0
+    assert capsys.readouterr().out.endswith("\nsweeps: walk; status walk shows its trials\n")
+
+
+def test_an_answer_other_than_yes_leaves_a_sweep(swept, monkeypatch):
+    before = snapshot(swept)
+    monkeypatch.setattr(sys, "stdin", io.StringIO("n\n"))
+    assert deleted(swept, "walk") == 1 and snapshot(swept) == before
+
+
+@pytest.mark.parametrize("held", ["sweeps/walk", "walk-t010-s1"])
+def test_a_sweep_that_a_session_trains_is_not_moved(swept, held):
+    with locked(FolderStorage(swept / held)), pytest.raises(ColabRLError, match="another session on this machine"):
+        delete("walk", root=swept, store=swept.parent / "store")
+    assert not (swept / ".trash").exists() and not (swept.parent / "store" / ".trash").exists()
+
+
+def test_a_sweep_whose_removal_was_stopped_can_be_removed(swept, monkeypatch):
+    move = removal._move
+    moved = []
+
+    def stopped(storage, target):
+        if moved:
+            raise ColabRLError("the disk is full")
+        moved.append(storage)
+        move(storage, target)
+
+    monkeypatch.setattr(removal, "_move", stopped)
+    with pytest.raises(ColabRLError, match="the disk is full"):
+        delete("walk", root=swept, store=swept.parent / "store")
+    monkeypatch.undo()
+    assert len(delete("walk", root=swept, store=swept.parent / "store").runs) == 2
+    assert not (swept / "sweeps" / "walk").exists()
+    with pytest.raises(UsageError, match="no run 'walk'"):
+        delete("walk", root=swept, store=swept.parent / "store")
