@@ -26,7 +26,8 @@ FLOORS = [
     {"arguments": "their types, in sentences", "arithmetic": "how torch computes; the global generators",
      "fingerprint": "of code",
      "machine": "its cores, memory and versions",
-     "progress": "bars and lines", "settings": "one flat dataclass a run",
+     "progress": "bars and lines", "sealed": "JSON files that show if they were changed",
+     "settings": "one flat dataclass a run",
      "user_code": "a person's own class: found by name, and what it raises in one line"},
     {"errors": "messages for people", "example": "a trained run that ships with the package"},
 ]

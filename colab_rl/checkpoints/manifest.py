@@ -22,12 +22,12 @@ from __future__ import annotations
 import dataclasses
 import functools
 import hashlib
-import json
 from dataclasses import dataclass, field
 from typing import Any
 
 from colab_rl.checkpoints.layout import CHECKPOINTS, REPLAY, manifest_generation
 from colab_rl.errors import ColabRLError
+from colab_rl.sealed import sealed, unsealed
 from colab_rl.storage import check_name
 
 FORMAT = 2
@@ -35,10 +35,6 @@ FORMAT = 2
 
 class Damaged(ColabRLError):
     """A checkpoint that is not whole, or not this run's."""
-
-
-class NewerFormat(ColabRLError):
-    """Written by a newer version of colab_rl."""
 
 
 @dataclass(frozen=True)
@@ -157,20 +153,14 @@ class Manifest:
             del content["earlier"]
         if self.confirmed is None:
             del content["confirmed"]
-        content["manifest_sha256"] = checksum(content)
-        return json.dumps(content, indent=1).encode()
+        return sealed(content, "manifest")
 
     @classmethod
     def from_bytes(cls, name: str, data: bytes, run_id: str) -> Manifest:
         """Reads the manifest file `name`. Raises Damaged, or NewerFormat."""
         try:
-            content: dict[str, Any] = json.loads(data)
-            digest, version = content.pop("manifest_sha256"), content.pop("format")
-            if checksum({"format": version, **content}) != digest:
-                raise Damaged(f"{name} has other content than was saved")
-            if isinstance(version, int) and version > FORMAT:
-                raise NewerFormat(f"{name} was written by a newer colab_rl (format {version}, this one reads "
-                                  f"up to {FORMAT}); nothing was changed; install the newer version")
+            content = unsealed(data, "manifest", FORMAT, name)
+            del content["format"]
             for key in ("files", "history"):
                 content[key] = {file: FileRecord(**record) for file, record in content[key].items()}
             manifest = cls(**content)
@@ -182,14 +172,9 @@ class Manifest:
             if manifest_generation(own_name) != manifest.generation:
                 raise ValueError("named for another generation")
         except (ValueError, KeyError, TypeError, AttributeError, StopIteration, RecursionError) as error:
-            raise Damaged(f"{name} is not a whole manifest") from error
+            raise Damaged(f"{name} is not a whole manifest: {error}") from error
         if manifest.run_id != run_id:
             raise Damaged(f"{name} belongs to another run")
         if own_name != name:
             raise Damaged(f"{name} is the manifest of {manifest.stem}")
         return manifest
-
-
-def checksum(content: dict[str, Any]) -> str:
-    """SHA-256 of a JSON object, whatever the order of its keys."""
-    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()

@@ -11,7 +11,6 @@ Nothing in it is executed when it is read.
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import re
 import tempfile
@@ -20,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from colab_rl.errors import ColabRLError, UsageError
+from colab_rl.sealed import sealed, unsealed
 
 FORMAT = 1
 ABOUT, ONNX, STATE, CARD, EXAMPLE = "policy.json", "policy.onnx", "policy.safetensors", "README.md", "example.py"
@@ -43,9 +43,7 @@ def write_folder(path: Path, contents: Mapping[str, bytes], about: Mapping[str, 
     Raises ColabRLError if the disk refuses.
     """
     files = {name: {"size": len(data), "sha256": hashlib.sha256(data).hexdigest()} for name, data in contents.items()}
-    about = {"format": FORMAT, **about, "files": files}
-    text = json.dumps({**about, "policy_sha256": _checksum(about)}, indent=1).encode()
-    written = {**contents, ABOUT: text}
+    written = {**contents, ABOUT: sealed({"format": FORMAT, **about, "files": files}, "policy")}
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=".tmp-", dir=path.parent) as temporary:
@@ -66,19 +64,12 @@ def read_about(folder: Path) -> dict[str, Any]:
     than this version.
     """
     try:
-        about = json.loads((folder / ABOUT).read_bytes())
-        digest, version = about.pop("policy_sha256"), about["format"]
+        return unsealed((folder / ABOUT).read_bytes(), "policy", FORMAT, str(folder))
     except FileNotFoundError:
         raise UsageError(f"{folder} is no exported policy: it has no {ABOUT}; python -m colab_rl export RUN makes one"
                          ) from None
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+    except (OSError, ValueError) as error:
         raise ColabRLError(f"{folder / ABOUT} cannot be read ({error}); export the policy again") from error
-    if isinstance(version, int) and version > FORMAT:
-        raise ColabRLError(f"{folder} was written by a newer colab_rl (format {version}, this one reads up to "
-                           f"{FORMAT}); nothing was changed; install the newer version")
-    if _checksum(about) != digest:
-        raise ColabRLError(f"{folder / ABOUT} has other content than was exported; export the policy again")
-    return about
 
 
 def read_file(folder: Path, about: Mapping[str, Any], name: str) -> bytes:
@@ -99,9 +90,3 @@ def read_folder(folder: Path) -> tuple[dict[str, Any], dict[str, bytes]]:
         if not re.fullmatch(r"\w[\w.-]*", name, re.ASCII):
             raise ColabRLError(f"{folder / ABOUT} names a file {name!r}; export the policy again")
     return about, {name: read_file(folder, about, name) for name in about["files"] if name not in YOURS}
-
-
-
-
-def _checksum(about: Mapping[str, Any]) -> str:
-    return hashlib.sha256(json.dumps(about, sort_keys=True).encode()).hexdigest()

@@ -12,18 +12,16 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import json
 import re
 from dataclasses import dataclass, field
 from typing import Any
 
 from colab_rl.algorithms.registry import OUR_ALGORITHMS, make_config
-from colab_rl.checkpoints import NewerFormat
 from colab_rl.checkpoints.layout import RUN_JSON
-from colab_rl.checkpoints.manifest import checksum
 from colab_rl.environments.make import EnvironmentSource, configured, named_source
 from colab_rl.environments.spaces import Spaces
 from colab_rl.errors import ColabRLError, StorageError, UsageError
+from colab_rl.sealed import sealed, unsealed
 from colab_rl.settings import Config, keyword_text
 from colab_rl.storage import FolderStorage, NotFound, Storage
 
@@ -117,20 +115,14 @@ class Identity:
     def to_bytes(self) -> bytes:
         """The content of run.json."""
         content = {"format": FORMAT, **dataclasses.asdict(self)}
-        return json.dumps({**content, "identity_sha256": checksum(content)}, indent=1).encode()
+        return sealed(content, "identity")
 
     @classmethod
     def from_bytes(cls, data: bytes, place: str) -> Identity:
         """Reads run.json. Raises DamagedIdentity if it is none, NewerFormat if it is too new."""
         try:
-            content = json.loads(data)
-            digest = content.pop("identity_sha256")
-            if checksum(content) != digest:
-                raise ValueError("other content than was saved")
-            version = content.pop("format")
-            if isinstance(version, int) and version > FORMAT:
-                raise NewerFormat(f"{place} was written by a newer colab_rl; nothing was changed; "
-                                  "install the newer version")
+            content = unsealed(data, "identity", FORMAT, place)
+            del content["format"]
             content.setdefault("origin", content.pop("source", None))  # as 0.1.0 calls it
             identity = cls(**content)
             if identity.algorithm in OUR_ALGORITHMS:  # the user's own may not be registered yet

@@ -10,13 +10,13 @@ import shutil
 from dataclasses import dataclass
 
 from colab_rl.arguments import checked
-from colab_rl.checkpoints import NewerFormat
 from colab_rl.checkpoints.layout import RUN_JSON
 from colab_rl.errors import ColabRLError, StorageError
 from colab_rl.progress import progress_bar
 from colab_rl.runs.identity import PLAN_JSON, SWEEPS, DamagedIdentity, Identity, check_run_name
 from colab_rl.runs.lock import LOCK, locked
 from colab_rl.runs.places import Location, Places, runs_among
+from colab_rl.sealed import NewerFormat
 from colab_rl.storage import FolderStorage, NotFound, Storage
 
 TRASH = ".trash"  # no run can have that name, so that nothing lists what lies in it

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import NamedTuple
 
-from colab_rl.checkpoints import Damaged, Manifest, NewerFormat
+from colab_rl.checkpoints import Damaged, Manifest
 from colab_rl.checkpoints.layout import FOLDERS, RUN_JSON, manifest_generation
 from colab_rl.checkpoints.manifest import FileRecord
 from colab_rl.errors import ColabRLError, StorageError
 from colab_rl.progress import progress_bar, say
 from colab_rl.runs.identity import Identity
 from colab_rl.runs.places import Places, read_copies, runs_in
+from colab_rl.sealed import NewerFormat
 from colab_rl.storage import FolderStorage, NotFound, Stat, Storage
 
 # Every checkpoint in a place, by its manifest's file name, the newest first: the manifest, None if it cannot be read,

@@ -15,12 +15,11 @@ from typing import Any
 
 from colab_rl.algorithms.own import check_algorithm
 from colab_rl.algorithms.registry import algorithm_class, check_names, make_config, preset
-from colab_rl.checkpoints import NewerFormat
-from colab_rl.checkpoints.manifest import checksum
 from colab_rl.environments.spaces import Spaces
 from colab_rl.errors import ColabRLError, OwnCodeFault, UsageError
 from colab_rl.progress import say
 from colab_rl.runs.identity import check_run_name
+from colab_rl.sealed import sealed, unsealed
 from colab_rl.settings import Config, one_setting
 from colab_rl.sweeps.choices import Range, seeds_to_text, space_from_json, space_to_json
 
@@ -105,21 +104,14 @@ class Plan:
     def to_bytes(self) -> bytes:
         """The content of plan.json."""
         content = {"format": FORMAT, **dataclasses.asdict(self), "space": space_to_json(self.space)}
-        content = json.loads(json.dumps(content))
-        return json.dumps({**content, "plan_sha256": checksum(content)}, indent=1).encode()
+        return sealed(json.loads(json.dumps(content)), "plan")
 
     @classmethod
     def from_bytes(cls, data: bytes, place: str) -> Plan:
         """Reads plan.json. Raises DamagedPlan, or NewerFormat."""
         try:
-            content = json.loads(data)
-            if checksum({name: value for name, value in content.items() if name != "plan_sha256"}) \
-                    != content.pop("plan_sha256"):
-                raise ValueError("other content than was saved")
-            version = content.pop("format")
-            if isinstance(version, int) and version > FORMAT:
-                raise NewerFormat(f"{place} was written by a newer colab_rl; nothing was changed; install the newer "
-                                  "version")
+            content = unsealed(data, "plan", FORMAT, place)
+            del content["format"]
             for name in ("algorithms", "seeds"):
                 content[name] = tuple(content[name])
             return cls(**{**content, "space": space_from_json(content["space"])})

@@ -11,13 +11,13 @@ import pytest
 from damage import DAMAGES, FILES, find
 from helpers import WatchedStorage, generations, make_checkpoint, make_line, make_tier, snapshot
 
-from colab_rl.checkpoints import Damaged, FileRecord, Manifest, NewerFormat, Tier
+from colab_rl.checkpoints import Damaged, FileRecord, Manifest, Tier
 from colab_rl.checkpoints.claim import Claim
 from colab_rl.checkpoints.layout import manifest_generation
-from colab_rl.checkpoints.manifest import checksum
 from colab_rl.checkpoints.recovery import load, newest_whole
 from colab_rl.checkpoints.retention import clear_leftovers, earlier_of
 from colab_rl.errors import StorageError
+from colab_rl.sealed import NewerFormat, checksum
 
 
 def test_a_committed_checkpoint_loads(folder):

@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 from helpers import TINY, snapshot
 
-from colab_rl.checkpoints.manifest import checksum
 from colab_rl.cli import main
+from colab_rl.sealed import checksum
 
 pytestmark = pytest.mark.usefixtures("one_core")
 
@@ -140,7 +140,7 @@ def test_a_run_that_cannot_be_read_is_not_no_run(command, here):
     identity_of_a_newer_version(here)
     shutil.rmtree(here / "runs" / "pole")
     code, output, errors = command("status")
-    assert (code, output) == (0, "") and "newer colab_rl; nothing was changed; install the newer version" in errors
+    assert (code, output) == (0, "") and "by a newer colab_rl (format 3, this one reads up to 2); nothing was" in errors
     shutil.rmtree(here / "runs" / "walker")
     assert "no runs yet" in command("status")[1]
 

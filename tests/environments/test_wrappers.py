@@ -12,7 +12,6 @@ from gymnasium.spaces import Box, Discrete
 from helpers import TINY
 
 from colab_rl import ColabRLError, UsageError, evaluate, load_policy, record, train
-from colab_rl.checkpoints.manifest import checksum
 from colab_rl.cli import main
 from colab_rl.environments import describe, make_environment
 from colab_rl.environments.backends import choose_backend, reason_not_available
@@ -21,6 +20,7 @@ from colab_rl.environments.gymnasium_vector import GymnasiumVectorEnvironment
 from colab_rl.environments.make import configured
 from colab_rl.environments.stepper import Stepper
 from colab_rl.environments.wrappers import LEFT_OUT, WRAPPERS, parsed
+from colab_rl.sealed import checksum
 from colab_rl.settings import parse_keywords, parse_settings
 
 SETTINGS = parse_settings(TINY)

@@ -14,11 +14,11 @@ import pytest
 from helpers import TINY
 
 from colab_rl import evaluate, record, status, train
-from colab_rl.checkpoints.manifest import checksum
 from colab_rl.cli import main
 from colab_rl.errors import UsageError
 from colab_rl.runs.identity import FORMAT, Identity, write_identity
 from colab_rl.runs.places import Places
+from colab_rl.sealed import checksum
 from colab_rl.settings import parse_settings
 from colab_rl.storage import FolderStorage
 from colab_rl.views.files import copy_to_store

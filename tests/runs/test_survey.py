@@ -16,9 +16,9 @@ from helpers import TINY, flip, restore, snapshot
 
 from colab_rl import status, train
 from colab_rl.checkpoints import Manifest
-from colab_rl.checkpoints.manifest import checksum
 from colab_rl.commands.status import status_in
 from colab_rl.runs.places import Places
+from colab_rl.sealed import checksum
 from colab_rl.settings import parse_settings
 from colab_rl.storage.drive import client
 

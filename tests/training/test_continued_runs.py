@@ -20,10 +20,10 @@ from helpers import snapshot
 from sabotage import SETTINGS, STEPS, Machine, check_history
 
 from colab_rl import UsageError, evaluate, status, train
-from colab_rl.checkpoints.manifest import checksum
 from colab_rl.cli import main
 from colab_rl.runs.identity import Identity
 from colab_rl.runs.lock import locked
+from colab_rl.sealed import checksum
 from colab_rl.storage import FolderStorage
 
 pytestmark = pytest.mark.usefixtures("one_core", "outlives_sigterm")

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from colab_rl import evaluate, record, train, verify
-from colab_rl.checkpoints.manifest import checksum
+from colab_rl.sealed import checksum
 from colab_rl.training.code.proven import PROVEN
 
 OLD = Path(__file__).parents[1] / "data" / "runs-0.1.0"
