@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import gymnasium
 import numpy as np
@@ -80,16 +81,21 @@ def test_a_skeleton_resumes_exactly_after_a_kill(name, tmp_path):
     assert status("own", root=root, store="none")[0]["exact"]
 
 
+def learned(skeleton: Any, root: Path, total_steps: int) -> tuple[float, float]:
+    """Mean returns of a skeleton's first and its best checkpoint."""
+    places = {"root": root, "store": "none"}
+    assert skeleton.main("own", total_steps=total_steps, settings={"eval_episodes": 5}, **places).finished
+    return (evaluate("own", checkpoint=1, episodes=10, **places).summary()["mean"],
+            evaluate("own", episodes=20, **places).summary()["mean"])
+
+
 @pytest.mark.slow
 def test_the_td3_of_the_skeleton_learns_pendulum(tmp_path, monkeypatch):
     monkeypatch.syspath_prepend(str(SKELETONS))
     import algorithm
 
-    places = {"root": tmp_path, "store": "none"}
-    assert algorithm.main("own", total_steps=8_000, settings={"eval_episodes": 5}, **places).finished
-    first = evaluate("own", checkpoint=1, episodes=10, **places).summary()
-    best = evaluate("own", episodes=20, **places).summary()
-    assert first["mean"] < -700 < -250 < best["mean"]
+    first, best = learned(algorithm, tmp_path, 8_000)
+    assert first < -700 < -250 < best
 
 
 @pytest.mark.slow
@@ -97,11 +103,8 @@ def test_the_dqn_of_the_skeleton_learns_cartpole(tmp_path, monkeypatch):
     monkeypatch.syspath_prepend(str(SKELETONS))
     import dqn
 
-    places = {"root": tmp_path, "store": "none"}
-    assert dqn.main("own", total_steps=20_000, settings={"eval_episodes": 5}, **places).finished
-    first = evaluate("own", checkpoint=1, episodes=10, **places).summary()
-    best = evaluate("own", episodes=20, **places).summary()
-    assert first["mean"] < 50 < 100 < best["mean"]
+    first, best = learned(dqn, tmp_path, 20_000)
+    assert first < 50 < 100 < best
 
 
 @pytest.mark.parametrize("algo, env, said", [

@@ -79,7 +79,7 @@ class _Comparison:
         """Whether two values are equal. What an object holds is compared, and found, by itself."""
         now, then = (value.item() if isinstance(value, np.generic) else value for value in (now, then))
         if isinstance(now, PLAIN):
-            return now == then or (now != now and then != then)  # two NaN
+            return isinstance(then, PLAIN) and (now == then or (now != now and then != then))  # two NaN
         if isinstance(now, torch.Tensor | np.ndarray):
             return _bytes_of(now) == _bytes_of(then)
         if isinstance(now, torch.Generator | np.random.Generator | np.random.RandomState | random.Random):
@@ -96,10 +96,12 @@ class _Comparison:
             return isinstance(then, list | tuple | deque) and len(then) == len(now) and all(
                 self._same(one, other, f"{path}.{number}")
                 for number, (one, other) in enumerate(zip(now, then, strict=True)))
+        if type(now) is not type(then):
+            return False
         if isinstance(now, torch.nn.Module) or not type(now).__module__.startswith(("colab_rl.", "torch.", "numpy.")):
             self.attributes(_held(now), _held(then), f"{path}.")
         elif hasattr(now, "state_dict"):
-            return hasattr(then, "state_dict") and self._same(now.state_dict(), then.state_dict(), path)
+            return self._same(now.state_dict(), then.state_dict(), path)
         return True
 
 
@@ -117,7 +119,8 @@ def _held(thing: Any) -> dict[str, Any]:
 def _bytes_of(value: Any) -> Any:
     """Type, shape and bytes of a tensor or an array; of anything else, nothing that equals those."""
     if isinstance(value, torch.Tensor):
-        plain = value.detach().cpu().contiguous()
+        plain = value.detach().cpu()
+        plain = (plain if plain.layout is torch.strided else plain.to_dense()).contiguous()
         return str(plain.dtype), tuple(plain.shape), plain.reshape(-1).view(torch.uint8).numpy().tobytes()
     if isinstance(value, np.ndarray):
         return value.dtype.str, value.shape, value.tobytes()

@@ -69,8 +69,9 @@ def delete(run: str, *, root: Location = None, store: Location = None) -> Remova
 
 
 def is_sweep(run: str, places: Places) -> bool:
-    """Whether a sweep has that name, and not a run. Raises UsageError or ColabRLError if neither has it: no run.json is
-    here or in the store. A damaged one is one.
+    """Whether a sweep has that name, and not a run. A run with a damaged run.json is a run.
+
+    Raises UsageError if neither has it, ColabRLError for a folder without a run.json.
     """
     check_run_name(run)
     if any(_has_run_json(storage) for storage in (places.local(run), places.remote(run)) if storage):
@@ -116,7 +117,9 @@ def _is_of(identity: Identity, storage: Storage) -> bool:
 
 
 def _moved(places: Places, name: str, trash: str) -> list[str]:
-    """Moves the folder of a run or a sweep, here and in the store; returns in which of them it lay. It is locked."""
+    """Moves the folder of a run or a sweep, here and in the store; returns the places where it lay. The caller holds
+    its lock.
+    """
     here, there, moved = places.local(name), places.remote(name), []
     # The store first: what is gone here alone would come back from there.
     for storage, above in ((there, places.store), (here, FolderStorage(places.root))):

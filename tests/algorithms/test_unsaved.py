@@ -42,6 +42,9 @@ CHANGES: dict[str, tuple[Any, Any]] = {
     "numpy's old generator": (np.random.RandomState(0), drawn(np.random.RandomState(0), "rand")),
     "python's generator": (random.Random(0), drawn(random.Random(0), "random")),
     "network": (torch.nn.Linear(2, 2), torch.nn.Linear(2, 2)),
+    "number, then array": (0.0, np.ones(3)), "array, then number": (np.ones(3), 0.0),
+    "nothing, then object": (None, SimpleNamespace(inner=1)), "object, then nothing": (SimpleNamespace(inner=1), None),
+    "nothing, then network": (None, torch.nn.Linear(2, 2)), "sparse": (torch.eye(2).to_sparse(), torch.ones(2, 2)),
     "network's number": (torch.nn.Identity(), None),
 }
 
